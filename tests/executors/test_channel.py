@@ -1,4 +1,4 @@
-"""Messages in frames: they arrive complete however their bytes are split, and other bytes are a clear error."""
+"""Messages in frames: they are decoded correctly however their bytes are split, and other bytes cause a clear error."""
 
 from __future__ import annotations
 
@@ -153,7 +153,7 @@ def test_a_channel_never_blocks(ends: tuple[Channel, socket.socket], monkeypatch
 def test_a_flood_of_bytes_is_read_in_turns(
     ends: tuple[Channel, socket.socket], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(framing, "TURN_BYTES", 1000)
+    monkeypatch.setattr(framing, "MAX_RECEIVE_BYTES", 1000)
     monkeypatch.setattr(framing, "CHUNK_BYTES", 500)
     channel, other = ends
     frame = encode({"text": "x" * 5000})

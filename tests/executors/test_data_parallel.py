@@ -129,7 +129,7 @@ def wait_long(team: Team, results: Any) -> None:
 
 
 def test_ranks_wait_for_the_controller_longer_than_for_each_other(tmp_path: Path) -> None:
-    """The second wait shows that the timeout is short, and that it holds for training."""
+    """The second wait shows that the timeout is short, and that it applies to training."""
     context = multiprocessing.get_context("spawn")
     results = context.Queue()
     teams = [Team(rank, 2, rank, tmp_path / "rendezvous") for rank in (0, 1)]
@@ -150,7 +150,7 @@ def build(behaviour: str) -> nn.Module:
 
 
 def train(model: Any, trial: Any) -> None:
-    """Fit a line to this rank's share of 7 points; some behaviours are faults, which a second attempt does not repeat."""
+    """Fit a line to this rank's share of 7 points. Some behaviours are faults, which a second attempt does not repeat."""
     if model.behaviour == "ignores_ranks":
         for _ in trial.epochs():
             trial.report(loss=1.0)
@@ -231,7 +231,7 @@ def test_a_train_function_with_several_ranks_and_faults_of_ranks(tmp_path: Path)
     assert trials["raises"].reason == "rank 1 of 2: ZeroDivisionError: on this rank only"
     assert "in cause_fault" in trials["raises"].traceback
     assert trials["exits"].reason == "the evaluation ended rank 1 of 2 with exit code 3"
-    assert "wrote something else than messages to rank 1's channel: found b'garbage'" in trials["writes_garbage"].reason
+    assert "wrote bytes to rank 1's channel that are not a message: found b'garbage'" in trials["writes_garbage"].reason
     assert trials["interrupts"].reason == "KeyboardInterrupt"
     assert "uses neither trial.rank nor trial.ranks" in trials["ignores_ranks"].reason
     for behaviour, (status, _) in expected.items():

@@ -1,4 +1,4 @@
-"""Worker processes: they stay warm, are cleaned up between trials, and their errors are clear."""
+"""Worker processes are reused, and are cleaned up between trials. Their errors are clear."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class Probe(Estimator):
         evaluation.report(1, metrics)
 
 
-def test_workers_stay_warm_and_are_cleaned_up_between_trials(tmp_path: Path) -> None:
+def test_workers_are_reused_and_cleaned_up_between_trials(tmp_path: Path) -> None:
     run = search(tmp_path / "run", Probe(), workers=2, max_trials=40)
     trials = [trial.metrics for trial in run.trials]
     assert run.state.status_counts[Status.FINISHED] == 40

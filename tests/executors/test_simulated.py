@@ -65,7 +65,7 @@ def test_faults_are_seeded_and_the_search_completes() -> None:
 
 
 def within(count: int, expected: float, variance: float) -> bool:
-    """Return whether a count is within four standard deviations, which 1 of 16,000 seeds would violate."""
+    """Return whether a count is within four standard deviations. This fails for 1 of 16,000 seeds."""
     return abs(count - expected) <= 4 * variance**0.5
 
 

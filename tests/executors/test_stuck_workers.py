@@ -1,4 +1,4 @@
-"""Workers that hang, or whose channel is misused: each time one worker is lost, and the search continues."""
+"""Workers that hang, or whose channel is misused. Only one worker is lost each time, and the search continues."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from ogive.executors.channel import MAGIC, MAX_BYTES, encode
 from ogive.run.estimator import Estimator, Evaluation
 from ogive.trial import Status
 
-REJECTED = "wrote something else than messages to its worker's channel"
+REJECTED = "wrote bytes to its worker's channel that are not a message"
 LIMIT = "the time limit of 5 s is used up"
 FAULTS = {
     "good": (Status.FINISHED, ""),
@@ -115,7 +115,7 @@ class MisusesChannel(Estimator):
         evaluation.report(1, {"x" * (MAX_BYTES + 1): 0.5})
 
     def interrupt_a_report(self, evaluation: Evaluation) -> None:
-        """Users may limit the time of a step, reports included."""
+        """Interrupt a report with an alarm: users may limit the time of a step, including its report."""
 
         def raise_timeout(*_: Any) -> None:
             raise TimeoutError

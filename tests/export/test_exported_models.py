@@ -43,9 +43,9 @@ def predict(folder: Path, *arguments: str) -> str:
     """Return what `python predict.py` prints when neither Ogive nor the module of the networks can be imported."""
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     command = [sys.executable, "-P", "-c", WITHOUT_OGIVE, str(folder / "predict.py"), *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, cwd="/", env=environment, check=False)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+    process = subprocess.run(command, capture_output=True, text=True, cwd="/", env=environment, check=False)
+    assert process.returncode == 0, process.stderr
+    return process.stdout
 
 
 def predictor(folder: Path) -> Callable[[Any], dict[str, torch.Tensor]]:
@@ -241,13 +241,13 @@ def test_an_export_with_another_normalization_than_the_task_fails(tmp_path: Path
     assert task is not None
     architecture = og.zoo.chain().sample(np.random.default_rng(1))
 
-    class Wrong(TaskData):
+    class HalvedRawValues(TaskData):
         def to_raw(self, features: torch.Tensor) -> torch.Tensor:
             return super().to_raw(features) / 2
 
-    wrong = Wrong(description=task.description, features=task.features)
+    wrong_task = HalvedRawValues(description=task.description, features=task.features)
     with pytest.raises(RunError, match="does not agree"):
-        export_torch(architecture, architecture.build(seed=0).state_dict(), tmp_path, task=wrong)
+        export_torch(architecture, architecture.build(seed=0).state_dict(), tmp_path, task=wrong_task)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -393,10 +393,10 @@ def test_a_module_with_the_name_of_a_standard_module_is_exported(
     program = (
         "import code, predict; print(code.__file__ == code.interact.__code__.co_filename); predict.predict([1.0] * 4)"
     )
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, cwd=tmp_path / "model", check=True
     )
-    assert done.stdout == "True\n", "the standard module is used until the model is built"
+    assert process.stdout == "True\n", "the standard module is used until the model is built"
 
 
 def test_a_dict_of_inputs_may_contain_a_dict(tmp_path: Path) -> None:

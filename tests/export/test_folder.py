@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from ogive.errors import RunError
-from ogive.export.export_folder import ARCHITECTURE_ONLY, draft, move_into, read_export_form
+from ogive.export.export_folder import ARCHITECTURE_ONLY, create_draft, move_into, read_export_form
 
 OLD = {
     "architecture.json": json.dumps({"architecture": {"w": 1}, "id": "old", "form": "source"}),
@@ -29,7 +29,7 @@ NEW = {
     "README.md": "new",
 }
 MOVES = 11
-"""Number of moves of an export: six names of the old one move out, five of the new one move in."""
+"""The number of moves of an export: six files of the old export move out, five of the new one move in."""
 
 
 def write(folder: Path, files: dict[str, str]) -> None:
@@ -43,13 +43,13 @@ def content(folder: Path) -> dict[str, str]:
 
 
 def export(folder: Path, files: dict[str, str] = NEW) -> None:
-    with draft(folder) as draft_folder:
+    with create_draft(folder) as draft_folder:
         write(draft_folder, files)
         move_into(draft_folder, folder)
 
 
 def stop_at(move: int, monkeypatch: pytest.MonkeyPatch, error: BaseException, times: int = 1) -> None:
-    """Raise `error` at the `move`-th call of os.replace, and in the calls after it, `times` times in all."""
+    """Raise `error` in `times` consecutive calls of os.replace, the first of which is call number `move`."""
     count, replace = 0, os.replace
 
     def counted(source: Path, target: Path) -> None:
@@ -93,16 +93,16 @@ def test_the_next_export_undoes_the_moves_that_a_second_ctrl_c_left(
         stop_at(move, patched, KeyboardInterrupt(), times=2)
         with pytest.raises(KeyboardInterrupt):
             export(tmp_path)
-    with pytest.raises(ZeroDivisionError), draft(tmp_path):
+    with pytest.raises(ZeroDivisionError), create_draft(tmp_path):
         raise ZeroDivisionError
     assert content(tmp_path) == OLD
 
 
-KILLED = """
+EXPORT_SCRIPT = """
 import os, signal, sys
 from pathlib import Path
-from ogive.export.export_folder import draft, move_into
-import test_folder as here
+from ogive.export.export_folder import create_draft, move_into
+import test_folder
 
 move, folder = int(sys.argv[1]), Path(sys.argv[2])
 count, replace = 0, os.replace
@@ -113,8 +113,8 @@ def kill(source, target):
         os.kill(os.getpid(), signal.SIGKILL)
     replace(source, target)
 os.replace = kill
-with draft(folder) as draft_folder:
-    here.write(draft_folder, here.NEW)
+with create_draft(folder) as draft_folder:
+    test_folder.write(draft_folder, test_folder.NEW)
     if move == 0:
         print("ready", flush=True)
         sys.stdin.read()
@@ -126,17 +126,17 @@ with draft(folder) as draft_folder:
 def test_the_next_export_removes_the_draft_of_a_killed_one(move: int, tmp_path: Path) -> None:
     folder = tmp_path / "model"
     write(folder, OLD)
-    command = [sys.executable, "-c", KILLED, str(move), str(folder)]
+    command = [sys.executable, "-c", EXPORT_SCRIPT, str(move), str(folder)]
     subprocess.run(command, cwd=Path(__file__).parent, check=False)
     assert len(list(folder.glob(".ogive-export-*"))) == 1
-    with pytest.raises(ZeroDivisionError), draft(folder):
+    with pytest.raises(ZeroDivisionError), create_draft(folder):
         raise ZeroDivisionError
     assert content(tmp_path) == {f"model/{name}": text for name, text in OLD.items()}
 
 
 def test_the_draft_of_a_running_export_is_not_removed(tmp_path: Path) -> None:
     folder = tmp_path / "model"
-    command = [sys.executable, "-c", KILLED, "0", str(folder)]
+    command = [sys.executable, "-c", EXPORT_SCRIPT, "0", str(folder)]
     process = subprocess.Popen(
         command, cwd=Path(__file__).parent, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
@@ -177,7 +177,7 @@ def test_an_export_replaces_the_json_of_an_architecture_and_keeps_other_files(tm
 def test_the_draft_of_a_relative_folder_is_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     for _ in range(2):  # the second time the folder exists, and the draft is in it
-        with draft(Path("model")) as draft_folder:
+        with create_draft(Path("model")) as draft_folder:
             assert draft_folder.is_absolute()
             write(draft_folder, NEW)
             move_into(draft_folder, Path("model"))

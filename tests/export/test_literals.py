@@ -51,7 +51,7 @@ INF, NAN = math.inf, math.nan
 
 
 def evaluate_source(value: Any) -> Any:
-    """Return what the source of `value` evaluates to."""
+    """Return the value of the source that `format_literal` returns for `value`."""
     sources = SourceCollector()
     text = format_literal(value, sources.refer)
     scope: dict[str, Any] = {}

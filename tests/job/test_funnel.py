@@ -1,4 +1,4 @@
-"""Funnels: what their phases start from, when a funnel stops, and that a killed funnel loses nothing."""
+"""Funnels: the start of each phase, the end of a funnel, and the continuation of a killed funnel."""
 
 from __future__ import annotations
 
@@ -171,7 +171,7 @@ def test_invalid_phases_are_refused(phases: list[Phase], text: str, tmp_path: Pa
         Phase("a/b")
 
 
-REAL = """\
+TRAINER_JOB = """\
 space: {zoo: {chain: {depth: [2, 2], channels: [8, 16], kernels: [3]}}}
 task: {data: digits, split: 70/15/15}
 recipe: {learning_rate: 0.01, batch_size: 32}
@@ -185,7 +185,7 @@ phases:
 
 
 def test_a_funnel_with_the_built_in_trainer_learns_and_trains_its_best_in_full(tmp_path: Path) -> None:
-    path = write(tmp_path, REAL)
+    path = write(tmp_path, TRAINER_JOB)
     funnel_state = run_phases(path)
     assert [verdict.go for verdict in funnel_state.verdicts.values()] == [True, True]
     assert funnel_state.verdicts["smoke"].reasons[-1].startswith("it learns: best accuracy")
@@ -200,7 +200,7 @@ def test_a_funnel_with_the_built_in_trainer_learns_and_trains_its_best_in_full(t
 
 
 def test_a_phase_that_learns_nothing_stops_the_funnel(tmp_path: Path) -> None:
-    path = write(tmp_path, REAL.replace("epochs: 4", "epochs: 1").replace("0.3}, ep", "0.01}, ep"))
+    path = write(tmp_path, TRAINER_JOB.replace("epochs: 4", "epochs: 1").replace("0.3}, ep", "0.01}, ep"))
     funnel_state = run_phases(path)
     assert funnel_state.stopped is not None
     assert funnel_state.stopped.reasons == (funnel_state.stopped.reasons[0],)

@@ -1,4 +1,4 @@
-"""Jobs: the declared search runs, its job is kept with the run, and it can be continued."""
+"""Jobs: the declared search runs, the run stores a copy of its job, and a job can continue its run."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_a_job_continues_its_run_and_keeps_a_larger_number_of_trials(tmp_path: P
     assert len(run_job(load_job(path)).trials) == 15
 
 
-def test_with_a_hard_constraint_on_parameters_they_are_counted_before_training(tmp_path: Path) -> None:
+def test_a_hard_constraint_on_parameters_counts_them_before_training(tmp_path: Path) -> None:
     train = "\n\nfrom torch import nn\nspace = og.Space(og.layer(nn.Linear, 4, og.one_of(1, 9)))\n"
     path = write(tmp_path, job="space: toy.py:space\ntrain: toy.py:train\nexecutor: inline\nmax_trials: 2\n" + HARD)
     (tmp_path / "toy.py").write_text(CODE + train + "def train(model, trial):\n    trial.report(accuracy=1.0)\n")
@@ -129,7 +129,7 @@ def test_a_useful_job_has_ten_lines(tmp_path: Path) -> None:
     assert sum(p.numel() for p in job.baseline().parameters()) == 65_834
 
 
-def test_the_line_numbers_are_those_of_the_file(tmp_path: Path) -> None:
+def test_line_numbers_refer_to_the_job_file(tmp_path: Path) -> None:
     path = tmp_path / "job.yaml"
     path.write_text("# a comment\nspace: a:b\n\nconstraints:\n  - {metric: x}\n  - metric: y\n    hard: true\n")
     source = read_job_file(path)

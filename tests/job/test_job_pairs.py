@@ -1,4 +1,4 @@
-"""Jobs with a strategy that brings its own schedule, and with a warm start."""
+"""Jobs whose strategy requires a schedule, and jobs with a warm start."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def write(home: Path, name: str, text: str) -> Path:
     return path
 
 
-def test_a_strategy_brings_its_schedule_and_the_next_job_starts_from_its_best_trials(home: Path) -> None:
+def test_a_strategy_determines_its_schedule_and_a_warm_start_tries_the_best_trials_first(home: Path) -> None:
     first = run_job(load_job(write(home, "first", "strategy: {dehb: {eta: 3}}\n")))
     assert first.state.created["schedule"] == {"name": "dehb", "options": {"eta": 3}}
     assert {trial.step for trial in first.state.trials.values()} >= {1, 3}

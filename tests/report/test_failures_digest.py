@@ -6,7 +6,7 @@ import numpy as np
 
 import ogive as og
 from ogive.report.failures import find_failure_causes, group_failures
-from ogive.run.repeated_failure import error_signature
+from ogive.run.repeated_failure import compute_error_signature
 from ogive.trial import Proposal, Status, Trial
 
 SPACE = og.Space(
@@ -40,7 +40,7 @@ def test_numbers_addresses_and_paths_do_not_separate_groups() -> None:
     assert groups[0].example.id == 1
     assert groups[0].last_line == "RuntimeError: shape [5, 8.5]"
     assert groups[1].last_line is None
-    assert error_signature(failed[0]) == "RuntimeError: shape [#, #] at 0x... in /..."
+    assert compute_error_signature(failed[0]) == "RuntimeError: shape [#, #] at 0x... in /..."
 
 
 def test_the_alternative_that_fails_is_found() -> None:

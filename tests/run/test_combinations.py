@@ -60,7 +60,7 @@ def run(log: ListLog, evaluate: Callable[[Assignment], Iterator[SimulatedReport]
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
 @pytest.mark.parametrize("schedule", SCHEDULES)
-def test_any_strategy_with_any_schedule(strategy: str, schedule: str) -> None:
+def test_every_strategy_works_with_every_schedule(strategy: str, schedule: str) -> None:
     created = declare(
         strategy={strategy: OPTIONS.get(strategy, {})},
         schedule={schedule: SCHEDULES[schedule]},

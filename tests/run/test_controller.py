@@ -1,4 +1,4 @@
-"""The controller: what it records, when it stops, and that a run continued from any prefix gives the same events."""
+"""The controller: its events, its end reasons, and runs that are continued from any prefix of their journals."""
 
 from __future__ import annotations
 
@@ -70,12 +70,12 @@ def test_the_state_read_from_the_journal_equals_the_state_in_memory(tmp_path: Pa
     )
 
 
-def failing(**faults: object) -> Curve:
-    """Return an estimator whose trials 0, 1, 2, ... have the given faults: an exception, or wrong metrics."""
-    by_trial = list(faults.values())
+def make_failing_estimator(**faults: object) -> Curve:
+    """Return an estimator whose trials 0, 1, 2, ... have these faults, in order: exceptions, or wrong metrics."""
+    fault_list = list(faults.values())
 
     def fail(trial: int, step: int) -> dict[str, float] | None:
-        fault = by_trial[trial] if trial < len(by_trial) else None
+        fault = fault_list[trial] if trial < len(fault_list) else None
         if isinstance(fault, BaseException):
             raise fault
         return fault  # type: ignore[return-value]
@@ -84,7 +84,7 @@ def failing(**faults: object) -> Curve:
 
 
 def test_each_kind_of_failure_has_its_own_status_and_the_search_continues(tmp_path: Path) -> None:
-    estimator = failing(
+    estimator = make_failing_estimator(
         error=ValueError("no"),
         memory=RuntimeError("[enforce fail at alloc_cpu.cpp:117] DefaultCPUAllocator: can't allocate memory"),
         numpy=MemoryError(),
@@ -95,13 +95,13 @@ def test_each_kind_of_failure_has_its_own_status_and_the_search_continues(tmp_pa
         infeasible=Infeasible("too deep"),
         exits=SystemExit(3),
     )
-    _, state, why = run(tmp_path, estimator, max_trials=30, max_failed_trials=20)
+    _, state, reason = run(tmp_path, estimator, max_trials=30, max_failed_trials=20)
     expected = ["error", "out_of_memory", "out_of_memory", "not_finite", "not_finite"]
     expected += ["missing_metric", "missing_metric", "infeasible", "exited"]
     assert [trial.status.value for trial in state.trials.values()][:9] == expected
     assert state.failed_count == 9
     assert state.status_counts[Status.FINISHED] == 21
-    assert why == "all 30 trials are done"
+    assert reason == "all 30 trials are done"
     assert "ValueError: no" in state.trials[0].traceback
     assert state.trials[6].reason == (
         "accuracy was never reported, nor was any other metric; call trial.report(accuracy=...) in each epoch of the train "
@@ -111,9 +111,11 @@ def test_each_kind_of_failure_has_its_own_status_and_the_search_continues(tmp_pa
 
 def test_the_search_ends_at_max_failed_trials_with_the_reason(tmp_path: Path) -> None:
     kinds = (ValueError, KeyError, TypeError)
-    log, state, why = run(tmp_path, failing(**{f"trial{n}": kinds[n % 3]("no") for n in range(30)}), max_trials=30)
+    log, state, reason = run(
+        tmp_path, make_failing_estimator(**{f"trial{n}": kinds[n % 3]("no") for n in range(30)}), max_trials=30
+    )
     assert (len(state.trials), state.failed_count) == (10, 10)
-    assert why == state.end_reason == "10 trials have failed, and max_failed_trials is 10"
+    assert reason == state.end_reason == "10 trials have failed, and max_failed_trials is 10"
     assert state.ended_by_failures
     assert log.events[-1].kind is Kind.ENDED
     log.events = [event for event in log.events if event.kind is not Kind.CLOSED]
@@ -124,8 +126,8 @@ def test_the_search_ends_at_max_failed_trials_with_the_reason(tmp_path: Path) ->
 
 @pytest.mark.parametrize(("workers", "trials"), [(1, 3), (2, 4), (8, 10)])
 def test_the_same_failure_of_the_first_trials_ends_the_search(tmp_path: Path, workers: int, trials: int) -> None:
-    _, state, why = run(tmp_path, Curve(lambda trial, step: 1 / 0), max_trials=300, workers=workers)  # type: ignore[arg-type, return-value]
-    assert why.startswith(f"the first {trials} trials all ended with the same failure: error: ZeroDivisionError: ")
+    _, state, reason = run(tmp_path, Curve(lambda trial, step: 1 / 0), max_trials=300, workers=workers)  # type: ignore[arg-type, return-value]
+    assert reason.startswith(f"the first {trials} trials all ended with the same failure: error: ZeroDivisionError: ")
     assert (len(state.trials), state.ended_by_failures) == (trials, True)
 
 
@@ -151,8 +153,8 @@ def test_a_report_of_a_running_trial_counts_as_a_value() -> None:
 
 
 def test_the_search_continues_if_one_of_the_first_trials_has_a_value(tmp_path: Path) -> None:
-    _, _, why = run(tmp_path, Curve(lambda trial, step: None if trial == 2 else {"accuracy": 1 / 0}), max_trials=30)
-    assert why.startswith(
+    _, _, reason = run(tmp_path, Curve(lambda trial, step: None if trial == 2 else {"accuracy": 1 / 0}), max_trials=30)
+    assert reason.startswith(
         "10 trials have failed, and max_failed_trials is 10, all with the same failure: error: ZeroDiv"
     )
 
@@ -161,34 +163,34 @@ def test_a_finite_space_is_searched_to_its_end(tmp_path: Path) -> None:
     space = Space(layer(dict, width=one_of(1, 2, 3, name="width"), depth=one_of(1, 2, name="depth")))
     log = ListLog([declare(space, max_trials=50)])
     controller = session(log, Curve(), tmp_path, space=space)
-    why = controller.run()
+    reason = controller.run()
     assert len({trial.architecture.id for trial in controller.state.trials.values()}) == 6
-    assert "6" in why or "space" in why
+    assert "6" in reason or "space" in reason
 
 
 def test_the_budget_counts_all_sessions_but_not_the_time_between_them(tmp_path: Path) -> None:
     clock = StoppedClock()
 
-    def an_hour(trial: int, step: int) -> None:
+    def train_an_hour(trial: int, step: int) -> None:
         clock.seconds += 1800 if step in (1, 9) else 0
 
-    class Timed(ListLog):
+    class TimedLog(ListLog):
         def append(self, events: list[Event]) -> list[Event]:  # type: ignore[override]
             self.events += (added := [Event(e.kind, e.trial, e.step, e.data, clock.now(), 0) for e in events])
             return added
 
-    log = Timed([declare(budget=3.0, max_trials=100)])
-    controller = session(log, Curve(an_hour), tmp_path, clock)
+    log = TimedLog([declare(budget=3.0, max_trials=100)])
+    controller = session(log, Curve(train_an_hour), tmp_path, clock)
     controller.run()
     assert controller.state.end_reason == "the budget of 3 h is used up"
     assert 3 <= len(controller.state.trials) <= 4
     clock.seconds += 1e6
-    continued = session(Timed(log.events), Curve(an_hour), tmp_path, clock)
+    continued = session(TimedLog(log.events), Curve(train_an_hour), tmp_path, clock)
     continued.run()
     assert len(continued.state.trials) == len(controller.state.trials), "a continued run has no budget left"
 
 
-def test_hard_constraints_cost_no_training_and_soft_ones_rank(tmp_path: Path) -> None:
+def test_architectures_that_violate_a_hard_constraint_are_not_trained(tmp_path: Path) -> None:
     hard = (Constraint("parameters", at_most=6, hard=True),)
     _, state, _ = run(tmp_path, constraints=hard, max_trials=20)
     assert all(trial.screened["parameters"] <= 6 for trial in state.trials.values())
@@ -199,12 +201,12 @@ def test_hard_constraints_cost_no_training_and_soft_ones_rank(tmp_path: Path) ->
 
 
 def test_an_exception_after_the_last_report_is_a_warning_and_changes_no_result(tmp_path: Path) -> None:
-    class Late(Curve):
+    class FailsAfterLastReport(Curve):
         def evaluate(self, evaluation):  # type: ignore[no-untyped-def]
             super().evaluate(evaluation)
             raise OSError("the disk went away")
 
-    _, state, _ = run(tmp_path, Late(), max_trials=2)
+    _, state, _ = run(tmp_path, FailsAfterLastReport(), max_trials=2)
     assert [trial.status for trial in state.trials.values()] == [Status.FINISHED] * 2
     assert "the disk went away" in state.warnings[0][0]
 
@@ -249,7 +251,7 @@ def test_stop_puts_the_running_trial_back_at_its_next_report(tmp_path: Path) -> 
 
 
 class LateEnds(Executor):
-    """Two workers; `on_end` is called one poll after the last report, when the other worker may be idle already."""
+    """An executor with two workers that calls `on_end` one poll after the last report. The other worker may be idle then."""
 
     def __init__(self, estimator: Curve) -> None:
         self.estimator = estimator
@@ -284,7 +286,7 @@ class LateEnds(Executor):
         return
 
 
-def test_a_promoted_trial_waits_until_its_former_worker_has_left_it(tmp_path: Path) -> None:
+def test_a_promoted_trial_waits_until_its_previous_worker_is_idle(tmp_path: Path) -> None:
     log = ListLog([declare(max_trials=40, workers=2, schedule=ASHA)])
     controller = session(log, Curve(), tmp_path)
     controller.executor = LateEnds(Curve())
@@ -300,21 +302,25 @@ def test_a_journal_can_be_read_without_the_layers_of_the_space() -> None:
 
 
 def test_time_in_which_no_controller_ran_is_not_counted() -> None:
-    def at(time: float, kind: Kind, **data: object) -> Event:
+    def make_event(time: float, kind: Kind, **data: object) -> Event:
         return Event(kind, data=data, time=time)
 
-    events = [declare(), at(100, Kind.OPENED), at(130, Kind.WARNING, message="text")]  # then the controller is killed
+    events = [
+        declare(),
+        make_event(100, Kind.OPENED),
+        make_event(130, Kind.WARNING, message="text"),
+    ]  # then the controller is killed
     later = [
-        at(9000, Kind.CHANGED, max_trials=50),
-        at(9000, Kind.OPENED),
-        at(9020, Kind.CLOSED),
-        at(20_000, Kind.TEST_READ),
+        make_event(9000, Kind.CHANGED, max_trials=50),
+        make_event(9000, Kind.OPENED),
+        make_event(9020, Kind.CLOSED),
+        make_event(20_000, Kind.TEST_READ),
     ]
     assert State.from_events([*events, *later]).elapsed_seconds == 50
 
 
 class FixedProposals(Strategy):
-    """Makes the given proposals."""
+    """Returns fixed proposals, in order."""
 
     def __init__(self, *proposals: Proposal) -> None:
         super().__init__(SPACE, (Objective("accuracy"),))
@@ -327,7 +333,7 @@ class FixedProposals(Strategy):
         return
 
 
-def proposing(folder: Path, *proposals: Proposal) -> tuple[ListLog, Controller]:
+def make_proposing_controller(folder: Path, *proposals: Proposal) -> tuple[ListLog, Controller]:
     log = ListLog([declare(max_trials=2)])
     controller = session(log, Curve(), folder)
     controller.strategy = FixedProposals(*proposals)
@@ -336,14 +342,14 @@ def proposing(folder: Path, *proposals: Proposal) -> tuple[ListLog, Controller]:
 
 def test_a_proposal_that_the_journal_cannot_store_is_refused(tmp_path: Path) -> None:
     good = SPACE.architecture({"width": 3, "depth": 2})
-    foreign = Space(layer(dict, a=one_of(1, 2, name="a"))).architecture({"a": 1})
+    other_space_architecture = Space(layer(dict, a=one_of(1, 2, name="a"))).architecture({"a": 1})
     for proposal, message in [
-        (Proposal(foreign), "of another space"),
+        (Proposal(other_space_architecture), "of another space"),
         (Proposal(good, inherit=(7, 1)), "the run has no such trial"),
         (Proposal(good, settings={"rate": {1, 2}}), "must be JSON"),
         (Proposal(good, note={"score": math.nan}), "must be JSON"),
     ]:
-        log, controller = proposing(tmp_path, proposal)
+        log, controller = make_proposing_controller(tmp_path, proposal)
         with pytest.raises(RunError, match=message):
             controller.run()
         assert not [event for event in log.events if event.kind is Kind.PROPOSED]
@@ -351,7 +357,7 @@ def test_a_proposal_that_the_journal_cannot_store_is_refused(tmp_path: Path) -> 
 
 def test_a_note_is_the_same_in_memory_and_when_it_is_read_back(tmp_path: Path) -> None:
     good = SPACE.architecture({"width": 3, "depth": 2})
-    log, controller = proposing(
+    log, controller = make_proposing_controller(
         tmp_path, Proposal(good, note={"parents": (1, 2)}), Proposal(good, settings={"rate": 0.1})
     )
     controller.run()
@@ -377,18 +383,18 @@ def test_an_architecture_that_cannot_be_screened_is_a_failed_trial(tmp_path: Pat
 
 @pytest.mark.parametrize("steps", [(1, 1), (2, 1), (0,), (10,), (1.5,)])
 def test_steps_out_of_order_or_range_are_an_error_of_the_estimator(tmp_path: Path, steps: tuple[float, ...]) -> None:
-    class Wild(Curve):
+    class ReportsGivenSteps(Curve):
         def evaluate(self, evaluation: Evaluation) -> None:
             for step in steps:
                 evaluation.report(step, {"accuracy": 1.0})  # type: ignore[arg-type]
 
-    _, state, _ = run(tmp_path, Wild(), max_trials=1)
+    _, state, _ = run(tmp_path, ReportsGivenSteps(), max_trials=1)
     assert state.trials[0].status is Status.ERROR
     assert "expected a whole number above" in state.trials[0].reason
 
 
 def test_a_first_attempt_finds_its_folder_empty(tmp_path: Path) -> None:
-    class Looking(Curve):
+    class ChecksFolder(Curve):
         def evaluate(self, evaluation: Evaluation) -> None:
             assert not list(evaluation.folder.iterdir()), "the files of a trial that never reached the journal"
             super().evaluate(evaluation)
@@ -396,7 +402,7 @@ def test_a_first_attempt_finds_its_folder_empty(tmp_path: Path) -> None:
     stale = tmp_path / "trials" / "000000"
     stale.mkdir(parents=True)
     (stale / "checkpoint-3.pt").write_text("of another architecture")
-    _, state, _ = run(tmp_path, Looking(), max_trials=1)
+    _, state, _ = run(tmp_path, ChecksFolder(), max_trials=1)
     assert state.trials[0].status is Status.FINISHED
 
 

@@ -17,7 +17,7 @@ from ogive.testing.journals import comparable_events
 
 
 class Bulky(Staged):
-    """Needs a megabyte beside its progress, so that it runs out of space before the journal does."""
+    """Needs an additional megabyte of disk space, so that it runs out of space before the journal does."""
 
     def evaluate(self, evaluation: object) -> None:
         with (evaluation.folder / "bulk").open("wb") as file:  # type: ignore[attr-defined]

@@ -26,7 +26,7 @@ Events = list[tuple[str, int | None, int | None, str]]
 
 @pytest.fixture(scope="module")
 def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> Events:
-    folder = tmp_path_factory.mktemp("whole") / "run"
+    folder = tmp_path_factory.mktemp("uninterrupted") / "run"
     process = start(folder, workers=0, pause=0.0)
     code, out, err = finish(process)
     assert code == 0, err
@@ -62,9 +62,9 @@ def test_a_search_killed_at_random_moments_with_one_worker_gives_the_same_events
 def test_a_search_killed_at_random_moments_with_two_workers_finishes_every_trial(tmp_path: Path) -> None:
     folder = tmp_path / "run"
     kill_repeatedly(folder, 2, kills=12, seed=2)
-    final = state(folder)
-    assert final.status_counts[Status.FINISHED] == 60 == len(final.trials)
-    for trial in final.trials.values():
+    last_state = state(folder)
+    assert last_state.status_counts[Status.FINISHED] == 60 == len(last_state.trials)
+    for trial in last_state.trials.values():
         assert [report.step for report in trial.reports] == [1, 2, 3, 4, 5]
 
 
@@ -132,14 +132,14 @@ def test_a_second_controller_is_refused_until_the_first_has_ended(tmp_path: Path
         og.search(SPACE, Staged(0.0), run=folder)
     assert len(events(folder)) == before
     first.kill()
-    # Nobody waits for the killed controller, so it is a zombie; its lease is taken over nevertheless.
+    # The killed controller is a zombie, since no process waits for it. Another controller can take over its lease.
     eventually(lambda: _lease_is_free(folder))
     first.communicate()
     code, _, err = finish(start(folder, pause=0.0))
     assert code == 0, err
 
 
-def test_of_controllers_that_start_together_exactly_one_searches(tmp_path: Path) -> None:
+def test_only_one_of_several_controllers_that_start_together_searches(tmp_path: Path) -> None:
     folder = tmp_path / "run"
     ended = [finish(process) for process in [start(folder, pause=0.0) for _ in range(3)]]
     assert sorted(code for code, _, _ in ended) == [0, 1, 1]
@@ -150,10 +150,10 @@ def test_of_controllers_that_start_together_exactly_one_searches(tmp_path: Path)
     assert state(folder).status_counts[Status.FINISHED] == 60
 
 
-def test_a_controller_killed_while_it_creates_the_journal_leaves_no_obstacle(tmp_path: Path) -> None:
+def test_a_new_controller_removes_the_draft_of_a_killed_one(tmp_path: Path) -> None:
     (tmp_path / "journal.db.4711.draft").write_bytes(b"half")
     (tmp_path / "journal.db.4711.draft-wal").touch()
-    for file in tmp_path.iterdir():  # so old that no living controller can be writing it
+    for file in tmp_path.iterdir():  # make the draft so old that no living controller can be writing it
         os.utime(file, (0, 0))
     code, _, err = finish(start(tmp_path, pause=0.0))
     assert code == 0, err

@@ -16,7 +16,7 @@ from staged import FAULT_SPACE, FAULTS, SPACE, Faulty, Staged, sleep_seconds, st
 import ogive as og
 from ogive.executors.limits import MAX_OUTPUT
 from ogive.executors.orphans import find_marked
-from ogive.executors.processes import run_mark
+from ogive.executors.processes import compute_run_mark
 from ogive.run.events import Event, Kind
 from ogive.run.state import State
 from ogive.testing.journals import comparable_events
@@ -65,7 +65,7 @@ def test_each_fault_of_a_trial_gives_one_trial_with_the_right_status(tmp_path: P
     assert "in _unpicklable" in trials["unpicklable"].traceback
     check_output(run.folder / f"trials/{trials['print'].id:06d}/output.txt")
     assert left_running(run.folder) == []
-    assert with_command_line("sleep", sleep_seconds(run_mark(run.folder))) == []
+    assert with_command_line("sleep", sleep_seconds(compute_run_mark(run.folder))) == []
 
 
 def check_output(path: Path) -> None:
@@ -163,16 +163,15 @@ def test_a_thousand_trials_leak_no_descriptors_and_no_processes(tmp_path: Path) 
 
     def count(state: State, event: Event | None) -> None:
         if event and event.kind is Kind.FINISHED and event.trial in (*range(100, 120), *range(980, 1000)):
-            for pid in [os.getpid(), *find_marked(run_mark(folder))]:
+            for pid in [os.getpid(), *find_marked(compute_run_mark(folder))]:
                 counts.setdefault(pid, []).append(len(os.listdir(f"/proc/{pid}/fd")))
 
     big = og.Space(og.layer(dict, a=og.integer(0, 10**6), fault="good"))
     run = og.search(big, Quick(), run=folder, strategy="random", workers=2, max_trials=1000, observer=count)
     assert run.state.ended_count == 1000
     assert len(counts) == 3
-    assert all(max(series[20:]) <= max(series[:20]) + 5 for series in counts.values()), (
-        counts
-    )  # a leak of one for each trial would be hundreds
+    # With a leak of one descriptor for each trial, there would be hundreds.
+    assert all(max(series[20:]) <= max(series[:20]) + 5 for series in counts.values()), counts
     assert not [thread for thread in threading.enumerate() if thread.name == "ogive-heartbeat"]
 
 

@@ -203,7 +203,7 @@ def check_refused(path: Path, match: str) -> None:
 
 
 def test_a_reader_follows_a_journal_without_a_write_ahead_log(path: Path) -> None:
-    """Some file systems cannot have one."""
+    """Some file systems do not support a write-ahead log."""
     with sqlite3.connect(path) as connection:
         assert connection.execute("PRAGMA journal_mode=DELETE").fetchone() == ("delete",)
         reader = Journal(path, writable=False)
@@ -225,7 +225,7 @@ def test_the_error_names_an_event_that_was_damaged(path: Path, journal: Journal)
         list(journal.read())
 
 
-class SetBack:
+class ClockSetBack:
     """A clock that is set back by an hour at every reading."""
 
     def __init__(self) -> None:
@@ -240,7 +240,7 @@ class SetBack:
 
 
 def test_setting_the_clock_back_changes_neither_the_order_nor_the_lease(path: Path) -> None:
-    journal = Journal(path, clock=SetBack())
+    journal = Journal(path, clock=ClockSetBack())
     journal.acquire()
     opened = Event(Kind.OPENED, data={})
     events = journal.append([opened]) + journal.append([warning(1)]) + journal.append([warning(2)])

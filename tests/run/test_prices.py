@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from ogive.errors import JobError
-from ogive.run.prices import PRICES_VARIABLE, Price, find_price, price_file, read_prices
+from ogive.run.prices import PRICES_VARIABLE, Price, find_price, find_price_file, read_prices
 
 
 def test_the_example_prices_load_and_have_no_date() -> None:
-    prices = read_prices(price_file())
+    prices = read_prices(find_price_file())
     assert len(prices) >= 5
     assert all(
         "example, not looked up" in price.source and not price.date and price.currency for price in prices.values()

@@ -92,7 +92,7 @@ def test_asha_has_the_sizes_of_successive_halving_if_no_later_trial_is_better(
     trials: int, epochs: int, eta: int, counts: list[int]
 ) -> None:
     """The second row is the first bracket of Hyperband with R = 81 (Li et al. 2018, table 1)."""
-    log = run(ASHA(ACCURACY, epochs=epochs, eta=eta), SCENARIOS["level"], trials)
+    log = run(ASHA(ACCURACY, epochs=epochs, eta=eta), SCENARIOS["equal"], trials)
     assert [count_reached(log, level) for level in rung_epochs(1, epochs, eta)] == counts
 
 

@@ -55,7 +55,7 @@ def test_hyperband_has_the_brackets_of_table_1() -> None:
         (4, (5,)),
         (0, (81, 27, 9, 3, 1)),
     ]
-    log = run(schedule, SCENARIOS["level"], 81 + 27 + 9 + 6 + 5)
+    log = run(schedule, SCENARIOS["equal"], 81 + 27 + 9 + 6 + 5)
     assert steps(log) == {1: 54, 3: 18 + 18, 9: 6 + 6 + 6, 27: 2 + 2 + 2 + 4, 81: 1 + 1 + 1 + 2 + 5}
 
 
@@ -93,7 +93,7 @@ def test_with_other_fidelities_trials_restart_on_each_rung_and_their_steps_count
         {"epochs": 9, "data_fraction": 1.0},
     ]
     assert ladder.steps == (1, 4, 13)
-    log = run(Hyperband(ACCURACY, epochs=9, fidelities={"data_fraction": 0.25}), SCENARIOS["level"], 15)
+    log = run(Hyperband(ACCURACY, epochs=9, fidelities={"data_fraction": 0.25}), SCENARIOS["equal"], 15)
     assert set(steps(log)) == {1, 4, 13}, "the steps of a later bracket begin at the rung that it starts on"
     starts = {(job.fidelity["data_fraction"], job.began) for _, job in log.jobs if isinstance(job, Start)}
     assert starts == {(0.25, 0), (0.5, 1), (1.0, 4)}

@@ -170,7 +170,7 @@ def identify(module: ModuleType) -> CodeIdentity:
         ("parts/later.py", "5", "6", "module parts.later"),
     ],
 )
-def test_every_change_of_what_runs_changes_a_named_part(
+def test_every_change_of_the_executed_code_changes_a_named_part(
     project: Project, file: str, before: str, after: str, name: str
 ) -> None:
     old = identify(project.load())
@@ -201,11 +201,11 @@ def test_comments_formatting_docstrings_and_unused_code_change_nothing(
 
 def test_code_that_was_edited_after_its_import_is_not_identified(project: Project) -> None:
     module = project.load()
-    assert identify(module).edited_files() == []
+    assert identify(module).find_edited_files() == []
     identified = identify(module)
     path = project.folder / "parts" / "deep.py"
     path.write_text("def inner(n):\n    return n + 200\n")
-    assert identified.edited_files() == [str(path)]
+    assert identified.find_edited_files() == [str(path)]
     (line,) = identify(module).missing
     assert line == f"parts.deep.inner: the loaded code differs from what {path} contains now"
 
@@ -412,7 +412,7 @@ def test_attributes_are_not_confused_with_globals_of_the_same_name(
 
 
 def test_a_version_does_not_depend_on_the_loaded_modules() -> None:
-    statement = "from ogive.source import project_files; print(project_files.package_version('sklearn'))"
+    statement = "from ogive.source import project_files; print(project_files.find_package_version('sklearn'))"
     versions = {
         subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, check=True, timeout=60).stdout
         for text in (statement, f"import sklearn; {statement}")

@@ -38,7 +38,7 @@ DEHB = {  # the first brackets, with the second round, in which trials are no lo
 
 def budgets(schedule: Hyperband, jobs: int) -> list[int]:
     """Return the budgets of the first jobs, on one worker."""
-    log = SimulatedController(schedule, SCENARIOS["level"], tiny(), jobs, 1).run()
+    log = SimulatedController(schedule, SCENARIOS["equal"], tiny(), jobs, 1).run()
     fidelities = [
         job.fidelity if isinstance(job, Start) else job.until for _, job in log.jobs if isinstance(job, (Start, Resume))
     ]

@@ -15,7 +15,7 @@ import psutil
 import pytest
 
 from ogive.executors.orphans import find_marked
-from ogive.executors.processes import run_mark
+from ogive.executors.processes import compute_run_mark
 from ogive.run.events import Event
 from ogive.run.journal import Journal
 from ogive.run.state import State
@@ -71,7 +71,7 @@ def state(folder: Path) -> State:
 
 def left_running(folder: Path) -> list[int]:
     """Return the ids of the processes that still work for a run."""
-    return find_marked(run_mark(folder))
+    return find_marked(compute_run_mark(folder))
 
 
 def eventually(condition: Callable[[], bool], seconds: float = 30) -> None:

@@ -3,8 +3,8 @@
 A frame consists of `MAGIC`, the length of the body (4 bytes, big-endian), and the body, a JSON object in UTF-8.
 
 A process that runs user code may stop in the middle of a frame, never read, or write anything to its socket. So the
-controller's end (`Channel`) never blocks, and bytes that are not a frame raise a `ProtocolError`. The end of the process
-that runs user code (`BlockingChannel`) blocks.
+controller uses a `Channel`, which never blocks, and which raises a `ProtocolError` for bytes that are not a frame. The
+process that runs user code uses a `BlockingChannel`.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from ogive.errors import RunError
 MAGIC = b"ogv1"
 HEADER = struct.Struct(">4sI")
 MAX_BYTES = 64 * 2**20
-"""The largest message, without its header: about two million metrics."""
-TURN_BYTES = 4 * 2**20
-"""How much one call of `Channel.receive` reads at most, so that a process that floods its channel cannot block the
+"""The largest size of a message, without its header: about two million metrics."""
+MAX_RECEIVE_BYTES = 4 * 2**20
+"""The most bytes that one call of `Channel.receive` reads, so that a process that floods its channel cannot block the
 controller.
 """
 CHUNK_BYTES = 2**18
-"""How much is read from a socket at a time."""
+"""The number of bytes that are read from a socket at a time."""
 
 
 class ProtocolError(RunError):
@@ -91,7 +91,7 @@ class Decoder:
         return message
 
     def _find_end(self) -> int | None:
-        """Return the position at which the first frame ends in the buffer; None before its header is complete."""
+        """Return the position in the buffer at which the first frame ends; None if its header is not complete yet."""
         if not MAGIC.startswith(self._buffer[: len(MAGIC)]):
             raise ProtocolError(f"found {bytes(self._buffer[:16])!r} where a message begins")
         if len(self._buffer) < HEADER.size:
@@ -105,10 +105,10 @@ class Decoder:
 
 
 class Channel:
-    """The end that never blocks, for the controller.
+    """The controller's end of a connection. It never blocks.
 
     Attributes:
-        closed: no message will arrive any more.
+        closed: whether no more messages will arrive.
     """
 
     def __init__(self, connection: socket.socket) -> None:
@@ -123,17 +123,17 @@ class Channel:
 
     @property
     def interest(self) -> int:
-        """The events to select for."""
+        """The `selectors` events to wait for."""
         return selectors.EVENT_READ | (selectors.EVENT_WRITE if self._unsent else 0)
 
     @property
     def has_message(self) -> bool:
-        """Whether a message has been read from the socket already, so that `receive` need not wait for it."""
+        """Whether the bytes that were read from the socket contain a complete message, which `receive` will return."""
         return not self.closed and self._decoder.has_message
 
     @property
     def is_drained(self) -> bool:
-        """Whether `receive` could read nothing now."""
+        """Whether there is nothing to read now."""
         if self.closed or self.has_message:
             return self.closed
         try:
@@ -142,14 +142,16 @@ class Channel:
             return True
 
     def receive(self) -> dict[str, Any] | None:
-        """Return the next message; None if none is complete after everything that has arrived, or after `TURN_BYTES`.
+        """Read from the socket and return the next message; None if it is not complete yet.
+
+        At most `MAX_RECEIVE_BYTES` are read.
 
         Raises:
-            ProtocolError: the bytes that have arrived are not a message. The channel is closed.
+            ProtocolError: the bytes that have arrived are not a message. The channel is then closed.
         """
         count = 0
         try:
-            while (message := self._decoder.next()) is None and not self.closed and count < TURN_BYTES:
+            while (message := self._decoder.next()) is None and not self.closed and count < MAX_RECEIVE_BYTES:
                 data = self._socket.recv(CHUNK_BYTES)
                 self.closed = not data
                 self._decoder.feed(data)
@@ -164,7 +166,7 @@ class Channel:
         return message
 
     def send(self, message: Mapping[str, Any]) -> None:
-        """Send as much of a message as the socket takes; `flush` sends the remaining bytes later.
+        """Send as many bytes of a message as the socket accepts; `flush` sends the remaining ones later.
 
         Raises:
             ProtocolError: the message is too large, or the other end has stopped reading its messages.
@@ -175,7 +177,7 @@ class Channel:
         self.flush()
 
     def flush(self) -> None:
-        """Send as many of the waiting bytes as the socket takes."""
+        """Send as many of the unsent bytes as the socket accepts."""
         try:
             while self._unsent:
                 del self._unsent[: self._socket.send(self._unsent)]
@@ -192,15 +194,16 @@ class Channel:
 def _convert(error: OSError) -> Exception:
     """Return Disconnected for an error of a closed connection, else the error itself.
 
-    Any other OSError was raised by a signal handler of the user's, such as a TimeoutError.
+    Any other OSError, such as a TimeoutError, was raised by a signal handler of user code.
     """
     return Disconnected() if error.errno in (errno.EBADF, errno.EPIPE, errno.ECONNRESET) else error
 
 
 class BlockingChannel:
-    """The end that blocks, for the process that runs user code.
+    """The end of a connection in the process that runs user code. It blocks.
 
-    User code may close its file descriptor, or use the same number for another file; both count as a closed connection.
+    User code may close the file descriptor of the socket, or open another file with the same descriptor. Both count as a
+    closed connection.
     """
 
     def __init__(self, descriptor: int) -> None:

@@ -1,4 +1,4 @@
-"""One attempt, from an assignment to an outcome; every executor that trains uses it."""
+"""The evaluation of one assignment, for all executors that train."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 from ogive.errors import JobError, RunError
 from ogive.run.estimator import SINGLE_PROCESS, Estimator, Evaluation, Team
 from ogive.run.executor import Assignment, Outcome
-from ogive.run.outcome import classify, disk_fault
+from ogive.run.outcome import classify, find_disk_fault
 from ogive.run.trial_folder import trials_folder
 from ogive.schedule.base import Action
 from ogive.space import Space
@@ -32,18 +32,18 @@ def evaluate(
 ) -> Outcome:
     """Carry out an assignment and return its outcome.
 
-    All exceptions of the evaluation become outcomes, except KeyboardInterrupt, which is meant for the process.
+    All exceptions of the evaluation become outcomes, except KeyboardInterrupt, which is raised again.
 
     Args:
         space: the space of the architecture.
         estimator: the estimator, already prepared.
         assignment: the attempt.
         deliver: called with each report.
-        is_leaving: returns whether the evaluation should end at its present report, so that another attempt continues it.
+        is_leaving: returns whether the evaluation should end at its present report and be continued by another attempt.
         team: the processes that carry out the assignment.
 
     Raises:
-        RunError: the disk is full or read-only, or the folder of the run was moved: no fault of the architecture.
+        RunError: the disk is full or read-only, or the folder of the run was moved, so the architecture is not the cause.
     """
     last_time = time.perf_counter()
     interrupted = False
@@ -59,7 +59,7 @@ def evaluate(
 
     def send(step: Step, metrics: Mapping[str, float]) -> Action:
         nonlocal last_time, interrupted, last_step
-        last_step = _check_step(step, last_step, assignment.last_step({}))
+        last_step = _check_step(step, last_step, assignment.get_last_step({}))
         answer = deliver(last_step, metrics, lap())
         last_time = time.perf_counter()  # waiting for the controller is not compute time
         interrupted = answer is Action.CONTINUE and is_leaving()
@@ -85,13 +85,13 @@ def evaluate(
             add_note=notes.append,
             missing_metrics=tuple(assignment.missing_metrics),
             max_step=assignment.max_step,
-            best_epoch_rule=_best_epoch_rule(assignment),
+            best_epoch_rule=_parse_best_epoch_rule(assignment),
         )
         estimator.evaluate(evaluation)
     except KeyboardInterrupt:
         raise
     except BaseException as error:
-        if fault := disk_fault(error):
+        if fault := find_disk_fault(error):
             raise RunError(fault) from error
         if not trials_folder(folder).is_dir():
             raise RunError(f"the run's folder {trials_folder(folder).parent} was moved or deleted") from error
@@ -101,30 +101,29 @@ def evaluate(
     return Outcome(Status.FINISHED, "; ".join(notes), seconds=lap())
 
 
-def _best_epoch_rule(assignment: Assignment) -> BestEpoch | None:
+def _parse_best_epoch_rule(assignment: Assignment) -> BestEpoch | None:
     if assignment.best_epoch_rule is None:
         return None
     metric, goal, metrics_needed = assignment.best_epoch_rule
     return BestEpoch(metric, goal, tuple(metrics_needed))
 
 
-def make_folder(assignment: Assignment) -> Path:
-    """Create the folder of the trial and return it; empty it before the first attempt.
+def create_trial_folder(assignment: Assignment) -> Path:
+    """Create the folder of the trial and return it. Before the first attempt, delete all files in it.
 
-    Files that are there before the first attempt belong to a trial that never reached the journal, perhaps of another
-    architecture.
+    Such files are left by a trial with the same number that never reached the journal, perhaps of another architecture.
     """
     folder = Path(assignment.folder)
     if assignment.attempt == 1 and folder.exists():
         shutil.rmtree(folder)
     trials = trials_folder(folder)
-    trials.mkdir(exist_ok=True)  # not its parent, the run's folder: if that is missing, it was moved
+    trials.mkdir(exist_ok=True)  # without its parent, the run's folder: if it is missing, it was moved
     folder.mkdir(parents=True, exist_ok=True)
     return folder
 
 
 def _check_step(step: Step, previous: Step, last: Step) -> Step:
-    """Return `step` as an integer, which has to be above `previous`, and at most `last`."""
+    """Return `step` as an integer, after checking that it is above `previous` and at most `last`."""
     try:
         number = operator.index(step)
     except TypeError:

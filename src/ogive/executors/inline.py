@@ -1,11 +1,11 @@
-"""Evaluations in the controller's process and thread, one at a time: for debugging, tests and benchmarks."""
+"""An executor that evaluates in the controller's process and thread, for debugging, tests and benchmarks."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping
 
-from ogive.executors.evaluate import evaluate, make_folder
+from ogive.executors.evaluate import create_trial_folder, evaluate
 from ogive.run import signal_handlers
 from ogive.run.estimator import Estimator
 from ogive.run.executor import Assignment, Executor, Listener
@@ -15,7 +15,7 @@ from ogive.trial import Step
 
 
 class InlineExecutor(Executor):
-    """Runs each evaluation during `poll`. The output of an evaluation is not captured, and it cannot be killed."""
+    """Runs one evaluation at a time, during `poll`. It does not capture its output and cannot kill it."""
 
     def __init__(self, space: Space, estimator: Estimator) -> None:
         self._space = space
@@ -44,16 +44,16 @@ class InlineExecutor(Executor):
         process = os.getpid()
 
         def deliver(step: Step, metrics: Mapping[str, float], seconds: float) -> Action:
-            if os.getpid() != process:  # a process that the evaluation has forked reports, too
+            if os.getpid() != process:  # a process that the evaluation has forked must not report
                 os._exit(0)
             try:
                 return listener.on_report(assignment.trial, step, metrics, seconds)
             except BaseException as error:
-                # Otherwise the exception would end the evaluation, and the trial would fail because of it.
+                # Raised in the evaluation, the error would become a failure of the trial. So it is raised again below.
                 controller_errors.append(error)
                 raise
 
-        make_folder(assignment)
+        create_trial_folder(assignment)
         try:
             outcome = evaluate(self._space, self._estimator, assignment, deliver, is_leaving=lambda: self._recalled)
         finally:

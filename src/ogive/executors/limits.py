@@ -9,22 +9,22 @@ from pathlib import Path
 import psutil
 
 MAX_OUTPUT = 10_000_000
-"""The size up to which the output of a trial is stored, in bytes."""
-LEFT_OUT = b"\n... the middle of a long output is left out here ...\n"
+"""The largest size of a trial's output file, in bytes."""
+OMISSION_MARKER = b"\n... the middle of a long output is left out here ...\n"
 
 
 def limit_memory(gigabytes: float | None) -> tuple[int, int] | None:
-    """Limit how much more memory this process may allocate; allocations beyond the limit raise an error.
+    """Limit how much more memory this process may allocate. Allocations beyond the limit raise an error.
 
-    The limit is one on private data and not on address space, which libraries reserve without using it. A process that the
-    evaluation forks has the same limit for itself. There is no limit for a process that uses a GPU, since the driver
-    reserves far more than it uses, and on systems other than Linux; there the controller checks the memory that is used.
+    The limit applies to private data and not to address space, which libraries reserve without using it. A process that the
+    evaluation forks has the same limit for itself. No limit is set on systems other than Linux, and for a process that uses
+    a GPU, since the driver reserves far more memory than it uses. In these cases the controller checks the used memory.
 
     Args:
-        gigabytes: the memory beyond that of now; None for no limit.
+        gigabytes: the memory that may be allocated in addition to the present memory; None for no limit.
 
     Returns:
-        The former limits (soft, hard); None if they were not changed.
+        The previous limits (soft, hard); None if they were not changed.
     """
     torch = sys.modules.get("torch")
     if gigabytes is None or not sys.platform.startswith("linux") or (torch and torch.cuda.is_initialized()):
@@ -37,23 +37,26 @@ def limit_memory(gigabytes: float | None) -> tuple[int, int] | None:
     return soft, hard
 
 
-def resident(pid: int) -> int:
-    """Return the memory of a process in bytes, shared pages included; 0 if it has ended. Fast."""
+def measure_resident_memory(pid: int) -> int:
+    """Return the memory of a process in bytes, including shared pages; 0 if it has ended.
+
+    This is faster than `measure_family_memory`.
+    """
     try:
         return int(psutil.Process(pid).memory_info().rss)
     except psutil.NoSuchProcess:
         return 0
 
 
-def family_memory(pid: int) -> int:
-    """Return the memory of a process and its descendants in bytes; pages that they share count once."""
+def measure_family_memory(pid: int) -> int:
+    """Return the memory of a process and its descendants in bytes. Pages that they share are counted once."""
     try:
         process = psutil.Process(pid)
         family = [process, *process.children(recursive=True)]
     except psutil.NoSuchProcess:
         return 0
     if len(family) == 1:
-        return resident(pid)
+        return measure_resident_memory(pid)
     total = 0
     for member in family:
         try:
@@ -64,9 +67,10 @@ def family_memory(pid: int) -> int:
     return total
 
 
-def bound_output(path: Path, limit: int = MAX_OUTPUT) -> None:
-    """Shorten an output file that is larger than `limit` bytes to its beginning and end. Its writers append, so they are not
-    disturbed.
+def shorten_output(path: Path, limit: int = MAX_OUTPUT) -> None:
+    """Shorten an output file that is larger than `limit` bytes to its beginning and end.
+
+    Processes may have the file open for appending; they can continue to write.
     """
     try:
         size = path.stat().st_size
@@ -75,10 +79,10 @@ def bound_output(path: Path, limit: int = MAX_OUTPUT) -> None:
     if size <= limit:
         return
     with path.open("rb+") as file:
-        head = file.read(limit // 4).partition(LEFT_OUT)[0]
+        head = file.read(limit // 4).partition(OMISSION_MARKER)[0]
         file.seek(size - limit // 4)
         tail = file.read(limit // 4)
-        tail = (tail + file.read(limit))[-(limit // 4) :]  # with what was written since the size was read
+        tail = (tail + file.read(limit))[-(limit // 4) :]  # add the bytes that were written since the size was read
         file.seek(0)
         file.truncate(0)
-        file.write(head + LEFT_OUT + tail)
+        file.write(head + OMISSION_MARKER + tail)

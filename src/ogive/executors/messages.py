@@ -1,4 +1,4 @@
-"""The messages of workers and ranks, and the checks that a message passes before it is used."""
+"""The messages of workers and ranks, and the checks of a message before it is used."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ _FIELDS: Mapping[str, Mapping[str, type]] = {
 _END_STATUSES = {status.value for status in Status if status.failed or status in (Status.FINISHED, Status.WAITING)}
 
 
-def outcome_fields(outcome: Outcome) -> dict[str, Any]:
-    """Return the fields of a message with an outcome."""
+def make_outcome_fields(outcome: Outcome) -> dict[str, Any]:
+    """Return the fields of a message that contain an outcome."""
     return {
         "status": outcome.status.value,
         "reason": clip(outcome.reason, MAX_TEXT),
@@ -33,22 +33,22 @@ def outcome_fields(outcome: Outcome) -> dict[str, Any]:
     }
 
 
-def outcome_of(message: Mapping[str, Any]) -> Outcome:
+def parse_outcome(message: Mapping[str, Any]) -> Outcome:
     """Return the outcome in a message."""
     return Outcome(Status(message["status"]), message["reason"], message["traceback"], message["seconds"])
 
 
-def rejected_outcome(error: ProtocolError, owner: str, seconds: float = 0.0) -> Outcome:
+def make_rejected_outcome(error: ProtocolError, owner: str, seconds: float = 0.0) -> Outcome:
     """Return the outcome of an attempt whose process wrote bytes to its channel that are not a message.
 
-    It is a fault of the evaluation, so another attempt would not help.
+    The evaluation is the cause, so another attempt would not help.
 
     Args:
         error: the error of the channel.
-        owner: whose channel it is, such as "its worker's".
+        owner: the owner of the channel in the possessive, such as "its worker's".
         seconds: compute time since the last report.
     """
-    reason = f"the evaluation wrote something else than messages to {owner} channel: {error}"
+    reason = f"the evaluation wrote bytes to {owner} channel that are not a message: {error}"
     return Outcome(Status.EXITED, reason, seconds=seconds)
 
 
@@ -57,33 +57,33 @@ def check_message(message: Mapping[str, Any], expected: Collection[str], assignm
 
     Args:
         message: the message.
-        expected: the kinds of messages that may come now.
-        assignment: what the sender is working on, which limits the step of a report.
+        expected: the kinds of messages that the sender may send now.
+        assignment: the assignment that the sender is carrying out, which limits the step of a report; None without one.
 
     Raises:
-        ProtocolError: it is not an expected message, or a field has a wrong type or value.
+        ProtocolError: the message is not an expected one, or a field has a wrong type or value.
     """
     kind: Any = message.get("is")
     if kind not in expected:
-        raise ProtocolError(f"found a message {_clipped(kind)}; expected: {', '.join(expected) or 'none'}")
+        raise ProtocolError(f"found a message {_clip_repr(kind)}; expected: {', '.join(expected) or 'none'}")
     for name, expected_type in _FIELDS[kind].items():
         if type(message.get(name)) is not expected_type:
-            raise _field_error(message, name, f"a {expected_type.__name__}")
+            raise _make_field_error(message, name, f"a {expected_type.__name__}")
     if not 0 <= message.get("seconds", 0.0) < math.inf:
-        raise _field_error(message, "seconds", "a finite number, at least 0")
+        raise _make_field_error(message, "seconds", "a finite number, at least 0")
     if message.get("status", Status.FINISHED) not in _END_STATUSES:
-        raise _field_error(message, "status", "one with which a trial can end")
-    last = None if assignment is None else assignment.last_step({})
+        raise _make_field_error(message, "status", "one with which a trial can end")
+    last = None if assignment is None else assignment.get_last_step({})
     if kind == "report" and last is not None and not 1 <= message["step"] <= last:
-        raise _field_error(message, "step", f"1 to {last}")
+        raise _make_field_error(message, "step", f"1 to {last}")
     if any(type(value) is not float for value in message.get("metrics", {}).values()):
-        raise _field_error(message, "metrics", "numbers")
+        raise _make_field_error(message, "metrics", "numbers")
 
 
-def _field_error(message: Mapping[str, Any], name: str, expected: str) -> ProtocolError:
-    value = _clipped(message.get(name))
+def _make_field_error(message: Mapping[str, Any], name: str, expected: str) -> ProtocolError:
+    value = _clip_repr(message.get(name))
     return ProtocolError(f"found {name}={value} in a message {message['is']!r}; expected {expected}")
 
 
-def _clipped(value: object) -> str:
+def _clip_repr(value: object) -> str:
     return clip(repr(value), 100)

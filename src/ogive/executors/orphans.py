@@ -1,4 +1,4 @@
-"""Finding and killing the processes that evaluations leave behind, by a mark in their environment or by descent."""
+"""Find and kill the processes that evaluations leave behind, by a mark in their environment or as descendants."""
 
 from __future__ import annotations
 
@@ -14,36 +14,38 @@ from pathlib import Path
 import psutil
 
 MARK = "OGIVE_WORKER"
-"""The environment variable that all descendants of a worker inherit: `<run>/<session>/<worker>`, for nested searches several
-of these, outermost first.
+"""The environment variable that all descendants of a worker inherit. It contains the mark `<run>/<session>/<worker>`; in a
+nested search, also the marks of the outer searches, outermost first.
 """
-ROUNDS = 20
-"""How often processes are searched for, since a process may fork while it is being killed."""
+MAX_ROUNDS = 20
+"""The number of times that processes are searched for, at most. A process may fork while it is being killed."""
 
 
 def mark_environment(mark: str) -> dict[str, str]:
-    """Return the environment variable that gives a new process `mark`, beside the marks that this process has itself."""
+    """Return the environment variable that gives a new process `mark` in addition to the marks of this process."""
     return {MARK: f"{os.environ.get(MARK, '')} {mark}".strip()}
 
 
 def kill_marked(mark: str, session: int | None = None) -> int:
     """Kill every process with a mark that begins with `mark`, and all of its descendants.
 
-    A process inherits the mark even if it leaves the session of its worker. A process that was started with another
-    environment is found as a descendant of the process that started it, or of the worker that adopted it; if these have
-    ended, by the session.
+    A process inherits the mark even if it leaves the process session of its worker. A process that was started with another
+    environment does not have the mark. It is found as a descendant of the process that started it, or of the worker that
+    adopted it; if these have ended, it is found by its process session.
 
     Args:
         mark: the beginning of a mark.
-        session: the id of a session, whose processes are killed as well.
+        session: the id of a process session (`os.getsid`), whose processes are killed as well; None for none.
 
     Returns:
         The number of processes that were killed.
     """
     killed = 0
-    for _ in range(ROUNDS):
-        processes = _with_descendants(
-            process for process in psutil.process_iter() if _is_marked(process, mark) or _is_in(process, session)
+    for _ in range(MAX_ROUNDS):
+        processes = _add_descendants(
+            process
+            for process in psutil.process_iter()
+            if _is_marked(process, mark) or _belongs_to_session(process, session)
         )
         if not processes:
             break
@@ -68,17 +70,17 @@ def _is_marked(process: psutil.Process, mark: str) -> bool:
             return False
         return any(part.startswith(mark) for part in process.environ().get(MARK, "").split())
     except (psutil.NoSuchProcess, psutil.AccessDenied, OSError):
-        return False  # it has ended, or belongs to another user, so no worker has started it
+        return False  # the process has ended, or belongs to another user, so no worker has started it
 
 
-def _is_in(process: psutil.Process, session: int | None) -> bool:
+def _belongs_to_session(process: psutil.Process, session: int | None) -> bool:
     try:
         return session is not None and os.getsid(process.pid) == session
     except (ProcessLookupError, PermissionError):
         return False
 
 
-def _with_descendants(processes: Iterable[psutil.Process]) -> list[psutil.Process]:
+def _add_descendants(processes: Iterable[psutil.Process]) -> list[psutil.Process]:
     family = {process.pid: process for process in processes}
     children: dict[int, list[psutil.Process]] = defaultdict(list)
     if family:
@@ -95,9 +97,9 @@ def _with_descendants(processes: Iterable[psutil.Process]) -> list[psutil.Proces
 
 
 def find_descendants(pid: int | None = None) -> set[int]:
-    """Return the ids of the descendants of a process (by default this one), zombies included.
+    """Return the ids of the descendants of a process (by default this one), including zombies.
 
-    It is fast if there are none, since a worker calls it after every trial.
+    This is fast if there are none, because a worker calls it after every trial.
     """
     root = os.getpid() if pid is None else pid
     if not Path(f"/proc/{root}/task/{root}/children").exists():  # not Linux, or a kernel without these lists
@@ -105,38 +107,43 @@ def find_descendants(pid: int | None = None) -> set[int]:
     descendants: set[int] = set()
     queue = [root]
     while queue:
-        children = set(_children(queue.pop())) - descendants
+        children = set(_list_children(queue.pop())) - descendants
         descendants |= children
         queue += children
     return descendants
 
 
-def _children(pid: int) -> Iterable[int]:
-    with suppress(FileNotFoundError, ProcessLookupError):  # it has just ended
+def _list_children(pid: int) -> Iterable[int]:
+    with suppress(FileNotFoundError, ProcessLookupError):  # the process has just ended
         for thread in os.listdir(f"/proc/{pid}/task"):
             with suppress(FileNotFoundError, ProcessLookupError):
                 yield from map(int, Path(f"/proc/{pid}/task/{thread}/children").read_text().split())
 
 
 def kill_strays(spare: set[int]) -> None:
-    """Kill the descendants that the last evaluation left running, except `spare` and the servers of `multiprocessing`."""
-    with _sigchld_unhandled():
-        for _ in range(ROUNDS):
-            strays = find_descendants() - spare - _multiprocessing_servers()
+    """Kill the descendants of this process that the last evaluation left running.
+
+    Args:
+        spare: the ids of processes that are not killed. The servers of `multiprocessing` are not killed either.
+    """
+    with _default_sigchld_handler():
+        for _ in range(MAX_ROUNDS):
+            strays = find_descendants() - spare - _find_multiprocessing_servers()
             if not strays:
                 return
-            # Zombies have to be waited for, or they would be found again in the next round.
             killed = [pid for pid in strays if _kill(pid)]
             for pid in killed:
-                with suppress(ChildProcessError):  # a grandchild: it will be a child of this process in the next round
+                # Without waiting, the process would stay a zombie and be found again in the next round. A grandchild cannot
+                # be waited for yet; in the next round it is a child of this process.
+                with suppress(ChildProcessError):
                     os.waitpid(pid, 0)
 
 
 @contextmanager
-def _sigchld_unhandled() -> Iterator[None]:
-    """Suspend the evaluation's handler of SIGCHLD: that of PyTorch raises an error if a DataLoader's worker is killed."""
+def _default_sigchld_handler() -> Iterator[None]:
+    """Replace the handler of SIGCHLD by the default: PyTorch's handler raises an error if a DataLoader worker is killed."""
     if threading.current_thread() is not threading.main_thread():
-        yield  # only the main thread can change handlers; and this process is about to end
+        yield  # only the main thread can change handlers; in another thread, this process is about to end anyway
         return
     handler = signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     try:
@@ -148,13 +155,13 @@ def _sigchld_unhandled() -> Iterator[None]:
 def _kill(pid: int) -> bool:
     try:
         os.kill(pid, signal.SIGKILL)
-    except (ProcessLookupError, PermissionError):  # it has ended, or runs with other rights
+    except (ProcessLookupError, PermissionError):  # the process has ended, or belongs to another user
         return False
     return True
 
 
-def _multiprocessing_servers() -> set[int]:
-    """Return the ids of the servers that `multiprocessing` starts once in a process and needs until it ends."""
+def _find_multiprocessing_servers() -> set[int]:
+    """Return the ids of the servers that `multiprocessing` starts once and needs until this process ends."""
     pids: set[int | None] = set()
     if server := sys.modules.get("multiprocessing.forkserver"):
         pids.add(getattr(server._forkserver, "_forkserver_pid", None))

@@ -1,4 +1,4 @@
-"""The executor of worker processes on this machine, which stay warm over all trials."""
+"""The executor that runs worker processes on this machine. Each worker process is used for many trials."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import Any
 
 from ogive.errors import RunError
 from ogive.executors.channel import ProtocolError
-from ogive.executors.messages import outcome_of
+from ogive.executors.messages import parse_outcome
 from ogive.executors.orphans import kill_marked
 from ogive.executors.worker_client import LEFT_EXIT_CODE, WorkerClient
 from ogive.run.executor import STARTUP_SECONDS, Assignment, Executor, Listener, Outcome
@@ -24,21 +24,22 @@ from ogive.trial import Status
 CHECK_SECONDS = 0.5
 """How often limits are checked."""
 MAX_FAILED_STARTS = 5
-"""How many workers in a row may be killed while they start, before the search ends with an error."""
+"""The number of consecutive workers that are killed while they start, at which the search ends with an error."""
 WATCHDOG_SECONDS = 30.0
 """How long the watchdog may take to end."""
 
 
 class ProcessExecutor(Executor):
-    """A number of warm worker processes, each with its share of the cores.
+    """A fixed number of worker processes, each with its share of the cores.
 
     Args:
-        payload: the file with the space and the estimator; see `worker.load`.
-        folder: the folder of the run; the workers' own output goes to `worker-*.log` in it.
+        payload: the file with the space and the estimator; see `worker.unpickle_payload`.
+        folder: the folder of the run; output of the workers outside trials goes to `worker-*.log` in it.
         workers: the number of evaluations at a time.
-        ranks: the number of processes of each evaluation (`workers_per_trial`); above 1 the estimator must be `parallel`.
-        time_limit: compute time of a trial, all attempts together, in seconds; None for no limit.
-        memory_limit: memory that a trial may take beyond what its worker had before, in gigabytes; None for no limit.
+        ranks: the number of processes of each evaluation (`workers_per_trial`); above 1, the estimator must be `parallel`.
+        time_limit: the compute time of a trial, all attempts together, in seconds; None for no limit.
+        memory_limit: the memory that a trial may use in addition to what its worker used before, in gigabytes; None for no
+            limit.
         startup_limit: how long a worker may take to be ready for its first trial, in seconds; None for no limit.
         threads: the number of threads of each process; None for an equal share of the cores.
 
@@ -70,17 +71,18 @@ class ProcessExecutor(Executor):
             "ranks": ranks,
             "startup_limit": startup_limit,
         }
-        self._mark = f"{run_mark(folder)}/{uuid.uuid4().hex[:8]}"
+        self._mark = f"{compute_run_mark(folder)}/{uuid.uuid4().hex[:8]}"
         self._recalled = False
         self._last_check = time.monotonic()
-        self._failed_starts = 0  # in a row
-        self._any_ready = False  # whether any worker has been ready
+        self._failed_starts = 0  # since the last worker that became ready
+        self._any_ready = False  # whether any worker has become ready so far
         self._workers: list[WorkerClient] = []
-        kill_marked(run_mark(folder))  # processes of an earlier controller that was killed
+        kill_marked(compute_run_mark(folder))  # processes of an earlier controller that was killed
         self._watchdog = subprocess.Popen(
             [sys.executable, "-P", "-m", "ogive.executors.watchdog", self._mark],
             stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,  # a program that reads the controller's output to its end would wait for the watchdog
+            # If it inherited the output, a program that reads the controller's output would wait for the watchdog to end.
+            stdout=subprocess.DEVNULL,
             start_new_session=True,
         )
         try:
@@ -105,7 +107,7 @@ class ProcessExecutor(Executor):
         return worker.name
 
     def poll(self, listener: Listener, timeout: float) -> None:
-        for worker in self._workers_with_messages(timeout):
+        for worker in self._find_readable_workers(timeout):
             try:
                 message = worker.receive()
                 if message is not None:
@@ -115,7 +117,7 @@ class ProcessExecutor(Executor):
                 if worker.assignment is None and worker.ready:
                     listener.on_warning(f"{worker.name} is replaced: {error}")
             if worker.channel.closed:
-                # Its process usually ends at the same moment. Without waiting, the next check would find it.
+                # The process usually ends at the same moment. A short wait avoids a delay until the next check.
                 worker.wait_briefly()
                 if worker.has_ended:
                     self._replace(worker, listener)
@@ -123,19 +125,19 @@ class ProcessExecutor(Executor):
             self._check_workers(listener)
             self._last_check = time.monotonic()
 
-    def _workers_with_messages(self, timeout: float) -> list[WorkerClient]:
-        """Return the workers whose channels can be read now; one message of each is handled, however much it has sent."""
-        open_channels = [worker for worker in self._workers if not worker.channel.closed]
+    def _find_readable_workers(self, timeout: float) -> list[WorkerClient]:
+        """Return the workers whose channels can be read now; wait at most `timeout` seconds for the first one."""
+        connected = [worker for worker in self._workers if not worker.channel.closed]
         with selectors.PollSelector() as selector:
-            for worker in open_channels:
+            for worker in connected:
                 selector.register(worker.channel, worker.channel.interest, worker)
-            with_message = [worker for worker in open_channels if worker.channel.has_message]
+            with_message = [worker for worker in connected if worker.channel.has_message]
             events = selector.select(0 if with_message else timeout)
         for key, event in events:
             if event & selectors.EVENT_WRITE:
                 key.data.channel.flush()
         readable = {key.data.name for key, event in events if event & selectors.EVENT_READ}
-        return [worker for worker in open_channels if worker in with_message or worker.name in readable]
+        return [worker for worker in connected if worker in with_message or worker.name in readable]
 
     def _check_workers(self, listener: Listener) -> None:
         """Replace workers that have ended, and kill those that exceed a limit."""
@@ -162,10 +164,10 @@ class ProcessExecutor(Executor):
                 worker.channel.send({"action": action.value, "recalled": self._recalled})
             case "end":
                 worker.leaving = bool(message.get("leaving"))
-                listener.on_end(worker.finish().trial, outcome_of(message))
+                listener.on_end(worker.finish().trial, parse_outcome(message))
 
     def _replace(self, worker: WorkerClient, listener: Listener) -> None:
-        """Replace a worker that has ended, unless the session ends; report the end of its attempt."""
+        """Replace a worker that has ended, unless the session is about to end. Report the end of its attempt, if any."""
         code, outcome = worker.clean_up()
         index = self._workers.index(worker)
         if self._recalled:
@@ -179,7 +181,7 @@ class ProcessExecutor(Executor):
             listener.on_warning(f"{worker.name} ended while it was idle ({outcome.reason}) and was replaced")
 
     def _check_start(self, worker: WorkerClient, outcome: Outcome) -> None:
-        """Raise a RunError if workers cannot start: `worker`, which has ended, was not ready."""
+        """Raise a RunError if workers cannot start. `worker` has ended; if it was ready before, do nothing."""
         if worker.ready:
             return
         self._failed_starts += 1
@@ -196,9 +198,9 @@ class ProcessExecutor(Executor):
     def close(self) -> None:
         if self._watchdog.returncode is not None:
             return  # closed already
-        kill_marked(self._mark)  # once for all workers, since it goes through every process of the machine
+        kill_marked(self._mark)  # once for all workers, since this searches all processes of the machine
         for worker in self._workers:
-            worker.end()
+            worker.kill_worker()
         self._workers = []
         assert self._watchdog.stdin is not None
         self._watchdog.stdin.close()
@@ -208,6 +210,6 @@ class ProcessExecutor(Executor):
             self._watchdog.kill()
 
 
-def run_mark(folder: Path) -> str:
+def compute_run_mark(folder: Path) -> str:
     """Return the mark of every process that works for the run in `folder`."""
     return str(uuid.uuid5(uuid.NAMESPACE_URL, str(folder.resolve())))[:18]

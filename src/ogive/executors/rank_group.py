@@ -1,9 +1,8 @@
-"""A worker's end of the further processes that train its trials together with it: ranks 1 to k - 1 of k.
+"""The processes that train trials together with a worker. The worker is rank 0 of k; they are ranks 1 to k - 1.
 
-The ranks are warm, as the worker is: each loads space and estimator once, receives every assignment of the worker, and
-reports how it ended. If one of them fails, the attempt ends for all, since the others would wait for it. The state of a
-process that was interrupted during a collective operation is unknown. So a worker whose ranks did not all end well
-exits, and the controller starts a new one.
+Each rank loads space and estimator once, then receives every assignment of the worker, and reports how it ended. If a rank
+fails, the attempt ends for all ranks, since the others would wait for it. The state of a process that was interrupted during
+a collective operation is unknown. So a worker exits if one of its ranks has failed, and the controller starts a new worker.
 """
 
 from __future__ import annotations
@@ -20,29 +19,32 @@ from contextlib import suppress
 from typing import Any, NoReturn
 
 from ogive.executors.channel import BlockingChannel, Disconnected, ProtocolError
-from ogive.executors.messages import check_message, outcome_fields, outcome_of, rejected_outcome
+from ogive.executors.messages import check_message, make_outcome_fields, make_rejected_outcome, parse_outcome
 from ogive.executors.orphans import find_descendants
 from ogive.run.executor import Outcome
-from ogive.run.outcome import death
+from ogive.run.outcome import classify_exit
 from ogive.trial import Status
 
 ENDING_SECONDS = 10.0
-"""How long further ranks may continue after rank 0 has ended."""
+"""How long the other ranks may continue after rank 0 has ended."""
 CAUSE_SECONDS = 3.0
-"""How long to wait for the outcome of a rank that others have lost, and for rank 0 to notice that it has lost one."""
-_LOST_A_RANK = re.compile(
+"""How long to wait for the outcome of a rank to which other ranks have lost the connection, and for rank 0 to fail after
+another rank has failed.
+"""
+_LOST_CONNECTION = re.compile(
     r"Dist(Backend|Network|Store)Error|gloo|nccl|connection (closed|reset) by peer", re.IGNORECASE
 )
-"""Reasons of failures that are the consequence of another rank's failure."""
+"""Matches the reason of a failure that is a consequence of another rank's failure."""
 
 
 class _Rank:
-    """One further process; a thread receives its messages.
+    """One rank other than 0: its process, and a thread that receives its messages.
 
     Attributes:
-        message: its last message; None before the first, and at the start of an assignment.
-        disconnected: whether its channel is closed or has failed, so the process has ended or is ending.
-        rejected: the outcome of the attempt if the process has written something else than messages to its channel.
+        message: the last message of the process; None before the first message, and at the start of an assignment.
+        disconnected: whether the channel is closed or has failed, so the process has ended or is ending.
+        rejected: the outcome of the attempt if the process has written bytes to its channel that are not a message; else
+            None.
     """
 
     def __init__(self, rank: int, start: Mapping[str, Any], changed: threading.Condition) -> None:
@@ -52,14 +54,14 @@ class _Rank:
         self.rejected: Outcome | None = None
         self._ready = False
         self._changed = changed
-        own_end, rank_end = socket.socketpair()
-        with own_end, rank_end:
+        worker_end, rank_end = socket.socketpair()
+        with worker_end, rank_end:
             self.process = subprocess.Popen(
                 [sys.executable, "-P", "-m", "ogive.executors.rank_process", str(rank_end.fileno())],
                 pass_fds=[rank_end.fileno()],
                 stdin=subprocess.DEVNULL,
             )
-            self._channel = BlockingChannel(own_end.detach())
+            self._channel = BlockingChannel(worker_end.detach())
         threading.Thread(target=self._listen, daemon=True).start()
         self.send({**start, "rank": rank})
 
@@ -74,7 +76,7 @@ class _Rank:
         except Disconnected:
             pass
         except ProtocolError as error:
-            self.rejected = rejected_outcome(error, f"rank {self.rank}'s")
+            self.rejected = make_rejected_outcome(error, f"rank {self.rank}'s")
             self.process.kill()
         self._channel.close()
         with self._changed:
@@ -82,19 +84,19 @@ class _Rank:
             self._changed.notify_all()
 
     def send(self, message: Mapping[str, Any]) -> None:
-        with suppress(Disconnected):  # the process has ended, which the thread notices
+        with suppress(Disconnected):  # the process has ended; the thread sets `disconnected`
             self._channel.send(message)
 
     @property
     def outcome(self) -> Outcome | None:
-        """The outcome of its assignment; None while it has not reported one."""
+        """The outcome of the present assignment; None if the process has not reported it yet."""
         if self.message is None or self.message["is"] != "end":
             return None
-        return outcome_of(self.message)
+        return parse_outcome(self.message)
 
     @property
     def failed(self) -> bool:
-        """Whether its assignment has failed, or the process has ended without an outcome."""
+        """Whether the present assignment has failed, or the process has ended without an outcome."""
         return self.outcome.status.failed if self.outcome is not None else self.disconnected
 
     def clean_up(self) -> int:
@@ -107,10 +109,10 @@ class _Rank:
 
 
 class RankGroup:
-    """The further processes of one worker.
+    """The ranks of one worker, other than the worker itself.
 
     Args:
-        start: the start message of the worker; its `ranks` is the number of processes, the worker included.
+        start: the start message of the worker; its entry `ranks` is the number of processes, including the worker.
     """
 
     def __init__(self, start: Mapping[str, Any]) -> None:
@@ -120,8 +122,8 @@ class RankGroup:
         self._working = False
         self._ranks = [_Rank(rank, start, self._changed) for rank in range(1, self.size)]
 
-    def processes(self) -> set[int]:
-        """Return the ids of the living ranks and of their descendants. Each rank kills its own strays."""
+    def find_processes(self) -> set[int]:
+        """Return the ids of the living ranks and of their descendants. The worker does not kill these as strays."""
         pids = {rank.process.pid for rank in self._ranks if rank.process.poll() is None}
         return pids.union(*map(find_descendants, pids))
 
@@ -129,7 +131,7 @@ class RankGroup:
         """Wait until all ranks have loaded space and estimator.
 
         Returns:
-            None if all are ready; else the message for the controller that says why one is not.
+            None if all ranks are ready; else a message for the controller that says why one is not.
         """
         limit = self._start["startup_limit"]
         with self._changed:
@@ -137,16 +139,16 @@ class RankGroup:
         for rank in self._ranks:
             if rank.message is None:
                 if rank.disconnected:
-                    reason = f"{self._outcome_of(rank, 0.0).reason} while it was starting"
+                    reason = f"{self._get_attempt_outcome(rank, 0.0).reason} while it was starting"
                 else:
                     reason = f"{self._name(rank)} was not ready after the startup_limit of {limit:g} s"
-                return {"is": "broken", **outcome_fields(Outcome(Status.EXITED, reason))}
+                return {"is": "broken", **make_outcome_fields(Outcome(Status.EXITED, reason))}
             if rank.message["is"] == "broken":
                 return rank.message
         return None
 
     def replace_dead(self) -> dict[str, Any] | None:
-        """Replace the ranks that were killed while they were idle. Returns as `wait_until_ready`."""
+        """Replace the ranks that were killed while they were idle. The return value is that of `wait_until_ready`."""
         for index, rank in enumerate(self._ranks):
             if rank.disconnected or rank.process.poll() is not None:
                 rank.clean_up()
@@ -158,8 +160,8 @@ class RankGroup:
 
         Args:
             message: the message with the assignment.
-            on_stuck: called from a thread with the outcome of the attempt, if a rank fails and rank 0 does not end by
-                itself: it may hang in native code because the other rank is missing. It does not return.
+            on_stuck: called from a thread with the outcome of the attempt if a rank fails and rank 0 does not end by itself.
+                Rank 0 may hang in native code because the failed rank is missing. `on_stuck` does not return.
         """
         self._working = True
         for rank in self._ranks:
@@ -173,11 +175,11 @@ class RankGroup:
             if not self._working or self._changed.wait_for(lambda: not self._working, CAUSE_SECONDS):
                 return
             cause = self._find_cause() or next(rank for rank in self._ranks if rank.failed)
-            # The lock is not released before this process exits. `settle` needs it, so the attempt cannot end a second time.
-            on_stuck(self._outcome_of(cause, 0.0))
+            # This thread holds the lock until the process exits. `settle` needs the lock, so it cannot report a second end.
+            on_stuck(self._get_attempt_outcome(cause, 0.0))
 
     def settle(self, outcome: Outcome) -> tuple[Outcome, bool]:
-        """Wait for the ranks to end.
+        """Wait for the other ranks to end the assignment.
 
         Args:
             outcome: the outcome of rank 0.
@@ -188,31 +190,31 @@ class RankGroup:
         with self._changed:
             self._working = False
             self._changed.notify_all()
-            lost_a_rank = outcome.status.failed and _LOST_A_RANK.search(outcome.reason)
-            if outcome.status.failed and not lost_a_rank:
+            lost_connection = outcome.status.failed and _LOST_CONNECTION.search(outcome.reason)
+            if outcome.status.failed and not lost_connection:
                 return outcome, False
             all_ended = self._changed.wait_for(
                 lambda: all(rank.outcome or rank.disconnected for rank in self._ranks),
-                CAUSE_SECONDS if lost_a_rank else ENDING_SECONDS,
+                CAUSE_SECONDS if lost_connection else ENDING_SECONDS,
             )
             cause = self._find_cause()
         if cause is not None:
-            return self._outcome_of(cause, outcome.seconds), False
-        return outcome, all_ended and not lost_a_rank and not any(rank.failed for rank in self._ranks)
+            return self._get_attempt_outcome(cause, outcome.seconds), False
+        return outcome, all_ended and not lost_connection and not any(rank.failed for rank in self._ranks)
 
     def _find_cause(self) -> _Rank | None:
-        """Return the rank that made the others fail: one that has died, or one that failed for a reason of its own."""
+        """Return the rank that failed first: one that has died, or one whose failure is no consequence of another one's."""
         dead = [rank for rank in self._ranks if rank.outcome is None and rank.disconnected]
-        failed = [r for r in self._ranks if r.outcome and r.failed and not _LOST_A_RANK.search(r.outcome.reason)]
+        failed = [r for r in self._ranks if r.outcome and r.failed and not _LOST_CONNECTION.search(r.outcome.reason)]
         return next(iter([*dead, *failed]), None)
 
-    def _outcome_of(self, rank: _Rank, seconds: float) -> Outcome:
-        """Return the outcome of the attempt because of the outcome of `rank`."""
+    def _get_attempt_outcome(self, rank: _Rank, seconds: float) -> Outcome:
+        """Return the outcome of the attempt, which ended because of `rank`."""
         outcome = rank.outcome
         if outcome is None and rank.rejected is not None:
             return rank.rejected
         if outcome is None:
-            return death(rank.clean_up(), seconds, rank=self._name(rank))
+            return classify_exit(rank.clean_up(), seconds, rank=self._name(rank))
         return Outcome(outcome.status, f"{self._name(rank)}: {outcome.reason}", outcome.traceback, seconds)
 
     def _name(self, rank: _Rank) -> str:
@@ -220,13 +222,13 @@ class RankGroup:
 
 
 def reset_signals() -> None:
-    """Let signals end this rank. The worker alone answers the controller's signals, and its ranks end with it."""
+    """Restore the default handlers of signals in a rank. Only the worker handles them, and its ranks end with it."""
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, signal.SIG_DFL)
 
 
 def use_loopback() -> None:
-    """Let the ranks communicate over the loopback interface, whatever the name of this machine resolves to."""
+    """Let the ranks communicate over the loopback interface, since the machine's own name may not be resolvable."""
     if sys.platform.startswith("linux"):
         for variable in ("GLOO_SOCKET_IFNAME", "NCCL_SOCKET_IFNAME"):
             os.environ.setdefault(variable, "lo")

@@ -1,8 +1,8 @@
-"""A further process of a data-parallel trial: `python -m ogive.executors.rank_process FD`, started by its worker.
+"""The process of a rank other than 0: `python -m ogive.executors.rank_process FD`, started by its worker.
 
 It receives every assignment of the worker, and carries it out as its rank. It reports only how the assignment ended, since
-rank 0, in the worker, reports the metrics for all. After a failure the process ends, so that processes that wait for it
-notice that.
+the worker, rank 0, reports the metrics of all ranks. After a failure the process exits, so that ranks that wait for it lose
+the connection.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from typing import Any
 from ogive.errors import JobError, RunError
 from ogive.executors.channel import BlockingChannel, Disconnected
 from ogive.executors.evaluate import evaluate
-from ogive.executors.messages import outcome_fields
+from ogive.executors.messages import make_outcome_fields
 from ogive.executors.orphans import find_descendants, kill_strays
 from ogive.executors.rank_group import reset_signals, use_loopback
-from ogive.executors.worker import load, memory_limited, output_to
+from ogive.executors.worker import apply_memory_limit, redirect_output, unpickle_payload
 from ogive.run.estimator import Estimator, Team
 from ogive.run.executor import Assignment, Outcome
 from ogive.run.outcome import classify
@@ -29,7 +29,7 @@ from ogive.trial import Step
 
 
 def main() -> None:
-    """Serve the worker at the socket whose file descriptor is the first argument, until it is closed."""
+    """Serve the worker until the socket is closed whose file descriptor is the first argument."""
     descriptor = int(sys.argv[1])
     os.set_inheritable(descriptor, False)
     reset_signals()
@@ -46,10 +46,10 @@ def _serve(channel: BlockingChannel) -> None:
     sys.path[:] = start["path"]
     os.chdir(start["cwd"])
     try:
-        space, estimator = load(Path(start["payload"]))
+        space, estimator = unpickle_payload(Path(start["payload"]))
         estimator.prepare()
     except BaseException as error:  # noqa: BLE001 - the worker passes it on to the controller
-        channel.send({"is": "broken", **outcome_fields(classify(error))})
+        channel.send({"is": "broken", **make_outcome_fields(classify(error))})
         return
     estimator_processes = find_descendants()
     channel.send({"is": "ready"})
@@ -62,7 +62,7 @@ def _serve(channel: BlockingChannel) -> None:
             rendezvous=Path(message["rendezvous"]),
         )
         outcome = _carry_out(space, estimator, message, team)
-        channel.send({"is": "end", **outcome_fields(outcome)})
+        channel.send({"is": "end", **make_outcome_fields(outcome)})
         if outcome.status.failed:
             os._exit(0)
         kill_strays(estimator_processes)
@@ -70,14 +70,14 @@ def _serve(channel: BlockingChannel) -> None:
 
 
 def _carry_out(space: Space, estimator: Estimator, message: Mapping[str, Any], team: Team) -> Outcome:
-    """Carry out the assignment of a message; return its outcome."""
+    """Carry out the assignment in a message; return its outcome."""
     assignment = Assignment(**message["assignment"])
 
     def deliver(step: Step, metrics: Mapping[str, float], seconds: float) -> Action:
         raise JobError(f"rank {team.rank} of {team.size} reported step {step}; only rank 0 reports")
 
     try:
-        with output_to(Path(assignment.folder)), memory_limited(message["memory_limit"]):
+        with redirect_output(Path(assignment.folder)), apply_memory_limit(message["memory_limit"]):
             return evaluate(space, estimator, assignment, deliver, is_leaving=lambda: False, team=team)
     except (RunError, OSError, KeyboardInterrupt) as error:
         return classify(error)

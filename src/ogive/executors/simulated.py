@@ -1,7 +1,7 @@
-"""An executor of simulated workers in virtual time: it shows what a search would do on machines that do not exist.
+"""An executor that simulates workers in virtual time, to predict how a search would run on other machines.
 
-Controller, strategy and schedule are the same as on real workers. Only the clock is a `VirtualClock`, which this
-executor moves from event to event. The cost of a simulation does not depend on the number of workers.
+Controller, strategy and schedule are the same as with real workers. Only the clock is a `VirtualClock`, which this
+executor advances from event to event. The cost of a simulation does not depend on the number of workers.
 """
 
 from __future__ import annotations
@@ -20,23 +20,23 @@ from ogive.seeds import generator
 from ogive.trial import Status, Step, steps_of
 
 SimulatedReport = tuple[Step, Mapping[str, float], float]
-"""A simulated report: its step (from 1, as a train function counts), its metrics, and the seconds since the previous
-report on a worker without faults.
+"""A simulated report: its step (counted from 1, as in a train function), its metrics, and the seconds since the previous
+report, on a worker without faults.
 """
 
 SimulateTrial = Callable[[Assignment], Iterator[SimulatedReport]]
-"""Returns the reports of an assignment after the step `Assignment.reported`: from a table, a fitted model, or a
-distribution. An exception is a failure of the trial, as in a train function.
+"""Returns the reports of an assignment after step `Assignment.last_reported_step`, which may come from a table, a fitted
+model or a distribution. An exception is a failure of the trial, as in a train function.
 """
 
 
 @dataclass
 class VirtualClock:
-    """A clock that stands still until it is moved.
+    """A clock whose time changes only when `seconds` is set.
 
     Attributes:
-        seconds: the time since `began`, in seconds.
-        began: the time of the first event of the journal, in seconds.
+        seconds: the time since `start_time`, in seconds.
+        start_time: the time of the first event of the journal, in seconds.
     """
 
     seconds: float = 0.0
@@ -54,13 +54,14 @@ class FaultModel:
     """The faults of simulated workers; by default there are none.
 
     Attributes:
-        startup: seconds before a worker's first job, and again after a preemption, at least 0.
-        spread: standard deviation of the logarithm of the workers' speeds, at least 0; 0.1 means a difference of about 10 %.
+        startup: the seconds that a worker needs to start, before its first job and after each preemption, at least 0.
+        spread: the standard deviation of the logarithm of the workers' speeds, at least 0. With 0.1, speeds differ by about
+            10 %.
         straggle: the share of jobs that take `slowdown` times as long, in [0, 1].
-        slowdown: how many times as long a straggling job takes, at least 1.
-        fail: the share of trials whose training fails, in [0, 1]; the step is drawn uniformly.
-        preempt: preemptions for each hour of a worker's work, at least 0. The trial then needs another attempt, and the work
-            since its last report is lost.
+        slowdown: the factor by which a straggling job takes longer, at least 1.
+        fail: the share of trials whose training fails, in [0, 1]; the step of the failure is drawn uniformly.
+        preempt: the expected number of preemptions per hour of work of a worker, at least 0. After a preemption the trial
+            needs another attempt, and the work since its last report is lost.
 
     Raises:
         JobError: a value is out of its range.
@@ -92,12 +93,14 @@ class _Job:
     """A job that a worker is carrying out.
 
     Attributes:
-        trajectory: its remaining reports.
-        pace: seconds that it takes for each second of a worker without faults.
-        failing_step: the step at which it fails; None if it does not.
-        preempted_at: when the worker is preempted, in seconds of virtual time; infinite if it is not.
-        last_time: the virtual time of its last report, or of its start, in seconds.
-        next: what happens next: a report, or its end.
+        assignment: the assignment of the job.
+        worker: the number of the worker.
+        trajectory: the remaining reports of the job.
+        pace: the time that the job takes, relative to its time on a worker without faults.
+        failing_step: the step at which the job fails; None if it does not fail.
+        preempted_at: when the worker is preempted, in seconds of virtual time; infinite if it is not preempted.
+        last_time: the virtual time of the last report, or of the start of the job, in seconds.
+        next: the next report of the job, or its outcome if no report follows.
     """
 
     assignment: Assignment
@@ -114,7 +117,7 @@ class SimulatedExecutor(Executor):
     """A number of simulated workers.
 
     Args:
-        clock: the clock of the controller, which this executor moves.
+        clock: the clock of the controller, which this executor advances.
         simulate: returns the reports of an assignment.
         workers: the number of workers.
         faults: the faults of the workers; None for none.
@@ -134,12 +137,11 @@ class SimulatedExecutor(Executor):
     ) -> None:
         self.clock, self.faults, self.seed = clock, faults or FaultModel(), seed
         self._simulate = simulate
-        self._starting = set(range(workers)) if self.faults.startup else set()  # workers that have still to start up
-        self._free = list(range(workers))  # a heap: the idle worker with the lowest number is next
+        self._starting = set(range(workers)) if self.faults.startup else set()  # workers that must still start up
+        self._free = list(range(workers))  # a heap: the next job goes to the idle worker with the lowest number
         self._pace: dict[int, float] = {}
-        self._events: list[
-            tuple[float, int, _Job]
-        ] = []  # a heap of (time, order, job): it reports, ends, or is preempted
+        # A heap of (time, order, job): at this time the job reports or ends, or its worker is preempted.
+        self._events: list[tuple[float, int, _Job]] = []
         self._order = 0
         self._recalled = False
 
@@ -150,7 +152,7 @@ class SimulatedExecutor(Executor):
     def submit(self, assignment: Assignment) -> str:
         worker = heapq.heappop(self._free)
         faults, now = self.faults, self.clock.seconds
-        pace, failing_step, preempted_at = self._pace_of(worker), None, math.inf
+        pace, failing_step, preempted_at = self._get_pace(worker), None, math.inf
         if worker in self._starting:
             self._starting.discard(worker)
             now += faults.startup
@@ -175,7 +177,7 @@ class SimulatedExecutor(Executor):
         return f"simulated-{worker}"
 
     def poll(self, listener: Listener, timeout: float) -> None:
-        """Move the clock from event to event, until a worker becomes idle."""
+        """Advance the clock from event to event, until a worker becomes idle."""
         free = len(self._free)
         while self._events and len(self._free) == free:
             time, _, job = heapq.heappop(self._events)
@@ -188,8 +190,8 @@ class SimulatedExecutor(Executor):
     def close(self) -> None:
         self._events.clear()
 
-    def _pace_of(self, worker: int) -> float:
-        """Return the seconds that a worker takes for each second of a worker without faults."""
+    def _get_pace(self, worker: int) -> float:
+        """Return the time that a worker takes for a job, relative to a worker without faults."""
         if not self.faults.spread:
             return 1.0
         if worker not in self._pace:
@@ -222,7 +224,7 @@ class SimulatedExecutor(Executor):
             job.last_time = now
             step, metrics, _ = job.next
             answer = listener.on_report(job.assignment.trial, step, metrics, seconds)
-            if answer is not Action.CONTINUE or step >= job.assignment.last_step(metrics):
+            if answer is not Action.CONTINUE or step >= job.assignment.get_last_step(metrics):
                 self._end(job, Outcome(Status.FINISHED), listener)
             elif self._recalled:
                 self._end(job, Outcome(Status.WAITING, "interrupted"), listener)

@@ -1,6 +1,6 @@
-"""The watchdog: a small process that kills the remaining processes of a controller's workers when the controller dies.
+"""The watchdog: a small process that kills the workers of a controller, and all their descendants, if the controller dies.
 
-It works also if the controller was killed with SIGKILL, and if a worker hangs in native code.
+It also works if the controller was killed with SIGKILL, and if a worker hangs in native code.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ POLL_SECONDS = 2.0
 def main() -> None:
     """Wait for the end of the controller, then kill every marked process: `python -m ogive.executors.watchdog MARK`.
 
-    The controller has closed or died when the standard input ends. A process that the controller has forked may keep that
-    open, so a change of the parent process counts, too.
+    The standard input ends when the controller closes its end or dies. But a process that the controller has forked may keep
+    it open, so the watchdog also checks whether its parent process has changed.
     """
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)

@@ -1,7 +1,7 @@
-"""A warm worker: `python -m ogive.executors.worker FD`, which the controller starts, with a socket at FD.
+"""The worker process: `python -m ogive.executors.worker FD`. The controller starts it, with a socket at file descriptor FD.
 
 It unpickles space and estimator once, prepares the estimator once, and then carries out one assignment after another.
-Messages are JSON, so no object of an evaluation can make them unreadable.
+Messages are JSON, so they can always be read, whatever objects an evaluation creates.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ from typing import Any, NoReturn
 
 from ogive.errors import JobError, RunError
 from ogive.executors.channel import BlockingChannel, Disconnected, ProtocolError
-from ogive.executors.evaluate import evaluate, make_folder
+from ogive.executors.evaluate import create_trial_folder, evaluate
 from ogive.executors.limits import limit_memory
-from ogive.executors.messages import outcome_fields
+from ogive.executors.messages import make_outcome_fields
 from ogive.executors.orphans import find_descendants, kill_strays
 from ogive.executors.rank_group import RankGroup, use_loopback
 from ogive.executors.worker_client import DISCONNECTED_EXIT_CODE, LEFT_EXIT_CODE
 from ogive.run import signal_handlers
 from ogive.run.estimator import SINGLE_PROCESS, Estimator, Team
 from ogive.run.executor import Assignment, Outcome
-from ogive.run.outcome import classify, disk_fault
+from ogive.run.outcome import classify, find_disk_fault
 from ogive.schedule.base import Action
 from ogive.space import Space
 from ogive.trial import Step
@@ -43,19 +43,21 @@ PR_SET_CHILD_SUBREAPER = 36
 TRACEBACK_SHARE = 0.9
 """The share of `startup_limit` after which a worker that is not ready writes a traceback to its log."""
 RENDEZVOUS = "rendezvous"
-"""The file in a trial's folder by which the ranks of an attempt find each other."""
+"""The name of the file in a trial's folder by which the ranks of an attempt find each other."""
 
 
 class _Worker:
     """The worker process.
 
     Attributes:
-        awaiting_answer: a report was sent and its answer has not been received.
-        recalled: the controller has asked evaluations to end at their next report.
-        leaving: a signal has asked this process to leave after the next report.
-        busy: an assignment is being carried out.
-        lock: guards the channel, since the thread that watches the ranks sends, too.
-        ranks: the further processes of a data-parallel trial, in which this process is rank 0; None without them.
+        channel: the connection to the controller.
+        awaiting_answer: whether a report was sent and its answer has not been received yet.
+        pid: the id of this process. A process that the evaluation forks has another id.
+        recalled: whether the controller has asked evaluations to end at their next report.
+        leaving: whether this process should exit after the next report, because of a signal or a failed rank.
+        busy: whether an assignment is being carried out.
+        lock: guards the channel, since the thread that watches the ranks sends messages, too.
+        ranks: the other ranks of data-parallel trials, in which this process is rank 0; None without them.
     """
 
     def __init__(self, channel: BlockingChannel) -> None:
@@ -74,13 +76,13 @@ class _Worker:
             signal_handlers.install(number, self._on_signal)
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
-        """Let the evaluation end at its next report, then exit; exit at once if there is none."""
+        """Let the evaluation end at its next report, then exit. Without an evaluation, exit at once."""
         self.leaving = True
         if not self.busy:
             os._exit(LEFT_EXIT_CODE)
 
     def _send(self, message: Mapping[str, Any]) -> None:
-        if os.getpid() != self.pid:  # a process that the evaluation has forked
+        if os.getpid() != self.pid:  # a process that the evaluation has forked must not send
             os._exit(0)
         try:
             with self.lock:
@@ -113,7 +115,7 @@ class _Worker:
         return Action(answer["action"])
 
     def _drop_answer(self) -> None:
-        """Receive and ignore an answer that the evaluation did not wait for, because its own alarm raised an exception."""
+        """Receive and ignore an outstanding answer: an alarm of user code may have interrupted the wait for it."""
         if self.awaiting_answer:
             self._receive()
             self.awaiting_answer = False
@@ -121,24 +123,24 @@ class _Worker:
     def run(self) -> None:
         """Load space and estimator, then carry out assignments until the controller or a signal ends this process."""
         start = self._receive()
-        if start["startup_limit"]:  # at the limit, the controller kills this process; the log then says where it hangs
+        if start["startup_limit"]:  # shortly before the controller kills this process at the limit, log where it hangs
             since_launch = time.monotonic() - start["launched"]
             faulthandler.dump_traceback_later(max(0.1, TRACEBACK_SHARE * start["startup_limit"] - since_launch))
         sys.path[:] = start["path"]
         os.chdir(start["cwd"])
         if start.get("ranks", 1) > 1:
             use_loopback()
-            self.ranks = RankGroup(start)  # they load at the same time as this process
+            self.ranks = RankGroup(start)  # first, so that the ranks load at the same time as this process
         try:
-            space, estimator = load(Path(start["payload"]))
+            space, estimator = unpickle_payload(Path(start["payload"]))
             estimator.prepare()
         except BaseException as error:  # noqa: BLE001 - the controller shows it to the user
-            self._send({"is": "broken", **outcome_fields(classify(error))})
+            self._send({"is": "broken", **make_outcome_fields(classify(error))})
             return
         if self.ranks is not None and (broken := self.ranks.wait_until_ready()):
             self._send(broken)
             return
-        # Processes that the estimator started in `prepare` are needed by every evaluation, so they are not killed.
+        # Evaluations need the processes that the estimator started in `prepare`, so these are not killed.
         estimator_processes = find_descendants() - self._rank_processes()
         faulthandler.cancel_dump_traceback_later()
         self._send({"is": "ready"})
@@ -164,45 +166,45 @@ class _Worker:
         assignment = Assignment(**message["assignment"])
         self.recalled = False
         try:
-            folder = make_folder(assignment)
+            folder = create_trial_folder(assignment)
             if self.ranks is not None and (broken := self.ranks.replace_dead()):
                 return broken
             team = (
                 SINGLE_PROCESS if self.ranks is None else self._begin_team(self.ranks, message, folder, process_index)
             )
-            with output_to(folder), memory_limited(message["memory_limit"]):
+            with redirect_output(folder), apply_memory_limit(message["memory_limit"]):
                 try:
                     outcome = evaluate(
                         space, estimator, assignment, self._deliver, is_leaving=self._has_to_end, team=team
                     )
-                except KeyboardInterrupt as error:  # raised by the evaluation itself: signals only set `leaving`
+                except KeyboardInterrupt as error:  # raised by user code, since signals only set `leaving`
                     outcome = classify(error)
             if self.ranks is not None:
                 outcome, can_continue = self.ranks.settle(outcome)
                 self.leaving |= not can_continue
-        except (RunError, OSError) as error:  # a fault of the machine, not of the architecture: files cannot be written
-            return {"is": "fault", "reason": f"{assignment.folder}: {disk_fault(error) or error}"}
+        except (RunError, OSError) as error:  # files cannot be written: a fault of the machine, not of the architecture
+            return {"is": "fault", "reason": f"{assignment.folder}: {find_disk_fault(error) or error}"}
         finally:
             if os.getpid() != self.pid:
                 os._exit(0)
-        return {"is": "end", **outcome_fields(outcome)}
+        return {"is": "end", **make_outcome_fields(outcome)}
 
     def _has_to_end(self) -> bool:
         return self.recalled or self.leaving
 
     def _begin_team(self, ranks: RankGroup, message: Mapping[str, Any], folder: Path, process_index: int) -> Team:
-        """Let all ranks begin the assignment; return the team as this process sees it."""
+        """Send the assignment to all ranks; return the team from the point of view of this process."""
         rendezvous = folder / RENDEZVOUS
-        rendezvous.unlink(missing_ok=True)  # of an attempt that was killed
+        rendezvous.unlink(missing_ok=True)  # a killed attempt may have left it
         ranks.begin({**message, "rendezvous": str(rendezvous)}, self._on_stuck)
         return Team(rank=0, size=ranks.size, process_index=process_index, rendezvous=rendezvous)
 
     def _rank_processes(self) -> set[int]:
-        return set() if self.ranks is None else self.ranks.processes()
+        return set() if self.ranks is None else self.ranks.find_processes()
 
     def _on_stuck(self, outcome: Outcome) -> NoReturn:
         """Report the outcome and exit: another rank has failed, and this process hangs because it waits for that rank."""
-        self._send({"is": "end", **outcome_fields(outcome), "leaving": True})
+        self._send({"is": "end", **make_outcome_fields(outcome), "leaving": True})
         os._exit(LEFT_EXIT_CODE)
 
     def _restore(self, start: Mapping[str, Any]) -> None:
@@ -212,19 +214,19 @@ class _Worker:
         self._install_handlers()
 
 
-def load(payload: Path) -> tuple[Space, Estimator]:
-    """Return the space and the estimator of a run, from the file that `ogive.search` has written."""
+def unpickle_payload(payload: Path) -> tuple[Space, Estimator]:
+    """Return the space and the estimator of a run from `payload`, a file that `ogive.search` has written."""
     with payload.open("rb") as file:
         space, estimator = pickle.load(file)
     return space, estimator
 
 
 @contextmanager
-def output_to(folder: Path) -> Iterator[None]:
-    """Write standard output and error of this process, native code included, to `output.txt` in the folder of a trial.
+def redirect_output(folder: Path) -> Iterator[None]:
+    """Write standard output and error of this process, including native code, to `output.txt` in the folder of a trial.
 
-    The evaluation has streams of its own, so closing or replacing them affects nothing else. They are buffered by line, so
-    the file has the last lines of a process that is killed.
+    The evaluation gets separate streams, so it may close or replace them without affecting anything else. They are
+    line-buffered, so that the file contains the last lines if the process is killed.
     """
     saved_descriptors = os.dup(1), os.dup(2)
     streams = sys.stdout, sys.stderr
@@ -240,7 +242,7 @@ def output_to(folder: Path) -> Iterator[None]:
         yield
     finally:
         for stream in (*streams, sys.stdout, sys.stderr):
-            with suppress(OSError, ValueError):  # the disk is full, or the evaluation has closed it
+            with suppress(OSError, ValueError):  # the disk is full, or the evaluation has closed the stream
                 stream.flush()
         sys.stdout, sys.stderr = streams
         for number, saved in zip((1, 2), saved_descriptors, strict=True):
@@ -249,21 +251,23 @@ def output_to(folder: Path) -> Iterator[None]:
 
 
 @contextmanager
-def memory_limited(gigabytes: float | None) -> Iterator[None]:
-    """Limit what this process may allocate; see `limit_memory`."""
-    former = limit_memory(gigabytes)
+def apply_memory_limit(gigabytes: float | None) -> Iterator[None]:
+    """Limit the memory that this process may allocate, while the context is active; see `limit_memory`."""
+    previous_limits = limit_memory(gigabytes)
     try:
         yield
     finally:
-        if former is not None:
-            resource.setrlimit(resource.RLIMIT_DATA, former)
+        if previous_limits is not None:
+            resource.setrlimit(resource.RLIMIT_DATA, previous_limits)
 
 
 def main() -> None:
-    """Serve the controller at the socket whose file descriptor is the first argument, until it is closed."""
+    """Serve the controller until the socket is closed whose file descriptor is the first argument."""
     descriptor = int(sys.argv[1])
     os.set_inheritable(descriptor, False)
-    if sys.platform.startswith("linux"):  # orphaned descendants become children of this process, which then finds them
+    if sys.platform.startswith(
+        "linux"
+    ):  # let orphaned descendants become children of this process, so it can find them
         ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     code = 0
     try:

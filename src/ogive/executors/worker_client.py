@@ -1,4 +1,4 @@
-"""The controller's end of one worker process."""
+"""The controller's view of one worker process: starting it, exchanging messages, enforcing limits, and killing it."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from pathlib import Path
 from typing import Any
 
 from ogive.executors.channel import Channel, ProtocolError
-from ogive.executors.limits import bound_output, family_memory, resident
-from ogive.executors.messages import check_message, rejected_outcome
+from ogive.executors.limits import measure_family_memory, measure_resident_memory, shorten_output
+from ogive.executors.messages import check_message, make_rejected_outcome
 from ogive.executors.orphans import kill_marked, mark_environment
 from ogive.run.executor import Assignment, Outcome
-from ogive.run.outcome import death
+from ogive.run.outcome import classify_exit
 from ogive.trial import Status
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 ENDING_SECONDS = 5.0
-"""How long to wait for a worker to end after its channel has closed or it was killed, and for its channel to close after the
+"""How long to wait for a worker to end after its channel has closed or it was killed, and for the channel to close after the
 worker has ended.
 """
 BRIEF_SECONDS = 0.1
@@ -30,26 +30,26 @@ BRIEF_SECONDS = 0.1
 LEFT_EXIT_CODE = 75
 """The exit code of a worker that was asked to leave, after its trial was put back."""
 DISCONNECTED_EXIT_CODE = 76
-"""The exit code of a worker that finds its channel closed."""
+"""The exit code of a worker whose channel was closed."""
 _WHILE_WORKING: tuple[str, ...] = ("report", "end", "fault")
 _WHILE_STARTING = ("ready", "broken")
 
 
 class WorkerClient:
-    """A worker process, as the controller sees it.
+    """A worker process, from the controller's point of view. Creating this object starts the process.
 
     Args:
         name: the name of the worker.
-        mark: the mark of the session's processes; see `orphans`.
+        mark: the mark of the session's processes; see `orphans.MARK`.
         threads: the number of threads of the process.
         start: the first message to the worker.
-        log: the file for the worker's own output.
+        log: the file for the worker's output outside trials.
 
     Attributes:
-        ready: the worker has loaded space and estimator.
-        leaving: the worker was asked to leave, and is about to end.
-        assignment: the assignment that it is working on, if any.
-        kill_outcome: the outcome of its attempt if the controller has killed it; else None.
+        ready: whether the worker has loaded space and estimator.
+        leaving: whether the worker has announced that it is about to exit.
+        assignment: the assignment that the worker is carrying out; None if it is idle.
+        kill_outcome: the outcome of the attempt if the controller has killed the worker; else None.
     """
 
     def __init__(self, name: str, *, mark: str, threads: int, start: Mapping[str, Any], log: Path) -> None:
@@ -61,16 +61,16 @@ class WorkerClient:
         self.kill_outcome: Outcome | None = None
         self._mark = f"{mark}/{name}"
         self._has_ranks = start["ranks"] > 1
-        self._last_report = time.monotonic()  # or the start of the worker or of the assignment
+        self._last_report = time.monotonic()  # without a report, the start of the assignment or of the worker
         self._ending_since: float | None = None
-        self._compute_seconds = 0.0  # of the present assignment, up to its last report
-        self._last_step = 0  # that the present assignment has reported
-        self._memory_before = 0
-        own_end, worker_end = socket.socketpair()
-        with own_end, worker_end, log.open("ab") as output:
+        self._compute_seconds = 0.0  # the compute time of the present assignment up to its last report
+        self._last_step = 0  # the last step that the present assignment has reported
+        self._memory_before = 0  # the memory at the start of the present assignment, in bytes
+        controller_end, worker_end = socket.socketpair()
+        with controller_end, worker_end, log.open("ab") as output:
             self.process = subprocess.Popen(
                 [sys.executable, "-P", "-m", "ogive.executors.worker", str(worker_end.fileno())],
-                # With a fixed hash seed, sets of strings have the same order in every attempt. The user may set another one.
+                # A fixed hash seed gives sets of strings the same order in every attempt. The user may set another one.
                 env={"PYTHONHASHSEED": "0", **os.environ}
                 | dict.fromkeys(THREAD_VARIABLES, str(threads))
                 | mark_environment(self._mark),
@@ -80,7 +80,7 @@ class WorkerClient:
                 stderr=output,
                 start_new_session=True,
             )
-            self.channel = Channel(own_end.dup())
+            self.channel = Channel(controller_end.dup())
         self.channel.send({**start, "launched": self._last_report})
 
     @property
@@ -93,7 +93,7 @@ class WorkerClient:
         """Return the next message of the worker; None if none is complete.
 
         Raises:
-            ProtocolError: something else than an expected message was written to the channel.
+            ProtocolError: the bytes in the channel are not a message, or not one that the worker may send now.
         """
         message = self.channel.receive()
         if message is None:
@@ -101,7 +101,7 @@ class WorkerClient:
         assignment = self.assignment
         expected = _WHILE_WORKING if assignment else () if self.ready else _WHILE_STARTING
         if assignment and self._has_ranks:
-            expected = (*expected, "broken")  # a rank that was replaced may be unable to load its code
+            expected = (*expected, "broken")  # a new rank, which replaces a killed one, may be unable to load its code
         check_message(message, expected, assignment)
         if message["is"] == "report":
             if message["step"] <= self._last_step:
@@ -116,21 +116,21 @@ class WorkerClient:
         """Send an assignment to the worker."""
         self.assignment = assignment
         self._last_report, self._compute_seconds, self._last_step = time.monotonic(), 0.0, 0
-        # The memory limit counts what the trial takes beyond the loaded code and data.
-        measure = family_memory if self._has_ranks else resident
+        # The memory limit applies to the memory that the trial uses in addition to the loaded code and data.
+        measure = measure_family_memory if self._has_ranks else measure_resident_memory
         self._memory_before = measure(self.process.pid) if memory_limit else 0
         self.channel.send({"assignment": vars(assignment), "memory_limit": memory_limit})
 
     def finish(self) -> Assignment:
-        """Return the assignment of the worker, which has ended."""
+        """Mark the assignment of the worker as ended, and return it."""
         assignment = self.assignment
         assert assignment is not None
         self.assignment = None
-        bound_output(Path(assignment.folder) / "output.txt")
+        shorten_output(Path(assignment.folder) / "output.txt")
         return assignment
 
     def enforce_limits(self, time_limit: float | None, memory_limit: float | None, startup_limit: float | None) -> None:
-        """Kill the worker if it exceeds a limit; see `Processes` for their units."""
+        """Kill the worker if it exceeds a limit; see `ProcessExecutor` for the limits."""
         if self.kill_outcome is not None:
             return
         if not self.ready:
@@ -139,40 +139,40 @@ class WorkerClient:
         assignment = self.assignment
         if assignment is None:
             return
-        bound_output(Path(assignment.folder) / "output.txt")
+        shorten_output(Path(assignment.folder) / "output.txt")
         unreported = time.monotonic() - self._last_report
         if time_limit is not None and assignment.spent_seconds + self._compute_seconds + unreported > time_limit:
             reason = f"the time limit of {time_limit:g} s is used up"
-            self.kill_for(Outcome(Status.TIME_LIMIT, reason, seconds=unreported))
+            self.kill_with_outcome(Outcome(Status.TIME_LIMIT, reason, seconds=unreported))
         elif memory_limit is not None:
-            used = (family_memory(self.process.pid) - self._memory_before) / 1e9
+            used = (measure_family_memory(self.process.pid) - self._memory_before) / 1e9
             # The worker also limits itself (`limit_memory`), but only for each process and on some systems.
             if used > memory_limit:
                 reason = f"the trial used {used:.2f} GB, more than the memory limit of {memory_limit:g} GB"
-                self.kill_for(Outcome(Status.OUT_OF_MEMORY, reason, seconds=unreported))
+                self.kill_with_outcome(Outcome(Status.OUT_OF_MEMORY, reason, seconds=unreported))
 
     def _enforce_startup_limit(self, limit: float | None) -> None:
         if limit is not None and time.monotonic() - self._last_report > limit:
             remedy = "raise it if the code and the data take longer to load"
             reason = f"it was not ready after the startup_limit of {limit:g} s; {remedy}"
-            self.kill_for(Outcome(Status.TIME_LIMIT, reason))
+            self.kill_with_outcome(Outcome(Status.TIME_LIMIT, reason))
 
     def reject(self, error: ProtocolError) -> None:
-        """Kill the worker because something else than a message was written to its channel."""
-        self.kill_for(rejected_outcome(error, "its worker's", time.monotonic() - self._last_report))
+        """Kill the worker because bytes that are not a message were written to its channel."""
+        self.kill_with_outcome(make_rejected_outcome(error, "its worker's", time.monotonic() - self._last_report))
         self.channel.closed = True
 
-    def kill_for(self, outcome: Outcome) -> None:
-        """Kill the worker. Its attempt ends with `outcome`, unless the worker was killed for another reason before."""
+    def kill_with_outcome(self, outcome: Outcome) -> None:
+        """Kill the worker. Its attempt ends with `outcome`, unless the worker was already killed for another reason."""
         self.kill_outcome = self.kill_outcome or outcome
         self.process.kill()
 
     @property
     def has_ended(self) -> bool:
-        """Whether the worker has ended and its channel is drained, or either takes too long.
+        """Whether the worker has ended and its channel is drained, or this takes longer than `ENDING_SECONDS`.
 
-        A child of the worker may keep the channel open, the worker may have closed its channel and continue, or the
-        operating system may be unable to kill it.
+        It can take too long because a child of the worker keeps the channel open, because the worker has closed its channel
+        and continues, or because the operating system is unable to kill it.
         """
         process_ended = self.process.poll() is not None
         if process_ended and self.channel.is_drained:
@@ -195,27 +195,28 @@ class WorkerClient:
         """
         unreported = time.monotonic() - self._last_report
         code = self.process.poll()
-        self.kill()
-        return code, self.kill_outcome or _outcome_of_exit(code, unreported)
+        self.kill_all_processes()
+        return code, self.kill_outcome or _make_exit_outcome(code, unreported)
 
-    def kill(self) -> None:
+    def kill_all_processes(self) -> None:
         """Kill the worker and all processes that its evaluations started."""
-        kill_marked(self._mark, session=self.process.pid)  # first, since some are found as descendants of the worker
-        self.end()
+        # The worker is killed last, since some of the processes are found as its descendants.
+        kill_marked(self._mark, session=self.process.pid)
+        self.kill_worker()
 
-    def end(self) -> None:
+    def kill_worker(self) -> None:
         """Kill the worker process and close the channel."""
         self.process.kill()
-        with suppress(subprocess.TimeoutExpired):  # a system call that cannot be interrupted
+        with suppress(subprocess.TimeoutExpired):  # the process may be in a system call that cannot be interrupted
             self.process.wait(timeout=ENDING_SECONDS)
         self.channel.close()
 
 
-def _outcome_of_exit(code: int | None, seconds: float) -> Outcome:
+def _make_exit_outcome(code: int | None, seconds: float) -> Outcome:
     if code in (None, DISCONNECTED_EXIT_CODE):
         reason = "the evaluation closed its worker's connection to the controller"
         return Outcome(Status.EXITED, reason, seconds=seconds)
     if code == LEFT_EXIT_CODE:
         reason = "the worker was asked to leave and did not wait for a report"
         return Outcome(Status.KILLED, reason, seconds=seconds)
-    return death(code, seconds)
+    return classify_exit(code, seconds)

@@ -1,4 +1,4 @@
-"""Format an architecture as Python: the nested calls that build its model, without Ogive."""
+"""Format an architecture as Python source: the nested calls that build its model without Ogive."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from ogive.export.literals import NoSource, Refer, format_call, format_items, format_literal, format_sequence
-from ogive.source.objects import display_name
+from ogive.source.objects import get_display_name
 from ogive.space.domain import Label
 from ogive.space.tree import Call, Choose, ChooseSome, Compute, Constant, Group, Node, Splice, Table, Value, build_value
 
@@ -19,15 +19,20 @@ WRITABLE = (
 
 
 class UnwritableArgument(NoSource):
-    """An argument of a layer cannot be written as source; the message names it, and the values that can be written."""
+    """An argument of a layer cannot be written as source. The message names it, and says which values can be written."""
 
 
 def format_expression(node: Node, choices: Mapping[str, Label], refer: Refer) -> str:
-    """Return the source of an expression with the value of `realise(node, choices)`.
+    """Return the source of an expression with the value of `build_value(node, choices)`.
+
+    Args:
+        node: a node of the space's tree.
+        choices: the labels of the architecture.
+        refer: returns the names of classes and functions.
 
     Raises:
         NoSource: a value in it cannot be written as source.
-        RunError: as for `refer`.
+        RunError: `refer` raises it.
     """
     format_node = functools.partial(format_expression, choices=choices, refer=refer)
     match node:
@@ -54,15 +59,15 @@ def _format_layer(node: Call, choices: Mapping[str, Label], refer: Refer) -> str
     def format_argument(argument: str, value: Node) -> str:
         try:
             return format_expression(value, choices, refer)
-        except UnwritableArgument:  # a layer inside this one has named its own argument
+        except UnwritableArgument:  # the argument belongs to a layer inside this one, and the message names it already
             raise
         except NoSource as error:
             location = f" at {node.path!r} of the space" if node.path else ""
             raise UnwritableArgument(
-                f"argument {argument} of the layer {display_name(node.factory)}{location}: {error}; what can: {WRITABLE}"
+                f"argument {argument} of the layer {get_display_name(node.factory)}{location}: {error}; what can: {WRITABLE}"
             ) from error
 
-    names = _positional_parameters(node.factory)
+    names = _list_positional_parameters(node.factory)
     positional = [
         format_argument(repr(names[i]) if i < len(names) else str(i + 1), value)
         for i, value in enumerate(_expand_splices(node.args, choices))
@@ -71,7 +76,7 @@ def _format_layer(node: Call, choices: Mapping[str, Label], refer: Refer) -> str
     return format_call(format_literal(node.factory, refer), [*positional, *keywords])
 
 
-def _positional_parameters(factory: Callable[..., Any]) -> list[str]:
+def _list_positional_parameters(factory: Callable[..., Any]) -> list[str]:
     """Return the names of a factory's positional parameters; empty if it has no signature."""
     try:
         parameters = inspect.signature(factory).parameters.values()
@@ -81,7 +86,7 @@ def _positional_parameters(factory: Callable[..., Any]) -> list[str]:
 
 
 def _expand_splices(items: Iterable[Node], choices: Mapping[str, Label]) -> Iterator[Node]:
-    """Return the items, each repetition replaced by as many items as the architecture has."""
+    """Yield the items. A `repeat` is replaced by its items, as many as the architecture has."""
     for item in items:
         if isinstance(item, Splice):
             yield from _expand_splices(item.items[: build_value(item.times, choices)], choices)

@@ -16,14 +16,14 @@ from ogive.export.module_files import (
     OGIVE,
     find_definition_file,
     find_file,
+    get_top_level,
     has_stdlib_name,
     is_library,
-    top_level,
 )
-from ogive.export.module_names import attribute_chain, bound_names, imported_name, is_main_guard
+from ogive.export.module_names import get_attribute_chain, get_imported_name, is_main_guard, list_bound_names
 
 ABSENT = "_absent"
-"""Module of the export that replaces Ogive."""
+"""The module of the export that replaces Ogive."""
 ABSENT_SOURCE = '''"""Replaces Ogive, which declared the space and is not needed to build and run the model."""
 
 
@@ -40,20 +40,20 @@ class _Absent:
 absent = _Absent()
 '''
 RESERVED_NAMES = ("predict", "build_model", ABSENT)
-"""Modules of the export itself; the user's modules must not have these names."""
+"""The names of the export's own modules, which the user's modules must not have."""
 DOCUMENTED_MODULES = ("torch.nn", "torch.nn.functional", "torch")
-"""Modules from which an object of PyTorch is imported if it is available there, wherever it is defined."""
+"""The modules from which PyTorch's objects are imported if they are available there, wherever they are defined."""
 
 
 class SourceCollector:
     """Collects the definitions that a model needs, from the files of the user's modules.
 
     Args:
-        whole_modules: collect whole modules, and all loaded modules of the same packages. Needed for models that depend on
-            side effects of an import, such as the registration of classes.
+        whole_modules: whether to collect whole modules, and all loaded modules of the same packages. This is needed for
+            models that depend on side effects of an import, such as the registration of classes.
 
     Attributes:
-        imports: modules that the expression of the model needs to import.
+        imports: the modules that must be imported for the expression that builds the model.
     """
 
     def __init__(self, whole_modules: bool = False) -> None:
@@ -65,7 +65,7 @@ class SourceCollector:
         """Return the dotted name of a class or a function in the export, and collect what it needs.
 
         Raises:
-            RunError: its source is unknown, or it is defined inside a function.
+            RunError: the source of `thing` is unknown, or it is defined inside a function.
         """
         qualified_name, name = thing.__qualname__, thing.__name__
         module = getattr(thing, "__module__", None) or "builtins"
@@ -87,19 +87,19 @@ class SourceCollector:
         source.require(qualified_name.partition(".")[0], f"{module}.{qualified_name}")
         self.imports.add(source.exported_name)
         if self._whole_modules:
-            self._collect_package(top_level(module))
+            self._collect_package(get_top_level(module))
         return f"{source.exported_name}.{qualified_name}"
 
     def _collect_package(self, package: str) -> None:
         """Collect all loaded modules of a package of the user."""
-        for name in sorted(name for name in sys.modules if top_level(name) == package and name != "__main__"):
+        for name in sorted(name for name in sys.modules if get_top_level(name) == package and name != "__main__"):
             file = getattr(sys.modules[name], "__file__", None)
             if file and file.endswith(".py") and not is_library(name):
                 self.imports.add(self._add_module(name, Path(file)).exported_name)
 
-    def files(self) -> Iterator[tuple[str, str]]:
-        """Return the relative paths and the texts of the collected modules."""
-        texts = {module.path: module.text() for module in self._modules.values()}
+    def iterate_files(self) -> Iterator[tuple[str, str]]:
+        """Yield the relative path and the text of each collected module."""
+        texts = {module.path: module.format_source() for module in self._modules.values()}
         for path in list(texts):
             for parent in list(Path(path).parents)[:-1]:
                 texts.setdefault(f"{parent}/__init__.py", "")
@@ -109,14 +109,14 @@ class SourceCollector:
 
     @property
     def stdlib_names(self) -> list[str]:
-        """Top-level modules of the export with the name of a standard module."""
+        """The top-level modules of the export that have the name of a standard module."""
         names = (module.exported_name for module in self._modules.values())
-        return sorted({top_level(name) for name in names if has_stdlib_name(name)})
+        return sorted({get_top_level(name) for name in names if has_stdlib_name(name)})
 
     def _add_module(self, name: str, file: Path) -> _ModuleSource:
         if name not in self._modules:
             module = _ModuleSource(name, file, self)
-            if top_level(module.exported_name) in RESERVED_NAMES:
+            if get_top_level(module.exported_name) in RESERVED_NAMES:
                 raise RunError(f"{file} has the name of a file of the export; rename it")
             self._modules[name] = module
             if self._whole_modules:
@@ -132,7 +132,7 @@ class SourceCollector:
 
 
 class _ModuleSource:
-    """One module of the user, and those of its top-level statements that are needed."""
+    """One module of the user, and its top-level statements that the export needs."""
 
     def __init__(self, name: str, file: Path, sources: SourceCollector) -> None:
         self.name = name
@@ -145,44 +145,44 @@ class _ModuleSource:
             raise RunError(f"the source of module {name!r} cannot be read from {file}: {error}") from error
         self._package = name if file.name == "__init__.py" else name.rpartition(".")[0]
         self._statements = [statement for statement in self._tree.body if not is_main_guard(statement)]
-        self._bound_names = [set(bound_names(statement)) for statement in self._statements]
+        self._bound_names = [set(list_bound_names(statement)) for statement in self._statements]
         self._star_imports = [
             i
             for i, statement in enumerate(self._statements)
             if isinstance(statement, ast.ImportFrom) and statement.names[0].name == "*"
         ]
-        # By the index of a statement: the names that are needed from it.
+        # For the index of each needed statement, the names that are needed from it.
         self._needed: dict[int, set[str]] = {}
         self._collected: set[str] = set()
-        # By the name of a layer of Ogive's zoo that is imported here: its module in the export.
+        # For each layer of Ogive's zoo that this module imports, the layer's module in the export.
         self._zoo_layers: dict[str, str] = {}
 
     @property
     def exported_name(self) -> str:
-        """Name of the module in the export."""
+        """The name of the module in the export."""
         if self.name == "__main__":
             name = re.sub(r"\W", "_", self.file.stem)
             return f"_{name}" if has_stdlib_name(name) else name
-        return f"_{self.name}" if top_level(self.name) == OGIVE else self.name
+        return f"_{self.name}" if get_top_level(self.name) == OGIVE else self.name
 
     @property
     def path(self) -> str:
-        """Path of the module in the export."""
+        """The path of the module in the export."""
         return self.exported_name.replace(".", "/") + ("/__init__.py" if self.file.name == "__init__.py" else ".py")
 
     def require(self, name: str, described_as: str) -> None:
-        """Collect the statements that bind `name`, and what they use.
+        """Collect the statements that bind `name`, and everything that they use.
 
         Raises:
-            RunError: the module does not bind it; the message calls it `described_as`.
+            RunError: the module does not bind `name`. The message calls it `described_as`.
         """
         if not self._collect(name):
             raise RunError(f"the source of {described_as} is not in {self.file}; define it there at the top level")
 
     def collect(self, name: str) -> bool:
-        """Collect the statements that bind `name`, and what they use; return whether the module binds it.
+        """Collect the statements that bind `name`, and everything that they use; return whether the module binds it.
 
-        If it does not, all its star imports are collected: the name may come from a library.
+        If the module does not bind it, all its star imports are collected, since the name may come from a library.
         """
         if self._collect(name):
             return True
@@ -204,7 +204,7 @@ class _ModuleSource:
 
     def _collect_from_star_import(self, name: str) -> bool:
         for i in self._star_imports:
-            source = self._sources.find(self._absolute_module(self._statements[i]))
+            source = self._sources.find(self._get_absolute_module(self._statements[i]))
             if source is not None and source.collect(name):
                 self._needed.setdefault(i, set()).add("*")
                 self._collected.add(name)
@@ -212,7 +212,7 @@ class _ModuleSource:
         return False
 
     def collect_all(self) -> None:
-        """Collect all statements, and what they use."""
+        """Collect all statements, and everything that they use."""
         for i, (statement, names) in enumerate(zip(self._statements, self._bound_names, strict=True)):
             for name in names:
                 self.collect(name)
@@ -221,7 +221,7 @@ class _ModuleSource:
                 self._collect_used(statement, None)
 
     def _collect_used(self, statement: ast.stmt, name: str | None) -> None:
-        """Collect what a needed statement uses; `name` is the name that is needed from it."""
+        """Collect everything that a needed statement uses. `name`: the name that is needed from the statement, if any."""
         if isinstance(statement, ast.ImportFrom):
             self._collect_imported(statement, name or "")
             return
@@ -230,7 +230,7 @@ class _ModuleSource:
         for node in ast.walk(statement):
             if isinstance(node, ast.ImportFrom):
                 for alias in node.names:
-                    self._collect_imported(node, imported_name(node, alias))
+                    self._collect_imported(node, get_imported_name(node, alias))
             elif isinstance(node, ast.Attribute):
                 self._collect_attribute(node)
             elif isinstance(node, ast.Name) and (not hasattr(builtins, node.id) or self._binds(node.id)):
@@ -240,9 +240,9 @@ class _ModuleSource:
         return any(name in names for names in self._bound_names)
 
     def _collect_imported(self, statement: ast.ImportFrom, name: str) -> None:
-        module = self._absolute_module(statement)
-        original = next((alias.name for alias in statement.names if imported_name(statement, alias) == name), name)
-        if top_level(module) == OGIVE:
+        module = self._get_absolute_module(statement)
+        original = next((alias.name for alias in statement.names if get_imported_name(statement, alias) == name), name)
+        if get_top_level(module) == OGIVE:
             self._collect_zoo_layer(module, original, name)
             return
         source = self._sources.find(module)
@@ -259,33 +259,33 @@ class _ModuleSource:
             self._zoo_layers[name] = source.exported_name
 
     def _collect_attribute(self, node: ast.Attribute) -> None:
-        """Collect `name` for `module.name`, if `module` was imported."""
-        parts = attribute_chain(node)
-        module = self._imported_module(parts[0]) if parts else None
+        """For an attribute `module.name`, collect `name` from the module, if the user's module imports it."""
+        parts = get_attribute_chain(node)
+        module = self._find_imported_module(parts[0]) if parts else None
         if module is None:
             return
         for part in parts[1:]:
-            source = self._sources.find(module) if top_level(module) != OGIVE else None
+            source = self._sources.find(module) if get_top_level(module) != OGIVE else None
             if source is None or source.collect(part):
                 return
             module = f"{module}.{part}"
 
-    def _imported_module(self, name: str) -> str | None:
-        """Return the module that `name` is bound to by an import; None if it is bound to something else."""
+    def _find_imported_module(self, name: str) -> str | None:
+        """Return the module that an import binds to `name`; None if `name` is bound to something else."""
         for statement in self._statements:
             if isinstance(statement, ast.Import):
                 for alias in statement.names:
-                    if imported_name(statement, alias) == name:
+                    if get_imported_name(statement, alias) == name:
                         return alias.name if alias.asname else name
             elif isinstance(statement, ast.ImportFrom):
                 for alias in statement.names:
-                    if imported_name(statement, alias) == name:
-                        module = f"{self._absolute_module(statement)}.{alias.name}"
+                    if get_imported_name(statement, alias) == name:
+                        module = f"{self._get_absolute_module(statement)}.{alias.name}"
                         return module if self._sources.find(module) is not None else None
         return None
 
-    def _absolute_module(self, statement: ast.stmt) -> str:
-        """Return the absolute name of the module of a `from ... import`."""
+    def _get_absolute_module(self, statement: ast.stmt) -> str:
+        """Return the absolute name of the module in a `from ... import` statement."""
         assert isinstance(statement, ast.ImportFrom)
         if not statement.level:
             return statement.module or ""
@@ -293,8 +293,8 @@ class _ModuleSource:
         parents = package[: len(package) - statement.level + 1]
         return ".".join([*parents, *([statement.module] if statement.module else [])])
 
-    def text(self) -> str:
-        """Return the needed statements in their order; imports contain only the needed names."""
+    def format_source(self) -> str:
+        """Return the source of the needed statements, in their order. Imports contain only the needed names."""
         lines = self._text.split("\n")
         parts = []
         for i, statement in enumerate(self._statements):
@@ -311,17 +311,17 @@ class _ModuleSource:
         return re.sub(r"\n{4,}", "\n\n\n", "\n".join(parts).strip("\n")) + "\n"
 
     def _format_imports(self, statement: ast.Import | ast.ImportFrom, needed: set[str]) -> Iterator[str]:
-        """Return one import for each needed name; imports of Ogive are replaced."""
+        """Yield one import for each needed name. Imports of Ogive are replaced."""
         for alias in statement.names:
-            name = imported_name(statement, alias)
+            name = get_imported_name(statement, alias)
             if name not in needed and alias.name != "*":
                 continue
             if isinstance(statement, ast.Import):
                 module, line = alias.name, ast.unparse(ast.Import([alias]))
             else:
-                module = self._absolute_module(statement)
+                module = self._get_absolute_module(statement)
                 line = ast.unparse(ast.ImportFrom(statement.module, [alias], statement.level))
-            if top_level(module) != OGIVE:
+            if get_top_level(module) != OGIVE:
                 yield line
             elif name in self._zoo_layers:
                 yield f"from {self._zoo_layers[name]} import {alias.name} as {name}"

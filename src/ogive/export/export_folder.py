@@ -1,4 +1,4 @@
-"""The folder of an export: written as a draft beside its destination, and moved there when it is complete."""
+"""The folder of an export. It is written as a draft next to its destination, and moved there when it is complete."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ ABOUT = "architecture.json"
 _COMMON_FILES = ("weights.safetensors", ABOUT, "example.npz", "predict.py", "README.md")
 _FILES = {PROGRAM: ("model.pt2", *_COMMON_FILES), SOURCE: ("build_model.py", "source", *_COMMON_FILES)}
 ALL_FILES = tuple(dict.fromkeys([*_FILES[PROGRAM], *_FILES[SOURCE]]))
-"""All files and folders that an export may have. A later export removes those that it does not have itself."""
+"""All files and folders that an export may contain. A later export removes those that it does not contain itself."""
 _DRAFT_PREFIX = ".ogive-export-"
 _REPLACED = "former"
 """Folder in a draft with the files of the earlier export, while the new files are moved into place."""
@@ -30,7 +30,7 @@ _MOVES = "moving.json"
 
 
 def read_export_form(about: Path) -> str | None:
-    """Return the form of the export that an `architecture.json` belongs to; None if Ogive has not written the file."""
+    """Return the form of the export, from its `architecture.json`; None if Ogive has not written this file."""
     try:
         content = json.loads(about.read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -47,7 +47,7 @@ def check_free(folder: Path) -> None:
     """Check that an export into `folder` replaces only files of an earlier export.
 
     Raises:
-        RunError: it would replace other files.
+        RunError: the export would replace other files.
     """
     form = read_export_form(folder / ABOUT)
     replaceable = () if form is None else _FILES.get(form, (ABOUT,))
@@ -60,18 +60,18 @@ def check_free(folder: Path) -> None:
 
 
 @contextmanager
-def draft(folder: Path) -> Iterator[Path]:
-    """Provide an empty folder on the same disk as `folder`, and remove it in the end.
+def create_draft(folder: Path) -> Iterator[Path]:
+    """Provide an empty folder on the same disk as `folder`, and remove it at the end.
 
     Drafts that killed exports have left are removed first.
 
     Raises:
         OSError: the draft cannot be created.
-        RunError: as for `check_free`.
+        RunError: an export would replace other files in `folder`.
     """
     _clean_up_drafts(folder)
     check_free(folder)
-    draft_folder = Path(tempfile.mkdtemp(prefix=_DRAFT_PREFIX, dir=_nearest_existing(folder)))
+    draft_folder = Path(tempfile.mkdtemp(prefix=_DRAFT_PREFIX, dir=_find_nearest_existing(folder)))
     with _lock(draft_folder):
         try:
             yield draft_folder
@@ -82,14 +82,14 @@ def draft(folder: Path) -> Iterator[Path]:
 
 
 def move_into(draft_folder: Path, folder: Path) -> list[Path]:
-    """Move the export in a draft into `folder`, and replace an earlier export there; other files stay.
+    """Move the export in a draft into `folder`, and replace an earlier export there. Other files in `folder` stay.
 
     Returns:
-        The paths in `folder`.
+        The new paths of the exported files.
 
     Raises:
-        OSError: a file cannot be written. After this and any other exception, Ctrl-C included, `folder` is unchanged.
-        RunError: as for `check_free`.
+        OSError: a file cannot be written. After any exception, including KeyboardInterrupt, `folder` is unchanged.
+        RunError: the export would replace other files in `folder`.
     """
     check_free(folder)
     new_files = [name for name in ALL_FILES if (draft_folder / name).exists()]
@@ -117,7 +117,7 @@ def _move(names: Sequence[str], source: Path, target: Path) -> None:
 def _undo_moves(draft_folder: Path) -> None:
     """Undo incomplete moves.
 
-    The files on the disk show which moves were made, so this can be called again after it was interrupted.
+    The files on the disk show which moves were carried out, so this can be called again after an interruption.
     """
     try:
         folder, new_files, new_folders = json.loads((draft_folder / _MOVES).read_text(encoding="utf-8"))
@@ -126,14 +126,14 @@ def _undo_moves(draft_folder: Path) -> None:
     _move([name for name in new_files if not os.path.lexists(draft_folder / name)], Path(folder), draft_folder)
     _move(ALL_FILES, draft_folder / _REPLACED, Path(folder))
     for path in new_folders:
-        with suppress(OSError):  # it was not created, or holds other files by now
+        with suppress(OSError):  # the folder was not created, or contains other files by now
             os.rmdir(path)
     (draft_folder / _MOVES).unlink()
 
 
 def _clean_up_drafts(folder: Path) -> None:
-    """Remove the drafts of killed exports beside and in `folder`, and undo their incomplete moves."""
-    for parent in {_nearest_existing(folder), _nearest_existing(folder.absolute().parent)}:
+    """Remove the drafts of killed exports in `folder` and in its parent folder, and undo their incomplete moves."""
+    for parent in {_find_nearest_existing(folder), _find_nearest_existing(folder.absolute().parent)}:
         for draft_folder in sorted(parent.glob(f"{_DRAFT_PREFIX}*")):
             with suppress(OSError), _lock(draft_folder) as is_locked:
                 if is_locked:
@@ -141,16 +141,19 @@ def _clean_up_drafts(folder: Path) -> None:
                     shutil.rmtree(draft_folder)
 
 
-def _nearest_existing(folder: Path) -> Path:
-    """Return `folder` or its nearest parent that exists; absolute, because the export is run in another folder."""
+def _find_nearest_existing(folder: Path) -> Path:
+    """Return the absolute path of `folder`, or of its nearest parent that exists.
+
+    It is absolute because the export is run in another working directory.
+    """
     return next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
 
 
 @contextmanager
 def _lock(folder: Path) -> Iterator[bool]:
-    """Lock a folder until the block or the process ends, and tell whether that succeeded.
+    """Lock a folder until the block or the process ends; provide whether the lock was acquired.
 
-    It never succeeds on a file system without locks.
+    On a file system without locks it is never acquired.
     """
     descriptor = os.open(folder, os.O_RDONLY)
     try:

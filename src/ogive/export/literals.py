@@ -20,7 +20,7 @@ from ogive.errors import RunError
 
 LINE_LENGTH = 100
 _EXACT = (type(None), type(...), bool, int, str, bytes, range)
-"""Types whose `repr` is an expression of the value."""
+"""Types whose `repr` is an expression that evaluates to the value."""
 _TORCH = (torch.dtype, torch.layout, torch.memory_format)
 _BASES: dict[type, Callable[[Any], Any]] = {str: str.__str__, int: int.__int__, float: float.__float__}
 """For a subclass of each type: the function that returns its value as the type itself."""
@@ -32,7 +32,7 @@ class NoSource(RunError):
 
 
 class Refer(Protocol):
-    """A function that returns the dotted name of a class or function, and arranges for its import."""
+    """A function that returns the dotted name of a class or function, and adds the import that the name needs."""
 
     def __call__(self, thing: Any) -> str: ...
 
@@ -42,7 +42,7 @@ def format_literal(value: Any, refer: Refer) -> str:
 
     Raises:
         NoSource: the value cannot be written as source.
-        RunError: as for `refer`.
+        RunError: `refer` raises it.
     """
     format_item = functools.partial(format_literal, refer=refer)
     kind = type(value)
@@ -86,15 +86,15 @@ def format_literal(value: Any, refer: Refer) -> str:
             return format_call(refer(kind), [format_item(to_base(value))])
         case _ if hasattr(value, "__qualname__"):
             return _format_name(value, refer)
-    raise _no_source(value)
+    raise _make_no_source_error(value)
 
 
-def _no_source(value: Any) -> NoSource:
+def _make_no_source_error(value: Any) -> NoSource:
     return NoSource(f"{reprlib.repr(value)} is a {type(value).__name__}, which cannot be written as source")
 
 
 def _format_enum_member(value: enum.Enum, refer: Refer) -> str:
-    """Return a member by its name; a combination of flags has no name and is written by its value."""
+    """Return the source of an enum member: its name, or its value for a combination of flags, which has no name."""
     name = value.name
     if type(value).__members__.get(name) is not value:
         return format_call(refer(type(value)), [format_literal(value.value, refer)])
@@ -103,23 +103,27 @@ def _format_enum_member(value: enum.Enum, refer: Refer) -> str:
 
 
 def _format_name(value: Any, refer: Refer) -> str:
-    """Return the name of a class, a function, or a class method; methods of instances have no name."""
+    """Return the name of a class, a function, or a class method.
+
+    Raises:
+        NoSource: `value` is a method of an instance.
+    """
     owner = getattr(value, "__self__", None)
     if isinstance(owner, type):
         return f"{refer(owner)}.{value.__name__}"
     if owner is not None and not isinstance(owner, ModuleType):
-        raise _no_source(value)
+        raise _make_no_source_error(value)
     return refer(value)
 
 
 def _format_tensor(value: torch.Tensor, refer: Refer) -> str:
-    """Return a tensor by its values, data type and shape; its memory layout and its device are lost."""
+    """Return the source of a tensor with the same values, data type and shape. Memory layout and device are lost."""
     if type(value) not in (torch.Tensor, torch.nn.Parameter) or value.layout is not torch.strided or value.is_quantized:
-        raise _no_source(value)
+        raise _make_no_source_error(value)
     try:
         numbers = _format_numbers(value.detach().tolist(), refer)
-    except (RuntimeError, TypeError) as error:  # a meta tensor, or a data type that Python has no numbers for
-        raise _no_source(value) from error
+    except (RuntimeError, TypeError) as error:  # a meta tensor, or a data type without numbers in Python
+        raise _make_no_source_error(value) from error
     text = f"torch.tensor({numbers}, dtype={value.dtype}){_reshape_if_empty(value)}"
     if isinstance(value, torch.nn.Parameter):
         return f"torch.nn.Parameter({text}, requires_grad={value.requires_grad})"
@@ -127,7 +131,7 @@ def _format_tensor(value: torch.Tensor, refer: Refer) -> str:
 
 
 def _reshape_if_empty(value: torch.Tensor | np.ndarray[Any, Any]) -> str:
-    """Return a call of `reshape` for a tensor without values, whose shape nested lists do not show."""
+    """Return a call of `reshape` for a tensor without values, since nested lists cannot express its shape; else ""."""
     return f".reshape({tuple(value.shape)})" if 0 in value.shape else ""
 
 
@@ -139,7 +143,7 @@ def _format_numbers(value: Any, refer: Refer) -> str:
 
 
 def format_sequence(kind: type, items: Sequence[str]) -> str:
-    """Return the source of a list, tuple, set or frozenset of items that are source already."""
+    """Return the source of a list, tuple, set or frozenset, given the source of its items."""
     if kind is list:
         return format_items("[", items, "]")
     if kind is tuple:
@@ -150,12 +154,12 @@ def format_sequence(kind: type, items: Sequence[str]) -> str:
 
 
 def format_call(name: str, arguments: Sequence[str]) -> str:
-    """Return the source of a call with arguments that are source already."""
+    """Return the source of a call, given the source of its arguments."""
     return format_items(f"{name}(", arguments, ")")
 
 
 def format_items(opening: str, items: Sequence[str], closing: str) -> str:
-    """Return the items between brackets, on one line if they fit, or else with a line for each item."""
+    """Return the items between brackets, on one line if they fit; else with a line for each item."""
     line = f"{opening}{', '.join(items)}{closing}"
     if len(line) <= LINE_LENGTH and "\n" not in line:
         return line

@@ -1,4 +1,4 @@
-"""The inputs of a model: parsed from shapes, `--input` options or tensors, named, and resized to any number of examples."""
+"""The inputs of a model: parse them from shapes, `--input` options or tensors, name them, and change the batch size."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ _INPUT = re.compile(r"(?:(?P<name>[^\W\d]\w*)=)?(?P<shape>[\d,\s()\[\]]*)(?::(?P
 
 
 @dataclass(frozen=True, kw_only=True)
-class Call:
-    """How a model is called.
+class ModelCall:
+    """The arguments with which a model is called.
 
     Attributes:
-        layout: the arguments as JSON: `{"args": [...], "kwargs": {...}}`, where `{"input": name}` is replaced by a tensor.
-        example: the example tensors by name.
+        layout: the arguments as JSON, `{"args": [...], "kwargs": {...}}`. In it, `{"input": name}` represents a tensor.
+        example: the example tensors, by name.
     """
 
     layout: Mapping[str, Any]
@@ -37,28 +37,28 @@ class Call:
 
     @property
     def batch(self) -> int | None:
-        """Number of examples in `example`: the first dimension of all inputs; None if it differs among them."""
+        """The number of examples in `example`: the first dimension of all inputs; None if their first dimensions differ."""
         sizes = {tensor.shape[0] for tensor in self.example.values() if tensor.ndim}
         return sizes.pop() if len(sizes) == 1 else None
 
-    def arguments(self, tensors: Mapping[str, Tensor]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    def make_arguments(self, tensors: Mapping[str, Tensor]) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Return the positional and keyword arguments for a call with `tensors`."""
         args = tuple(fill_layout(item, tensors) for item in self.layout["args"])
         return args, {name: fill_layout(item, tensors) for name, item in self.layout["kwargs"].items()}
 
-    def resized(self, batch: int | None) -> dict[str, Tensor]:
-        """Return the example with its rows repeated to `batch` examples; None for the example itself."""
+    def resize(self, batch: int | None) -> dict[str, Tensor]:
+        """Return the example with its rows repeated to `batch` examples; the example itself if `batch` is None."""
         if batch is None:
             return dict(self.example)
         return {n: t[torch.arange(batch) % t.shape[0]].clone() if t.ndim else t for n, t in self.example.items()}
 
-    def random_inputs(self, batch: int | None, generator: torch.Generator) -> dict[str, Tensor]:
+    def make_random_inputs(self, batch: int | None, generator: torch.Generator) -> dict[str, Tensor]:
         """Return random inputs of `batch` examples.
 
-        They consist of values of the example, so that token ids stay valid; a floating-point input whose values are all
-        equal becomes normally distributed.
+        They consist of values of the example, so that token ids are valid. But a floating-point input whose values are all
+        equal is replaced by normally distributed values.
         """
-        return {name: _randomize(tensor, generator) for name, tensor in self.resized(batch).items()}
+        return {name: _randomize(tensor, generator) for name, tensor in self.resize(batch).items()}
 
 
 def _randomize(tensor: Tensor, generator: torch.Generator) -> Tensor:
@@ -70,16 +70,16 @@ def _randomize(tensor: Tensor, generator: torch.Generator) -> Tensor:
     return flat[torch.randint(len(flat), (len(flat),), generator=generator)].reshape(tensor.shape)
 
 
-def make_call(model: nn.Module, inputs: Any) -> Call:
-    """Return how to call `model` with `inputs`, a tuple of positional inputs or a dict, as `example_inputs` returns them.
+def make_call(model: nn.Module, inputs: Any) -> ModelCall:
+    """Return the call of `model` with `inputs`, a tuple of positional inputs or a dict, as `example_inputs` returns them.
 
     Raises:
-        RunError: the inputs contain no tensor, or anything else than tensors, plain values, lists, tuples and dicts.
+        RunError: the inputs contain no tensor, or something other than tensors, plain values, lists, tuples and dicts.
     """
     args, kwargs = forward_arguments(model, inputs)
-    names = _positional_names(model, args)
+    names = _name_positional_inputs(model, args)
     tensors: dict[str, Tensor] = {}
-    # The keys of a single dict name its tensors well enough without the name of the parameter in front.
+    # If the only argument is a dict, its keys are clear names without the name of the parameter as a prefix.
     is_single_dict = len(args) == 1 and isinstance(args[0], Mapping) and not kwargs
     layout = {
         "args": [
@@ -90,10 +90,10 @@ def make_call(model: nn.Module, inputs: Any) -> Call:
     }
     if not tensors:
         raise RunError(f"the example input of the model holds no tensor: {inputs!r}; give {INPUT_FORM}")
-    return Call(layout=layout, example=tensors)
+    return ModelCall(layout=layout, example=tensors)
 
 
-def _positional_names(model: nn.Module, args: Sequence[Any]) -> list[str]:
+def _name_positional_inputs(model: nn.Module, args: Sequence[Any]) -> list[str]:
     """Return a name for each positional argument, from the signature of `forward`."""
     kinds = inspect.Parameter
     parameters = [p for p in inspect.signature(model.forward).parameters.values() if p.kind is not kinds.VAR_KEYWORD]
@@ -124,12 +124,12 @@ def resolve_inputs(space: Space, inputs: Any) -> tuple[Any, ...] | dict[str, Any
     """Return the example inputs for an export.
 
     Args:
-        space: space of the architecture.
-        inputs: as for `Space(example_input=...)`; a text gives a shape in the form of `--input`. None for the example input
-            of the space.
+        space: the space of the architecture.
+        inputs: inputs in the form of `Space(example_input=...)`, where a text gives a shape in the form of `--input`; None
+            for the example input of the space.
 
     Raises:
-        RunError: neither `inputs` nor the space gives an example; the message shows how to give one.
+        RunError: neither `inputs` nor the space provides an example. The message shows how to provide one.
         SpaceError: `inputs` has another form.
     """
     if inputs is not None:
@@ -144,7 +144,7 @@ def resolve_inputs(space: Space, inputs: Any) -> tuple[Any, ...] | dict[str, Any
 
 
 def _parse_texts(inputs: Any) -> Any:
-    """Return the inputs with every text replaced by a tensor of zeros."""
+    """Return the inputs, with every text replaced by a tensor of zeros."""
     if isinstance(inputs, str):
         return parse_inputs([inputs])
     if isinstance(inputs, Mapping):
@@ -155,13 +155,13 @@ def _parse_texts(inputs: Any) -> Any:
 
 
 def parse_inputs(texts: Sequence[Any]) -> tuple[Any, ...] | dict[str, Any]:
-    """Return inputs of zeros, in batches of one, from texts such as `1,28,28` or `tokens=16:int64`.
+    """Return inputs of zeros, with a batch of one example, from texts such as `1,28,28` or `tokens=16:int64`.
 
     Returns:
-        A dict if all texts have names, and a tuple if none has.
+        A dict if all texts have names, a tuple if none has.
 
     Raises:
-        RunError: a text has another form, or only some have names of their own.
+        RunError: a text has another form, only some texts have names, or two have the same name.
     """
     pairs = [_parse_input(text) if isinstance(text, str) else (None, text) for text in texts]
     names = [name for name, _ in pairs if name is not None]
@@ -173,7 +173,7 @@ def parse_inputs(texts: Sequence[Any]) -> tuple[Any, ...] | dict[str, Any]:
 
 
 def _parse_input(text: str) -> tuple[str | None, Tensor]:
-    """Return the name, if there is one, and a tensor of zeros."""
+    """Return the name in a text, None if it has none, and a tensor of zeros."""
     match = _INPUT.fullmatch(text.strip())
     if match is None or (match["dtype"] or "float32") not in DTYPES or not text.strip():
         raise RunError(f"--input: found {text!r}; give {INPUT_FORM}; data types are {', '.join(DTYPES)}")
@@ -183,8 +183,8 @@ def _parse_input(text: str) -> tuple[str | None, Tensor]:
     return match["name"], torch.zeros((1, *shape), dtype=getattr(torch, match["dtype"] or "float32"))
 
 
-def describe_inputs(call: Call, batch: int | str | None) -> Iterator[dict[str, Any]]:
-    """Return each input for `architecture.json`: its name, its shape with `batch` as first dimension, its data type."""
+def describe_inputs(call: ModelCall, batch: int | str | None) -> Iterator[dict[str, Any]]:
+    """Yield the entry of each input in `architecture.json`: its name, its shape (beginning with `batch`), its data type."""
     for name, tensor in call.example.items():
         shape: list[int | str] = list(tensor.shape)
         if batch is not None and shape:

@@ -1,4 +1,4 @@
-"""Find the files of modules, and decide which modules an export imports and which it must contain."""
+"""Find the files of modules, and decide which modules an export imports, and which ones it must contain."""
 
 from __future__ import annotations
 
@@ -16,28 +16,28 @@ _LIBRARIES = ("torch", "torchvision", "numpy")
 """Packages that count as installed even if they are not in site-packages."""
 
 
-def top_level(module: str) -> str:
-    """Return the top-level package of a module, or its own name."""
+def get_top_level(module: str) -> str:
+    """Return the name of the top-level package of a module, or of the module itself if it has no package."""
     return module.partition(".")[0]
 
 
 def is_library(module: str) -> bool:
     """Return whether a module belongs to Python or to an installed package, so that an export may import it.
 
-    Its file decides, because a module of the project may have the name of a standard module.
+    This depends on the file of the module, because a module of the project may have the name of a standard module.
     """
-    if top_level(module) in (OGIVE, "__main__"):
+    if get_top_level(module) in (OGIVE, "__main__"):
         return False
-    if top_level(module) in _LIBRARIES:
+    if get_top_level(module) in _LIBRARIES:
         return True
-    loaded_files = (getattr(sys.modules.get(name), "__file__", None) for name in (module, top_level(module)))
-    file = next(filter(None, loaded_files), None) or find_file(top_level(module)) or find_file(module)
-    return top_level(module) in sys.stdlib_module_names if file is None else is_installed(file)
+    loaded_files = (getattr(sys.modules.get(name), "__file__", None) for name in (module, get_top_level(module)))
+    file = next(filter(None, loaded_files), None) or find_file(get_top_level(module)) or find_file(module)
+    return get_top_level(module) in sys.stdlib_module_names if file is None else is_installed(file)
 
 
 def has_stdlib_name(module: str) -> bool:
-    """Return whether a module has the name of a standard module, which it would hide in the export."""
-    return top_level(module) in sys.stdlib_module_names
+    """Return whether a module has the name of a standard module. In the export, it would hide the standard module."""
+    return get_top_level(module) in sys.stdlib_module_names
 
 
 def find_file(module: str) -> str | None:

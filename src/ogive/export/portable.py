@@ -1,6 +1,6 @@
-"""Functions that both Ogive and an exported model use: raw values to inputs, inputs to a call, outputs by name.
+"""Functions that both Ogive and an exported model use to prepare inputs and to name outputs.
 
-The source of these functions is copied into `predict.py`; they use nothing but PyTorch and the standard library.
+The source of these functions is copied into `predict.py`, so they use only PyTorch and the standard library.
 """
 
 from __future__ import annotations

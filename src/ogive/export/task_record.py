@@ -1,4 +1,4 @@
-"""The data that a model was trained on, so that an export accepts raw values and names classes."""
+"""A record of the data that a model was trained on. With it, an export accepts raw values and names the classes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ogive.run.estimator import Estimator
 from ogive.task.datasets import Normalization
 
 EXAMPLES = 3
-"""Number of examples that are kept."""
+"""The number of examples in the record."""
 EXPORTED_KEYS = ("data", "preparation", "normalization", "shape", "classes", "class_names")
 
 
@@ -21,9 +21,9 @@ class TaskData:
     """The data of a classification task.
 
     Attributes:
-        description: the entries `EXPORTED_KEYS` of `Task.describe()`: name, preparation and normalization of the data, shape
-            of an example, number and names of the classes.
-        features: examples of the validation part, as the model takes them, float32 [n, *shape].
+        description: the entries `EXPORTED_KEYS` of `Task.describe()`: name, preparation and normalization of the data, the
+            shape of an example, the number and the names of the classes.
+        features: examples from the validation split, in the form that the model accepts, float32 [n, *shape].
     """
 
     description: Mapping[str, Any]
@@ -38,7 +38,8 @@ def read_task_data(estimator: Estimator) -> TaskData | None:
     """Return the data of the built-in trainer's task; None for other estimators, whose data is unknown.
 
     Raises:
-        JobError, OSError: the data cannot be read.
+        JobError: the data cannot be read.
+        OSError: the data cannot be read.
     """
     from ogive.estimate import Classifier
 

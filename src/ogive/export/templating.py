@@ -106,10 +106,10 @@ def format_builder(expression: str, imports: Collection[str], stdlib_names: Sequ
     """Return the text of `build_model.py`.
 
     Args:
-        expression: source of the expression that makes the model.
-        imports: modules to import.
-        stdlib_names: modules of the export with the name of a standard module.
-        seed: seed for the values that layers draw.
+        expression: the source of the expression that builds the model.
+        imports: the modules to import.
+        stdlib_names: the modules of the export that have the name of a standard module.
+        seed: the seed for the random values that layers draw.
     """
     return _BUILDER.format(
         forget_modules=_FORGET_MODULES.format(names=list(stdlib_names)) if stdlib_names else "",
@@ -130,12 +130,12 @@ def format_readme(about: Mapping[str, Any]) -> str:
         contents=_PROGRAM_FILES if is_traced else _SOURCE_FILES.format(reason=about["not_traced"]),
         usage=about["usage"],
         inputs="\n".join(inputs),
-        note="".join(f"\n{_capitalize(note)}\n" for note in _notes(about)),
+        note="".join(f"\n{_capitalize(note)}\n" for note in _list_notes(about)),
         verification=_capitalize(_format_verification(about["verification"])),
     )
 
 
-def _notes(about: Mapping[str, Any]) -> Iterator[str]:
+def _list_notes(about: Mapping[str, Any]) -> Iterator[str]:
     if about["note"]:
         yield about["note"]
     for change in about.get("code", ()):
@@ -143,7 +143,7 @@ def _notes(about: Mapping[str, Any]) -> Iterator[str]:
 
 
 def format_messages(about: Mapping[str, Any]) -> Iterator[str]:
-    """Return the messages about an export for its user, from the content of `architecture.json`."""
+    """Yield the messages about an export for its user, from the content of `architecture.json`."""
     if about["form"] == SOURCE:
         yield (
             f"the model cannot be traced by torch.export ({about['not_traced']}), so it is delivered as weights "

@@ -15,10 +15,10 @@ from torch import nn
 from ogive.errors import MissingExtra, RunError
 from ogive.export import architecture_source, templating
 from ogive.export.class_source import SourceCollector
-from ogive.export.export_folder import ABOUT, PROGRAM, SOURCE, draft, move_into
-from ogive.export.model_inputs import Call, describe_inputs, make_call, resolve_inputs
+from ogive.export.export_folder import ABOUT, PROGRAM, SOURCE, create_draft, move_into
+from ogive.export.model_inputs import ModelCall, describe_inputs, make_call, resolve_inputs
 from ogive.export.task_record import TaskData
-from ogive.export.traced_program import first_lines, trace
+from ogive.export.traced_program import get_first_lines, trace
 from ogive.export.verification import ExportFails, choose_tolerance, make_cases, run_model, verify, write_arrays
 from ogive.space import Architecture
 
@@ -34,29 +34,29 @@ def export_torch(
     seed: int = 0,
     say: Callable[[str], object] = lambda message: None,
 ) -> list[Path]:
-    """Write a model with its weights into a folder that runs with PyTorch and without Ogive, and verify that it does.
+    """Write a model with its weights into a folder that can be used with PyTorch and without Ogive, and verify it.
 
     The model is written as `model.pt2` (by `torch.export`, in eval mode, for batches of any size if the model allows it).
     If it cannot be traced, it is written as `build_model.py` and `source/`: the calls that build it, and the source of its
-    classes. The folder also holds `weights.safetensors` (the state dict), `architecture.json`, `example.npz`, `predict.py`
-    and `README.md`. To verify the export, `predict.py` is run in a fresh process that cannot import Ogive, and its outputs
-    are compared with those of the model.
+    classes. The folder also contains `weights.safetensors` (the state dict), `architecture.json`, `example.npz`,
+    `predict.py` and `README.md`. For the verification, `predict.py` is run in a fresh process that cannot import Ogive, and
+    its outputs are compared with those of the model.
 
     Args:
         architecture: the architecture; its space must have layers.
-        state_dict: state dict of the built model.
+        state_dict: the state dict of the built model.
         folder: the folder, which is created if it does not exist. An earlier export in it is replaced once the new one is
-            verified. Other files stay; a file of the user with the name of an exported file is an error.
-        inputs: example inputs, as for `Space(example_input=...)`. A text such as "16:int64" or "tokens=16:int64" gives a
-            shape and a data type. None for examples of the task, or the example input of the space.
+            verified. Other files stay. A file of the user with the name of an exported file is an error.
+        inputs: example inputs in the form of `Space(example_input=...)`. A text such as "16:int64" or "tokens=16:int64"
+            gives a shape and a data type. None for examples of the task, or the example input of the space.
         description: further entries of `architecture.json`, such as the result of `export_json`.
-        task: the data that the model was trained on, so that the export accepts raw values and names classes; None if
-            unknown.
-        seed: seed with which the model was built; layers may draw values with it that are not in the state dict.
-        say: receives messages: the form of the export, how much its outputs differ, warnings.
+        task: the data that the model was trained on, so that the export accepts raw values and names the classes; None if
+            it is unknown.
+        seed: the seed with which the model was built. Layers may draw values with it that are not in the state dict.
+        say: called with each message: the form of the export, the difference of its outputs, warnings.
 
     Returns:
-        Paths of the exported files.
+        The paths of the exported files.
 
     Raises:
         SpaceError: the space has no layers.
@@ -65,7 +65,7 @@ def export_torch(
     """
     export = _prepare(architecture, state_dict, inputs, task=task, seed=seed)
     try:
-        with draft(folder) as draft_folder:
+        with create_draft(folder) as draft_folder:
             about = _write_export(export, draft_folder, dict(description or {}))
             paths = move_into(draft_folder, folder)
     except OSError as error:
@@ -80,21 +80,21 @@ class _Export:
     """A model to export.
 
     Attributes:
-        architecture: its architecture.
+        architecture: the architecture of the model.
         make: returns a new instance of the trained model, in eval mode.
-        call: how the model is called.
-        task: the data that it was trained on; None if unknown.
-        seed: seed with which it was built.
+        call: the arguments with which the model is called.
+        task: the data that the model was trained on; None if it is unknown.
+        seed: the seed with which the model was built.
     """
 
     architecture: Architecture
     make: Callable[[], nn.Module]
-    call: Call
+    call: ModelCall
     task: TaskData | None
     seed: int
 
     def to_raw(self, tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-        """Return inputs of the model in the form in which the user of the export gives them."""
+        """Convert inputs of the model to the raw values that a user of the export provides."""
         return {name: self.task.to_raw(t) if self.task is not None else t for name, t in tensors.items()}
 
 
@@ -114,7 +114,7 @@ def _prepare(
             model.load_state_dict(state_dict)
         except (RuntimeError, TypeError) as error:
             raise RunError(
-                f"the weights do not fit the model of {architecture!r}: {first_lines(error, 3)}; take them from "
+                f"the weights do not fit the model of {architecture!r}: {get_first_lines(error, 3)}; take them from "
                 "a checkpoint of this trial, as model.state_dict() returned them. A model that was trained with a factor "
                 "for width or depth is smaller; `ogive finalize` trains it in full"
             ) from error
@@ -128,7 +128,7 @@ def _prepare(
 
 
 def _write_export(export: _Export, draft_folder: Path, description: dict[str, Any]) -> Mapping[str, Any]:
-    """Write and verify the export: traced if that is possible, or else as source. Return `architecture.json`."""
+    """Write and verify the export: as a traced program if possible, else as source. Return its `architecture.json`."""
     try:
         program, batch, note = trace(export.make(), export.call)
         torch.export.save(program, draft_folder / "model.pt2")
@@ -139,7 +139,7 @@ def _write_export(export: _Export, draft_folder: Path, description: dict[str, An
     except ExportFails as error:
         reason = f"the traced program does not run: {error}"
     except Exception as error:  # noqa: BLE001 - tracing runs the model's own code, which may raise anything
-        reason = f"{type(error).__name__}: {first_lines(error)}"
+        reason = f"{type(error).__name__}: {get_first_lines(error)}"
     about = {**description, "form": SOURCE, "not_traced": reason}
     problem = f"the model can neither be traced by torch.export ({reason}) nor be delivered as weights and source"
     try:
@@ -148,7 +148,7 @@ def _write_export(export: _Export, draft_folder: Path, description: dict[str, An
         raise RunError(f"{problem}: {error}; nothing was written") from error
     except (ExportFails, RunError):
         pass
-    # The model may need side effects of importing a module, which only the whole module has.
+    # The model may depend on side effects of importing a module, so try again with whole modules.
     try:
         return _write_as_source(export, draft_folder, about, whole_modules=True)
     except (ExportFails, RunError) as error:
@@ -161,7 +161,7 @@ def _write_export(export: _Export, draft_folder: Path, description: dict[str, An
 def _write_as_source(
     export: _Export, draft_folder: Path, about: dict[str, Any], whole_modules: bool
 ) -> Mapping[str, Any]:
-    """Write and verify the export as weights and source: whole modules, or only the definitions that it needs."""
+    """Write and verify the export as weights and source: whole modules, or only the definitions that the model needs."""
     for path in draft_folder.iterdir():
         shutil.rmtree(path) if path.is_dir() else path.unlink()
     _write_source(export, draft_folder, whole_modules)
@@ -177,7 +177,7 @@ def _write_source(export: _Export, draft_folder: Path, whole_modules: bool) -> N
     expression = architecture_source.format_expression(tree, export.architecture, sources.refer)
     builder = templating.format_builder(expression, sources.imports, sources.stdlib_names, export.seed)
     (draft_folder / "build_model.py").write_text(builder, encoding="utf-8")
-    for name, text in sources.files():
+    for name, text in sources.iterate_files():
         path = draft_folder / "source" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
@@ -188,18 +188,18 @@ def _find_batch(export: _Export) -> tuple[int | str | None, str | None]:
     if export.call.batch is None:
         return None, "the shapes of the inputs are fixed, because their first dimensions differ"
     for size in (1, 3):
-        args, kwargs = export.call.arguments(export.call.resized(size))
+        args, kwargs = export.call.make_arguments(export.call.resize(size))
         try:
             with torch.no_grad():
                 export.make()(*args, **kwargs)
         except Exception as error:  # noqa: BLE001 - the model's own code
             fixed_batch = None if size == 1 else 1
-            return fixed_batch, f"the batch is fixed; with {size}: {type(error).__name__}: {first_lines(error)}"
+            return fixed_batch, f"the batch is fixed; with {size}: {type(error).__name__}: {get_first_lines(error)}"
     return "any", None
 
 
 def _complete(export: _Export, draft_folder: Path, about: dict[str, Any]) -> Mapping[str, Any]:
-    """Write all other files, verify the export, and return `architecture.json` with the result."""
+    """Write all other files, verify the export, and return its `architecture.json` with the result."""
     model, call, batch = export.make(), export.call, about["batch"]
     _save_weights(model, draft_folder / "weights.safetensors", must_be_complete=about["form"] == SOURCE)
     cases = make_cases(export.make, call, batch, export.to_raw)
@@ -221,7 +221,7 @@ def _complete(export: _Export, draft_folder: Path, about: dict[str, Any]) -> Map
     about["verification"] = verify(draft_folder, cases, choose_tolerance(model))
     _write_about(draft_folder, about)
     (draft_folder / "README.md").write_text(templating.format_readme(about), encoding="utf-8")
-    # safetensors makes its file readable for its owner only; give it the usual permissions.
+    # safetensors creates a file that only its owner can read; give it the usual permissions.
     shutil.copymode(draft_folder / "README.md", draft_folder / "weights.safetensors")
     return about
 
@@ -231,10 +231,10 @@ def _write_about(draft_folder: Path, about: Mapping[str, Any]) -> None:
 
 
 def _save_weights(model: nn.Module, path: Path, must_be_complete: bool) -> None:
-    """Write the tensors of the state dict as safetensors; tensors that share memory are written separately.
+    """Write the tensors of the state dict as safetensors. Tensors that share memory are written separately.
 
     Raises:
-        RunError: the state dict holds more than tensors and `must_be_complete`, or the file cannot be written.
+        RunError: the file cannot be written, or the state dict has other entries than tensors and `must_be_complete`.
     """
     try:
         from safetensors import SafetensorError

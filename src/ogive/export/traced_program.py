@@ -11,38 +11,37 @@ from typing import Any
 import torch
 from torch import nn
 
-from ogive.export.model_inputs import Call
+from ogive.export.model_inputs import ModelCall
 
 TRACED_BATCH = 2
-"""Number of examples to trace with; `torch.export` would treat a batch of one as a constant."""
+"""The number of examples to trace with. `torch.export` would treat a batch of one as a constant."""
 
 
-def trace(model: nn.Module, call: Call) -> tuple[torch.export.ExportedProgram, int | str | None, str | None]:
+def trace(model: nn.Module, call: ModelCall) -> tuple[torch.export.ExportedProgram, int | str | None, str | None]:
     """Trace a model in eval mode, for batches of any size if that is possible.
 
     Returns:
-        The program; its batch, which is "any", 1, or None if the inputs have no common batch; and the reason if it is not
-        "any".
+        The program; its batch size: "any", 1, or None if the inputs have no common batch; and the reason if it is not "any".
 
     Raises:
-        Exception: the model cannot be traced; any exception of `torch.export` or of the model.
+        Exception: the model cannot be traced. This may be any exception of `torch.export` or of the model.
     """
     if call.batch is None:
         note = "the shapes of the inputs are fixed, because their first dimensions differ, so there is no batch"
-        return _export(model, call, call.resized(None), {}), None, note
+        return _export(model, call, call.resize(None), {}), None, note
     try:
         dynamic = {0: torch.export.Dim("batch", min=1)}
-        return _export(model, call, call.resized(TRACED_BATCH), dynamic), "any", None
+        return _export(model, call, call.resize(TRACED_BATCH), dynamic), "any", None
     except Exception as error:  # noqa: BLE001 - tracing runs the model's code; a model that computes with its batch fails here
-        note = f"the batch is fixed to one example; with any other: {type(error).__name__}: {first_lines(error)}"
-        return _export(model, call, call.resized(1), {}), 1, note
+        note = f"the batch is fixed to one example; with any other: {type(error).__name__}: {get_first_lines(error)}"
+        return _export(model, call, call.resize(1), {}), 1, note
 
 
 def _export(
-    model: nn.Module, call: Call, tensors: dict[str, torch.Tensor], dynamic: dict[int, Any]
+    model: nn.Module, call: ModelCall, tensors: dict[str, torch.Tensor], dynamic: dict[int, Any]
 ) -> torch.export.ExportedProgram:
-    """Run `torch.export`, with the dimensions `dynamic` of every input; empty for fixed shapes."""
-    args, kwargs = call.arguments(tensors)
+    """Run `torch.export`. `dynamic`: the dynamic dimensions of every input; empty for fixed shapes."""
+    args, kwargs = call.make_arguments(tensors)
     shapes = torch.export.ShapesCollection()  # type: ignore[no-untyped-call]
     for tensor in tensors.values():
         if dynamic and tensor.ndim:
@@ -54,7 +53,7 @@ def _export(
 
 @contextmanager
 def _suppress_output() -> Iterator[None]:
-    """Suppress logging and printing: PyTorch logs hundreds of lines about each error that it also raises."""
+    """Suppress logging and printing, since PyTorch logs hundreds of lines about errors that it also raises."""
     level = logging.root.manager.disable
     logging.disable(logging.CRITICAL)
     try:
@@ -64,6 +63,6 @@ def _suppress_output() -> Iterator[None]:
         logging.disable(level)
 
 
-def first_lines(error: BaseException, lines: int = 1) -> str:
+def get_first_lines(error: BaseException, lines: int = 1) -> str:
     """Return the first lines of an error's message as one line of at most 400 characters."""
     return " ".join(line.strip() for line in str(error).strip().splitlines()[:lines])[:400]

@@ -1,4 +1,4 @@
-"""Verify an export: its `predict.py` runs in a fresh process without Ogive, and its outputs must agree with the model."""
+"""Verify an export: run its `predict.py` in a fresh process without Ogive, and compare the outputs with the model's."""
 
 from __future__ import annotations
 
@@ -17,14 +17,16 @@ import torch
 from torch import Tensor, nn
 
 from ogive.errors import RunError
-from ogive.export.model_inputs import Call
+from ogive.export.model_inputs import ModelCall
 from ogive.export.portable import name_outputs
-from ogive.export.traced_program import first_lines
+from ogive.export.traced_program import get_first_lines
 
 TOLERANCES = {torch.float64: 1e-9, torch.float32: 1e-4, torch.float16: 1e-2, torch.bfloat16: 5e-2}
-"""Allowed difference of an output, as a share of the largest output; the least precise data type of the model counts."""
+"""For each data type, the allowed difference of an output, as a share of the largest output. If a model has several data
+types, the least precise one counts.
+"""
 SMALLEST_SCALE = 1e-6
-"""Lower bound of the largest output, so that outputs of zero allow a difference."""
+"""The lower bound of the largest output in this comparison, so that a difference is also allowed if all outputs are 0."""
 SEED = 0
 
 _RUN = """
@@ -40,11 +42,11 @@ for source, target in pairs:
     sys.argv = [program, source, "--output", target]
     runpy.run_path(program, run_name="__main__")
 """
-"""The program of the fresh process: runs `predict.py` for each pair of files while imports of Ogive are blocked."""
+"""The program of the fresh process. It runs `predict.py` for each pair of files, and blocks imports of Ogive."""
 
 
 class ExportFails(Exception):
-    """The export does not run in a fresh process; the message gives the reason."""
+    """The export does not run in a fresh process. The message gives the reason."""
 
 
 class ModelFails(RunError):
@@ -53,13 +55,13 @@ class ModelFails(RunError):
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """Inputs and outputs of the model to compare an export with.
+    """Inputs of the model with its outputs, which the outputs of the export are compared with.
 
     Attributes:
-        batch: number of examples; None if the inputs have no common batch.
-        inputs: inputs by name, as the model takes them.
-        raw: the same inputs, as the user of the export gives them.
-        outputs: outputs of the model by name.
+        batch: the number of examples; None if the inputs have no common batch.
+        inputs: the inputs of the model, by name.
+        raw: the same inputs as the raw values that a user of the export provides, by name.
+        outputs: the outputs of the model, by name.
     """
 
     batch: int | None
@@ -70,28 +72,28 @@ class Case:
 
 def make_cases(
     make: Callable[[], nn.Module],
-    call: Call,
+    call: ModelCall,
     batch: int | str | None,
     to_raw: Callable[[Mapping[str, Tensor]], Mapping[str, Tensor]],
 ) -> list[Case]:
-    """Return the cases to compare an export with; the outputs of each are computed by a new instance of the model.
+    """Return the cases to compare an export with. For each case, a new instance of the model computes the outputs.
 
     Args:
         make: returns a new instance of the trained model, in eval mode.
-        call: how the model is called.
-        batch: "any", 1 or None, as returned by `trace`.
-        to_raw: converts inputs of the model into raw values.
+        call: the arguments with which the model is called.
+        batch: the batch size that `trace` returned: "any", 1 or None.
+        to_raw: converts inputs of the model to raw values.
 
     Raises:
         RunError: the model has different outputs for the same inputs, or fails on the example.
     """
     generator = torch.Generator().manual_seed(SEED)
     sizes = {"any": (1, 3), 1: (1, 1), None: (None, None)}[batch]
-    example = call.resized(1 if batch == 1 else None)
+    example = call.resize(1 if batch == 1 else None)
     cases = [run_model(make, call, example, to_raw(example))]
     for size in sizes:
         # Some models fail on random inputs, for example if they need sorted offsets; then the example itself is used.
-        for inputs in (call.random_inputs(size, generator), call.resized(size)):
+        for inputs in (call.make_random_inputs(size, generator), call.resize(size)):
             try:
                 cases.append(run_model(make, call, inputs, to_raw(inputs)))
             except ModelFails:
@@ -101,7 +103,7 @@ def make_cases(
 
 
 def run_model(
-    make: Callable[[], nn.Module], call: Call, inputs: Mapping[str, Tensor], raw: Mapping[str, Tensor]
+    make: Callable[[], nn.Module], call: ModelCall, inputs: Mapping[str, Tensor], raw: Mapping[str, Tensor]
 ) -> Case:
     """Return the case for `inputs`, with the outputs of a new instance of the model.
 
@@ -115,7 +117,7 @@ def run_model(
     except Exception as error:
         shapes = {name: list(tensor.shape) for name, tensor in inputs.items()}
         raise ModelFails(
-            f"the model itself fails on inputs of shapes {shapes}: {type(error).__name__}: {first_lines(error)}; give "
+            f"the model itself fails on inputs of shapes {shapes}: {type(error).__name__}: {get_first_lines(error)}; give "
             "inputs that it accepts: --input, or the example_input of the space as tensors"
         ) from error
     difference = compare(first, second, choose_tolerance(model))
@@ -129,29 +131,29 @@ def run_model(
     return Case(batch=sizes.pop() if len(sizes) == 1 and call.batch else None, inputs=inputs, raw=raw, outputs=first)
 
 
-def _compute_outputs(model: nn.Module, call: Call, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    args, kwargs = call.arguments({name: tensor.clone() for name, tensor in inputs.items()})
+def _compute_outputs(model: nn.Module, call: ModelCall, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    args, kwargs = call.make_arguments({name: tensor.clone() for name, tensor in inputs.items()})
     with torch.no_grad():
         outputs = name_outputs(model(*args, **kwargs))
     return {name: tensor.detach().cpu().clone() for name, tensor in outputs.items()}
 
 
 def choose_tolerance(model: nn.Module) -> float:
-    """Return the allowed difference of an output, as a share of the largest output, from the data types of the model."""
+    """Return the allowed difference of an output, as a share of the largest output; see `TOLERANCES`."""
     dtypes = {tensor.dtype for tensor in [*model.parameters(), *model.buffers()]} & TOLERANCES.keys()
     return max((TOLERANCES[dtype] for dtype in dtypes), default=TOLERANCES[torch.float32])
 
 
 @dataclass(frozen=True, kw_only=True)
 class OutputDifference:
-    """How much two sets of outputs differ.
+    """The difference between two sets of outputs.
 
     Attributes:
-        largest: largest absolute difference; two NaNs or two equal infinities differ by 0.
-        total: sum of the absolute differences.
-        count: number of outputs compared.
-        not_finite: number of them that are NaN or infinite.
-        message: the first difference outside of the tolerance; None if there is none.
+        largest: the largest absolute difference. Two NaNs, or two equal infinities, differ by 0.
+        total: the sum of the absolute differences.
+        count: the number of compared values.
+        not_finite: the number of compared values that are NaN or infinite.
+        message: a description of the first difference above the tolerance; None if there is none.
     """
 
     largest: float = 0.0
@@ -162,7 +164,7 @@ class OutputDifference:
 
 
 def compare(expected: Mapping[str, Tensor], actual: Mapping[str, Tensor], tolerance: float) -> OutputDifference:
-    """Compare outputs by name: shapes and integers exactly, other values within `tolerance` of the largest output."""
+    """Compare outputs by name: shapes and integers exactly, other values up to `tolerance` times the largest output."""
     if list(expected) != list(actual):
         return OutputDifference(message=f"outputs {', '.join(actual)} instead of {', '.join(expected)}")
     parts = [_compare_tensors(name, expected[name], actual[name], tolerance) for name in expected]
@@ -200,13 +202,13 @@ def verify(folder: Path, cases: Sequence[Case], tolerance: float) -> dict[str, A
     """Run the `predict.py` of an export on the cases in a fresh process that cannot import Ogive, and compare outputs.
 
     Args:
-        folder: folder of the export.
-        cases: result of `make_cases`.
-        tolerance: result of `choose_tolerance`.
+        folder: the folder of the export.
+        cases: the result of `make_cases`.
+        tolerance: the result of `choose_tolerance`.
 
     Returns:
-        The entry `verification` of `architecture.json`: batch sizes, largest and mean absolute difference, tolerance, share
-        of outputs that are not finite, and version of PyTorch.
+        The entry `verification` of `architecture.json`: the batch sizes, the largest and the mean absolute difference, the
+        tolerance, the share of outputs that are not finite, and the version of PyTorch.
 
     Raises:
         ExportFails: the export does not run.
@@ -236,14 +238,14 @@ def verify(folder: Path, cases: Sequence[Case], tolerance: float) -> dict[str, A
 
 
 def _write_inputs(folder: Path, cases: Sequence[Case]) -> Iterator[tuple[str, str]]:
-    """Write the raw inputs of each case, and return its pair of input file and output file."""
+    """Write the raw inputs of each case; yield the paths of its input file and of its output file."""
     for i, case in enumerate(cases):
         write_arrays(folder / f"input{i}.npz", case.raw)
         yield str(folder / f"input{i}.npz"), str(folder / f"output{i}.npz")
 
 
 def write_arrays(path: Path, tensors: Mapping[str, Tensor]) -> None:
-    """Write tensors by name as `.npz`; bfloat16, which NumPy does not have, becomes float32."""
+    """Write tensors, by name, as an `.npz` file. bfloat16, which NumPy does not have, becomes float32."""
     writable = {name: t.float() if t.dtype == torch.bfloat16 else t for name, t in tensors.items()}
     with path.open("wb") as file:
         np.savez(file, **{name: tensor.resolve_conj().numpy() for name, tensor in writable.items()})  # type: ignore[arg-type]
@@ -273,7 +275,7 @@ def _run_program(folder: Path, pairs: Sequence[tuple[str, str]]) -> None:
 
 
 def _read_outputs(path: str, expected: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Read outputs by name, without the `probabilities` that `predict.py` has added."""
+    """Read outputs, by name, without the `probabilities` that `predict.py` has added."""
     with np.load(path) as arrays:
         outputs = {name: torch.from_numpy(arrays[name]) for name in arrays.files}
     for name in expected.keys() & outputs.keys():

@@ -1,4 +1,4 @@
-"""Searches declared in one YAML file: read, checked before anything runs, and run.
+"""Jobs: searches that are declared in one YAML file. A job is read, checked before anything runs, and then run.
 
 Names are imported when they are first used, so that finding the folder of a run stays fast.
 """

@@ -1,4 +1,4 @@
-"""Forecast the cost of a job before it starts: train a few architectures for some steps, and scale the times up."""
+"""Forecast the cost of a job before it starts: time some training steps of a few architectures, and extrapolate."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from ogive.formatting import plural
-from ogive.job.job import Job, finalize_arguments
+from ogive.job.job import Job, make_finalize_arguments
 from ogive.planner.measure_durations import measure_start_up
 from ogive.run.manifest import count_cores
 from ogive.run.prices import Price, find_price
@@ -26,15 +26,15 @@ if TYPE_CHECKING:
     from ogive.task.trainer import Examples
 
 TIMED_ARCHITECTURES = 3
-"""Number of sampled architectures that are trained and timed."""
+"""The number of sampled architectures that are trained and timed."""
 TIMED_STEPS = 8
-"""Number of training steps that are timed, after `WARM_UP_STEPS` others."""
+"""The number of training steps that are timed, after `WARM_UP_STEPS` others."""
 WARM_UP_STEPS = 2
 
 
 @dataclass(frozen=True)
 class Range:
-    """Time or money for the timed architectures: of the cheapest, of the median, and of the most expensive one."""
+    """An amount of time or money: for the cheapest of the timed architectures, the median, and the most expensive one."""
 
     low: float
     middle: float
@@ -56,14 +56,14 @@ class Part:
 
     Attributes:
         name: "search", "full training", or the name of the phase.
-        trainings: number of trainings.
-        seconds: seconds of one training.
-        hours: hours from the start of the workers to the end of the last training, with as many trainings at a time as the
-            job declares; for a search at most the hours of its budget. An upper bound if the schedule stops trials early
-            (`ogive plan` simulates that).
-        money: money for these hours, for a search at most that of its budget; None without a price.
-        full: whether this is full training.
-        separate_command: whether `ogive finalize` does this part, not `ogive search`.
+        trainings: the number of trainings.
+        seconds: the seconds of one training.
+        hours: the hours from the start of the workers to the end of the last training, with as many trainings at a time as
+            the job declares; for a search, at most the hours of its budget. They are an upper bound if the schedule stops
+            trials early. (`ogive plan` simulates the schedule.)
+        money: the money for these hours; for a search, at most the money of its budget; None without a price.
+        full: whether this part is full training.
+        separate_command: whether this part is done by `ogive finalize`, and not by `ogive search`.
     """
 
     name: str
@@ -85,10 +85,10 @@ class CostForecast:
     """The forecast cost of a job on this machine.
 
     Attributes:
-        parts: searches and full training, in the order in which they run.
-        measurement: a sentence about what was measured.
-        price: price of an hour; None without a price.
-        start_up: seconds until the workers are ready.
+        parts: the searches and full training, in the order in which they run.
+        measurement: a phrase that describes the measurement.
+        price: the price of an hour; None without a price.
+        start_up: the seconds until the workers are ready.
     """
 
     parts: tuple[Part, ...]
@@ -98,16 +98,16 @@ class CostForecast:
 
     @property
     def money(self) -> float | None:
-        """Money that `ogive search` spends if all architectures cost as much as the most expensive timed one.
+        """The money that `ogive search` spends if all architectures cost as much as the most expensive timed one.
 
-        None without a price.
+        It is None without a price.
         """
         amounts = [part.money for part in self.parts if part.money is not None and not part.separate_command]
         return sum(amount.high for amount in amounts) if amounts else None
 
     @property
     def ratio(self) -> float | None:
-        """Compute of one full training, divided by that of one training in the first search; None without full training."""
+        """The time of one full training, divided by that of one training in the first search; None without full training."""
         full = next((part for part in self.parts if part.full), None)
         return None if full is None else full.seconds.middle / self.parts[0].seconds.middle
 
@@ -119,8 +119,8 @@ class CostForecast:
 def forecast(job: Job) -> CostForecast | None:
     """Return the forecast cost of a job; None for a train function, whose training time is unknown.
 
-    Takes some seconds and reads only the training and validation parts. Assumes that the time of a training is proportional
-    to its examples and epochs.
+    This takes some seconds, and reads only the training and validation splits. It assumes that the time of a training is
+    proportional to the numbers of its examples and epochs.
     """
     from ogive.estimate import Classifier
 
@@ -128,33 +128,37 @@ def forecast(job: Job) -> CostForecast | None:
     estimators = [search.estimator for search in searches]
     speeds: dict[Proxy, _Speed | None] = {}
 
-    def speed_of(estimator: Classifier) -> _Speed | None:
-        # The time per example depends on the sizes of models and images, but not on how many examples there are.
+    def get_speed(estimator: Classifier) -> _Speed | None:
+        # The time per example depends on the sizes of models and images, but not on the number of examples.
         sizes = replace(estimator.proxy, data_fraction=1.0)
         if sizes not in speeds:
             speeds[sizes] = _measure_speed(job, estimator, sizes)
         return speeds[sizes]
 
-    first_speed = speed_of(estimators[0]) if isinstance(estimators[0], Classifier) else None
+    first_speed = get_speed(estimators[0]) if isinstance(estimators[0], Classifier) else None
     if first_speed is None:
         return None
     price = find_price(job.price)
     start_up_seconds = _measure_start_up(searches[0])
+    # One part for each search. If none of its timed architectures can be built, the speed of the first search is used.
     parts = []
     for search, estimator in zip(searches, estimators, strict=True):
         assert isinstance(estimator, Classifier)
-        seconds = (speed_of(estimator) or first_speed).training_seconds(estimator, search.epochs or estimator.epochs)
+        seconds = (get_speed(estimator) or first_speed).compute_training_seconds(
+            estimator, search.epochs or estimator.epochs
+        )
         name = search.run.name if job.phases else "search"
         part = _make_part(name, search, search.keys.max_trials, seconds, price=price, start_up_seconds=start_up_seconds)
         parts.append(part)
+    # One part for full training: the last phase of a funnel, or the separate command `ogive finalize`.
     last_phase = job.phases[-1] if job.phases and job.phases[-1].job is None else None
-    arguments = last_phase.finalize if last_phase is not None else _finalize_arguments_of(job)
+    arguments = last_phase.finalize if last_phase is not None else _make_finalize_arguments(job)
     if arguments:
         estimator = estimators[-1]
         assert isinstance(estimator, Classifier)
         epochs = {"epochs": arguments["epochs"]} if "epochs" in arguments else {}
         full = estimator.full_training({**arguments.get("recipe", {}), **epochs})
-        seconds = (speed_of(full) or first_speed).training_seconds(full, full.epochs)
+        seconds = (get_speed(full) or first_speed).compute_training_seconds(full, full.epochs)
         part = _make_part(
             last_phase.name if last_phase is not None else "full training",
             searches[-1],
@@ -169,12 +173,12 @@ def forecast(job: Job) -> CostForecast | None:
     return CostForecast(tuple(parts), first_speed.measurement, price, start_up_seconds)
 
 
-def _finalize_arguments_of(job: Job) -> Mapping[str, Any]:
-    return {} if job.keys.finalize is None else finalize_arguments(job.keys.finalize)
+def _make_finalize_arguments(job: Job) -> Mapping[str, Any]:
+    return {} if job.keys.finalize is None else make_finalize_arguments(job.keys.finalize)
 
 
 def _measure_start_up(job: Job) -> float:
-    """Return the seconds until as many workers as the search has are ready; 0 for the inline executor."""
+    """Return the seconds until the workers of a search are ready; 0 for the inline executor."""
     if job.keys.executor == "inline":
         return 0.0
     with tempfile.TemporaryDirectory(prefix="ogive-forecast-") as name:
@@ -182,28 +186,29 @@ def _measure_start_up(job: Job) -> float:
         write_payload(payload, job.space, job.estimator)
         count = min(job.parallel_trials, job.keys.max_trials)
         return measure_start_up(
-            payload, Path(name) / "workers", count, _threads_per_trial(job), job.settings.startup_limit
+            payload, Path(name) / "workers", count, _compute_threads_per_trial(job), job.settings.startup_limit
         )
 
 
-def _threads_per_trial(job: Job) -> int:
+def _compute_threads_per_trial(job: Job) -> int:
     return max(1, count_cores() // job.parallel_trials)
 
 
 @dataclass(frozen=True)
 class _Speed:
-    """Seconds per example, one value for each timed architecture.
+    """The measured speed of training and validation, with one value for each timed architecture.
 
     Attributes:
-        train, validate: seconds per example of training and of validation.
-        measurement: a sentence about what was measured.
+        train: the seconds per example of training.
+        validate: the seconds per example of validation.
+        measurement: a phrase that describes the measurement.
     """
 
     train: Sequence[float]
     validate: Sequence[float]
     measurement: str
 
-    def training_seconds(self, estimator: Classifier, epochs: int) -> Range:
+    def compute_training_seconds(self, estimator: Classifier, epochs: int) -> Range:
         """Return the seconds of one training with the data and the proxy of `estimator`."""
         task = estimator.task.subset(estimator.proxy.data_fraction)
         train_size, validation_size = len(task.split.train), len(task.split.validation)
@@ -215,7 +220,11 @@ class _Speed:
 
 
 def _measure_speed(job: Job, estimator: Classifier, proxy: Proxy) -> _Speed | None:
-    """Time some architectures with models and images of the sizes of `proxy`; None if none of them can be built."""
+    """Measure the speed for some architectures, with models and images of the sizes of `proxy`.
+
+    Returns:
+        The speed; None if none of the architectures can be built.
+    """
     from ogive.estimate.proxy_model import build_proxy_model
     from ogive.task.trainer import choose_device
 
@@ -224,13 +233,13 @@ def _measure_speed(job: Job, estimator: Classifier, proxy: Proxy) -> _Speed | No
     parts = (estimator.task.train(), estimator.task.validation())
     train, validation = ((proxy.shrink(x[:size]).to(device), y[:size].to(device)) for x, y in parts)
     train_seconds, validate_seconds = [], []
-    threads = _threads_per_trial(job)
+    threads = _compute_threads_per_trial(job)
     with _limit_threads(threads):
         for index in range(TIMED_ARCHITECTURES):
             architecture = job.space.sample(generator(job.keys.seed, "forecast", index))
             try:
                 model = build_proxy_model(architecture, index, proxy, tuple(train[0].shape[1:]))
-            except USER_EXCEPTIONS:  # infeasible ones are not trained, and the preflight reports all others
+            except USER_EXCEPTIONS:  # an infeasible architecture is not trained, and the preflight reports other errors
                 continue
             seconds = _time_per_example(model, train, validation, estimator)
             train_seconds.append(seconds[0])
@@ -254,7 +263,7 @@ def _time_per_example(model: Any, train: Examples, validation: Examples, estimat
     warm_up = (train[0][:warm_up_size], train[1][:warm_up_size])
     Training(model, warm_up, classes, recipe, 0).epoch(1)
     timed = (train[0][warm_up_size:], train[1][warm_up_size:])
-    if len(timed[1]) < 2:  # a tiny task: time all examples
+    if len(timed[1]) < 2:  # the task is tiny, so time all of its examples
         timed = train
     start = time.perf_counter()
     Training(model, timed, classes, recipe, 0).epoch(1)
@@ -266,7 +275,7 @@ def _time_per_example(model: Any, train: Examples, validation: Examples, estimat
 
 @contextmanager
 def _limit_threads(count: int) -> Iterator[None]:
-    """Let PyTorch use `count` threads inside the block, as a worker of the job would."""
+    """Let PyTorch use `count` threads while the context is active, like a worker of the job."""
     import torch
 
     previous = torch.get_num_threads()
@@ -288,7 +297,7 @@ def _make_part(
     full: bool = False,
     separate_command: bool = False,
 ) -> Part:
-    """Return the forecast of `trainings` trainings of `seconds` each, capped by the budget of the search."""
+    """Return the forecast for `trainings` trainings of `seconds` each, limited by the budget of the search."""
     parallel = min(search.parallel_trials, trainings)
     rounds = -(-trainings // parallel)
     hours = seconds.times(rounds / 3600).plus(start_up_seconds / 3600)

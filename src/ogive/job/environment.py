@@ -1,4 +1,4 @@
-"""Check what a job needs from its environment: cores, prices, addresses for alerts, folders of phases."""
+"""Check that a job fits its environment: cores, executor, prices, routes of alerts; and that its phases are valid."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from pathlib import Path
 from ogive.api.funnel import Phase
 from ogive.errors import JobError
 from ogive.formatting import plural
-from ogive.job.keys import AUTO, JobKeys
+from ogive.job.key_types import AUTO
+from ogive.job.keys import JobKeys
 from ogive.job.yaml_source import Source, locate_errors
 from ogive.run import alert_route_specs
 from ogive.run.executor import STARTUP_SECONDS
@@ -83,7 +84,7 @@ def check_routes(source: Source, keys: JobKeys) -> None:
 
 
 def resolve_price(source: Source, keys: JobKeys) -> float | str | None:
-    """Return the price in the form that `Settings` takes; the path of a price file is relative to the job file.
+    """Return the price in the form of `Settings.price`. The path of a price file is relative to the job file.
 
     Raises:
         JobError: there is no such price, or the job limits money without a price.

@@ -82,7 +82,7 @@ def _read_task(source: Source, keys: TaskKeys, code: CodeImporter) -> Task:
         data = code.resolve(("task", "data"), data)
         with locate_errors(source, "task", "data"):
             data = call_user_function("data function", data) if inspect.isfunction(data) else data
-    # Check each option alone first, so that an error names the option that caused it.
+    # First check each option separately, so that an error names the option that caused it.
     for name, value in options.items():
         with locate_errors(source, "task", name):
             if value is None and name != "train":
@@ -100,7 +100,7 @@ def _read_task(source: Source, keys: TaskKeys, code: CodeImporter) -> Task:
 
 
 def _make_trainer(source: Source, keys: JobKeys, task: Task, space: Space) -> Estimator:
-    """Return the built-in trainer, after a check that it can train with its proxy."""
+    """Return the built-in trainer, after checking that it can train with the proxy of the job."""
     from ogive import estimate
     from ogive.task.trainer import choose_device
 
@@ -110,7 +110,7 @@ def _make_trainer(source: Source, keys: JobKeys, task: Task, space: Space) -> Es
     recipe = make_recipe(source, keys)
     proxy: dict[str, Any] = keys.proxy.model_dump()
     trainer = estimate.classifier(task, recipe, device=device, count_parameters=_needs_parameter_counts(keys), **proxy)
-    # Check each share alone first, so that an error names the share that caused it.
+    # First check each share separately, so that an error names the share that caused it.
     for name, share in trainer.proxy.reduced().items():
         single_share: dict[str, Any] = {name: share}
         with locate_errors(source, "proxy", name):
@@ -136,19 +136,19 @@ def _check_example_shape(source: Source, keys: JobKeys, space: Space, task: Task
 
 
 def _suggest_equal_shapes(keys: JobKeys, space_shape: tuple[int, ...], task_shape: tuple[int, ...]) -> str:
-    """Return how to give the space the shape (channels, height, width) of the task's examples."""
+    """Return a remedy: how to give the space the shape (channels, height, width) of the task's examples."""
     zoo = keys.space.zoo
     if zoo is None or len(task_shape) != 3 or task_shape[1] != task_shape[2]:
         return "make the two equal"
     ((name, options),) = zoo.items()
     sizes = {"in_channels": (space_shape[0], task_shape[0]), "image": (space_shape[1], task_shape[1])}
-    changes = {option: of_task for option, (of_space, of_task) in sizes.items() if of_space != of_task}
+    changes = {option: task_size for option, (space_size, task_size) in sizes.items() if space_size != task_size}
     new_options = ", ".join(f"{key}: {value}" for key, value in {**options, **changes}.items())
     return f"write `space: {{zoo: {{{name}: {{{new_options}}}}}}}`"
 
 
 def make_recipe(source: Source, keys: JobKeys) -> Any:
-    """Return the recipe of the built-in trainer; without epochs of its own it trains for the `epochs` of the job.
+    """Return the recipe of the built-in trainer. If it has no epochs, it gets the `epochs` of the job.
 
     Raises:
         JobError: a setting is out of range, or `epochs` of the job is larger than that of the recipe.
@@ -156,7 +156,7 @@ def make_recipe(source: Source, keys: JobKeys) -> Any:
     from ogive.task import Recipe
 
     settings: dict[str, Any] = {} if keys.recipe is None else keys.recipe.model_dump(exclude_unset=True)
-    # Check each setting alone first, so that an error names it; the range of `warmup` depends on the epochs.
+    # First check each setting separately, so that an error names it. The range of `warmup` depends on the epochs.
     for name, value in settings.items():
         if name != "warmup":
             with locate_errors(source, "recipe", name):
@@ -175,14 +175,14 @@ def make_recipe(source: Source, keys: JobKeys) -> Any:
 
 
 def builds_models(estimator: Estimator) -> bool:
-    """Return whether the estimator builds the model of every architecture; a plain function may do without models."""
+    """Return whether the estimator builds the model of every architecture. A user's estimator may not need models."""
     from ogive.estimate import Classifier
     from ogive.estimate.user_functions import Train
 
     return isinstance(estimator, (Classifier, Train))
 
 
-def reported_metrics(estimator: Estimator) -> Sequence[str] | None:
+def get_reported_metrics(estimator: Estimator) -> Sequence[str] | None:
     """Return the metrics that the built-in trainer reports; None for other estimators, whose metrics are unknown."""
     from ogive.estimate import Classifier
 
@@ -201,7 +201,7 @@ def check_metrics(source: Source, keys: JobKeys, estimator: Estimator) -> None:
 
 def check_metric(source: Source, key: KeyPath, metric: str, estimator: Estimator) -> None:
     """Raise JobError if the built-in trainer does not report `metric`, which the job names under `key`."""
-    metrics = reported_metrics(estimator)
+    metrics = get_reported_metrics(estimator)
     if metrics is not None and metric not in metrics:
         raise source.error(key, format_unknown_name("metric of the built-in trainer", metric, tuple(metrics)))
 
@@ -237,7 +237,7 @@ def check_finalize(source: Source, keys: FinalizeKeys, estimator: Estimator, *ke
     if not isinstance(estimator, Classifier):
         return
     settings = dict(keys.recipe or {})
-    # Check each setting alone first, so that an error names it; the range of `warmup` depends on the epochs.
+    # First check each setting separately, so that an error names it. The range of `warmup` depends on the epochs.
     for name, value in settings.items():
         if name != "warmup":
             with locate_errors(source, *key, "recipe", name):

@@ -1,4 +1,4 @@
-"""Run a job: its search, or its funnel; and read what the job of a run declares for full training."""
+"""Run a job: its search, or its funnel. Also read what the job of a run declares for full training."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from ogive.api import Funnel, Phase, Run, open_run, search
 from ogive.api.funnel import PhaseVerdict, funnel
 from ogive.errors import JobError
 from ogive.job import search_parts
-from ogive.job.job import Job, JobPhase, finalize_arguments, resolve_baseline
-from ogive.job.job_folder import original_job_file, save_job_copy
+from ogive.job.job import Job, JobPhase, make_finalize_arguments, resolve_baseline
+from ogive.job.job_folder import find_original_job_file, save_job_copy
 from ogive.job.key_validation import check_keys
 from ogive.job.keys import JobKeys
-from ogive.job.stored_plan import worker_arguments
+from ogive.job.stored_plan import make_worker_arguments
 from ogive.job.user_modules import CodeImporter
 from ogive.job.yaml_source import Source, read_job_file
 from ogive.run.journal import JOURNAL
@@ -36,23 +36,24 @@ def run_job(
     initial: Sequence[Mapping[str, Any]] = (),
     retry_failed: bool = False,
 ) -> Run:
-    """Start the job's search, or continue it where it stopped; keep a copy of the job file in the run's folder.
+    """Start the job's search, or continue it where it stopped. Store a copy of the job file in the run's folder.
 
-    A run that was continued with a larger `--max-trials` than the job declares keeps that number.
+    If the run was continued with a larger `--max-trials` than the job declares, it keeps the larger number.
 
     Args:
-        job: a job without phases; `run_funnel` runs those with phases.
-        observer: as for `ogive.search`; None shows nothing.
-        initial: architectures that a new run tries before the job's own `initial`.
-        retry_failed: as for `ogive.search`.
+        job: a job without phases. (`run_funnel` runs jobs with phases.)
+        observer: the observer of `ogive.search`; None for none.
+        initial: architectures that a new run tries before those of the job's key `initial`.
+        retry_failed: whether to repeat failed trials; see `ogive.search`.
 
     Raises:
-        JobError, RunError: as for `ogive.search`.
+        JobError: the job is invalid; see `ogive.search`.
+        RunError: the run cannot be started or continued; see `ogive.search`.
     """
     if job.phases:
         raise JobError(f"{job.path}: the job has phases; run them with run_funnel")
     arguments = job.settings.to_json()
-    # The run keeps the threads, and with `parallel_trials: auto` the split, of the plan that it was started with.
+    # A run keeps the threads of the plan with which it was started, and also the split with `parallel_trials: auto`.
     for name in ("threads", *(("workers", "workers_per_trial") if job.is_planned else ())):
         del arguments[name]
     if (job.run / JOURNAL).is_file():
@@ -61,16 +62,16 @@ def run_job(
             arguments["max_trials"] = max(arguments["max_trials"], stored.settings["max_trials"])
         is_same_split = arguments.get("workers") == stored.settings["workers"] and arguments["workers_per_trial"] == 1
         if is_same_split and any("plan" in data for data in stored.projections):
-            del arguments["workers_per_trial"]  # `worker_arguments` set it from the plan when the run started
+            del arguments["workers_per_trial"]  # `make_worker_arguments` set it from the plan when the run started
     else:
         arguments["initial"] = [*initial, *job.initial]
-        arguments["warm_start"] = search_parts.warm_start_argument(job.source, job.keys)
-        arguments |= worker_arguments(job)
+        arguments["warm_start"] = search_parts.make_warm_start_argument(job.source, job.keys)
+        arguments |= make_worker_arguments(job)
     is_saved = False
 
     def save_job_then_observe(state: State, event: Event | None) -> None:
         nonlocal is_saved
-        if not is_saved:  # not before the first event: the folder of a new run must be empty
+        if not is_saved:  # the folder of a new run must be empty before the first event
             save_job_copy(job.run, job.path, job.options, job.folders)
             is_saved = True
         if observer is not None:
@@ -107,12 +108,14 @@ def run_funnel(
     Args:
         job: a job with phases.
         view: provides the observer of each search.
-        watch: receives the name of each phase with None when it starts, and with its verdict when it ends.
-        say: receives messages about full training.
-        retry_failed: as for `ogive.search`, in the phase that is continued.
+        watch: called with the name of each phase and None when it starts, and with its name and verdict when it ends.
+        say: called with messages about full training.
+        retry_failed: whether to repeat failed trials in the phase that is continued.
 
     Raises:
-        KeyboardInterrupt, JobError, RunError: as for `ogive.api.funnel`.
+        KeyboardInterrupt: the user has interrupted a search.
+        JobError: a phase is invalid; see `ogive.api.funnel`.
+        RunError: a phase cannot be started or continued; see `ogive.api.funnel`.
     """
     make_phase = functools.partial(_make_phase, job=job, view=view, say=say, retry_failed=retry_failed)
     return funnel([make_phase(phase) for phase in job.phases], job.run, watch)
@@ -120,7 +123,7 @@ def run_funnel(
 
 def _make_phase(phase: JobPhase, *, job: Job, view: View, say: Callable[[str], object], retry_failed: bool) -> Phase:
     if phase.job is not None:
-        search_phase = functools.partial(_search_phase, phase.job, view, retry_failed)
+        search_phase = functools.partial(_run_search_phase, phase.job, view, retry_failed)
         return Phase(phase.name, search_phase, start_from=phase.start_from, go=phase.go)
     arguments = {
         **phase.finalize,
@@ -133,16 +136,16 @@ def _make_phase(phase: JobPhase, *, job: Job, view: View, say: Callable[[str], o
     return Phase(phase.name, None, arguments, go=phase.go)
 
 
-def _search_phase(
+def _run_search_phase(
     job: Job, view: View, retry_failed: bool, run: Path, initial: Sequence[Mapping[str, Any]] = ()
 ) -> Run:
-    """Run the search of a phase; `run` is the folder that the funnel expects, which is that of the job."""
+    """Run the search of a phase. `run` is the folder that the funnel expects, which is the run folder of `job`."""
     with view() as observer:
         return run_job(job, observer, initial, retry_failed)
 
 
 def load_baseline(run: Path) -> Callable[[], Any] | None:
-    """Return the function that makes the hand-drawn network of a run's job; None if there is no job or no baseline.
+    """Return the function that builds the hand-drawn network of a run's job; None if there is no job or no baseline.
 
     Raises:
         JobError: the job file no longer exists, or the function cannot be imported.
@@ -164,13 +167,13 @@ def load_finalize_arguments(run: Path) -> dict[str, Any]:
     if job is None:
         return {}
     _, keys = job
-    of_last_phase = [phase.finalize for phase in (keys.phases or {}).values()][-1:]
-    finalize = keys.finalize or (of_last_phase[0] if of_last_phase else None)
-    return {} if finalize is None else finalize_arguments(finalize)
+    phases = list((keys.phases or {}).values())
+    finalize = keys.finalize or (phases[-1].finalize if phases else None)
+    return {} if finalize is None else make_finalize_arguments(finalize)
 
 
 def _read_job_of_run(run: Path) -> tuple[Source, JobKeys] | None:
-    path = original_job_file(run)
+    path = find_original_job_file(run)
     if path is None:
         return None
     source = read_job_file(path)

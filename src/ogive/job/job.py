@@ -6,16 +6,17 @@ import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from ogive import schedule as schedules
 from ogive import strategy as strategies
 from ogive.api.funnel import START_FROM, Go
 from ogive.errors import Infeasible, JobError
 from ogive.job import environment, estimator_parts, search_parts
-from ogive.job.job_folder import declared_run_folder
+from ogive.job.job_folder import get_declared_run_folder
+from ogive.job.key_types import AUTO
 from ogive.job.key_validation import check_keys
-from ogive.job.keys import AUTO, FinalizeKeys, JobKeys
+from ogive.job.keys import FinalizeKeys, JobKeys
 from ogive.job.user_modules import CodeImporter, describe_object, format_user_error
 from ogive.job.yaml_source import Source, locate_errors, read_job_file
 from ogive.objective import Constraint, Objective
@@ -33,36 +34,38 @@ if TYPE_CHECKING:
     from ogive.task import Task
 
 BUILT_SAMPLES = 5
-"""Number of sampled architectures, at least one of which must be buildable; used where no preflight can be run."""
+"""The number of sampled architectures of which one must be buildable. They are checked if no preflight can be run."""
 
 _FIRST_PHASE_ONLY: Mapping[str, Any] = {"initial": [], "warm_start": None}
-"""Values in later phases of the keys that only the first phase uses: later phases start from the previous best."""
+"""The keys that only the first phase uses, with their values in later phases, which start from the previous best."""
 
 KEYS_OF_PHASES_ONLY = ("start_from", "go", "finalize")
-"""Keys of a phase that change no key of the job."""
+"""The keys of a phase that do not change a key of the job."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """A valid job with all code and data that it refers to loaded; made by `load_job`.
+    """A valid job, with all code and data that it refers to; created by `load_job`.
 
     Attributes:
         source: the job file.
-        keys: its keys.
+        keys: the keys of the job file.
         space: the search space.
         task: the task of the built-in trainer; None if the job has a train function.
-        estimator: evaluates architectures.
-        objectives, constraints: what the search optimizes, and its bounds.
-        criteria: constraints that define a success.
-        strategy, schedule: {name: {option: value}}.
-        epochs: epochs of a fully trained trial; None if the estimator has no epochs.
-        initial: architectures to try first.
-        price: the price in the form that `Settings` takes.
-        baseline: returns a hand-drawn network to compare the winner with; None if the job has none.
-        run: folder of the run.
-        folders: folders from which the user's code was imported.
-        options: keys and values that the command line overrides.
-        phases: phases of the funnel; empty if the job is one search.
+        estimator: the estimator that evaluates architectures.
+        objectives: the objectives of the search.
+        constraints: the bounds that a result has to satisfy.
+        criteria: the constraints that define a success.
+        strategy: {name: {option: value}}.
+        schedule: {name: {option: value}}.
+        epochs: the number of epochs of a fully trained trial; None if the estimator has no epochs.
+        initial: the architectures to try first.
+        price: the price in the form of `Settings.price`.
+        baseline: returns a hand-drawn network to compare the winner with; None if the job has no baseline.
+        run: the folder of the run.
+        folders: the folders from which the user's code was imported.
+        options: the keys that the command line overrides, with their values.
+        phases: the phases of the funnel; empty if the job is one search.
     """
 
     source: Source
@@ -86,7 +89,7 @@ class Job:
 
     @property
     def path(self) -> Path:
-        """Path of the job file, as the user wrote it."""
+        """The path of the job file, as the user wrote it."""
         return self.source.path
 
     @property
@@ -96,13 +99,13 @@ class Job:
 
     @property
     def parallel_trials(self) -> int:
-        """Number of trials that run at a time; the number of cores if a plan will decide."""
+        """The number of trials that run at a time. If a plan will decide it, the number of cores."""
         count = self.keys.parallel_trials
         return count if isinstance(count, int) else count_cores()
 
     @property
     def settings(self) -> Settings:
-        """Settings of the run, which may change when the run is continued."""
+        """The settings of the run, which may change when the run is continued."""
         k = self.keys
         return Settings(
             max_trials=k.max_trials,
@@ -128,11 +131,11 @@ class JobPhase:
     """A phase of a job: a search, or the full training of the best trials.
 
     Attributes:
-        name: name of the phase and of its folder.
-        job: the search, which is the whole job with the changes of the phase; None for full training.
-        finalize: arguments of `Run.finalize`; empty for a search.
-        start_from: number of the best trials of the previous phase that the search tries first.
-        go: conditions for starting the next phase.
+        name: the name of the phase and of its folder.
+        job: the search: the job with the changes of the phase; None for full training.
+        finalize: the arguments of `Run.finalize`; empty for a search.
+        start_from: the number of best trials of the previous phase that the search tries first.
+        go: the conditions for starting the next phase.
     """
 
     name: str
@@ -143,11 +146,12 @@ class JobPhase:
 
 
 def load_job(path: str | Path, options: Mapping[str, Any] | None = None) -> Job:
-    """Read a job and check that it can run. Imports its code and reads its data; trains and writes nothing.
+    """Read a job and check that it can run. This imports its code and reads its data; it trains and writes nothing.
 
     Args:
-        path: path of the YAML file.
-        options: keys and values that override those of the file, as from a command line; errors about them name `--key`.
+        path: the path of the YAML file.
+        options: keys with values that override those of the file, such as from a command line. Errors about them name
+            `--key`.
 
     Raises:
         JobError: the job is invalid. Each line of the message names the file, line and key, the value that was found, and
@@ -155,7 +159,7 @@ def load_job(path: str | Path, options: Mapping[str, Any] | None = None) -> Job:
     """
     source = read_job_file(Path(path)).with_options(options or {})
     keys = check_keys(source)
-    # Cheap checks come first: nothing is imported or read before they pass.
+    # Cheap checks come first. Code is imported and data is read only after they have passed.
     environment.check_machine(source, keys)
     environment.check_routes(source, keys)
     strategy = search_parts.check_names(source, "strategy", keys.strategy)
@@ -173,7 +177,7 @@ def load_job(path: str | Path, options: Mapping[str, Any] | None = None) -> Job:
         space=space,
         task=task,
         baseline=resolve_baseline(source, keys, code),
-        run=declared_run_folder(source, keys),
+        run=get_declared_run_folder(source, keys),
         options=dict(options or {}),
     )
     job = _make_search(source, keys.model_copy(update={"strategy": strategy, "schedule": schedule}), shared)
@@ -196,7 +200,7 @@ class _SharedParts:
 
 
 def _make_search(source: Source, keys: JobKeys, shared: _SharedParts) -> Job:
-    """Return one search; the strategy, the schedule and the estimator are made once, to check their options."""
+    """Return the job of one search, after checking the options of its strategy, schedule and estimator."""
     objectives, constraints = search_parts.make_objectives(source, keys), search_parts.make_constraints(source, keys)
     estimator = estimator_parts.make_estimator(source, keys, shared.code, task=shared.task, space=shared.space)
     epochs = keys.epochs if keys.task is None else keys.epochs or estimator_parts.make_recipe(source, keys).epochs
@@ -231,7 +235,7 @@ def _make_search(source: Source, keys: JobKeys, shared: _SharedParts) -> Job:
 
 
 def _make_phases(source: Source, keys: JobKeys, shared: _SharedParts) -> tuple[JobPhase, ...]:
-    """Return the phases of a funnel, in order; each search has a folder of its own in the folder of the job's run."""
+    """Return the phases of a funnel, in order. Each search has a separate folder inside the run folder of the job."""
     assert keys.phases is not None
     environment.check_phases(source, keys)
     phases: list[JobPhase] = []
@@ -242,7 +246,7 @@ def _make_phases(source: Source, keys: JobKeys, shared: _SharedParts) -> tuple[J
             search = phases[-1].job
             assert search is not None  # by `check_phases`: full training follows a search
             estimator_parts.check_finalize(source, phase.finalize, search.estimator, "phases", name, "finalize")
-            arguments = finalize_arguments(phase.finalize)
+            arguments = make_finalize_arguments(phase.finalize)
             phases.append(JobPhase(name=name, job=None, finalize=arguments, start_from=0, go=go))
             continue
         changes = {key: getattr(phase, key) for key in phase.model_fields_set if key not in KEYS_OF_PHASES_ONLY}
@@ -261,8 +265,8 @@ def _make_phases(source: Source, keys: JobKeys, shared: _SharedParts) -> tuple[J
     return tuple(phases)
 
 
-def finalize_arguments(keys: FinalizeKeys) -> dict[str, Any]:
-    """Return the arguments of `Run.finalize` for the key `finalize`."""
+def make_finalize_arguments(keys: FinalizeKeys) -> dict[str, Any]:
+    """Return the arguments of `Run.finalize` that the key `finalize` declares."""
     arguments = keys.model_dump(exclude_none=True)
     return {**arguments, "seeds": tuple(range(arguments["seeds"]))}
 
@@ -271,7 +275,7 @@ def load_space(job_or_reference: str) -> Space:
     """Return the space of a job file, or the one that "file.py:name" or "package.module:name" refers to.
 
     Raises:
-        JobError: it does not exist, or is not a space.
+        JobError: the file or the object does not exist, or the object is not a space.
     """
     if ":" not in job_or_reference:
         source = read_job_file(Path(job_or_reference))
@@ -284,7 +288,7 @@ def load_space(job_or_reference: str) -> Space:
 
 
 def resolve_baseline(source: Source, keys: JobKeys, code: CodeImporter) -> Callable[[], Any] | None:
-    """Return the function that makes the hand-drawn network of a job; None if the job has no `baseline`.
+    """Return the function that builds the hand-drawn network of a job; None if the job has no `baseline`.
 
     Raises:
         JobError: `baseline` does not refer to a function.
@@ -297,16 +301,15 @@ def resolve_baseline(source: Source, keys: JobKeys, code: CodeImporter) -> Calla
             ("baseline",),
             f"{keys.baseline} is {describe_object(value)}; allowed: a function without arguments that returns a network",
         )
-    factory: Callable[[], Any] = value
-    return factory
+    return cast("Callable[[], Any]", value)
 
 
 def _check_feasible(source: Source, job: Job) -> None:
-    """Sample architectures as a search does, and raise JobError if none can be built or satisfies the constraints."""
+    """Sample architectures, and raise JobError if none of them can be built or screened, or satisfies the constraints."""
     with locate_errors(source, "space"):
         rng = generator(job.keys.seed, "check")
         samples = [job.space.sample(rng) for _ in range(BUILT_SAMPLES)]
-        # With an example input the preflight of `ogive check` builds architectures, so nothing is built here.
+        # If the space has an example input, the preflight of `ogive check` builds architectures, so nothing is built here.
         if job.space.example_input is None and estimator_parts.builds_models(job.estimator):
             _check_any(samples, lambda architecture: architecture.build(seed=0), "built", job.folders)
     if any(constraint.hard for constraint in job.constraints):
@@ -323,17 +326,16 @@ def _check_any(
 ) -> None:
     """Check that one of the architectures can be built or screened.
 
-    A search survives architectures that fail, but not a space in which all of them do. Infeasible architectures are no
-    errors.
+    A search can continue after some architectures fail, but not if all of them do. Infeasible ones are not failures.
 
     Args:
         samples: the architectures.
-        attempt: builds or screens one; may raise.
+        attempt: builds or screens an architecture; it may raise an exception.
         action: "built" or "screened", for the message.
-        folders: folders of the user's code, for the message.
+        folders: the folders of the user's code, for the message.
 
     Raises:
-        JobError: all of them fail; the message shows the first error.
+        JobError: all architectures fail. The message contains the first error.
     """
     errors: list[BaseException] = []
     for architecture in samples:

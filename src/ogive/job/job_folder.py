@@ -1,4 +1,4 @@
-"""The folder of a job's run, and the copy of the job that is kept in it."""
+"""The folder of a job's run, and the copy of the job in this folder."""
 
 from __future__ import annotations
 
@@ -19,13 +19,14 @@ from ogive.run.journal import JOURNAL
 
 JOB_COPY = "job.yaml"
 ORIGIN = "job.json"
-"""The file that records where the job file was, its overrides, and the folders of its code."""
+"""The file that records the original path of the job file, the overrides, and the folders of the job's code."""
 
 
-def declared_run_folder(source: Source, keys: JobKeys) -> Path:
-    """Return the folder of the job's run: the key `run`, or by default `runs/<name of the job>` beside the job file.
+def get_declared_run_folder(source: Source, keys: JobKeys) -> Path:
+    """Return the folder of the job's run: the value of `run`, or by default `runs/<name of the job>` beside the job file.
 
-    The key is relative to the job file; the option of the command line is relative to the working directory.
+    In the job file, the value is relative to the folder of the file. On the command line, it is relative to the working
+    directory.
     """
     if keys.run is not None:
         return Path(keys.run) if "run" in source.options else source.path.parent / keys.run
@@ -33,9 +34,9 @@ def declared_run_folder(source: Source, keys: JobKeys) -> Path:
 
 
 def find_run_folder(run_or_job: str | Path) -> Path:
-    """Return the folder of a run, given that folder or a job file. Imports none of the user's code.
+    """Return the folder of a run, given this folder or a job file. No code of the user is imported.
 
-    For a funnel this is the folder of the last phase that has a run.
+    For a funnel, it is the folder of the last phase that has a run.
 
     Raises:
         JobError: the file is not a valid job.
@@ -56,7 +57,7 @@ def find_run_folder(run_or_job: str | Path) -> Path:
 
 
 def find_folder(run_or_job: str | Path) -> Path:
-    """Return the folder of a run or of a funnel, given that folder or a job file.
+    """Return the folder of a run or of a funnel, given this folder or a job file.
 
     Raises:
         JobError: the file is not a valid job.
@@ -68,10 +69,10 @@ def find_folder(run_or_job: str | Path) -> Path:
     if not path.is_file():
         raise RunError(f"there is no {path}; give the folder of a run, or the job file that it belongs to")
     source = read_job_file(path)
-    return declared_run_folder(source, check_keys(source))
+    return get_declared_run_folder(source, check_keys(source))
 
 
-def original_job_file(run: Path) -> Path | None:
+def find_original_job_file(run: Path) -> Path | None:
     """Return the path of the job file that a run was started with; None for a run without a job.
 
     Raises:
@@ -100,7 +101,7 @@ def save_job_copy(run: Path, job: Path, options: Mapping[str, Any], folders: Seq
 def add_code_folders(run: Path) -> None:
     """Add the folders of the job's code to `sys.path`, so that models of the run can be built in this process.
 
-    Does nothing for a run without a job: its code must be importable already.
+    For a run without a job this does nothing; its code must be importable already.
 
     Raises:
         RunError: the record in the run's folder cannot be read.
@@ -112,7 +113,7 @@ def add_code_folders(run: Path) -> None:
 
 
 def _read_origin(run: Path) -> dict[str, Any] | None:
-    """Return the record of the job; None for a run that `ogive.search` has started."""
+    """Return the record of the job; None for a run that was started with `ogive.search`."""
     path = run / ORIGIN
     try:
         origin = json.loads(path.read_text())

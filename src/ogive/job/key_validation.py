@@ -1,4 +1,4 @@
-"""Check the keys of a job with pydantic, before anything is loaded or run; each error takes one line."""
+"""Check the keys of a job with pydantic, before anything is loaded or run. Each error has one line."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from ogive.job.yaml_source import KeyPath, Source, describe_value
 
 
 def check_keys(source: Source) -> JobKeys:
-    """Return the keys of a job, each with an allowed type and value.
+    """Return the keys of a job, after checking their names, types and values.
 
     Raises:
-        JobError: some keys are unknown, missing or have wrong values; one line for each of them.
+        JobError: keys are unknown or missing, or have wrong values. The message has a line for each of them.
     """
     try:
         return JobKeys.model_validate(dict(source.data))
@@ -27,23 +27,23 @@ def check_keys(source: Source) -> JobKeys:
 
 
 def _explain(detail: ErrorDetails) -> tuple[KeyPath, str]:
-    """Return the location of an error of pydantic, and a message in the words of a job."""
+    """Return the location of a pydantic error, and a message that uses the terms of a job."""
     key = detail["loc"]
     name = str(key[-1]) if key else ""
     if detail["type"] == "extra_forbidden":
         if len(key) == 1 and name in OTHER_NAMES:
             return key, f"there is no key {name!r}; in a job it is called {OTHER_NAMES[name]!r}"
-        return key, format_unknown_name("key", name, tuple(_model_with_key(key).model_fields))
+        return key, format_unknown_name("key", name, tuple(_find_model_with_key(key).model_fields))
     allowed = _describe_allowed(key)
     if detail["type"] == "missing":
         return key, f"the key is missing; give {allowed}"
     return key, f"{describe_value(detail['input'])}; allowed: {allowed}"
 
 
-def _model_with_key(key: KeyPath) -> type[BaseModel]:
+def _find_model_with_key(key: KeyPath) -> type[BaseModel]:
     """Return the pydantic model that the last part of `key` is a field of."""
     in_phases = key[:1] == ("phases",)
-    # Skip the name of a phase, which its user chooses freely: it may equal the name of a section.
+    # Skip the name of a phase: the user chooses it, and it may be the name of a section.
     enclosing = key[:1] + key[2:-1] if in_phases else key[:-1]
     sections = [part for part in enclosing if part in SECTIONS]
     if in_phases and len(key) <= 2:
@@ -52,9 +52,9 @@ def _model_with_key(key: KeyPath) -> type[BaseModel]:
 
 
 def _describe_allowed(key: KeyPath) -> str:
-    """Return the description of the allowed values: of `key`, or of the nearest enclosing key that has one."""
+    """Return the description of the allowed values of `key`, or of the nearest enclosing key that has a description."""
     for n in range(len(key), 0, -1):
-        field = _model_with_key(key[:n]).model_fields.get(str(key[n - 1]))
+        field = _find_model_with_key(key[:n]).model_fields.get(str(key[n - 1]))
         if field is not None:
             return field.description or _describe_type(field.annotation)
         if n == 2 and key[0] == "phases":
@@ -68,10 +68,10 @@ def _describe_type(annotation: Any) -> str:
 
 
 def format_unknown_name(kind: str, name: str, names: tuple[str, ...]) -> str:
-    """Return the message for an unknown name: the most similar known name, and all `names` that exist.
+    """Return the message for an unknown name, with the most similar known name and all known names.
 
     Args:
-        kind: noun for what the name would denote, such as "strategy".
+        kind: what the name should denote, such as "strategy".
         name: the unknown name.
         names: the known names.
     """

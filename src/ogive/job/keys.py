@@ -2,110 +2,44 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import fields
 from typing import Annotated, Any, Literal, get_type_hints
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, create_model
-from pydantic_core import PydanticCustomError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, create_model
 
+from ogive.job.key_types import (
+    BUDGET,
+    NAME_AND_OPTIONS,
+    REFERENCE,
+    Count,
+    Keys,
+    NameAndOptions,
+    Positive,
+    Reference,
+    Share,
+    check_not_empty,
+    check_parallel_trials,
+    check_price,
+    check_warm_start,
+    normalize_budget,
+    normalize_executor,
+    normalize_list,
+    normalize_objective,
+    normalize_space,
+)
 from ogive.run.executor import STARTUP_SECONDS
 from ogive.task.recipe import Recipe
 
-AUTO = "auto"
 
-
-class _Keys(BaseModel):
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, allow_inf_nan=False)
-
-
-def _normalize_name_and_options(value: Any) -> Any:
-    """Return {name: {option: value}} for such a mapping, or for a name alone."""
-    if isinstance(value, str):
-        return {value: {}}
-    if isinstance(value, dict) and len(value) == 1:
-        (name, options), *_ = value.items()
-        if isinstance(name, str) and isinstance(options, (dict, type(None))):
-            return {name: options or {}}
-    raise PydanticCustomError("name_and_options", "not a name with options")
-
-
-def _normalize_space(value: Any) -> Any:
-    """Return the fields of `SpaceKeys`."""
-    if isinstance(value, str):
-        return {"at": value}
-    if isinstance(value, dict) and set(value) == {"zoo"}:
-        return {"zoo": _normalize_name_and_options(value["zoo"])}
-    raise PydanticCustomError("space", "neither a reference nor a space of the zoo")
-
-
-def _normalize_budget(value: Any) -> Any:
-    """Return a mapping; a number alone means hours."""
-    return value if isinstance(value, dict) else {"hours": value}
-
-
-def _check_price(value: Any) -> Any:
-    is_amount = isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value < math.inf
-    if not is_amount and not (isinstance(value, str) and value):
-        raise PydanticCustomError("price", "neither an amount of money nor a name")
-    return value
-
-
-def _normalize_executor(value: Any) -> Any:
-    """Return a name unchanged, or {name: {option: value}}; `ogive.session.executor_config` checks both."""
-    return value if isinstance(value, str) else _normalize_name_and_options(value)
-
-
-def _check_warm_start(value: Any) -> Any:
-    """Accept the folder of a run, or a mapping; `ogive.job.search_parts` checks its content."""
-    if value is not None and not (isinstance(value, str) and value) and not isinstance(value, dict):
-        raise PydanticCustomError("warm_start", "neither a folder nor a mapping")
-    return value
-
-
-def _check_parallel_trials(value: Any) -> Any:
-    if value != AUTO and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
-        raise PydanticCustomError("parallel_trials", "neither a number nor auto")
-    return value
-
-
-def _check_not_empty(value: Any) -> Any:
-    """Accept a section in which at least one key has a value."""
-    if not any(item is not None for item in dict(value).values()):
-        raise PydanticCustomError("empty", "no key has a value")
-    return value
-
-
-def _normalize_list(value: Any) -> Any:
-    """Return a list; a single value means a list of that value."""
-    return value if isinstance(value, list) else [value]
-
-
-def _normalize_objective(value: Any) -> Any:
-    """Return the fields of `ObjectiveKeys`; a name alone is that of a metric."""
-    return {"metric": value} if isinstance(value, str) else value
-
-
-NameAndOptions = Annotated[dict[str, dict[str, Any]], BeforeValidator(_normalize_name_and_options)]
-Reference = Annotated[str, Field(min_length=1)]
-Count = Annotated[int, Field(ge=1)]
-Positive = Annotated[float, Field(gt=0)]
-Share = Annotated[float, Field(gt=0, le=1)]
-
-REFERENCE = "'file.py:name' (a file beside the job file) or 'package.module:name'"
-BUDGET = "hours, a number above 0, or {hours: h, money: m} with one or both"
-NAME_AND_OPTIONS = "a name, or {name: {option: value}}"
-
-
-class SpaceKeys(_Keys):
-    """`space`: where the space is declared, or the name of a space in the zoo."""
+class SpaceKeys(Keys):
+    """`space`: a reference to a space (`at`), or the name and options of a space in the zoo."""
 
     at: str | None = None
     zoo: dict[str, dict[str, Any]] | None = None
 
 
-class TaskKeys(_Keys):
+class TaskKeys(Keys):
     """`task`: the data and the splits of the built-in trainer; `ogive.task` checks the amounts."""
 
     data: Reference = Field(default="digits", description=f"the name of a data set, such as digits, or {REFERENCE}")
@@ -123,7 +57,7 @@ class TaskKeys(_Keys):
     device: str = Field(default="cpu", description="cpu, cuda, cuda:N, or auto")
 
 
-class ObjectiveKeys(_Keys):
+class ObjectiveKeys(Keys):
     """An item of `objectives`: a metric with a goal."""
 
     metric: Reference = Field(description="the name of a metric, such as accuracy")
@@ -133,7 +67,7 @@ class ObjectiveKeys(_Keys):
     )
 
 
-class CriterionKeys(_Keys):
+class CriterionKeys(Keys):
     """An item of `criteria`: a metric with a threshold."""
 
     metric: Reference = Field(description="the name of a metric, such as parameters")
@@ -148,11 +82,11 @@ class ConstraintKeys(CriterionKeys):
 
 
 _RECIPE = {field.name: (get_type_hints(Recipe)[field.name], field.default) for field in fields(Recipe)}
-RecipeKeys: type[BaseModel] = create_model("RecipeKeys", __base__=_Keys, **_RECIPE)  # type: ignore[call-overload]
+RecipeKeys: type[BaseModel] = create_model("RecipeKeys", __base__=Keys, **_RECIPE)  # type: ignore[call-overload]
 """`recipe`: the fields of `ogive.task.Recipe`, with their types and defaults."""
 
 
-class ProxyKeys(_Keys):
+class ProxyKeys(Keys):
     """`proxy`: settings other than epochs that make a trial of the search cheaper than full training."""
 
     data_fraction: Share = Field(default=1.0, description="a share of the training part, above 0 and at most 1")
@@ -165,17 +99,17 @@ class ProxyKeys(_Keys):
     )
 
 
-class BudgetKeys(_Keys):
+class BudgetKeys(Keys):
     """`budget`: the hours and the money that the search may take."""
 
     hours: Positive | None = Field(default=None, description="hours, a number above 0")
     money: Positive | None = Field(default=None, description="money in the currency of the price, a number above 0")
 
 
-Budget = Annotated[BudgetKeys, BeforeValidator(_normalize_budget), AfterValidator(_check_not_empty)]
+Budget = Annotated[BudgetKeys, BeforeValidator(normalize_budget), AfterValidator(check_not_empty)]
 
 
-class FinalizeKeys(_Keys):
+class FinalizeKeys(Keys):
     """`finalize`: full training of the best trials."""
 
     top: Count = Field(default=10, description="how many of the best trials to train, a whole number, at least 1")
@@ -187,7 +121,7 @@ class FinalizeKeys(_Keys):
     )
 
 
-class GoKeys(_Keys):
+class GoKeys(Keys):
     """`go` of a phase: the conditions for starting the next phase."""
 
     best: list[CriterionKeys] = Field(
@@ -200,7 +134,7 @@ class GoKeys(_Keys):
     learns: bool = Field(default=False, description="true (one trial must be more accurate than guessing) or false")
 
 
-class PhaseKeys(_Keys):
+class PhaseKeys(Keys):
     """An item of `phases`: the keys that the phase changes, and the condition for starting the next phase."""
 
     proxy: ProxyKeys | None = Field(default=None, description="a mapping such as {data_fraction: 0.1}")
@@ -227,10 +161,10 @@ class PhaseKeys(_Keys):
     )
 
 
-class JobKeys(_Keys):
+class JobKeys(Keys):
     """All keys of a job file."""
 
-    space: Annotated[SpaceKeys, BeforeValidator(_normalize_space)] = Field(
+    space: Annotated[SpaceKeys, BeforeValidator(normalize_space)] = Field(
         description=f"{REFERENCE}, or {{zoo: {NAME_AND_OPTIONS.removeprefix('a ')}}}"
     )
     only: dict[str, list[Any]] = Field(
@@ -243,7 +177,7 @@ class JobKeys(_Keys):
     task: TaskKeys | None = Field(default=None, description="a mapping such as {data: digits, test: 0.2}")
     recipe: RecipeKeys | None = Field(default=None, description="a mapping such as {epochs: 12, learning_rate: 0.003}")  # type: ignore[valid-type]
     objectives: Annotated[
-        list[Annotated[ObjectiveKeys, BeforeValidator(_normalize_objective)]], BeforeValidator(_normalize_list)
+        list[Annotated[ObjectiveKeys, BeforeValidator(normalize_objective)]], BeforeValidator(normalize_list)
     ] = Field(
         default=[ObjectiveKeys(metric="accuracy")],
         min_length=1,
@@ -257,7 +191,7 @@ class JobKeys(_Keys):
     proxy: ProxyKeys = Field(default=ProxyKeys(), description="a mapping such as {data_fraction: 0.1}")
     epochs: Count | None = Field(default=None, description="a whole number, at least 1")
     max_trials: Count = Field(default=100, description="a whole number, at least 1")
-    parallel_trials: Annotated[int | str, BeforeValidator(_check_parallel_trials)] = Field(
+    parallel_trials: Annotated[int | str, BeforeValidator(check_parallel_trials)] = Field(
         default=1, description="a whole number, at least 1, or auto (as many as a plan recommends)"
     )
     workers_per_trial: Count = Field(default=1, description="a whole number, at least 1")
@@ -269,7 +203,7 @@ class JobKeys(_Keys):
         default=STARTUP_SECONDS, description="seconds that a worker may take to load code and data, a number above 0"
     )
     budget: Budget | None = Field(default=None, description=BUDGET)
-    price: Annotated[float | str | None, BeforeValidator(_check_price)] = Field(
+    price: Annotated[float | str | None, BeforeValidator(check_price)] = Field(
         default=None, description="money per worker-hour, above 0, or a name in the price file, or 'file.yaml:name'"
     )
     confirm_above: Positive | None = Field(
@@ -282,16 +216,16 @@ class JobKeys(_Keys):
     criteria: list[CriterionKeys] = Field(
         default=[], description="a list of items such as {metric: accuracy, at_least: 0.95}"
     )
-    alerts: Annotated[list[Any], BeforeValidator(_normalize_list)] = Field(
+    alerts: Annotated[list[Any], BeforeValidator(normalize_list)] = Field(
         default=[], description="a list of routes: console, {file: name}, {webhook: url}"
     )
-    sinks: Annotated[list[Any], BeforeValidator(_normalize_list)] = Field(
+    sinks: Annotated[list[Any], BeforeValidator(normalize_list)] = Field(
         default=[], description="a list of sinks: a name such as csv, or {name: {option: value}}"
     )
     initial: list[dict[str, Any]] = Field(
         default=[], description="a list of architectures to try first, each {decision: label, ...}"
     )
-    warm_start: Annotated[str | dict[str, Any] | None, BeforeValidator(_check_warm_start)] = Field(
+    warm_start: Annotated[str | dict[str, Any] | None, BeforeValidator(check_warm_start)] = Field(
         default=None,
         description="the folder of an earlier run, relative to the job file, or {run: folder, trials: 10}",
     )
@@ -303,7 +237,7 @@ class JobKeys(_Keys):
     seed: int = Field(default=0, ge=0, description="a whole number, at least 0")
     run: Reference | None = Field(default=None, description="the run's folder, relative to the job file")
     cache: bool = Field(default=True, description="true or false")
-    executor: Annotated[str | dict[str, Any], BeforeValidator(_normalize_executor)] = Field(
+    executor: Annotated[str | dict[str, Any], BeforeValidator(normalize_executor)] = Field(
         default="processes", description="processes, inline, simulated, or {simulated: {option: value}}"
     )
     synchronous: Literal["NORMAL", "FULL"] = Field(default="NORMAL", description="NORMAL or FULL")
@@ -325,7 +259,7 @@ SECTIONS: Mapping[str, type[BaseModel]] = {
     "best": CriterionKeys,
     "phases": PhaseKeys,
 }
-"""The model of the keys inside a section, by the name of the section."""
+"""For each section of a job, the model of its keys."""
 
 OTHER_NAMES: Mapping[str, str] = {
     "workers": "parallel_trials",
@@ -350,4 +284,4 @@ OTHER_NAMES: Mapping[str, str] = {
     "stages": "phases",
     "funnel": "phases",
 }
-"""Keys of a job by the names that other toolkits, or the Python arguments, use for them."""
+"""For names that other toolkits or the Python arguments use, the corresponding keys of a job."""

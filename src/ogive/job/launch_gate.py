@@ -1,4 +1,4 @@
-"""The launch gate: what should be set before an expensive search, and whether a job sets it."""
+"""The launch gate: checks that a job sets everything that should be set before an expensive search."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ class Finding:
     """The result of one check of the launch gate.
 
     Attributes:
-        name: name of the check.
+        name: the name of the check.
         verdict: "set"; "missing", which `ogive check --strict` refuses; or "note", which is never refused.
-        reason: why it matters; None if it is set.
-        line: what to add to the job; None if no line can fix it.
+        reason: why the setting matters; None if it is set.
+        line: the line to add to the job; None if no line can fix the problem.
     """
 
     name: str
@@ -42,11 +42,11 @@ class Finding:
 
 
 def launch_gate(job: Job, preflight: Preflight | None, forecast: CostForecast | None) -> list[Finding]:
-    """Return the results of all checks, the most important first.
+    """Return the results of all checks, in decreasing order of importance.
 
     Args:
         job: the job.
-        preflight: result of the preflight; None if the space has no example input.
+        preflight: the result of the preflight; None if the space has no example input.
         forecast: the forecast cost; None if it is unknown.
     """
     checks = (
@@ -96,8 +96,8 @@ def _check_split(job: Job) -> Iterator[Finding]:
     yield _set_or_missing("split", bool(declared), reason, "task: {..., split: 70/15/15}")
 
 
-def _searches(job: Job) -> list[JobKeys]:
-    """Return the keys of each search: of the phases that search, or of the job itself."""
+def _list_searches(job: Job) -> list[JobKeys]:
+    """Return the keys of each search: those of each phase with a search, or of the job if it has no phases."""
     return [phase.job.keys for phase in job.phases if phase.job is not None] or [job.keys]
 
 
@@ -109,13 +109,13 @@ def _check_limits(job: Job, forecast: CostForecast | None) -> Iterator[Finding]:
     hint = "three times the slowest in the forecast" if forecast and seconds > 60 else "seconds for one trial"
     yield _set_or_missing(
         "time limit",
-        all(keys.time_limit is not None for keys in _searches(job)),
+        all(keys.time_limit is not None for keys in _list_searches(job)),
         "a trial that hangs occupies its worker for ever",
         f"time_limit: {seconds:.0f}   # {hint}",
     )
     yield _set_or_missing(
         "memory limit",
-        all(keys.memory_limit is not None for keys in _searches(job)),
+        all(keys.memory_limit is not None for keys in _list_searches(job)),
         "one architecture that takes all memory can crash the whole machine",
         "memory_limit: 4   # gigabytes for one trial",
     )
@@ -136,9 +136,9 @@ def _check_checkpoints(job: Job) -> Iterator[Finding]:
 
 
 def _train_function_file(estimator: Estimator) -> str | None:
-    """Return the text of the file of a train function.
+    """Return the text of the file that defines the train function.
 
-    None for other estimators, which save checkpoints themselves or need none, and if the file cannot be read.
+    It is None for other estimators, which save checkpoints themselves or need none, and if the file cannot be read.
     """
     from ogive.estimate.user_functions import Train
 
@@ -152,7 +152,7 @@ def _train_function_file(estimator: Estimator) -> str | None:
 
 
 def _check_cost_cap(job: Job) -> Iterator[Finding]:
-    is_capped = all(keys.budget is not None for keys in _searches(job))
+    is_capped = all(keys.budget is not None for keys in _list_searches(job))
     limits = "{hours: 8, money: 50}" if job.price is not None else "8   # hours; with `price`, {hours: 8, money: 50}"
     reason = "nothing ends the search but its number of trials"
     if job.phases:

@@ -1,4 +1,4 @@
-"""Call the functions that a job refers to, before a search depends on them."""
+"""Call the functions that a job refers to, to find errors in them before a search."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def check_baseline(job: Job) -> None:
     """Build the baseline, and run it on one example if the shape of the examples is known.
 
     Raises:
-        JobError: it cannot be built or run; the message names the function and the user's line.
+        JobError: the baseline cannot be built or run. The message names the function and the user's line.
     """
     if job.baseline is None:
         return

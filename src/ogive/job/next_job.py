@@ -1,4 +1,4 @@
-"""The job of a further search in a narrower space, made from the job and the results of a run."""
+"""The suggested job of a further search in a narrower space, created from the job and the results of a run."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from ogive.job.yaml_source import read_job_file
 from ogive.trial import Trial
 
 SUGGESTED = "suggested.yaml"
-"""Name of the suggested job file, in the folder of the run."""
+"""The name of the suggested job file, in the folder of the run."""
 INITIAL_ARCHITECTURES = 3
-"""Number of the best architectures that the suggested job tries first."""
+"""The number of best architectures that the suggested job tries first."""
 _REFERENCE = re.compile(r"(?P<file>[^:]+\.(?:py|ya?ml)):(?P<name>\w+)")
 
 
 def write_suggested(run: Path, only: Mapping[str, Sequence[Any]], best: Sequence[Trial]) -> Path | None:
-    """Write `suggested.yaml` into a run's folder: the run's job, in a narrower space, starting from its best trials.
+    """Write `suggested.yaml` into a run's folder: the run's job with a narrower space, starting from its best trials.
 
     Args:
-        run: folder of the run.
-        only: the labels to keep, or the two bounds, of some decisions; see `Space.restricted`.
+        run: the folder of the run.
+        only: for some decisions, the labels to keep, or the two bounds of a range; see `Space.restricted`.
         best: the best trials whose architectures are in the narrower space.
 
     Returns:
@@ -69,7 +69,7 @@ def _read_origin(run: Path) -> dict[str, Any]:
 
 
 def _relocate_references(value: Any, old_folder: Path, new_folder: Path) -> Any:
-    """Return a value of a job in `old_folder` for a job in `new_folder`: references to files are relative to the job."""
+    """Return a value of a job with its references to files, which are relative to the job, changed to `new_folder`."""
     if isinstance(value, dict):
         return {key: _relocate_references(item, old_folder, new_folder) for key, item in value.items()}
     if isinstance(value, list):

@@ -1,4 +1,4 @@
-"""The parts of a job that define the search: space, objectives, strategy, schedule, and what the search starts from.
+"""The parts of a job that define the search: space, objectives, strategy, schedule, initial architectures, warm start.
 
 Each error names the key of the job that caused it.
 """
@@ -37,7 +37,7 @@ def make_space(source: Source, keys: JobKeys, code: CodeImporter) -> Space:
     """Return the search space, restricted to `only` if the job has that key.
 
     Raises:
-        JobError: there is no such space, it has no decision, or `only` does not fit it.
+        JobError: there is no such space, the space has no decision, or `only` does not fit the space.
     """
     if keys.space.zoo is not None:
         space = _make_zoo_space(source, keys.space.zoo)
@@ -139,10 +139,10 @@ def make_initial(source: Source, keys: JobKeys, space: Space) -> tuple[Mapping[s
     return tuple(keys.initial)
 
 
-def warm_start_argument(source: Source, keys: JobKeys) -> dict[str, Any] | None:
+def make_warm_start_argument(source: Source, keys: JobKeys) -> dict[str, Any] | None:
     """Return the argument `warm_start` of `ogive.search`; None if the job has no such key.
 
-    The folder of the earlier run is relative to the job file, or to the working directory on the command line.
+    In the job file, the folder of the earlier run is relative to the file; on the command line, to the working directory.
 
     Raises:
         JobError: the key has no folder.
@@ -166,46 +166,46 @@ def check_warm_start(
     constraints: Sequence[Constraint],
 ) -> None:
     """Raise JobError if the earlier run of `warm_start` does not exist, or has no architecture for this space."""
-    argument = warm_start_argument(source, keys)
+    argument = make_warm_start_argument(source, keys)
     if argument is not None:
         with locate_errors(source, "warm_start"):
             prepare_warm_start(argument, space, objectives, constraints)
 
 
 def choose_schedule(source: Source, keys: JobKeys, is_declared: bool) -> dict[str, dict[str, Any]]:
-    """Return the schedule of the job, or the one that its strategy brings along, as {name: {option: value}}.
+    """Return the schedule of the job as {name: {option: value}}. Some strategies require a schedule, which is then used.
 
     Args:
         source: the job.
-        keys: its keys.
+        keys: the keys of the job.
         is_declared: whether the job has the key `schedule`.
 
     Raises:
-        JobError: the job declares another schedule than the one that its strategy brings along.
+        JobError: the job declares another schedule than the one that its strategy requires.
     """
     ((name, options),) = keys.strategy.items()
-    brought = strategies.paired_schedule(name, options)
-    if brought is None or brought == keys.schedule:
+    required = strategies.paired_schedule(name, options)
+    if required is None or required == keys.schedule:
         return dict(keys.schedule)
     if is_declared:
         ((declared, _),) = keys.schedule.items()
-        problem = f"strategy {name!r} brings its own schedule, {next(iter(brought))!r}"
+        problem = f"strategy {name!r} brings its own schedule, {next(iter(required))!r}"
         raise source.error(
             ("schedule", declared), f"{problem}; leave schedule out (its options are among the strategy's)"
         )
-    return brought
+    return required
 
 
 def check_names(source: Source, kind: str, spec: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
-    """Return {name: {option: value}} of a strategy or a schedule, after a check of the names.
+    """Return {name: {option: value}} of a strategy or a schedule, after checking these names.
 
     Args:
         source: the job.
         kind: "strategy" or "schedule".
-        spec: its name and options.
+        spec: the name and options of the strategy or schedule.
 
     Raises:
-        JobError: there is no strategy or schedule of that name, or it has no such option.
+        JobError: there is no strategy or schedule with this name, or it has no such option.
     """
     registry: Any = {"strategy": strategies, "schedule": schedules}[kind]
     ((name, options),) = spec.items()
@@ -221,15 +221,15 @@ def check_names(source: Source, kind: str, spec: Mapping[str, Mapping[str, Any]]
 def check_options(
     source: Source, kind: str, spec: Mapping[str, Mapping[str, Any]], make: Callable[..., object]
 ) -> None:
-    """Make a strategy or a schedule once, and raise JobError if an option is out of range.
+    """Create a strategy or a schedule once, and raise JobError if an option is out of range.
 
-    Each option is tried alone first, so that the error names the option that caused it.
+    First each option is tried separately, so that the error names the option that caused it.
 
     Args:
         source: the job.
         kind: "strategy" or "schedule".
-        spec: its name and options.
-        make: makes the strategy or schedule from a name and options.
+        spec: the name and options of the strategy or schedule.
+        make: creates the strategy or schedule from a name and options.
     """
     ((name, options),) = spec.items()
     for option, value in options.items():

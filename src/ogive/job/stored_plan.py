@@ -1,4 +1,4 @@
-"""The plan of a job: made, saved beside the run's folder, and used by the search that starts there."""
+"""The plan of a job: make it, save it next to the run's folder, and load it when the search starts."""
 
 from __future__ import annotations
 
@@ -24,31 +24,32 @@ def plan_job(job: Job, request: PlanRequest, say: Callable[[str], object]) -> Pl
     Args:
         job: the job.
         request: the arguments of `ogive.plan`.
-        say: receives messages about the progress.
+        say: called with messages about the progress.
 
     Raises:
-        JobError, RunError: as for `ogive.plan`; or the job has phases.
+        JobError: the job has phases, or no plan can be made; see `ogive.plan`.
+        RunError: the measurement fails; see `ogive.plan`.
     """
     if job.phases:
         names = ", ".join(phase.name for phase in job.phases if phase.job is not None)
         raise JobError(
             f"{job.path}: the job has phases, which are planned one by one; give --phase with one of {names}"
         )
-    return make_plan(_run_spec(job), job.estimator, job.settings, request, say)
+    return make_plan(_make_run_spec(job), job.estimator, job.settings, request, say)
 
 
-def plan_path(job: Job) -> Path:
-    """Return the path of a job's plan: beside the run's folder, which must be empty when the search starts."""
+def get_plan_path(job: Job) -> Path:
+    """Return the path of a job's plan. It is next to the run's folder, since this folder must be empty at the start."""
     return job.run.with_name(f"{job.run.name}.plan.json")
 
 
 def save_plan(job: Job, plan: Plan) -> Path:
-    """Write a plan to where the search looks for it, and return the path.
+    """Write a plan to the path from which the search loads it; return the path.
 
     Raises:
         RunError: the file cannot be written.
     """
-    path = plan_path(job)
+    path = get_plan_path(job)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         replace_text(path, json.dumps(plan.to_json()))
@@ -58,14 +59,14 @@ def save_plan(job: Job, plan: Plan) -> Path:
 
 
 def load_plan(job: Job) -> Plan | None:
-    """Return the saved plan of a job; None if there is none, or if it does not fit, which is printed.
+    """Return the saved plan of a job; None if there is none. A plan that does not fit is ignored, and the reason is printed.
 
-    It does not fit if the job has changed since, or if this machine has fewer workers than the plan splits.
+    A plan does not fit if the job has changed since, or if this machine has fewer workers than the plan needs.
 
     Raises:
         JobError: the file is not a plan.
     """
-    path = plan_path(job)
+    path = get_plan_path(job)
     if not path.is_file():
         return None
     from ogive.planner import Plan
@@ -77,7 +78,7 @@ def load_plan(job: Job) -> Plan | None:
             f"{path} is not a plan ({error}); delete it, or make a new one with `ogive plan {job.path}`"
         ) from error
     unit, available = detect_worker_units(job.estimator)
-    if plan.fingerprint != compute_plan_fingerprint(_run_spec(job), job.settings):
+    if plan.fingerprint != compute_plan_fingerprint(_make_run_spec(job), job.settings):
         reason = "the job has changed since"
     elif plan.unit != unit or plan.workers > available:
         reason = f"it splits {plan.workers} {plan.unit}, and this machine has {available} {unit}"
@@ -87,11 +88,11 @@ def load_plan(job: Job) -> Plan | None:
     return None
 
 
-def worker_arguments(job: Job) -> dict[str, Any]:
-    """Return the arguments of `ogive.search` with which a new run divides its workers among trials.
+def make_worker_arguments(job: Job) -> dict[str, Any]:
+    """Return the arguments of `ogive.search` that determine how a new run divides its workers among trials.
 
-    With `parallel_trials: auto` the saved plan decides, or the search makes a plan if there is none that fits. With a
-    number, the run records the forecast of the saved plan for that many trials at a time, if there is one.
+    With `parallel_trials: auto`, the saved plan decides; if there is none that fits, the search makes a plan. If
+    `parallel_trials` is a number, the run records the forecast of the saved plan for this number, if there is one.
     """
     plan = load_plan(job) if job.keys.executor == "processes" and job.keys.workers_per_trial == 1 else None
     if job.is_planned:
@@ -100,7 +101,7 @@ def worker_arguments(job: Job) -> dict[str, Any]:
     return {"workers": declared_split, "workers_per_trial": 1} if declared_split else {}
 
 
-def _run_spec(job: Job) -> RunSpec:
+def _make_run_spec(job: Job) -> RunSpec:
     """Return the declaration that the search of the job will have."""
     strategy = make_auto_strategy_spec(job.keys.max_trials) if job.strategy == {"auto": {}} else job.strategy
     return RunSpec.of(

@@ -1,4 +1,4 @@
-"""Import the user's code that a job refers to, under the same module names as the workers will import it."""
+"""Import the user's code that a job refers to, with the same module names with which workers will import it."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from ogive.job.key_validation import format_unknown_name
 from ogive.job.yaml_source import KeyPath, Source
 
 _MODULES_OF_LAST_JOB: set[str] = set()
-"""Names of modules that the last job of this process has imported from its folders.
+"""The names of the modules that the last job of this process has imported from its folders.
 
-They are removed before the next job is loaded, because its files may have the same names.
+These modules are removed from `sys.modules` before the next job is loaded, because its files may have the same names.
 """
 
 
 class CodeImporter:
     """Imports the code that one job refers to.
 
-    A file is imported as a module of the same name, with its folder and the folder of the job file on `sys.path`, as
-    Python does for a script. So workers can import it by name, and it can import the files beside it.
+    A file is imported as a module with the same name. Its folder and the folder of the job file are added to `sys.path`, as
+    Python does for a script. So workers can import the module by its name, and it can import the files next to it.
 
     Attributes:
         folders: the folders that were added to `sys.path`.
@@ -47,7 +47,7 @@ class CodeImporter:
         """Return the object that a reference refers to.
 
         Args:
-            key: the key of the job that holds the reference, for errors.
+            key: the key of the job that contains the reference, for error messages.
             reference: "file.py:name" or "package.module:name".
 
         Raises:
@@ -119,7 +119,7 @@ class CodeImporter:
             _MODULES_OF_LAST_JOB.update(new for new in new_names if self._is_in_folders(sys.modules[new]))
 
     def _is_in_folders(self, module: ModuleType) -> bool:
-        """Return whether a module, or the top-level package of it, is in one of the added folders."""
+        """Return whether a module, or its top-level package, is in one of the added folders."""
         top_level = sys.modules.get(module.__name__.partition(".")[0], module)
         file = Path(getattr(top_level, "__file__", None) or "")
         folder = file.parent.parent if file.name == "__init__.py" else file.parent
@@ -127,11 +127,11 @@ class CodeImporter:
 
 
 def format_user_error(error: BaseException, folders: Sequence[str]) -> str:
-    """Return the message of an exception from the user's code, after the user's file and line if they are known.
+    """Return the message of an exception from the user's code, which begins with the user's file and line if known.
 
     Args:
         error: the exception.
-        folders: folders of the user's code; the last line of the traceback that is in one of them is named.
+        folders: the folders of the user's code. The message names the last line of the traceback in one of these.
     """
     if isinstance(error, SyntaxError):
         return f"{error.filename}:{error.lineno}: SyntaxError: {error.msg}; fix the file"
@@ -146,12 +146,12 @@ def format_user_error(error: BaseException, folders: Sequence[str]) -> str:
 
 
 def _is_user_file(file: str, folders: Sequence[str]) -> bool:
-    """Return whether a file is in one of the folders, and not part of a package that is installed below them."""
+    """Return whether a file is in one of the folders, and does not belong to a package that is installed there."""
     return "site-packages" not in file and any(Path(file).is_relative_to(folder) for folder in folders)
 
 
 def describe_object(value: Any) -> str:
-    """Return the kind of a resolved object, for an error: "the class Block", "the function train(model)"."""
+    """Return the kind of an object for an error message: "the class Block", "the function train(model)"."""
     kind = type(value)
     if inspect.isclass(value):
         return f"the class {value.__qualname__}"
@@ -161,7 +161,7 @@ def describe_object(value: Any) -> str:
 
 
 def _is_defined_in(module: ModuleType, name: str) -> bool:
-    """Return whether `name` is defined in the module, as far as that can be seen, and not imported into it."""
+    """Return whether a module defines `name`, and has not imported it. Values other than classes and functions count."""
     value = getattr(module, name)
     if inspect.isclass(value) or inspect.isroutine(value):
         return bool(value.__module__ == module.__name__)

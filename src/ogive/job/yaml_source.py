@@ -1,4 +1,4 @@
-"""Read a job file: its values, and the line of every key, so that each error can name its location."""
+"""Read a job file with the line number of every key, so that each error message can name its location."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import yaml
 from ogive.errors import JobError, OgiveError
 
 KeyPath = tuple[str | int, ...]
-"""The location of a value in a job: keys, and indices of list items, from the top level down."""
+"""The location of a value in a job: the keys and list indices that lead to it, from the top level."""
 
 
 @dataclass(frozen=True)
@@ -22,12 +22,12 @@ class Source:
     """The content of a job file, with the line numbers that errors need.
 
     Attributes:
-        path: path of the file, as the user wrote it.
-        data: content of the file, with the overrides from the command line.
-        lines: line number of every key and list item; the first line is 1.
-        options: top-level keys that the command line overrides.
-        section: location of a section that overrides top-level keys, such as a phase; () for none.
-        section_keys: keys that the section overrides; errors about them are reported inside the section.
+        path: the path of the file, as the user wrote it.
+        data: the content of the file, with the overrides from the command line.
+        lines: the line number of every key and list item; the first line is 1.
+        options: the top-level keys that the command line overrides.
+        section: the location of a section that overrides top-level keys, such as a phase; () for none.
+        section_keys: the keys that the section overrides. Errors about them are located in the section.
     """
 
     path: Path
@@ -38,13 +38,13 @@ class Source:
     section_keys: frozenset[str] = frozenset()
 
     def error(self, key: KeyPath, message: str) -> JobError:
-        """Return the error for a key: file, line and key, followed by `message` on the same line."""
+        """Return the error for a key. Its message is one line: file, line number and key, followed by `message`."""
         return JobError(self.location(key) + " ".join(message.split()))
 
     def location(self, key: KeyPath) -> str:
         """Return the beginning of an error message: `job.yaml:4: constraints[0].metric: `.
 
-        The line is that of the nearest enclosing key, if the file does not contain `key` itself.
+        If the file does not contain `key`, the line is that of the nearest enclosing key.
         """
         if key and key[0] in self.section_keys:
             key = (*self.section, *key)
@@ -52,25 +52,25 @@ class Source:
             return f"--{str(key[0]).replace('_', '-')}: "
         nearest = next((key[:n] for n in range(len(key), 0, -1) if key[:n] in self.lines), ())
         line = f":{self.lines[nearest]}" if nearest else ""
-        return f"{self.path}{line}: {f'{dotted(key)}: ' if key else ''}"
+        return f"{self.path}{line}: {f'{format_key_path(key)}: ' if key else ''}"
 
     def with_options(self, options: Mapping[str, Any]) -> Source:
         """Return the same job with top-level keys overridden from the command line."""
         return Source(self.path, {**self.data, **options}, self.lines, frozenset(options))
 
     def in_section(self, section: KeyPath, keys: Iterable[str]) -> Source:
-        """Return the same job, with errors about `keys` reported inside `section`, which overrides them."""
+        """Return the same job, with errors about `keys` located in `section`, which overrides these keys."""
         return replace(self, section=section, section_keys=frozenset(keys))
 
 
-def dotted(key: KeyPath) -> str:
+def format_key_path(key: KeyPath) -> str:
     """Return a key path as text, such as `constraints[0].metric`."""
     text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in key)
     return text.removeprefix(".")
 
 
 def describe_value(value: Any) -> str:
-    """Return the beginning of an error message: "found 'max' (text)"; a long value is shortened."""
+    """Return the beginning of an error message: "found 'max' (text)". A long value is shortened."""
     kinds = {
         dict: "a mapping",
         list: "a list",
@@ -111,7 +111,7 @@ def read_job_file(path: Path) -> Source:
 
 
 class _Loader(yaml.SafeLoader):
-    """A YAML loader with the numbers of YAML 1.2: PyYAML would read `1e-3` as text."""
+    """A YAML loader that accepts the numbers of YAML 1.2. PyYAML would read `1e-3` as text."""
 
 
 _Loader.add_implicit_resolver(
@@ -121,17 +121,17 @@ _Loader.add_implicit_resolver(
 
 @dataclass(frozen=True)
 class _NodeConverter:
-    """Converts YAML nodes into values and records the line of each."""
+    """Converts YAML nodes into values, and records the line of each key and list item in `lines`."""
 
     path: Path
     loader: _Loader
     lines: dict[KeyPath, int]
 
     def convert(self, node: yaml.Node, key: KeyPath, ancestors: tuple[int, ...]) -> Any:
-        """Return the value of the node at `key`; `ancestors` are the ids of the nodes that contain it."""
+        """Return the value of the node at `key`. `ancestors`: the ids of the nodes that contain this node."""
         if id(node) in ancestors:
             raise JobError(
-                f"{self.path}:{_line_of(node)}: {dotted(key)}: found an alias (*) to a value that contains it; "
+                f"{self.path}:{_get_line(node)}: {format_key_path(key)}: found an alias (*) to a value that contains it; "
                 "write the value out"
             )
         ancestors = (*ancestors, id(node))
@@ -142,15 +142,15 @@ class _NodeConverter:
         result: dict[str, Any] = {}
         for name_node, value_node in node.value:
             name = name_node.value
-            line = _line_of(name_node)
+            line = _get_line(name_node)
             if not isinstance(name_node, yaml.ScalarNode):
                 raise JobError(
-                    f"{self.path}:{line}: {dotted(key)}: found a key that is not plain text; a key is a word"
+                    f"{self.path}:{line}: {format_key_path(key)}: found a key that is not plain text; a key is a word"
                 )
             if name in result:
                 first = self.lines[*key, name]
                 raise JobError(
-                    f"{self.path}:{line}: {dotted((*key, name))}: the key is given here and in line {first}; "
+                    f"{self.path}:{line}: {format_key_path((*key, name))}: the key is given here and in line {first}; "
                     "keep one of them"
                 )
             self.lines[*key, name] = line
@@ -158,11 +158,11 @@ class _NodeConverter:
         return result
 
     def _convert_item(self, node: yaml.Node, key: KeyPath, ancestors: tuple[int, ...]) -> Any:
-        self.lines[key] = _line_of(node)
+        self.lines[key] = _get_line(node)
         return self.convert(node, key, ancestors)
 
 
-def _line_of(node: yaml.Node) -> int:
+def _get_line(node: yaml.Node) -> int:
     return int(node.start_mark.line) + 1
 
 
@@ -183,7 +183,7 @@ def _read_text(path: Path) -> str:
 
 @contextmanager
 def locate_errors(source: Source, *key: str | int) -> Iterator[None]:
-    """Raise every OgiveError of the block as a JobError that begins with the location of `key`."""
+    """Convert each OgiveError in the block to a JobError whose message begins with the location of `key`."""
     try:
         yield
     except OgiveError as error:

@@ -51,7 +51,7 @@ class RunWatcher:
         """
         journal = Journal(self.journal, writable=False)
         try:
-            holder, beat = journal.holder()
+            holder, beat = journal.find_holder()
             self._read(journal)
         finally:
             journal.close()

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ogive.report.alternatives import Alternatives
-from ogive.run.repeated_failure import error_signature
+from ogive.run.repeated_failure import compute_error_signature
 from ogive.space import Space
 from ogive.stats.corrections import FAMILY_LEVEL, holm
 from ogive.stats.proportions import hypergeometric_at_most, proportion_interval
@@ -60,7 +60,7 @@ def group_failures(failed: Sequence[Trial]) -> list[FailureGroup]:
     """Return the groups of equal failures, the largest first."""
     groups: dict[tuple[Status, str], list[Trial]] = {}
     for trial in failed:
-        groups.setdefault((trial.status, error_signature(trial)), []).append(trial)
+        groups.setdefault((trial.status, compute_error_signature(trial)), []).append(trial)
     ordered = sorted(groups.items(), key=lambda item: (-len(item[1]), item[0]))
     return [_failure_group(status, signature, trials) for (status, signature), trials in ordered]
 

@@ -1,4 +1,4 @@
-"""The destinations of alerts beside the journal, as users write them; they are checked before a run is created."""
+"""Checks of the alert routes that a user specifies: the destinations of alerts besides the journal."""
 
 from __future__ import annotations
 
@@ -61,8 +61,8 @@ def _is_url(text: str) -> bool:
 def select_stored_routes(specs: Iterable[RouteSpec]) -> list[Any]:
     """Return the routes that the journal stores.
 
-    Functions and literal URLs, which may be secret, hold for one session only. The URL of `{"webhook": "env:NAME"}` is read
-    from the environment by each session, so this route is stored.
+    A function cannot be stored, and a literal URL may be secret, so these routes are used in the current session only. Each
+    session reads the URL of `{"webhook": "env:NAME"}` from the environment, so this route is stored.
     """
     return [spec for spec in specs if not callable(spec) and not (isinstance(spec, Mapping) and _is_secret(spec))]
 

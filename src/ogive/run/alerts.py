@@ -10,7 +10,7 @@ from ogive.run.events import Event, Kind
 from ogive.trial import EMPTY, TrialId
 
 SEVERITIES = ("info", "warning", "critical")
-"""The severities of alerts, the least first."""
+"""The severities of alerts, from the least to the most severe."""
 
 
 @dataclass(frozen=True)

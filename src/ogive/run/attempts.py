@@ -1,4 +1,4 @@
-"""Recording of attempts: the listener of the executor, which journals reports and ends together with what they decide."""
+"""The listener of the executor. It journals each report and each end of an attempt, together with the decision about it."""
 
 from __future__ import annotations
 
@@ -32,19 +32,22 @@ VALUE_INHERITED = (
     "was not reported by a trial that continues from the weights of another trial, up to its last epoch: the value of the "
     "other trial counts as its value; report it in the last epoch, too"
 )
+"""The ends of two warnings that begin with the names of the metrics."""
 
 
 class AttemptRecorder:
-    """The listener of the executor.
+    """Records the reports and the ends of attempts; it is the listener of the executor.
 
     Args:
+        fold: writes the events.
+        clock: gives reports their time.
         folder: the folder of the run.
-        retries: further attempts of a trial after its worker was killed or lost.
-        cache: where the results of trials are shared with other runs; None to share none.
+        retries: the number of further attempts of a trial after its worker was killed or lost.
+        cache: the cache that shares the results of trials with other runs; None to share none.
         is_stopping: returns whether the session is about to end.
 
     Attributes:
-        running: the trials that a worker has. A trial is paused or ended some time before its worker has left it.
+        running: the trials that have a worker. A trial keeps its worker for a short time after it is paused or has ended.
     """
 
     def __init__(
@@ -66,7 +69,10 @@ class AttemptRecorder:
     # -- the listener --------------------------------------------------------------------------------------------
 
     def on_report(self, trial: TrialId, step: Step, metrics: Mapping[str, float], seconds: float) -> Action:
-        """Record a report and its decision, and return the answer. A step that the journal has is not recorded again."""
+        """Record a report and the decision about it; return the answer to the worker.
+
+        A step that the journal has already is not recorded again.
+        """
         record = self._state.trials[trial]
         step += record.began
         if record.status is not Status.RUNNING:
@@ -76,7 +82,7 @@ class AttemptRecorder:
         return self.record_report(trial, step, metrics, seconds)
 
     def on_end(self, trial: TrialId, outcome: Outcome) -> None:
-        """Record how an attempt ended; its worker is idle."""
+        """Record how an attempt ended. Its worker is idle from now on."""
         self.running.discard(trial)
         self._record_end(trial, outcome)
         self.delete_checkpoints(trial)
@@ -90,7 +96,7 @@ class AttemptRecorder:
         if all(message != previous for previous, _ in self._state.warnings):
             self.on_warning(message, trial)
 
-    def warn_of_first(self, topic: str, message: str, trial: TrialId) -> None:
+    def warn_once_per_topic(self, topic: str, message: str, trial: TrialId) -> None:
         """Record a message for the user, unless the journal has one that contains `topic`."""
         if all(topic not in previous for previous, _ in self._state.warnings):
             self.on_warning(message, trial)
@@ -100,26 +106,25 @@ class AttemptRecorder:
     def record_report(
         self, number: TrialId, step: Step, metrics: Mapping[str, float], seconds: float, saved: float = 0.0
     ) -> Action:
-        """Record a report and its decision, and return the answer.
+        """Record a report and the decision about it; return the answer to the worker.
 
         Args:
             number: the id of the trial.
-            step: the step of the trial, above all that were reported before.
-            metrics: the values that are reported.
+            step: the step of the trial, higher than in all earlier reports.
+            metrics: the reported values.
             seconds: compute time since the previous report.
-            saved: compute time that a report from the evaluation cache took in an earlier run.
+            saved: compute time that the report took in an earlier run, if it is from the evaluation cache; else 0.
         """
-        before = self._state.trials[number]
+        previous = self._state.trials[number]
         data = {"metrics": dict(metrics), "seconds": round(seconds, 6)}
         if saved:
             data["saved"] = round(saved, 6)
         event = Event(Kind.REPORTED, number, step, data, self._clock.now())
-        if inherited := get_inherited_metrics(add_report(before, event), self._state, step):
+        if inherited := get_inherited_metrics(add_report(previous, event), self._state, step):
             self.warn_once(f"{', '.join(inherited)} {VALUE_INHERITED}", number)
             event = replace(event, data={**data, "metrics": {**metrics, **inherited}})
-        trial = add_report(
-            before, event
-        )  # the schedule sees the record that a continued run will read from the journal
+        # The schedule receives the same record as in a continued run, which reads it from the journal.
+        trial = add_report(previous, event)
         decision = decide_end(trial, self._fold.ask_schedule(trial), self._state.metrics_needed, self._epochs)
         self._fold.write_report(event, decision)
         if decision is None and trial.step >= trial.target_step:
@@ -133,22 +138,22 @@ class AttemptRecorder:
         if self._cache is None:
             return
         self._cache.store(self._state.trials[number])
-        if (reason := self._cache.edited()) is not None:
+        if (reason := self._cache.find_edit()) is not None:
             self.warn_once(reason)
 
-    def record_cached(self, first: Event, reports: Sequence[Report]) -> None:
-        """Write the event that starts or resumes a trial, and then its reports from the cache, which take no time."""
-        self._fold.write(first)
+    def record_cached(self, job_event: Event, reports: Sequence[Report]) -> None:
+        """Write the event that proposes or resumes a trial, and then its reports from the cache, which take no time."""
+        self._fold.write(job_event)
         for report in reports:
-            action = self.record_report(first.trial or 0, report.step, report.metrics, 0.0, saved=report.seconds)
+            action = self.record_report(job_event.trial or 0, report.step, report.metrics, 0.0, saved=report.seconds)
             if action is not Action.CONTINUE:
                 break
 
     def write_pending_decision(self, trial: Trial) -> bool:
-        """Write the event that follows from the schedule's answer to the last report of `trial`, if it is not journalled.
+        """Write the decision about the last report of `trial`, if it ends or pauses the trial and is not in the journal.
 
         Returns:
-            Whether an event was written: the trial is paused or has ended.
+            Whether an event was written. If so, the trial is now paused or has ended.
         """
         action = self._fold.pending_actions.get(trial.id)
         event = None if action is None else decide_end(trial, action, self._state.metrics_needed, self._epochs)
@@ -161,9 +166,9 @@ class AttemptRecorder:
     # -- ends ----------------------------------------------------------------------------------------------------
 
     def put_back_orphans(self) -> None:
-        """Let trials that ran when the last session was killed wait for another attempt, from their last checkpoint.
+        """Put back the trials that were running when the last session was killed: they wait for another attempt.
 
-        Also delete the checkpoints that the last session could not delete any more.
+        Also delete the unneeded checkpoints that the killed session left.
         """
         orphans = [trial for trial in self._state.trials.values() if trial.status is Status.RUNNING]
         for trial in orphans:
@@ -175,7 +180,7 @@ class AttemptRecorder:
         trial = self._state.trials[number]
         if outcome.status is Status.FINISHED and outcome.reason:
             self.warn_once(outcome.reason, number)
-        if trial.status is not Status.RUNNING:  # it was paused or ended by its last report
+        if trial.status is not Status.RUNNING:  # the decision about its last report has paused or ended it
             if outcome.status.failed:
                 self.on_warning(f"after its last report, trial {number} ended with: {outcome.reason}", number)
             return
@@ -190,7 +195,10 @@ class AttemptRecorder:
             self._fold.write(make_failed_event(number, outcome))
 
     def _record_early_end(self, trial: Trial, seconds: float) -> None:
-        """Record a trial whose train function returned before the end of its job: its last (or best) report is its value."""
+        """Record the end of a trial whose train function returned before the last step of its job.
+
+        The value of the trial is that of its last report, or of its best one if the best epoch counts.
+        """
         failure = find_value_failure(trial, self._state.metrics_needed)
         if failure is not None:
             if trial.step < trial.target_step and get_inherited_metrics(trial, self._state, trial.target_step):
@@ -199,22 +207,22 @@ class AttemptRecorder:
                 self._fold.write(make_failed_event(trial.id, failure))
             return
         if any(share < 1 for name, share in trial.fidelity.items() if name != "epochs"):
-            # At a reduced fidelity the job has ended, not the trial: its value is that at the end of the job, and the
-            # schedule decides.
+            # At a reduced fidelity only the job has ended: the schedule may resume the trial at a higher one. So its last
+            # metrics are recorded at the last step of the job, and the schedule decides.
             self.record_report(trial.id, trial.target_step, trial.reports[-1].metrics, seconds)
             return
         reason = f"it ended by itself after step {trial.step} of {trial.target_step}"
         self._fold.write(Event(Kind.FINISHED, trial.id, data={"seconds": round(seconds, 6), "reason": reason}))
         which = "last" if self._state.best_epoch_rule is None else "best"
         message = f"trial {trial.id}: {reason}; its {which} value counts as its value"
-        self.warn_of_first("ended by itself", message, trial.id)
+        self.warn_once_per_topic("ended by itself", message, trial.id)
 
     def _is_retried(self, trial: Trial, outcome: Outcome) -> bool:
         attempts_left = self._is_stopping() or self._state.lost_attempts[trial.id] < self._retries
         return outcome.status in RETRYABLE and attempts_left
 
     def delete_checkpoints(self, number: TrialId) -> None:
-        """Delete the checkpoints that are not needed any more, once a trial has ended and its worker has left it."""
+        """Delete the unneeded checkpoints of a trial, if it has ended and no worker is still carrying it out."""
         trial = self._state.trials[number]
         if trial.status.ended and number not in self.running:
             checkpoint_retention.delete_unneeded(self._folder, trial)

@@ -1,4 +1,4 @@
-"""The evaluation cache: results that runs share, by architecture, code, recipe, seed and fidelity."""
+"""The evaluation cache: an SQLite file in which runs share results, by architecture, code, recipe, seed and fidelity."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _results = sql.Table(
 )
 
 
-def default_path() -> Path:
+def get_default_path() -> Path:
     """Return the path of the cache: in the folder that `OGIVE_CACHE` names, or in the user's cache folder."""
     return Path(os.environ.get("OGIVE_CACHE") or platformdirs.user_cache_dir("ogive")) / "evaluations-1.db"
 
@@ -40,10 +40,10 @@ class Cache:
         recipe: the recipe of the estimator (`Estimator.recipe`).
         code: a hash of the code of layers and estimator; results of different code have different keys.
         continuable: whether the reports of a longer job serve a shorter one (`Estimator.continuable`).
-        path: the file of the cache; by default `default_path()`.
+        path: the file of the cache; by default `get_default_path()`.
         ranks: the number of processes that train a trial together, if the results depend on it; else 1.
-        edited: returns why the code is no longer that of `code`, such as an edited file; None if it is. Since results
-            would then have wrong keys, the cache finds and stores nothing any more.
+        find_edit: returns why the code is no longer the one that `code` identifies, such as an edited file; None if it is.
+            After an edit the keys would be wrong, so the cache no longer finds or stores anything.
 
     Raises:
         RunError: the file cannot be opened or created.
@@ -58,18 +58,18 @@ class Cache:
         *,
         path: Path | None = None,
         ranks: int = 1,
-        edited: Callable[[], str | None] = lambda: None,
+        find_edit: Callable[[], str | None] = lambda: None,
     ) -> None:
-        self.path = path or default_path()
-        self.edited = edited
+        self.path = path or get_default_path()
+        self.find_edit = find_edit
         key_parts = [
             code,
             dict(recipe),
             *([space.scaling_hash] if space.scaling_hash else []),
             *([{"ranks": ranks}] if ranks > 1 else []),
         ]
-        # A space had another fingerprint before it was given an example input. Its networks are the same, so are their
-        # results.
+        # The fingerprint of a space changes when it gets an example input. The networks stay the same, so results that were
+        # stored with the earlier fingerprint are still valid.
         self._key_prefixes = [
             [fingerprint, *key_parts] for fingerprint in (space.fingerprint, *space.previous_fingerprints)
         ]
@@ -80,19 +80,19 @@ class Cache:
             self._engine = sql.create_engine(url, connect_args={"timeout": 30})
             _tables.create_all(self._engine)
         except (OSError, DatabaseError) as error:
-            raise self._error(error) from error
+            raise self._make_error(error) from error
 
-    def _error(self, error: Exception) -> RunError:
+    def _make_error(self, error: Exception) -> RunError:
         return RunError(
             f"the evaluation cache {self.path} cannot be used: {error}; delete it, name another folder in OGIVE_CACHE, "
             "or search with cache=False"
         )
 
-    def _keys(self, trial: Trial) -> list[str]:
-        """Return the keys of a trial's result: it is stored under the first, and may be found under any.
+    def _compute_keys(self, trial: Trial) -> list[str]:
+        """Return the keys of a trial's result. It is stored with the first key, and may be found with any of them.
 
         The keys use the labels of the architecture and not its id, since equal networks may start from different weights.
-        For a continuable estimator they leave the number of epochs out.
+        For a continuable estimator, the keys leave out the number of epochs.
         """
         ignored = ("epochs",) if self._continuable else ()
         fidelity = {name: value for name, value in trial.fidelity.items() if name not in ignored}
@@ -102,46 +102,49 @@ class Cache:
     def find(self, trial: Trial) -> list[Report]:
         """Return the reports of a trial up to its fidelity; empty if the cache does not have them all.
 
-        Nothing is found for a trial that inherits weights, since its results depend on them and the keys do not.
+        The result of a trial that inherits weights depends on them, and the keys do not. So it is always empty for such a
+        trial.
 
         Raises:
             RunError: the file cannot be read, or is damaged.
         """
-        if trial.proposal.inherit is not None or self.edited() is not None:
+        if trial.proposal.inherit is not None or self.find_edit() is not None:
             return []
-        end = trial.target_step - trial.began
-        query = sql.select(_results.c.reports).where(_results.c.key.in_(self._keys(trial)), _results.c.step >= end)
+        steps = trial.target_step - trial.began
+        query = sql.select(_results.c.reports).where(
+            _results.c.key.in_(self._compute_keys(trial)), _results.c.step >= steps
+        )
         try:
             with self._engine.connect() as connection:
                 text = connection.execute(query).scalar()
         except DatabaseError as error:
-            raise self._error(error) from error
+            raise self._make_error(error) from error
         try:
             rows = json.loads(text or "[]")
             reports = [Report(trial.began + step, metrics, seconds) for step, metrics, seconds in rows]
         except (ValueError, TypeError) as error:
-            raise self._error(error) from error
+            raise self._make_error(error) from error
         return [report for report in reports if report.step <= trial.target_step]
 
     def store(self, trial: Trial) -> None:
-        """Store the reports of a trial that has reached its fidelity, unless the cache has as many of them.
+        """Store the reports of a trial that has reached its fidelity, unless the cache has at least as many of them.
 
         Raises:
             RunError: the file cannot be written.
         """
-        if trial.proposal.inherit is not None or trial.step < trial.target_step or self.edited() is not None:
+        if trial.proposal.inherit is not None or trial.step < trial.target_step or self.find_edit() is not None:
             return
-        key, end = self._keys(trial)[0], trial.step - trial.began
+        key, steps = self._compute_keys(trial)[0], trial.step - trial.began
         reports = [report for report in trial.reports if report.step > trial.began]
         text = json.dumps([[r.step - trial.began, dict(r.metrics), r.seconds] for r in reports])
         try:
             with self._engine.begin() as connection:
-                connection.execute(_results.delete().where(_results.c.key == key, _results.c.step < end))
-                longer = connection.execute(sql.select(_results.c.step).where(_results.c.key == key)).first()
-                if longer is None:
-                    connection.execute(_results.insert(), {"key": key, "step": end, "reports": text})
+                connection.execute(_results.delete().where(_results.c.key == key, _results.c.step < steps))
+                existing = connection.execute(sql.select(_results.c.step).where(_results.c.key == key)).first()
+                if existing is None:
+                    connection.execute(_results.insert(), {"key": key, "step": steps, "reports": text})
         except DatabaseError as error:
-            raise self._error(error) from error
+            raise self._make_error(error) from error
 
     def close(self) -> None:
         self._engine.dispose()

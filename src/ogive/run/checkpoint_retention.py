@@ -1,8 +1,8 @@
-"""Which checkpoints a run's folder keeps, so that trials can start from the weights of other trials.
+"""The checkpoints that a run's folder keeps, so that trials can start from the weights of other trials.
 
-- The folder of a trial has its newest checkpoint.
-- `handed_on/000003` has the checkpoint of trial 3 at its last comparison, while trial 3 is trained further.
-- `inherited/000012` has the checkpoint that trial 12 starts from, whatever happens to the donor of the weights.
+- The folder of a trial contains its newest checkpoint.
+- `handed_on/000003` contains the checkpoint of trial 3 at its last comparison, while trial 3 is trained further.
+- `inherited/000012` contains the checkpoint that trial 12 starts from. It stays even if the donor of the weights ends.
 
 The files are hard links, so they take no space. They are created before the journal has the events that depend on them.
 """
@@ -14,44 +14,44 @@ import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
-from ogive.run.trial_folder import drop_checkpoints, trial_folder
+from ogive.run.trial_folder import delete_checkpoint_files, trial_folder
 from ogive.trial import Status, Step, Trial, TrialId
 
 
-def inherited_folder(run: Path, child: TrialId) -> Path:
+def get_inherited_folder(run: Path, child: TrialId) -> Path:
     """Return the folder of the checkpoint that trial `child` starts from; `run` is the folder of the run."""
     return run / "inherited" / f"{child:06d}"
 
 
-def _kept_folder(run: Path, donor: TrialId) -> Path:
+def _get_kept_folder(run: Path, donor: TrialId) -> Path:
     return run / "handed_on" / f"{donor:06d}"
 
 
 def keep_checkpoint(run: Path, donor: Trial, step: Step) -> None:
-    """Keep the checkpoint of `donor` after `step`, in place of the one kept before; do nothing if there is none.
+    """Keep the checkpoint that `donor` wrote after `step`, instead of the one kept before; do nothing if there is none.
 
     Raises:
         OSError: the disk is full, or cannot be written.
     """
-    files = _checkpoint_files(trial_folder(run, donor), step - donor.began)
+    files = _find_checkpoint_files(trial_folder(run, donor), step - donor.began)
     if files:
-        _link(files, _kept_folder(run, donor.id))
+        _link(files, _get_kept_folder(run, donor.id))
 
 
 def inherit_checkpoint(run: Path, donor: Trial, step: Step, child: TrialId) -> bool:
-    """Link the checkpoint of `donor` after `step` into the folder of trial `child`; return False if there is none.
+    """Link the checkpoint that `donor` wrote after `step` for trial `child`; return False if there is none.
 
     Raises:
         OSError: the disk is full, or cannot be written.
     """
-    own_step = step - donor.began
-    files = _checkpoint_files(trial_folder(run, donor), own_step)
-    files = files or _checkpoint_files(_kept_folder(run, donor.id), own_step)
-    folder = inherited_folder(run, child)
+    checkpoint_step = step - donor.began
+    files = _find_checkpoint_files(trial_folder(run, donor), checkpoint_step)
+    files = files or _find_checkpoint_files(_get_kept_folder(run, donor.id), checkpoint_step)
+    folder = get_inherited_folder(run, child)
     if files:
         _link(files, folder)
     elif folder.is_dir():
-        shutil.rmtree(folder)  # of a trial of this number that never reached the journal
+        shutil.rmtree(folder)  # a killed session linked it for a trial with this id that never reached the journal
     return bool(files)
 
 
@@ -61,24 +61,24 @@ def delete_unneeded(run: Path, trial: Trial) -> None:
     Raises:
         OSError: a file cannot be deleted.
     """
-    folders = [inherited_folder(run, trial.id)] if trial.proposal.inherit is not None else []
+    folders = [get_inherited_folder(run, trial.id)] if trial.proposal.inherit is not None else []
     if trial.status is not Status.FINISHED:
-        drop_checkpoints(trial_folder(run, trial))
-        folders.append(_kept_folder(run, trial.id))
+        delete_checkpoint_files(trial_folder(run, trial))
+        folders.append(_get_kept_folder(run, trial.id))
     for folder in folders:
         if folder.is_dir():
             shutil.rmtree(folder)
 
 
 def delete_leftovers(run: Path, trials: Iterable[Trial]) -> None:
-    """Delete the checkpoints that a killed session left: of ended trials, and for trials that never reached the journal.
+    """Delete what a killed session left: checkpoints of ended trials, and those linked for trials that were not journalled.
 
     Raises:
         OSError: a file cannot be deleted.
     """
     needed = set()
     for trial in trials:
-        needed.add(inherited_folder(run, trial.id))
+        needed.add(get_inherited_folder(run, trial.id))
         if trial.status.ended:
             delete_unneeded(run, trial)
     for folder in (run / "inherited").glob("*"):
@@ -87,7 +87,7 @@ def delete_leftovers(run: Path, trials: Iterable[Trial]) -> None:
 
 
 def delete_kept(run: Path) -> None:
-    """Delete the checkpoints of `keep_checkpoint`, at the end of a search: no further trial can inherit them.
+    """Delete the checkpoints that `keep_checkpoint` kept, at the end of a search, when no further trial can inherit them.
 
     Raises:
         OSError: a file cannot be deleted.
@@ -96,8 +96,11 @@ def delete_kept(run: Path) -> None:
         shutil.rmtree(run / "handed_on")
 
 
-def _checkpoint_files(folder: Path, step: Step) -> list[Path]:
-    """Return the files of a checkpoint, the JSON file first, since the state is unreadable without it; empty for none."""
+def _find_checkpoint_files(folder: Path, step: Step) -> list[Path]:
+    """Return the files of a checkpoint; empty if there is none.
+
+    The JSON file comes first, so that it is linked first: the other file cannot be read without it.
+    """
     description = folder / f"checkpoint-{step}.json"
     states = (folder / f"checkpoint-{step}.{suffix}" for suffix in ("pt", "pickle"))
     return [description, *(state for state in states if state.exists())] if description.exists() else []

@@ -1,4 +1,4 @@
-"""Clocks. The controller takes a clock as an argument, so the same controller also runs in virtual time."""
+"""Clocks. The clock is an argument of the controller, so a controller can also run in virtual time."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ class Clock(Protocol):
 
 
 class WallClock:
-    """The time of the computer, read once when the clock is created and counted on monotonically from there.
+    """The time of the computer. It is read once, when the clock is created; a monotonic timer adds the time since then.
 
-    So setting the computer's clock during a session changes neither the budget that is spent nor the order of events.
+    So a change of the computer's clock during a session affects neither the spent budget nor the order of events.
     """
 
     def __init__(self) -> None:

@@ -1,8 +1,8 @@
-"""The controller: asks schedule and strategy for jobs, gives them to the executor, and journals what happens.
+"""The controller asks schedule and strategy for jobs, gives them to the executor, and journals what happens.
 
-It has no memory outside the journal: everything that happens becomes an event, and `ogive.run.fold` computes the next state
-from it, exactly as from the events that a continued run reads. Reports and ends of attempts are recorded by
-`ogive.run.attempts`; `ogive.run.decide` has the decisions as pure functions.
+Everything that happens becomes an event. `ogive.run.fold` computes the next state from the event, in the same way as a
+continued run does from the events that it reads. So the controller has no memory outside the journal. `ogive.run.attempts`
+records reports and ends of attempts; `ogive.run.decide` has the decisions as pure functions.
 """
 
 from __future__ import annotations
@@ -26,7 +26,8 @@ from ogive.run.outcome import classify
 from ogive.run.search_limits import find_exceeded_limit
 from ogive.run.settings import Settings
 from ogive.run.state import REPEATS_NOTE, State
-from ogive.run.trial_folder import drop_checkpoints, trial_folder
+from ogive.run.stop_signals import GRACE_SECONDS
+from ogive.run.trial_folder import delete_checkpoint_files, trial_folder
 from ogive.schedule.base import Done, Drop, Resume, Schedule, Start, Wait
 from ogive.seeds import generator
 from ogive.space import Architecture
@@ -37,9 +38,6 @@ from ogive.user_code import USER_EXCEPTIONS, convert_plugin_errors
 
 ALERT_SECONDS = 5.0
 """The shortest time between two checks for alerts that depend on time."""
-
-GRACE_SECONDS = 30.0
-"""How long running trials may take to reach their next report after an error of the user's code."""
 
 NOT_REPEATED = (
     "not repeated, because the schedule has replaced what failed by other trials; evaluate the architecture in another run "
@@ -54,18 +52,20 @@ class Controller:
     """One session of a run.
 
     Args:
-        log: where events are appended.
-        events, state: the state after the first event of the journal, and the events after that.
-        strategy, schedule: new ones, which receive `events` first.
+        log: the journal to which new events are appended.
+        events: the events of the journal after the first one.
+        state: the state after the first event of the journal.
+        strategy: a new strategy, which first receives `events`.
+        schedule: a new schedule, which first receives `events`.
         executor: runs the trials; closed at the end of `run`.
         folder: the folder of the run.
         screen: returns the metrics of an architecture that are known before training.
-        cache: where results are shared with other runs; None to share none.
+        cache: the cache that shares results with other runs; None to share none.
         clock: the source of time; by default the wall clock.
         observer: called after every event, and with None about every `tick` seconds.
         subscribers: observers with threads of their own.
         monitor: stop rules and alerts; None for none.
-        tick: how long to wait for reports at most, in seconds.
+        tick: how long to wait for reports, at most, in seconds.
     """
 
     def __init__(
@@ -100,10 +100,10 @@ class Controller:
         self.tick = tick
         self.seed = int(state.created["seed"])
         self.pending = Pending(state.pending, id_counts=state.pending_ids)
-        self.end_reason = ""  # why the search ends, as far as is known now
+        self.end_reason = ""  # the reason for the end of the search, if it ended now
         self.stopping = False
-        self._unused_rng = generator(self.seed, "job")  # for schedules that draw no random numbers
-        self._exhausted: str | None = None  # why the strategy has nothing left to propose
+        self._unused_rng = generator(self.seed, "job")  # an argument for schedules that use no random numbers
+        self._exhausted: str | None = None  # the reason why the strategy cannot propose any more; None while it can
         self.fold = Fold(
             log,
             clock=self.clock,
@@ -129,7 +129,7 @@ class Controller:
     # -- the loop ------------------------------------------------------------------------------------------------
 
     def run(self) -> str:
-        """Search until the end; return the reason why it ended. `stop` may be called meanwhile, also by a signal handler."""
+        """Search until the end; return the reason why it ended. A signal handler may call `stop` while this runs."""
         self.attempts.put_back_orphans()
         if self.monitor:
             self.monitor.begin()
@@ -156,7 +156,7 @@ class Controller:
         return self.end_reason
 
     def stop(self, reason: str) -> None:
-        """Start no more trials, and ask running ones to write a checkpoint and end. The run can be continued."""
+        """Start no more trials, and ask running ones to write a checkpoint and end. The run can be continued later."""
         if not self.stopping:
             self.stopping, self.end_reason = True, reason
             self.executor.recall()
@@ -169,10 +169,10 @@ class Controller:
         """End the search if it has reached a limit."""
         end = find_exceeded_limit(self.state, self.settings, self.fold.now, self.executor.virtual)
         if end is not None:
-            self._end(end.reason, failures=end.failures)
+            self._end_search(end.reason, failures=end.failures)
 
-    def _end(self, reason: str, failures: bool = False) -> None:
-        """End the search; `failures`: because trials failed."""
+    def _end_search(self, reason: str, failures: bool = False) -> None:
+        """End the search, and journal the reason. `failures`: whether it ends because trials failed."""
         if not self.stopping:
             self.stop(reason)
             self.fold.write(Event(Kind.ENDED, data={"why": reason, **({"failures": True} if failures else {})}))
@@ -180,7 +180,7 @@ class Controller:
     # -- the monitor ---------------------------------------------------------------------------------------------
 
     def _write_timed_alerts(self, last: bool = False) -> None:
-        """Journal the alerts that depend on time, and the failures of subscribers. `last`: the session ends."""
+        """Journal the alerts that depend on time, and the failures of subscribers. `last`: whether the session ends."""
         if self.monitor:
             self.fold.write(*self.monitor.look(self.fold.now, last))
         for subscriber in self.subscribers:
@@ -189,7 +189,7 @@ class Controller:
         self._next_alerts = self.clock.monotonic() + ALERT_SECONDS
 
     def _follow_advice(self) -> None:
-        """Journal the monitor's advice about the trials; end the search if it says so."""
+        """Journal the monitor's advice about the trials; end the search if the monitor advises that."""
         if self.monitor is None:
             return
         advice = self.monitor.advise()
@@ -197,32 +197,32 @@ class Controller:
             self.attempts.on_warning(message)
         self.fold.write(*advice.alerts)
         if advice.stop is not None:
-            self._end(advice.stop, failures=advice.failures)
+            self._end_search(advice.stop, failures=advice.failures)
         if advice.projection is not None and not self.stopping:
             self.fold.write(advice.projection)
 
     # -- giving work to the executor -----------------------------------------------------------------------------
 
     def _assign_work_or_stop(self) -> bool:
-        """Call `_assign_work`. If user code fails in it, let running trials reach their next report before raising that."""
+        """Call `_assign_work`. If user code fails in it, let running trials reach their next report, and raise the error."""
         try:
             return self._assign_work()
         except UserCodeError:
             self.stop("an error of the user's code")
-            end = self.clock.monotonic() + GRACE_SECONDS
-            while self.attempts.running and self.clock.monotonic() < end:
+            deadline = self.clock.monotonic() + GRACE_SECONDS
+            while self.attempts.running and self.clock.monotonic() < deadline:
                 self.executor.poll(self.attempts, self.tick)
             raise
 
     def _assign_work(self) -> bool:
-        """Start attempts until no worker is idle; return False if there is nothing to start."""
+        """Start attempts until no worker is idle; return False if there is nothing to start, or the session is stopping."""
         self._check_limits()
         while self.executor.idle and not self.stopping:
             waiting = next((trial for trial in self.state.waiting if trial not in self.attempts.running), None)
             if waiting is not None:
                 trial = self.state.trials[waiting]
                 if not self.attempts.write_pending_decision(trial):
-                    self._start(trial, [])
+                    self._start_attempt(trial, [])
             elif not self._carry_out_next_job():
                 return False
         return not self.stopping
@@ -237,21 +237,19 @@ class Controller:
             case Start():
                 return self._propose(job)
             case Resume():
-                self._promote(job)
+                self._resume(job)
             case Drop(trial, reason):
-                self.fold.write(Event(Kind.STOPPED, self._get_paused(trial).id, data={"reason": reason}))
+                self.fold.write(Event(Kind.STOPPED, self._get_paused_trial(trial).id, data={"reason": reason}))
                 self.attempts.delete_checkpoints(trial)
             case Wait() | Done():
                 if may_start:
-                    is_done = isinstance(job, Done)
-                    self.end_reason = (
-                        "the schedule is done" if is_done else "the schedule waits, but no trial is running"
-                    )
+                    reason = "is done" if isinstance(job, Done) else "waits, but no trial is running"
+                    self.end_reason = f"the schedule {reason}"
                 return False
         return True
 
     def _may_start(self) -> bool:
-        """Return whether another trial may be proposed; if not, set the reason for which the search will end."""
+        """Return whether another trial may be proposed; if not, set the reason for the end of the search."""
         count = len(self.state.trials)
         if count >= self.state.total_trials:
             self.end_reason = f"all {count:,} trials are done"
@@ -261,40 +259,40 @@ class Controller:
             return True
         return False
 
-    def _get_paused(self, number: TrialId) -> Trial:
+    def _get_paused_trial(self, number: TrialId) -> Trial:
         trial = self.state.trials[number]
         if trial.status is not Status.PAUSED:
-            raise RunError(
+            message = (
                 f"the schedule resumes trial {number}, which is {trial.status}; only a paused trial can be resumed"
             )
+            raise RunError(message)
         return trial
 
-    def _promote(self, job: Resume) -> None:
-        """Resume a paused trial: from the cache, or on a worker as soon as its former worker has left it."""
-        paused = self._get_paused(job.trial)
+    def _resume(self, job: Resume) -> None:
+        """Resume a paused trial, from the cache or on a worker. It waits while its previous worker is still busy with it."""
+        paused = self._get_paused_trial(job.trial)
         trial = paused.with_changes(fidelity=job.until, began=job.began)
         if job.began != paused.began:
-            drop_checkpoints(trial_folder(self.folder, paused))
+            delete_checkpoint_files(trial_folder(self.folder, paused))
         cached = self.cache.find(trial) if self.cache else []
         if cached:
-            self.attempts.record_cached(
-                make_promoted_event(trial), [report for report in cached if report.step > paused.step]
-            )
-        elif trial.step >= trial.target_step:  # it was trained beyond that step already
+            new_reports = [report for report in cached if report.step > paused.step]
+            self.attempts.record_cached(make_promoted_event(trial), new_reports)
+        elif trial.step >= trial.target_step:  # the trial was already trained up to this step, or beyond
             self.fold.write(make_promoted_event(trial))
             self.attempts.write_pending_decision(self.state.trials[trial.id])
-        elif trial.id in self.attempts.running:  # its worker may still be writing the checkpoint, so it waits
+        elif trial.id in self.attempts.running:  # the trial waits, since its worker may still be writing the checkpoint
             self.fold.write(make_promoted_event(trial))
         else:
-            self._start(trial, [make_promoted_event(trial)])
+            self._start_attempt(trial, [make_promoted_event(trial)])
 
     def _propose(self, job: Start) -> bool:
-        """Create a trial and start it; return False if no trial can be started any more, or not yet."""
+        """Create a trial and start it; return False if none can be started now: the search ends, or a donor is busy."""
         number = len(self.state.trials)
         if not self._may_start():
             return False
         try:
-            proposal = self._next_proposal(job, number)
+            proposal = self._get_next_proposal(job, number)
         except SpaceExhausted as error:
             self._exhausted = str(error) or "every architecture of the space has been proposed"
             self._may_start()
@@ -305,7 +303,7 @@ class Controller:
         trial = make_trial(number, proposal, job, self.state)
         try:
             screened = self.screen(trial.architecture)
-        except USER_EXCEPTIONS as error:  # an architecture that cannot be screened is a failed trial
+        except USER_EXCEPTIONS as error:  # if an architecture cannot be screened, its trial fails
             self.fold.write(make_proposed_event(trial), make_failed_event(number, classify(error)))
             return True
         if screened:
@@ -313,41 +311,39 @@ class Controller:
         cached = self.cache.find(trial) if self.cache else []
         if cached:
             self.attempts.record_cached(make_proposed_event(trial.with_changes(cached=True)), cached)
-        elif proposal.inherit is not None and not self._inherit(number, *proposal.inherit):
+        elif proposal.inherit is not None and not self._link_inherited_checkpoint(number, *proposal.inherit):
             return False
         else:
-            self._start(trial, [make_proposed_event(trial)])
+            self._start_attempt(trial, [make_proposed_event(trial)])
         if FALLBACK_KEY in proposal.note:
-            message = (
-                f"{FELL_BACK}: {proposal.note[FALLBACK_KEY]}; further such failures are only noted in the proposals"
-            )
-            self.attempts.warn_of_first(FELL_BACK, message, number)
+            reason = proposal.note[FALLBACK_KEY]
+            message = f"{FELL_BACK}: {reason}; further such failures are only noted in the proposals"
+            self.attempts.warn_once_per_topic(FELL_BACK, message, number)
         return True
 
-    def _next_proposal(self, job: Start, number: TrialId) -> Proposal:
-        """Return the proposal of the schedule, else that of the next failed trial to repeat, else one of the strategy."""
+    def _get_next_proposal(self, job: Start, number: TrialId) -> Proposal:
+        """Return the schedule's proposal, if any; else the next repetition of a failed trial; else the strategy's."""
         proposal = job.proposal or make_repetition(self.state)
         if proposal is not None:
             return proposal
         with convert_plugin_errors("strategy", self.strategy):
             return self.strategy.ask(generator(self.seed, "ask", number), self.pending.with_job(job.note), job.fidelity)
 
-    def _inherit(self, number: TrialId, source: TrialId, step: Step) -> bool:
-        """Give a new trial the checkpoint that it inherits; return False if the donor's worker has still to write it."""
+    def _link_inherited_checkpoint(self, number: TrialId, source: TrialId, step: Step) -> bool:
+        """Link the checkpoint that a new trial inherits; return False if the donor's worker has not written it yet."""
         donor = self.state.trials[source]
         exists = checkpoint_retention.inherit_checkpoint(self.folder, donor, step, number)
         return exists or donor.status is not Status.PAUSED or source not in self.attempts.running
 
-    def _start(self, trial: Trial, before: list[Event]) -> None:
-        """Submit the next attempt of `trial`, and write `before` and its start in one transaction."""
-        with convert_plugin_errors("schedule", self.schedule):
-            donor_step = (
-                self.schedule.inheritable_checkpoints().get(trial.id) if self.schedule.inherits_weights else None
-            )
-        if donor_step is not None:  # others may still start from these weights while the trial is trained further
-            checkpoint_retention.keep_checkpoint(self.folder, trial, donor_step)
+    def _start_attempt(self, trial: Trial, job_events: list[Event]) -> None:
+        """Submit the next attempt of `trial`. Write `job_events` and the event of its start in one transaction."""
+        if self.schedule.inherits_weights:
+            with convert_plugin_errors("schedule", self.schedule):
+                step = self.schedule.inheritable_checkpoints().get(trial.id)
+            if step is not None:  # other trials may start from these weights while this trial is trained further
+                checkpoint_retention.keep_checkpoint(self.folder, trial, step)
         assignment = make_assignment(trial, self.state, self.folder)
         worker = self.executor.submit(assignment)
         self.attempts.running.add(trial.id)
         data = {"worker": worker, "attempt": assignment.attempt}
-        self.fold.write(*before, Event(Kind.STARTED, trial.id, None, data, self.clock.now()))
+        self.fold.write(*job_events, Event(Kind.STARTED, trial.id, None, data, self.clock.now()))

@@ -1,4 +1,4 @@
-"""The SQLite file of a journal: how it is opened and named, and what its errors mean."""
+"""The SQLite file of a journal: opening it, publishing a complete draft of it, and explaining its errors."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ _HINTS = {
     "disk I/O": "the disk does not answer, or is full; fix that and run the same command again",
     "locked": "another program has locked the file; close it and run the same command again",
 }
-"""Remedies, by a text that the message of an error contains."""
+"""For each text that an error message may contain, the remedy."""
 
 
 def is_draft(path: Path) -> bool:
-    """Return whether a file is a journal that is being created, perhaps by a controller that was killed meanwhile."""
+    """Return whether a file is the draft of a journal: one that is being created, or that a killed controller left."""
     return _DRAFT.search(path.name) is not None
 
 
@@ -52,7 +52,7 @@ def publish(draft: Path, path: Path) -> None:
     except OSError as error:
         if error.errno not in (errno.EPERM, errno.ENOTSUP, errno.ENOSYS):
             raise
-        os.replace(draft, path)  # the file system has no links, such as FAT
+        os.replace(draft, path)  # the file system, such as FAT, has no hard links
 
 
 def create_engine(path: Path, synchronous: str, writable: bool, in_use: bool) -> sql.Engine:
@@ -61,8 +61,8 @@ def create_engine(path: Path, synchronous: str, writable: bool, in_use: bool) ->
     Args:
         path: the file; it may be on a read-only disk unless `writable`.
         synchronous: SQLite's setting of this name, such as "NORMAL".
-        writable: whether the connections may write.
-        in_use: whether this process writes to the file through another connection.
+        writable: whether the connections may write to the file.
+        in_use: whether this process has another connection that writes to the file.
     """
     options: Mapping[str, Any] = {"timeout": 30, "check_same_thread": False}
     query = {**_open_mode(path, writable, in_use), "uri": "true"}
@@ -79,25 +79,26 @@ def create_engine(path: Path, synchronous: str, writable: bool, in_use: bool) ->
 def _open_mode(path: Path, writable: bool, in_use: bool) -> Mapping[str, str]:
     """Return the URI parameters for opening a database.
 
-    If there is no write-ahead log, no process is writing to the database. It is then opened as immutable, because SQLite
-    would otherwise create the log.
+    If the file of the write-ahead log is missing, no process is writing to the database. It is then opened as immutable,
+    because SQLite would otherwise create that file.
     """
     if writable:
         return {"mode": "rw"}
     if in_use or path.with_name(path.name + "-wal").exists():
         return {"mode": "ro"}
-    with path.open("rb") as file:  # if it were in use, closing this file would release the locks of this process
-        has_log = file.read(20)[18:] == WRITE_AHEAD
-    return {"immutable": "1"} if has_log else {"mode": "ro"}
+    # This must not be done for a database in use: closing the file would release the locks that this process has on it.
+    with path.open("rb") as file:
+        uses_log = file.read(20)[18:] == WRITE_AHEAD
+    return {"immutable": "1"} if uses_log else {"mode": "ro"}
 
 
-def message_of(error: Exception) -> str:
+def get_message(error: Exception) -> str:
     """Return the message of the database or of the system."""
     return str(getattr(error, "orig", None) or error)
 
 
 def explain(error: Exception) -> str:
     """Return the message of the database or of the system, with a remedy if one is known."""
-    message = message_of(error)
+    message = get_message(error)
     hint = next((hint for text, hint in _HINTS.items() if text in message), None)
     return f"{message} ({type(error).__name__})" if hint is None else f"{message}: {hint}"

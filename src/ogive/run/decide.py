@@ -1,4 +1,4 @@
-"""Decisions about proposals and reports, as pure functions: the controller asks them before it writes an event."""
+"""Decisions about proposals and reports, as pure functions. The controller calls them before it writes an event."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from ogive.errors import RunError
-from ogive.run.checkpoint_retention import inherited_folder
+from ogive.run.checkpoint_retention import get_inherited_folder
 from ogive.run.events import Event, Kind
 from ogive.run.executor import Assignment, Outcome
 from ogive.run.state import REPEATS_NOTE, State
-from ogive.run.trial_folder import trial_path
+from ogive.run.trial_folder import get_trial_path
 from ogive.schedule.base import Action, Start
 from ogive.seeds import derive
 from ogive.space.fingerprints import is_same
@@ -26,7 +26,7 @@ _encode = json.JSONEncoder(allow_nan=False).encode
 
 
 def check_proposal(proposal: Proposal, note: Mapping[str, Any], state: State, strategy: str) -> Proposal:
-    """Return `proposal`, with the schedule's `note`, as it will be read back from the journal.
+    """Return `proposal`, with the schedule's `note`, in the form in which it will be read back from the journal.
 
     Raises:
         RunError: the proposal does not fit the run, or the journal cannot store it; the message names `strategy`.
@@ -34,7 +34,7 @@ def check_proposal(proposal: Proposal, note: Mapping[str, Any], state: State, st
     space = proposal.architecture.space
     if space is not state.space and not is_same(space, state.space):
         raise RunError(
-            f"strategy {strategy} proposes {proposal.architecture!r}, an architecture of another space than that of the run"
+            f"strategy {strategy} proposes {proposal.architecture!r}, an architecture of another space than the run's"
         )
     if proposal.inherit is not None and proposal.inherit[0] not in state.trials:
         raise RunError(
@@ -61,7 +61,7 @@ def _read_back(proposal: Proposal, note: Mapping[str, Any], strategy: str) -> Pr
 
 
 def make_repetition(state: State) -> Proposal | None:
-    """Return the proposal of the next failed trial that is to be repeated; None if there is none."""
+    """Return the proposal of the next failed trial that should be repeated; None if there is none."""
     failed = state.next_repeat
     if failed is None:
         return None
@@ -73,8 +73,8 @@ def make_repetition(state: State) -> Proposal | None:
 def make_trial(number: TrialId, proposal: Proposal, job: Start, state: State) -> Trial:
     """Return the new trial of a proposal.
 
-    Its seed depends on the architecture and not on the number of the trial, so that runs of one seed share results. A
-    repetition has the seed of the failed trial.
+    The seed of the trial depends on the architecture and not on the number of the trial, so that runs with the same seed can
+    share results. A repetition has the seed of the failed trial.
     """
     architecture_id = proposal.architecture.id
     repeated = proposal.note.get(REPEATS_NOTE)
@@ -86,13 +86,14 @@ def make_trial(number: TrialId, proposal: Proposal, job: Start, state: State) ->
 
 
 def make_assignment(trial: Trial, state: State, folder: Path) -> Assignment:
-    """Return the next attempt of `trial`, as a worker receives it; `folder` is that of the run."""
+    """Return the assignment for the next attempt of `trial`. `folder`: the folder of the run."""
     inherit = None
     if trial.proposal.inherit is not None:
         donor = state.trials[trial.proposal.inherit[0]]
-        copy = inherited_folder(folder, trial.id)
-        source = str(copy) if copy.is_dir() else trial_path(folder, donor)
-        inherit = source, trial.proposal.inherit[1] - donor.began  # checkpoints are numbered from the donor's `began`
+        copy = get_inherited_folder(folder, trial.id)
+        source = str(copy) if copy.is_dir() else get_trial_path(folder, donor)
+        # Checkpoint files are numbered by the steps of the donor's last job, which begin at `began`.
+        inherit = source, trial.proposal.inherit[1] - donor.began
     return Assignment(
         trial=trial.id,
         attempt=trial.attempts + 1,
@@ -100,14 +101,14 @@ def make_assignment(trial: Trial, state: State, folder: Path) -> Assignment:
         id=trial.architecture.id,
         fidelity=dict(trial.fidelity),
         seed=trial.seed,
-        folder=trial_path(folder, trial),
+        folder=get_trial_path(folder, trial),
         settings=dict(trial.proposal.settings),
         inherit_from=inherit,
         last_reported_step=max(0, trial.step - trial.began),
         spent_seconds=trial.seconds,
         step_offset=trial.began,
         missing_metrics=find_missing_metrics(trial, state.metrics_needed),
-        max_step=last_allowed_step(trial, state.created["epochs"]) - trial.began,
+        max_step=compute_last_allowed_step(trial, state.created["epochs"]) - trial.began,
         best_epoch_rule=trial.best_epoch_of and trial.best_epoch_of.without_screened(trial.screened),
     )
 
@@ -123,43 +124,44 @@ def decide_end(trial: Trial, action: Action, metrics_needed: Sequence[str], epoc
     """
     failure = find_value_failure(trial, metrics_needed)
     if failure is not None:
-        at_end = trial.step >= _last_step_without_value(trial, failure, epochs)
+        at_end = trial.step >= _find_last_step_without_value(trial, failure, epochs)
         return make_failed_event(trial.id, failure) if at_end else None
     if action is Action.CONTINUE and trial.step < trial.target_step:
         return None
     return Event(_EVENT_KINDS[action], trial.id)
 
 
-def _last_step_without_value(trial: Trial, failure: Outcome, epochs: int | None) -> Step:
+def _find_last_step_without_value(trial: Trial, failure: Outcome, epochs: int | None) -> Step:
     """Return the step up to which a trial without a value continues.
 
-    A metric that is missing may still be reported up to the last allowed step. A value that is not finite ends the trial at
-    once, except that a later epoch of the same job may be finite where the best epoch counts.
+    A missing metric may still be reported, up to the last allowed step. A value that is not finite ends the trial at once.
+    But if the best epoch counts, the trial continues to the end of its job, since a later epoch may have a finite value.
     """
     if failure.status is Status.MISSING_METRIC:
-        return last_allowed_step(trial, epochs)
+        return compute_last_allowed_step(trial, epochs)
     return trial.step if trial.best_epoch_of is None else trial.target_step
 
 
-def last_allowed_step(trial: Trial, epochs: int | None) -> Step:
-    """Return the step up to which a trial may be trained until it has a value.
+def compute_last_allowed_step(trial: Trial, epochs: int | None) -> Step:
+    """Return the last step to which a trial without a value may be trained.
 
-    It is `epochs` if the job limits nothing but epochs, else the end of the job.
+    It is `epochs` if the fidelity of the job has no other entry, else the end of the job.
     """
-    return (
-        max(trial.target_step, epochs)
-        if epochs is not None and set(trial.fidelity) == {"epochs"}
-        else trial.target_step
-    )
+    if epochs is None or set(trial.fidelity) != {"epochs"}:
+        return trial.target_step
+    return max(trial.target_step, epochs)
 
 
 def get_answer(event: Event | None) -> Action:
-    """Return the answer to a worker after `decide_end` returned `event`; a trial that is finished returns by itself."""
+    """Return the answer to a worker after `decide_end` returned `event`.
+
+    It is CONTINUE for a finished trial as well: its evaluation has reached its last step, and returns without being asked.
+    """
     return Action.CONTINUE if event is None else _ACTIONS.get(event.kind, Action.STOP)
 
 
 def find_value_failure(trial: Trial, metrics_needed: Sequence[str]) -> Outcome | None:
-    """Return the failure of a trial that has no value: a needed metric is missing or not finite; None if it has one."""
+    """Return the failure of a trial without a value: a needed metric is missing or not finite. None if it has a value."""
     missing = find_missing_metrics(trial, metrics_needed)
     not_finite = _find_not_finite(trial, metrics_needed)
     if not_finite is not None and (not missing or trial.best_epoch_of is None):
@@ -167,7 +169,7 @@ def find_value_failure(trial: Trial, metrics_needed: Sequence[str]) -> Outcome |
         if trial.best_epoch_of is not None:
             reason = f"no epoch had finite values of {', '.join(metrics_needed)}: {reason}"
         return Outcome(Status.NOT_FINITE, reason)
-    return _missing_metric_failure(trial, missing) if missing else None
+    return _make_missing_metric_failure(trial, missing) if missing else None
 
 
 def _find_not_finite(trial: Trial, metrics_needed: Sequence[str]) -> str | None:
@@ -176,7 +178,7 @@ def _find_not_finite(trial: Trial, metrics_needed: Sequence[str]) -> str | None:
     return next((name for name in metrics_needed if not math.isfinite(metrics.get(name, 0.0))), None)
 
 
-def _missing_metric_failure(trial: Trial, missing: Sequence[str]) -> Outcome:
+def _make_missing_metric_failure(trial: Trial, missing: Sequence[str]) -> Outcome:
     reported = ", ".join(trial.reports[-1].metrics if trial.reports else ())
     others = f"only {reported} was" if reported else "nor was any other metric"
     call = f"trial.report({', '.join(f'{name}=...' for name in missing)})"
@@ -195,14 +197,14 @@ def find_missing_metrics(trial: Trial, metrics_needed: Sequence[str]) -> tuple[s
 
 
 def get_inherited_metrics(trial: Trial, state: State, step: Step) -> Mapping[str, float]:
-    """Return the missing metrics of a trial at `step`, taken from the trial whose training it continues.
+    """Return the metrics that a trial has not reported by its last step, with the last values of its donor.
 
-    They are used at the last step of a trial that inherited its weights: its training counts as the continuation of the
-    donor's, so the donor's last values still hold. Empty if nothing is missing, if the trial may still report the metrics
-    itself, or if the donor has not reported one of them either.
+    The training of a trial that inherited its weights counts as a continuation of the donor's training. So the donor's last
+    values are still valid. Empty if no metric is missing, if `step` is not the last step, so that the trial may still report
+    the metrics itself, or if the donor has not reported all of them either.
     """
     missing = find_missing_metrics(trial, state.metrics_needed)
-    if not missing or not trial.continues_training or step < last_allowed_step(trial, state.created["epochs"]):
+    if not missing or not trial.continues_training or step < compute_last_allowed_step(trial, state.created["epochs"]):
         return {}
     donor, donor_step = trial.proposal.inherit or (0, 0)
     reports = reversed(state.trials[donor].reports)
@@ -211,6 +213,6 @@ def get_inherited_metrics(trial: Trial, state: State, step: Step) -> Mapping[str
 
 
 def make_failed_event(trial: TrialId, outcome: Outcome) -> Event:
-    """Return the event of the failure of a trial."""
+    """Return the event that records the failure of a trial."""
     data = {"status": outcome.status.value, "reason": outcome.reason, "seconds": round(outcome.seconds, 6)}
     return Event(Kind.FAILED, trial, data={**data, "traceback": outcome.traceback} if outcome.traceback else data)

@@ -10,20 +10,20 @@ The smallest estimator reports its metrics after every step, and returns when th
     class Example(Estimator):
         def evaluate(self, evaluation: Evaluation) -> None:
             width = evaluation.architecture["width"]
-            for step in range(evaluation.reported + 1, evaluation.until + 1):
+            for step in range(evaluation.last_reported_step + 1, evaluation.until + 1):
                 if evaluation.report(step, {"accuracy": 1 - 0.5 ** (step * width)}) is not Action.CONTINUE:
                     return
 
 Guarantees of every implementation, which `ogive.testing.check_estimator` checks:
 
-- Steps increase from report to report. No step is above `evaluation.until`, or above `evaluation.limit` while metrics that
-  `evaluation.awaits` names have not been reported.
+- Steps increase from report to report. No step is above `evaluation.until`. While some of `evaluation.missing_metrics` have
+  not been reported, steps up to `evaluation.max_step` are allowed.
 - `evaluate` returns soon after a report was answered with PAUSE or STOP.
 - An evaluation that continues from a checkpoint reports the same metrics as an uninterrupted one.
 - A failure is raised as an exception. `Infeasible` means that the architecture cannot be evaluated.
-- Evaluations are independent: one does not depend on those before it in the same worker.
+- An evaluation does not depend on earlier evaluations in the same worker.
 - If `parallel` is true, several processes may receive the same evaluation, each with its own `evaluation.team.rank`. They
-  train one model together. Only rank 0 reports and writes checkpoints, and all ranks return when rank 0 has to end.
+  train one model together. Only rank 0 reports and writes checkpoints. All ranks return when rank 0 has to end.
 """
 
 from __future__ import annotations
@@ -42,12 +42,12 @@ from ogive.trial import EMPTY, BestEpoch, Fidelity, Step, TrialId, steps_of
 
 @dataclass(frozen=True)
 class Team:
-    """One rank's view of the processes that carry out an evaluation together, all on one machine.
+    """The processes that carry out an evaluation together, all on one machine, as one of them sees them.
 
     Attributes:
-        rank: the number of this process, from 0 to `size` - 1.
-        size: the number of processes.
-        place: the number of this process among all processes of the search, from 0; selects its device.
+        rank: the number of this process in the team, from 0 to `size` - 1.
+        size: the number of processes of the team.
+        process_index: the number of this process among all processes of the search, from 0; selects its device.
         rendezvous: a path at which the processes create a file to find each other; None for a single process.
     """
 
@@ -69,21 +69,23 @@ class Evaluation:
         trial: the id of the trial.
         fidelity: how far to train; its number of epochs is `until`.
         seed: the seed of all random numbers of this trial, in [0, 2**63).
-        folder: the folder of the trial, which exists; files that are written there stay with the run.
-        send: sends a report and returns the answer; call `report` instead.
+        folder: the folder of the trial, which exists. Files that are written there stay with the run.
+        send: sends a report and returns the answer. An estimator calls `report` instead.
         settings: values that are not part of the architecture, such as a learning rate.
-        inherit: the folder of the trial whose weights to start from, and the step of its checkpoint; None to start without.
-        reported: the last step in the journal, 0 before the first; reports up to it may be left out.
-        began: the number of steps that were trained before step 1 of this evaluation: by the trial whose training it
-            continues, or by this trial at a fidelity that it could not continue.
+        inherit_from: the folder of the trial whose weights to start from, and the step of its checkpoint; None to start
+            without inherited weights.
+        last_reported_step: the last step that is in the journal, 0 if there is none. Steps up to it need not be reported
+            again.
+        step_offset: the number of steps that were trained before step 1 of this evaluation: by the trial that this one
+            inherits weights from, or by this trial at a fidelity from which it could not continue.
         team: the processes that carry out the evaluation.
-        attempt: the number of the attempt, from 1; results from the evaluation cache are no attempt.
-        note: receives a message for the user that is not an error; shown once in a search.
-        awaits: the metrics of objectives and constraints that the trial has not reported yet. If some are still missing at
-            step `until`, the evaluation may continue up to step `limit`.
-        limit: the last step that may be reported while metrics are missing; 0 if that is `until`.
-        best_epoch_of: the rule that selects the best epoch as the value of the trial, so that its checkpoint is kept; None
-            if the last epoch is the value.
+        attempt: the number of the attempt, from 1. Results from the evaluation cache do not count as attempts.
+        add_note: call it with a message for the user that is not an error; a search shows each message once.
+        missing_metrics: the metrics of objectives and constraints that the trial has not reported yet. If some of them are
+            still missing at step `until`, the evaluation may continue up to step `max_step`.
+        max_step: the last step that may be reported while metrics are missing; 0 if that is `until`.
+        best_epoch_rule: the rule that selects the best epoch as the value of the trial, so that its checkpoint is kept;
+            None if the last epoch is the value.
     """
 
     trial: TrialId
@@ -112,7 +114,7 @@ class Evaluation:
         """Report the metrics of `step`; block until the controller has journalled them and answered.
 
         Raises:
-            JobError: `step` is not an integer, is not above the previous one, or is above `until` (or `limit`).
+            JobError: `step` is not an integer, is not above the previous step, or is above `until` (or `max_step`).
         """
         return self.send(step, {name: float(value) for name, value in metrics.items()})
 
@@ -121,17 +123,17 @@ class Estimator(ABC):
     """Evaluates architectures. See the docstring of the module for the guarantees of implementations.
 
     Attributes:
-        continuable: the metrics of a step depend only on the steps before it, not on the length of the job. The results of
-            a longer job then also serve a shorter one.
+        continuable: whether the metrics of a step depend only on the steps before it, and not on the length of the job. If
+            so, the results of a longer job can be used for a shorter one.
         epochs: the largest number of epochs that a trial can be trained for; None if it is unknown.
-        fidelities: the names, beside "epochs", that `Evaluation.fidelity` may have to make an evaluation cheaper, such as
-            "data_fraction". Each is a share of the full amount, in (0, 1].
-        parallel: several processes can carry out an evaluation together (`workers_per_trial`).
-        rank_invariant: several processes give the same results as one, up to rounding. If false, the evaluation cache
+        fidelities: the entries, besides "epochs", that `Evaluation.fidelity` may have to make an evaluation cheaper, such as
+            "data_fraction". The value of each is a share of the full amount, in (0, 1].
+        parallel: whether several processes can carry out an evaluation together (`workers_per_trial`).
+        rank_invariant: whether several processes give the same results as one, up to rounding. If not, the evaluation cache
             stores the results of different numbers of processes separately.
-        trains_models: trials train a model and store its weights as `model` in their checkpoints.
-        uses_stored_code: the user's code in the estimator is the copy that is stored with the run, because it was defined in
-            a script and cannot be imported; false if it is the present version of the code.
+        trains_models: whether trials train a model and store its weights as `model` in their checkpoints.
+        uses_stored_code: whether the user's code in the estimator is the copy that is stored with the run, because it was
+            defined in a script and cannot be imported. If not, it is the present version of the code.
     """
 
     continuable: bool = False
@@ -161,9 +163,10 @@ class Estimator(ABC):
         return EMPTY
 
     def recipe(self) -> Mapping[str, Any] | None:
-        """Return everything that determines a result beside architecture, settings, seed and fidelity, as JSON.
+        """Return everything, besides architecture, settings, seed and fidelity, that determines a result, as JSON.
 
-        Runs with equal recipes share results through the evaluation cache. None, for an unknown recipe, disables the cache.
+        Runs with equal recipes share results through the evaluation cache. None means that the recipe is unknown, and
+        disables the cache.
         The number of processes of a trial is not part of the recipe; see `rank_invariant`.
         """
         return None
@@ -181,10 +184,13 @@ class Estimator(ABC):
         return identify_code(self.sources())
 
     def code_hash(self) -> str:
-        """Return a short hash of the user's code that evaluates, "" if there is none; a change of it causes a warning."""
+        """Return a short hash of the user's code that carries out evaluations; "" if there is none.
+
+        If the hash has changed when a run is continued, the user gets a warning.
+        """
         code_identity = self.identity()
         return code_identity.hash if code_identity.has_project_code else ""
 
     def fingerprints(self) -> Mapping[str, str]:
-        """Return short hashes, by name (`data`, `split`, `recipe`), of what must stay the same when a run is continued."""
+        """Return short hashes of what must be unchanged when a run is continued, by name: `data`, `split`, `recipe`."""
         return EMPTY

@@ -1,4 +1,4 @@
-"""The events of a journal. Every state in memory is computed from them."""
+"""The events of a journal. The state of a run is computed from them."""
 
 from __future__ import annotations
 
@@ -38,12 +38,13 @@ class Kind(StrEnum):
 SESSION_EVENTS = frozenset(
     {Kind.OPENED, Kind.CHANGED, Kind.STARTED, Kind.PUT_BACK, Kind.WARNING, Kind.PROJECTED, Kind.CLOSED}
 )
-"""Events that say how the work was carried out. A continued run and an uninterrupted one differ in these. With one worker,
-all other events are equal except for time, host and cost. Some alerts belong here as well: see `of_a_session`.
+"""Events about how the work was carried out: a run that was continued and an uninterrupted run differ in these. With one
+worker, all other events are equal except for time, host and cost. Time-dependent alerts are session events as well; see
+`is_session_event`.
 """
 
 JOB_END_KINDS = frozenset({Kind.FINISHED, Kind.STOPPED, Kind.FAILED, Kind.PAUSED})
-"""The events after which a trial is inactive, since its job has ended."""
+"""The events that end the job of a trial, after which the trial is inactive."""
 
 TIME_DEPENDENT_CAUSES = ("budget", "patience", "slow", "utilisation", "controller", "plan", "stop:budget")
 """Prefixes of the causes of the alerts that depend on time."""
@@ -51,11 +52,12 @@ TIME_DEPENDENT_CAUSES = ("budget", "patience", "slow", "utilisation", "controlle
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One line of the journal.
+    """One entry of the journal.
 
     Attributes:
-        trial, step: what the event is about, None if it is about the run. No two events have the same trial and step.
-        data: JSON values; their names depend on the kind.
+        trial: the trial that the event is about; None if it is about the run.
+        step: the step that the event is about; None if it is not about a step. No two events have the same trial and step.
+        data: JSON values by name; the names depend on the kind.
         time: seconds since 1970 (or since the start of a simulation); 0 before the event is appended.
         seq: the number of the event, from 1; 0 before it is appended.
     """
@@ -68,12 +70,12 @@ class Event:
     seq: int = 0
 
     def at(self, time: float, seq: int = 0) -> Event:
-        """Return the event with its time and number; three times as fast as `dataclasses.replace`."""
+        """Return a copy of the event with another time and number; three times as fast as `dataclasses.replace`."""
         return Event(self.kind, self.trial, self.step, self.data, time, seq)
 
 
 def is_session_event(event: Event) -> bool:
-    """Return whether an event says how the work was carried out: it is one of `SESSION_EVENTS` or a time-dependent alert."""
+    """Return whether an event is about how the work was carried out: one of `SESSION_EVENTS`, or a time-dependent alert."""
     if event.kind is Kind.ALERT:
         return str(event.data["cause"]).startswith(TIME_DEPENDENT_CAUSES)
     return event.kind in SESSION_EVENTS
@@ -92,7 +94,7 @@ def proposal_to_json(proposal: Proposal) -> dict[str, Any]:
 
 
 def proposal_from_json(data: Mapping[str, Any], space: Space) -> Proposal:
-    """Return the proposal that `proposal_to_json` wrote. Its architecture has the id that was written."""
+    """Return the proposal that `proposal_to_json` wrote. Its architecture has the id that is in `data`."""
     architecture = space.architecture(data["choices"])
     # Set the cached property: a space that was read from a journal has no canonical form to compute the id from.
     architecture.__dict__["id"] = data["id"]
@@ -101,7 +103,7 @@ def proposal_from_json(data: Mapping[str, Any], space: Space) -> Proposal:
 
 
 def make_promoted_event(trial: Trial) -> Event:
-    """Return the event that resumes `trial`, up to its fidelity."""
+    """Return the event that resumes `trial`; `trial.fidelity` is already the new one."""
     data: dict[str, Any] = {"fidelity": dict(trial.fidelity)}
     if trial.began:
         data["began"] = trial.began

@@ -29,12 +29,13 @@ The smallest controller runs one assignment, and lets it continue after every re
 
 Guarantees of every implementation:
 
-- Each submitted assignment ends with exactly one call of `on_end`, whatever the evaluation does, unless `close` is called
+- `on_end` is called exactly once for each submitted assignment, whatever the evaluation does, unless `close` is called
   before.
-- `on_report` is called before the evaluation continues, and the evaluation receives the answer of the listener.
+- An evaluation waits after a report until `on_report` has returned, and receives its answer.
 - The listener is called in the thread that calls `poll`, and only during `poll`.
-- After `recall`, every running evaluation ends at its next report; its status is WAITING unless that report ended it anyway.
-- After `close`, no process that an evaluation started is left running.
+- After `recall`, every running evaluation ends at its next report. The status of its outcome is WAITING, unless the answer
+  to that report has ended or paused the trial.
+- After `close`, no process that an evaluation started is still running.
 """
 
 from __future__ import annotations
@@ -54,18 +55,20 @@ STARTUP_SECONDS = 600.0
 
 @dataclass(frozen=True, kw_only=True)
 class Assignment:
-    """One attempt of one trial, as JSON; the worker makes an `Evaluation` of it.
+    """One attempt of one trial, as JSON values. The worker creates an `Evaluation` from it.
 
     Attributes:
+        trial: the id of the trial.
+        attempt: the number of the attempt, from 1.
         choices: the labels of the architecture.
         id: the id of the architecture.
         folder: the folder of the trial, which the executor creates.
-        inherit: the folder of the trial whose weights to start from, and the step of its checkpoint; None to start without.
-        reported: the last step in the journal, 0 before the first.
-        spent: compute time of earlier attempts, which counts towards the time limit, in seconds.
-        began: the number of steps that were trained before step 1 of this evaluation; see `Evaluation`.
-        awaits, limit: as in `Evaluation`.
-        best_epoch_of: the fields of the rule in `Evaluation`.
+        inherit_from: the folder of the trial whose weights to start from, and the step of its checkpoint; None to start
+            without inherited weights.
+        spent_seconds: compute time of earlier attempts, in seconds; it counts towards the time limit.
+        best_epoch_rule: the fields of `Evaluation.best_epoch_rule`.
+
+    The other attributes are those of `Evaluation`.
     """
 
     trial: TrialId
@@ -84,13 +87,13 @@ class Assignment:
     max_step: Step = 0
     best_epoch_rule: tuple[str, str, Sequence[str]] | None = None
 
-    def last_step(self, metrics: Mapping[str, float]) -> Step:
+    def get_last_step(self, metrics: Mapping[str, float]) -> Step:
         """Return the last step that may be reported, given the metrics reported so far.
 
-        It is the number of epochs of the fidelity, or `limit` while metrics are missing.
+        It is the number of epochs of the fidelity, or `max_step` while metrics are missing.
         """
-        end = steps_of(self.fidelity)
-        return end if set(self.missing_metrics) <= metrics.keys() else max(end, self.max_step)
+        steps = steps_of(self.fidelity)
+        return steps if set(self.missing_metrics) <= metrics.keys() else max(steps, self.max_step)
 
 
 @dataclass(frozen=True)
@@ -100,7 +103,7 @@ class Outcome:
     Attributes:
         status: FINISHED if the estimator returned, WAITING if the trial needs another attempt because of a `recall`, else
             the kind of failure.
-        reason: the reason of a failure; with FINISHED, a message for the user; "" for none.
+        reason: the reason of a failure, or, if the status is FINISHED, a message for the user; "" for none.
         traceback: the traceback of an exception; "" for none.
         seconds: compute time since the last report.
     """
@@ -118,7 +121,7 @@ class Listener(Protocol):
         """Return whether a trial continues after a report; `seconds` of compute time have passed since the previous one."""
 
     def on_end(self, trial: TrialId, outcome: Outcome) -> None:
-        """Record the end of an attempt; its worker is idle again."""
+        """Record the end of an attempt. Its worker is idle from now on."""
 
     def on_warning(self, message: str, trial: TrialId | None = None) -> None:
         """Record a message for the user, about `trial` if it is given."""
@@ -128,7 +131,8 @@ class Executor(ABC):
     """Runs evaluations. See the docstring of the module for the guarantees of implementations.
 
     Attributes:
-        virtual: nothing is trained and time is virtual. Failures are then simulated, and repeated ones do not end a search.
+        virtual: whether time is virtual and nothing is trained. Failures are then simulated, and repeated failures do not
+            end a search.
     """
 
     virtual: bool = False

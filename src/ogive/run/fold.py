@@ -1,7 +1,7 @@
-"""Writing of events: an event is appended to the journal, and then applied to everything that has a memory.
+"""Writing of events: an event is appended to the journal, and then applied to state, schedule, strategy and monitor.
 
-State, schedule, strategy and monitor receive events from here only, in the same way whether an event is new or is read back
-by a session that continues the run. So all of them are a function of the journal.
+These four receive events from here only. They receive a new event in the same way as one that a continued run reads from its
+journal. So all of them are functions of the journal.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from ogive.user_code import convert_plugin_errors
 
 
 class Log(Protocol):
-    """Where events are appended: a journal, or a list in memory."""
+    """The log to which events are appended: a journal, or a list in memory."""
 
     def append(self, events: Sequence[Event]) -> list[Event]:
         """Append events in one transaction; return them with their numbers and times."""
@@ -31,19 +31,19 @@ class Fold:
     """The memory of a run: state, schedule, strategy, and the monitor if there is one.
 
     Args:
-        log: where new events are appended.
+        log: the log to which new events are appended.
         clock: the clock of the session.
         state: the state after the first event.
         strategy: the strategy, which has received no event yet.
         schedule: the schedule, which has received no event yet.
         monitor: the monitor; None for none.
-        observers: called with the state and each new event; events that are read back are not passed to them.
+        observers: called with the state and each new event, but not with events that are read from the journal.
         on_inactive: called after trials became inactive, since the monitor's advice may then have changed.
 
     Attributes:
-        pending_actions: the answer of the schedule to the last report of a trial, while the event that follows from it is
-            not in the journal: in a session that continues the run, and for a trial that was promoted to a step that it has
-            passed already.
+        pending_actions: for a trial, the schedule's answer to its last report, if the journal has no event yet that follows
+            from the answer. This happens if a killed session did not write that event, and if a trial is promoted to a step
+            that it has already passed.
     """
 
     def __init__(
@@ -67,29 +67,29 @@ class Fold:
 
     @property
     def now(self) -> float:
-        """The time of the journal: that of the last event, plus the time since, in seconds."""
+        """The time of the journal, in seconds: the time of the last event, plus the time that has passed since then."""
         return self.state.time + self._clock.monotonic() - self._last_event
 
     def read(self, events: Iterable[Event]) -> None:
-        """Apply events that the journal has already."""
+        """Apply events that are in the journal already."""
         for event in events:
             self._apply(event, None)
         self._last_event = self._clock.monotonic()
 
     def write(self, *events: Event) -> None:
-        """Append events in one transaction and apply them; those without a time happen now. Does nothing without events."""
+        """Append events in one transaction and apply them. Events without a time get the present time."""
         if not events:
             return
         now = self._clock.now()
         self._append_and_apply([event if event.time else event.at(now) for event in events], None)
 
     def write_report(self, report: Event, decision: Event | None) -> None:
-        """Write a report that the schedule has answered already, and in the same transaction the event that follows."""
+        """Write a report that the schedule has answered already, and in the same transaction the event of the decision."""
         events = [report] if decision is None else [report, decision.at(report.time)]
         self._append_and_apply(events, Kind.REPORTED)
 
     def ask_schedule(self, trial: Trial) -> Action:
-        """Return the schedule's answer to the last report of `trial`; CONTINUE, without asking, before it has a value."""
+        """Return the schedule's answer to the last report of `trial`; CONTINUE, without asking, if there is no value."""
         if find_value_failure(trial, self.state.metrics_needed):
             return Action.CONTINUE
         with convert_plugin_errors("schedule", self._schedule):
@@ -106,7 +106,7 @@ class Fold:
             self._on_inactive()
 
     def _apply(self, event: Event, answered: Kind | None) -> None:
-        """Apply one event; the schedule has received events of the kind `answered` already."""
+        """Apply one event. `answered`: the kind of events that the schedule has received already; None for none."""
         trial = self.state.apply(event)
         if trial is not None and event.kind is not answered:
             self._notify(event, trial)
@@ -123,8 +123,8 @@ class Fold:
             case Kind.PROMOTED:
                 self._notify_of_job(trial, Resume(trial.id, trial.fidelity, trial.began))
                 if trial.step >= trial.target_step:
-                    # Without a value, the trial was trained beyond the end of its former job. Its last report is therefore
-                    # also the answer to this job.
+                    # The trial had no value at the end of its previous job and was trained further, to the end of this job
+                    # or beyond. So its last report is also the last report of this job.
                     self.pending_actions[trial.id] = self.ask_schedule(trial)
             case Kind.REPORTED:
                 self.pending_actions[trial.id] = self.ask_schedule(trial)

@@ -1,4 +1,4 @@
-"""Whether the files of a run are still in place: a user may move, delete or replace them during a search."""
+"""Check that the files of a run are still at their paths: a user may move, delete or replace them during a search."""
 
 from __future__ import annotations
 
@@ -15,11 +15,12 @@ Identity = tuple[int, int]
 
 
 class FolderIdentity:
-    """The paths of a run with the identities of their files when the search began: folder, journal, write-ahead log.
+    """The identities of a run's files at the start of the session: folder, journal and write-ahead log.
 
     Args:
         journal: the path of the journal, which is open in this process.
-        patience: how long a file may be missing, in seconds; a file that was replaced is noticed at once.
+        patience: how long a file may be missing before `check` raises an error, in seconds. A replaced file is an error at
+            once.
         clock: returns seconds that never decrease.
     """
 
@@ -28,16 +29,16 @@ class FolderIdentity:
         self._patience, self._clock = patience, clock
         log = journal.with_name(journal.name + "-wal")
         names = {journal.parent: "folder", journal: "journal", log: "write-ahead log"}
-        self._files = {path: (name, identity(path)) for path, name in names.items()}
+        self._files = {path: (name, get_identity(path)) for path, name in names.items()}
         self._missing_since: float | None = None
 
     @property
     def unchanged(self) -> bool:
-        """Whether every file is in place."""
-        return all(identity(path) == former for path, (_, former) in self._files.items())
+        """Whether each path still has the original file."""
+        return all(get_identity(path) == original for path, (_, original) in self._files.items())
 
     def check(self) -> None:
-        """Check that the files are in place.
+        """Check that each path still has the original file.
 
         Raises:
             RunError: a file was replaced, or has been missing for longer than `patience`.
@@ -45,27 +46,27 @@ class FolderIdentity:
         if self.unchanged:
             self._missing_since = None
             return
-        if any(identity(path) not in (None, former) for path, (_, former) in self._files.items()):
+        if any(get_identity(path) not in (None, original) for path, (_, original) in self._files.items()):
             self._missing_since = -math.inf
         elif self._missing_since is None:
             self._missing_since = self._clock()
-        if self._clock() - self._missing_since >= self._patience and (problem := self.problem()) is not None:
+        if self._clock() - self._missing_since >= self._patience and (problem := self.find_problem()) is not None:
             raise RunError(problem)
 
-    def problem(self) -> str | None:
-        """Return which file was moved, deleted or replaced, and where the journal is now; None if all are in place."""
-        for path, (name, former) in self._files.items():
-            present = identity(path)
-            if present != former:
-                happened = "moved or deleted" if present is None else "replaced by another one"
-                return f"the run's {name} {path} was {happened} while the search was running; {self._remedy()}"
+    def find_problem(self) -> str | None:
+        """Return a message about a file that was moved, deleted or replaced, and what to do; None if all are unchanged."""
+        for path, (name, original) in self._files.items():
+            present = get_identity(path)
+            if present != original:
+                change = "moved or deleted" if present is None else "replaced by another one"
+                return f"the run's {name} {path} was {change} while the search was running; {self._find_remedy()}"
         return None
 
-    def _remedy(self) -> str:
-        former = self._files[self._journal][1]
-        if identity(self._journal) == former:
+    def _find_remedy(self) -> str:
+        original = self._files[self._journal][1]
+        if get_identity(self._journal) == original:
             return "its journal is in place and complete; run the same command again"
-        path = None if former is None else find_open_file(former)
+        path = None if original is None else find_open_file(original)
         if path is None:
             return "if it was moved, all reports are at its new path: move it back, or continue the run there"
         if path.name.endswith(" (deleted)"):
@@ -73,7 +74,7 @@ class FolderIdentity:
         return f"all reports are in {path}: move it back, or continue the run in {path.parent}"
 
 
-def identity(path: Path) -> Identity | None:
+def get_identity(path: Path) -> Identity | None:
     """Return the identity of the file at `path`; None if there is none."""
     try:
         status = os.stat(path)
@@ -83,14 +84,14 @@ def identity(path: Path) -> Identity | None:
 
 
 def find_open_file(file: Identity) -> Path | None:
-    """Return the present path of a file that this process has open; None if the system does not say.
+    """Return the present path of a file that this process has open; None if it cannot be determined.
 
-    The path of a file that was deleted ends with " (deleted)".
+    The path of a deleted file ends with " (deleted)".
     """
     folder = Path("/proc/self/fd")
     for descriptor in _list(folder):
         try:
-            if identity(folder / descriptor) == file:
+            if get_identity(folder / descriptor) == file:
                 return Path(os.readlink(folder / descriptor))
         except OSError:  # the file was closed meanwhile
             continue

@@ -19,10 +19,10 @@ from sqlalchemy.exc import DatabaseError, IntegrityError
 
 from ogive.errors import RunError
 from ogive.run.clock import Clock, WallClock
-from ogive.run.database import DAMAGED, create_engine, explain, is_draft, message_of, publish
+from ogive.run.database import DAMAGED, create_engine, explain, get_message, is_draft, publish
 from ogive.run.events import Event, Kind
 from ogive.run.folder_identity import FolderIdentity
-from ogive.run.journal_tables import EVENTS, INSERT_EVENTS, LEASE, META, RENEW_LEASE, SCHEMA, TABLES, event_row
+from ogive.run.journal_tables import EVENTS, INSERT_EVENTS, LEASE, META, RENEW_LEASE, SCHEMA, TABLES, make_event_row
 from ogive.run.lease import LeaseHolder, is_alive
 
 JOURNAL = "journal.db"
@@ -32,7 +32,7 @@ BEAT_SECONDS = 5.0
 """The time between two renewals of a lease."""
 
 STALE_SECONDS = 3600.0
-"""The age from which the draft of a journal is taken to be that of a controller that was killed."""
+"""The age from which the draft of a journal is regarded as left by a killed controller."""
 
 _leased: set[Path] = set()
 """The journals whose lease this process holds."""
@@ -49,11 +49,11 @@ class Journal:
         path: the file, which has to exist; see `create`.
         synchronous: SQLite's setting of this name.
         writable: if false, `acquire` raises an error, and no file is created or changed. (If a write-ahead log was copied
-            without its index file, SQLite creates that again where it can.)
+            without its index file, SQLite creates the index file if it can.)
         clock: gives events their time.
 
     Attributes:
-        writing: a transaction is being written, which should not be ended by a KeyboardInterrupt.
+        writing: whether a transaction is being written, which should not be ended by a KeyboardInterrupt.
 
     Raises:
         RunError: there is no journal at `path`, or it cannot be read.
@@ -76,7 +76,7 @@ class Journal:
         except OSError as error:
             raise RunError(f"{path} cannot be read: {error}") from error
         try:
-            with self._errors():
+            with self._convert_errors():
                 self._connection = self._engine.connect()
                 self._check_schema()
         except BaseException:
@@ -85,7 +85,7 @@ class Journal:
 
     @staticmethod
     def create(path: Path, first: Sequence[Event], *, clock: Clock | None = None) -> None:
-        """Create a journal that begins with the events `first`. The file appears complete or not at all.
+        """Create a journal with the events `first`. The file appears at `path` only when it is complete.
 
         Raises:
             RunError: the file cannot be written, or exists already.
@@ -99,7 +99,9 @@ class Journal:
                 TABLES.create_all(connection)
                 connection.execute(META.insert(), {"schema": SCHEMA})
                 connection.execute(LEASE.insert(), {"token": 0, "beat": 0, "holder": ""})
-                connection.execute(INSERT_EVENTS, [event_row(event.at(now), i + 1) for i, event in enumerate(first)])
+                connection.execute(
+                    INSERT_EVENTS, [make_event_row(event.at(now), i + 1) for i, event in enumerate(first)]
+                )
             engine.dispose()
             publish(draft, path)
         except FileExistsError as error:
@@ -119,10 +121,10 @@ class Journal:
             RunError: the database cannot be read, or an event is damaged.
         """
         query = sql.select(EVENTS).where(EVENTS.c.seq > after).order_by(EVENTS.c.seq)
-        with self._errors():
+        with self._convert_errors():
             rows = self._connection.execute(query).all()
             self._connection.rollback()
-        try:  # parsing all at once takes half the time
+        try:  # parsing the data of all events at once takes half the time
             items = json.loads(f"[{','.join(row.data for row in rows)}]")
         except ValueError:
             items = []
@@ -163,11 +165,11 @@ class Journal:
         """
         if not self._writable:
             raise RunError(f"{self.path} was opened for reading; open it with writable=True to append to it")
-        with self._errors():
+        with self._convert_errors():
             self._prepare_file()
             self.check_idle(patience)
             # Several controllers may get here at the same time. Only the first one changes the row with this token.
-            token, beat, _ = self._lease_row()
+            token, beat, _ = self._read_lease()
             take = LEASE.update().where(LEASE.c.token == token)
             values = {"token": token + 1, "holder": LeaseHolder.this_process().to_json(), "beat": beat + 1}
             changed_rows = self._connection.execute(take.values(**values)).rowcount
@@ -182,14 +184,14 @@ class Journal:
         self._heartbeat.start()
 
     def check_idle(self, patience: float = 3 * BEAT_SECONDS) -> None:
-        """Check that no living controller holds the lease; `patience` as for `acquire`.
+        """Check that no living controller holds the lease; `patience` has the same meaning as in `acquire`.
 
         Raises:
             RunError: a living controller holds it.
         """
-        with self._errors():
-            _, beat, text = self._lease_row()
-            if text and self._alive(LeaseHolder.from_json(text), beat, patience):
+        with self._convert_errors():
+            _, beat, text = self._read_lease()
+            if text and self._is_alive(LeaseHolder.from_json(text), beat, patience):
                 raise RunError(
                     f"another controller ({LeaseHolder.from_json(text)}) is executing this run; wait until it ends, "
                     "or stop it first"
@@ -205,13 +207,13 @@ class Journal:
             self._files.check()
 
     def find_file_problem(self) -> str | None:
-        """Return the message of `check_place`, also for files that have only just disappeared; None if all is in place."""
-        return None if self._files is None else self._files.problem()
+        """Return the message of `check_files`, without its patience for missing files; None if all files are in place."""
+        return None if self._files is None else self._files.find_problem()
 
-    def holder(self) -> tuple[LeaseHolder | None, int]:
+    def find_holder(self) -> tuple[LeaseHolder | None, int]:
         """Return the holder of the lease, if any, and the number of its renewals, which grows while the holder is alive."""
-        with self._errors():
-            _, beat, text = self._lease_row()
+        with self._convert_errors():
+            _, beat, text = self._read_lease()
         return (LeaseHolder.from_json(text) if text else None), beat
 
     def _prepare_file(self) -> None:
@@ -224,18 +226,18 @@ class Journal:
         self._connection.exec_driver_sql("PRAGMA journal_mode=WAL")
         self._connection.rollback()
 
-    def _alive(self, holder: LeaseHolder, beat: int, patience: float) -> bool:
-        if holder == LeaseHolder.this_process():  # this process itself, which may have failed to give the lease back
+    def _is_alive(self, holder: LeaseHolder, beat: int, patience: float) -> bool:
+        if holder == LeaseHolder.this_process():  # an earlier session of this process may have failed to give it back
             return self.path.resolve() in _leased
-        return is_alive(holder, lambda: self._lease_row()[1], beat, patience)
+        return is_alive(holder, lambda: self._read_lease()[1], beat, patience)
 
-    def _lease_row(self) -> tuple[int, int, str]:
+    def _read_lease(self) -> tuple[int, int, str]:
         row = self._connection.execute(sql.select(LEASE)).one()
         self._connection.rollback()
         return row.token, row.beat, row.holder
 
     def _renew_lease(self) -> None:
-        """Renew the lease also while nothing is appended, so that other controllers see that this one is alive."""
+        """Renew the lease regularly, also while no events are appended, to show other controllers that this one is alive."""
         while not self._end_heartbeat.wait(BEAT_SECONDS):
             if self._files is not None and not self._files.unchanged:
                 continue  # a new connection might open the journal of another run
@@ -248,7 +250,7 @@ class Journal:
     # -- appending -----------------------------------------------------------------------------------------------
 
     def append(self, events: Sequence[Event]) -> list[Event]:
-        """Append events in one transaction; return them with their numbers, and with the time if they had none.
+        """Append events in one transaction; return them with their numbers. Events without a time get the present time.
 
         Raises:
             LeaseLost: another controller has taken over; nothing was written.
@@ -259,11 +261,11 @@ class Journal:
         events = [event if event.time else event.at(now) for event in events]
         self.writing = True
         try:
-            with self._errors():
+            with self._convert_errors():
                 if self._last_seq is None:
                     self._last_seq = self._connection.execute(sql.select(sql.func.max(EVENTS.c.seq))).scalar() or 0
                     self._connection.rollback()
-                rows = [event_row(event, self._last_seq + 1 + i) for i, event in enumerate(events)]
+                rows = [make_event_row(event, self._last_seq + 1 + i) for i, event in enumerate(events)]
                 # In the same transaction: if another controller has taken the lease, no row has this token any more.
                 if self._connection.execute(RENEW_LEASE, {"mine": self._token}).rowcount != 1:
                     raise LeaseLost(f"{self.path}: another controller has taken over this run, so this one stops")
@@ -284,7 +286,7 @@ class Journal:
         try:
             if self._token is not None:
                 give_back = LEASE.update().where(LEASE.c.token == self._token).values(holder="")
-                with self._errors():
+                with self._convert_errors():
                     self._connection.execute(give_back)
                     self._connection.commit()
         finally:
@@ -299,8 +301,8 @@ class Journal:
         self._engine.dispose()
 
     @contextmanager
-    def _errors(self) -> Iterator[None]:
-        """Roll back after an error; turn errors of the database into a RunError with the file, the cause and a remedy."""
+    def _convert_errors(self) -> Iterator[None]:
+        """Roll back after an error. Convert database errors to RunErrors that name the file, the cause and a remedy."""
         try:
             yield
         except BaseException as error:
@@ -308,14 +310,14 @@ class Journal:
                 with suppress(DatabaseError):  # the first error is the one to report
                     self._connection.rollback()
             if isinstance(error, IntegrityError):
-                raise RunError(f"{self.path}: the journal has this event already: {message_of(error)}") from error
+                raise RunError(f"{self.path}: the journal has this event already: {get_message(error)}") from error
             if isinstance(error, DatabaseError):
                 raise RunError(f"{self.path}: {explain(error)}") from error
             raise
 
 
 def _delete_drafts(draft: Path, now: float) -> None:
-    """Delete the draft of this process, and drafts of controllers that were killed."""
+    """Delete the draft of this process, and drafts that killed controllers left."""
     for file in draft.parent.iterdir():
         with suppress(OSError):  # on a read-only disk no draft was written
             if file.name.startswith(draft.name) or (is_draft(file) and now - file.stat().st_mtime > STALE_SECONDS):

@@ -19,9 +19,9 @@ LEASE = sql.Table(
     TABLES,
     sql.Column("token", sql.Integer, nullable=False),  # the fencing token, one higher for each new holder
     sql.Column("beat", sql.Integer, nullable=False),  # the number of renewals
-    sql.Column("holder", sql.Text, nullable=False),  # a `LeaseHolder`; "" if nobody holds the lease
+    sql.Column("holder", sql.Text, nullable=False),  # a `LeaseHolder` as JSON; "" if the lease is free
 )
-"""One row: who may append events."""
+"""One row: the process that may append events."""
 EVENTS = sql.Table(
     "events",
     TABLES,
@@ -37,7 +37,7 @@ INSERT_EVENTS = EVENTS.insert()
 RENEW_LEASE = LEASE.update().where(LEASE.c.token == sql.bindparam("mine")).values(beat=LEASE.c.beat + 1)
 
 
-def event_row(event: Event, seq: int) -> dict[str, Any]:
+def make_event_row(event: Event, seq: int) -> dict[str, Any]:
     """Return the row of an event, with the number `seq`."""
     data = json.dumps(dict(event.data), separators=(",", ":"))
     return {

@@ -21,7 +21,7 @@ class LeaseHolder:
     """The process of a controller.
 
     Attributes:
-        born: when the process started (`process_start`); a later process may have the same `pid`.
+        born: when the process started (see `find_process_start`), since a later process may have the same `pid`.
     """
 
     host: str
@@ -35,7 +35,7 @@ class LeaseHolder:
 
     @staticmethod
     def from_json(text: str) -> LeaseHolder:
-        """Return the holder that `text` wrote."""
+        """Return the holder that `to_json` wrote."""
         return LeaseHolder(**json.loads(text))
 
     def to_json(self) -> str:
@@ -47,9 +47,9 @@ class LeaseHolder:
 
 
 def find_process_start(pid: int) -> str | None:
-    """Return when a living process started, as a text that does not depend on the computer's clock; None if there is none.
+    """Return when process `pid` started, as a text that does not depend on the computer's clock; None if it is not alive.
 
-    A zombie, which has ended and waits for its parent to read its exit code, is not alive.
+    A zombie (which has ended, and waits for its parent to read its exit code) is not alive.
     """
     try:
         process = psutil.Process(pid)
@@ -73,15 +73,15 @@ def is_alive(
 ) -> bool:
     """Return whether the holder of a lease is alive.
 
-    On this machine it is alive if its process is. On another machine it is alive if it renews the lease within `patience`
-    seconds; clocks of different machines are not compared.
+    A holder on this machine is alive if its process is. A holder on another machine is alive if it renews the lease within
+    `patience` seconds; the clocks of the machines are not compared.
 
     Args:
         holder: the holder of the lease.
-        read_beat: reads the number of renewals.
-        beat: the number of renewals, as it was read before.
+        read_beat: returns the present number of renewals.
+        beat: the number of renewals when it was last read.
         patience: how long to wait for a renewal, in seconds.
-        wait: waits for a number of seconds.
+        wait: a function that sleeps for a number of seconds.
     """
     if holder.host == socket.gethostname():
         return find_process_start(holder.pid) == holder.born

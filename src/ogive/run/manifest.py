@@ -1,4 +1,4 @@
-"""What a session records about its process: host, versions and threads."""
+"""The manifest of a session: its host, process, versions and threads."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ def count_cores() -> int:
 
 
 def collect_manifest(workers: int, per_trial: int = 1, threads: int | None = None) -> dict[str, Any]:
-    """Return host, process, versions and threads, as JSON: what is needed to reproduce a result.
+    """Return host, process, versions and threads, which are needed to reproduce a result, as JSON.
 
     Args:
         workers: the number of trials that are trained at a time.
         per_trial: the number of processes that train a trial together (`workers_per_trial`).
-        threads: the threads of each process; None for an equal share of the cores.
+        threads: the number of threads of each process; None for an equal share of the cores.
     """
     return {
         "host": socket.gethostname(),

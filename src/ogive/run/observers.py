@@ -1,4 +1,4 @@
-"""The contracts of everything that watches a session: observers, subscribers and the monitor.
+"""The contracts of observers, subscribers and the monitor, which all watch a session.
 
 - An observer is a function that is called with the state and each new event.
 - A subscriber is an observer with a thread of its own, such as a sink.
@@ -8,17 +8,18 @@ An observer that prints the best trial whenever one has finished::
 
     def print_best(state: State, event: Event | None) -> None:
         if event is not None and event.kind is Kind.FINISHED:
-            print(top(state, 1))
+            print(find_best_trials(state, 1))
 
     og.search(space, estimator, observer=print_best)
 
 Guarantees of the controller:
 
 - Observers are called in its thread, once for each event, after the state has applied it, in the order of the journal.
-- Its `observer` is also called with None, about every `tick` seconds while trials run, to show the passing of time.
+- Its argument `observer` is also called with None, about every `tick` seconds while trials run, to update displays of time.
 - The event is in the journal already, so an observer may read it there.
 
-Guarantees of every observer: it changes neither the state nor the event, and it returns soon, since the search waits for it.
+Every observer guarantees that it changes neither the state nor the event, and that it returns soon, since the search waits
+for it.
 """
 
 from __future__ import annotations
@@ -32,7 +33,8 @@ from ogive.run.state import State
 from ogive.trial import Trial
 
 Observer = Callable[[State, Event | None], None]
-"""Called with the state and each event that it has applied, and from time to time with None. An exception ends the session.
+"""Called with the state and each event that the state has applied, and from time to time with None. An exception ends the
+session.
 """
 
 
@@ -46,19 +48,19 @@ class Subscriber(Protocol):
         """Return the failures since the last call."""
 
     def close(self) -> list[str]:
-        """End within a limited time; return the failures that `failures` has not returned yet."""
+        """End the thread within a limited time; return the failures that `failures` has not returned yet."""
 
 
 @dataclass(frozen=True)
 class Advice:
-    """What the monitor advises after it has looked at the trials.
+    """The advice of the monitor about the trials.
 
     Attributes:
         warnings: messages to journal as warnings.
         alerts: events to journal in one transaction.
         stop: the reason why the search should end now; None if it should continue.
-        failures: whether `stop` is because trials failed.
-        projection: the event of a projection that is due; None if none is.
+        failures: whether the search should end because trials failed.
+        projection: the event of a new projection; None if there is no new one.
     """
 
     warnings: Sequence[str] = ()
@@ -69,24 +71,28 @@ class Advice:
 
 
 class Monitor(Protocol):
-    """Stop rules and alerts. The controller journals the monitor's advice, and knows none of the rules.
+    """Stop rules and alerts. The controller journals the monitor's advice without knowing the rules.
 
-    Guarantees of the controller: `note` is called for every event, those of earlier sessions included, so a continued
-    session receives the same advice as an uninterrupted one. `begin`, `advise`, `look` and `finish` are called only while a
-    session is running, and not for events of earlier sessions.
+    The controller calls `note` for every event, including those of earlier sessions, so a continued run receives the same
+    advice as an uninterrupted one. It calls `begin`, `advise`, `look` and `finish` for the present session only.
     """
 
     def note(self, event: Event, trial: Trial | None) -> None:
-        """Update from an event that the state has applied; `trial` is the trial that the event changed, if any."""
+        """Process an event that the state has applied. `trial`: the trial that the event changed, if any."""
 
     def begin(self) -> None:
-        """Prepare for a session that begins, after all earlier events were noted."""
+        """Prepare for a new session; called after `note` has received all earlier events."""
 
     def advise(self) -> Advice:
         """Return the advice that depends only on the trials; called after trials have become inactive."""
 
     def look(self, now: float, last: bool = False) -> Sequence[Event]:
-        """Return the alerts that depend on time. `now`: the time of the journal, in seconds; `last`: the session ends."""
+        """Return the alerts that depend on time.
+
+        Args:
+            now: the time of the journal, in seconds.
+            last: whether the session ends.
+        """
 
     def finish(self) -> Sequence[Event]:
-        """Return the alerts about all trials of a search, when it ends."""
+        """Return the alerts about all trials together; called at the end of a search."""

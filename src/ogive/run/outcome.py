@@ -1,4 +1,4 @@
-"""Which outcome an exception, or the end of a process, gives an attempt."""
+"""The outcome of an attempt that ended with an exception, or whose process has ended."""
 
 from __future__ import annotations
 
@@ -22,27 +22,27 @@ _DISK = {
     errno.EROFS: "the disk is read-only; mount it writable and run the same command again",
 }
 KILLED_FROM_OUTSIDE = (signal.SIGKILL, signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGQUIT)
-"""Signals that a process usually receives from another one; other signals mean that it crashed."""
+"""Signals that a process usually receives from another process. Other signals mean that it crashed."""
 MAX_TEXT = 20_000
-"""The number of characters of a traceback that the journal stores: the first and the last half."""
+"""The largest number of characters of a text, such as a traceback, in the journal; see `clip`."""
 MAX_REASON = 500
-"""The number of characters of a reason that the journal stores: the first and the last half."""
+"""The largest number of characters of a reason in the journal; see `clip`."""
 
 
 def classify(error: BaseException, seconds: float = 0.0) -> Outcome:
     """Return the outcome of an attempt that ended with an exception.
 
-    PyTorch raises a plain RuntimeError if the memory of the CPU is used up, and a subclass of it on a GPU. Both are
-    recognized by their message, also if another exception was raised from them.
+    PyTorch raises a RuntimeError if it runs out of CPU memory, and a subclass of RuntimeError for GPU memory. Both are
+    recognized by their messages, also if another exception was raised from them.
 
     Args:
         error: the exception.
         seconds: compute time since the last report.
     """
-    message = _message(error)
+    message = _get_message(error)
     reason = clip(f"{type(error).__name__}: {message}".strip().rstrip(":"), MAX_REASON)
     text = _format_traceback(error)
-    if any(_is_out_of_memory(e) for e in _chain(error)):
+    if any(_is_out_of_memory(e) for e in _iterate_causes(error)):
         return Outcome(Status.OUT_OF_MEMORY, reason, text, seconds)
     if isinstance(error, Infeasible):
         return Outcome(Status.INFEASIBLE, message or reason, seconds=seconds)
@@ -53,11 +53,11 @@ def classify(error: BaseException, seconds: float = 0.0) -> Outcome:
     return Outcome(Status.ERROR, reason, text, seconds)
 
 
-def death(code: int, seconds: float, rank: str | None = None) -> Outcome:
+def classify_exit(code: int, seconds: float, rank: str | None = None) -> Outcome:
     """Return the outcome of an attempt whose process has ended.
 
     Args:
-        code: the exit code; the negative number of a signal that ended the process.
+        code: the exit code. It is negative if a signal ended the process: -9 for SIGKILL.
         seconds: compute time since the last report.
         rank: the name of the process if it is not the worker, such as "rank 1 of 2".
     """
@@ -73,20 +73,20 @@ def death(code: int, seconds: float, rank: str | None = None) -> Outcome:
     return Outcome(Status.EXITED, f"the evaluation crashed {rank or 'its worker'} ({name})", seconds=seconds)
 
 
-def disk_fault(error: BaseException) -> str | None:
-    """Return the problem with the disk that `error` comes from, with a remedy; None if there is none.
+def find_disk_fault(error: BaseException) -> str | None:
+    """Return a description of the disk problem that caused `error`, with a remedy; None if it has another cause.
 
-    Such an error is a fault of the machine and not of the architecture, so no trial should fail because of it.
+    A disk problem is a fault of the machine and not of the architecture, so no trial should fail because of it.
     """
-    for e in _chain(error):
+    for e in _iterate_causes(error):
         if isinstance(e, OSError) and e.errno in _DISK:
             where = f" ({e.filename})" if e.filename else ""
             return f"{_DISK[e.errno]}{where}"
     return None
 
 
-def _chain(error: BaseException | None) -> Iterator[BaseException]:
-    """Yield an exception and those that it was raised from."""
+def _iterate_causes(error: BaseException | None) -> Iterator[BaseException]:
+    """Yield an exception, and then the exceptions that it was raised from."""
     ids: set[int] = set()
     while error is not None and id(error) not in ids:
         ids.add(id(error))
@@ -98,11 +98,11 @@ def _is_out_of_memory(error: BaseException) -> bool:
     if isinstance(error, OSError):
         return error.errno == errno.ENOMEM
     return isinstance(error, MemoryError) or (
-        isinstance(error, RuntimeError) and _OUT_OF_MEMORY.search(_message(error)) is not None
+        isinstance(error, RuntimeError) and _OUT_OF_MEMORY.search(_get_message(error)) is not None
     )
 
 
-def _message(error: BaseException) -> str:
+def _get_message(error: BaseException) -> str:
     try:
         return str(error)
     except Exception as other:  # noqa: BLE001 - the user's own __str__ may raise anything
@@ -112,12 +112,12 @@ def _message(error: BaseException) -> str:
 def _format_traceback(error: BaseException) -> str:
     try:
         return clip("".join(traceback.format_exception(error)), MAX_TEXT)
-    except MemoryError:  # the frames still refer to the objects that used the memory up
+    except MemoryError:  # the frames of the traceback keep the objects alive that have used up the memory
         return ""
 
 
 def clip(text: str, limit: int) -> str:
-    """Return `text`, or its first and last half if it is longer than `limit` characters."""
+    """Return `text`. If it is longer than `limit` characters, leave out its middle: keep `limit // 2` from each end."""
     if len(text) <= limit:
         return text
     return f"{text[: limit // 2]}\n... {len(text) - limit} characters left out ...\n{text[-limit // 2 :]}"

@@ -1,4 +1,4 @@
-"""What an hour costs: a number, or the name of a device or machine in a price file."""
+"""The price of an hour of compute: a number, or an entry in a price file for a device or machine."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ _SECTIONS = {"devices": "worker", "machines": "machine"}
 
 @dataclass(frozen=True)
 class Price:
-    """Money for an hour.
+    """The price of an hour of compute.
 
     Attributes:
-        hourly: money for an hour, above 0.
-        per: "worker" (each worker has a device of its own) or "machine" (all workers share one).
+        hourly: the price of an hour, above 0.
+        per: "worker" if each worker is billed (it has its own device), "machine" if all workers share one machine.
         currency: the currency; "" if the price was given as a number.
         name: the name of the device or machine; "" if the price was given as a number.
         date: when the price was looked up, as YYYY-MM-DD; "" if it is unknown.
@@ -45,7 +45,7 @@ class Price:
     source: str = ""
 
     def rate(self, workers: int) -> float:
-        """Return the money for an hour of a search with this number of workers."""
+        """Return the price of an hour of a search with this number of workers."""
         return self.hourly * (workers if self.per == "worker" else 1)
 
     def amount(self, money: float) -> str:
@@ -62,7 +62,10 @@ class Price:
 
 
 def find_price(spec: float | str | None) -> Price | None:
-    """Return the price of `Settings.price`: a number, a name in the price file, or "file.yaml:name"; None for None.
+    """Return the price that a user has specified in `Settings.price`.
+
+    Args:
+        spec: the price as a number, a name in the price file, or "file.yaml:name"; None for no price.
 
     Raises:
         JobError: the price file has no such name, or is not a price file.
@@ -72,7 +75,7 @@ def find_price(spec: float | str | None) -> Price | None:
     if not isinstance(spec, str):
         return Price(float(spec))
     file, _, name = spec.rpartition(":")
-    path = Path(file).expanduser() if file else price_file()
+    path = Path(file).expanduser() if file else find_price_file()
     prices = read_prices(path)
     if name not in prices:
         close = get_close_matches(name, prices, n=1)
@@ -83,8 +86,8 @@ def find_price(spec: float | str | None) -> Price | None:
     return prices[name]
 
 
-def price_file() -> Path:
-    """Return the file that `OGIVE_PRICES` names, or the example file that comes with Ogive."""
+def find_price_file() -> Path:
+    """Return the path in the environment variable `OGIVE_PRICES`, or that of the example file that comes with Ogive."""
     name = os.environ.get(PRICES_VARIABLE)
     return Path(name).expanduser() if name else Path(__file__).with_name("prices.yaml")
 

@@ -1,4 +1,4 @@
-"""Recognizing that failures are the same, and that the first trials of a session all failed in the same way."""
+"""Detect that trials failed in the same way: all failed trials of a run, or the first trials of a session."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from ogive.run.state import State
 from ogive.trial import Status, Trial, are_finite
 
 MIN_TRIALS = 3
+"""The smallest number of equal failures that ends a search."""
 SIGNATURE_LENGTH = 160
+"""The largest number of characters of an error signature."""
 _VARYING_PARTS = re.compile(
     r"(?P<address>0x[0-9a-fA-F]+)|(?P<path>(?:/[\w.+-]+){2,})|[-+]?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?"
 )
@@ -22,7 +24,7 @@ REMEDY = (
 )
 
 
-def error_signature(trial: Trial) -> str:
+def compute_error_signature(trial: Trial) -> str:
     """Return the first line of a failed trial's reason, with placeholders for what varies: numbers, addresses and paths."""
     lines = trial.reason.strip().splitlines()
     text = _VARYING_PARTS.sub(lambda match: _PLACEHOLDERS.get(match.lastgroup or "", "#"), lines[0] if lines else "")
@@ -30,16 +32,16 @@ def error_signature(trial: Trial) -> str:
 
 
 def find_repeated_failure(state: State) -> str | None:
-    """Return why a search should end because the first trials of the session all failed in the same way; else None.
+    """Return the reason to end a search if the first trials of the session all failed in the same way; else None.
 
-    With one worker, three such trials are needed. With several, two more than there are workers are needed, since that many
-    trials may have been started before the first one failed. The search continues if a trial of the run has a value, or if
-    the failure is that an architecture is infeasible, which is no fault of the code.
+    With one worker, three failed trials are needed. With several workers, the number of workers plus two is needed, since
+    every worker may have started a trial before the first one failed. The search continues if a trial of the run has a
+    value, or if the failure is an infeasible architecture, since the code is then not the cause.
     """
     workers = Settings.from_json(state.settings).workers
-    needed = MIN_TRIALS if workers == 1 else max(MIN_TRIALS, workers + 2)
+    count_needed = MIN_TRIALS if workers == 1 else max(MIN_TRIALS, workers + 2)
     trials = [state.trials[number] for number in state.failed_in_session]
-    if len(trials) < needed or _has_value(state):
+    if len(trials) < count_needed or _has_value(state):
         return None
     if _count_kinds(trials) > 1 or trials[0].status is Status.INFEASIBLE:
         return None
@@ -47,25 +49,25 @@ def find_repeated_failure(state: State) -> str | None:
 
 
 def find_common_failure(state: State) -> str | None:
-    """Return a description of the failure, and a remedy, if all failed trials of a run failed in the same way; else None."""
+    """Return a description of the failure and a remedy, if all failed trials of a run failed in the same way; else None."""
     failed = [trial for trial in state.trials.values() if trial.status.failed]
     return f"{_describe(failed[0])}; {REMEDY}" if _count_kinds(failed) == 1 else None
 
 
 def _count_kinds(trials: list[Trial]) -> int:
-    return len({(trial.status, error_signature(trial)) for trial in trials})
+    return len({(trial.status, compute_error_signature(trial)) for trial in trials})
 
 
 def _has_value(state: State) -> bool:
-    """Return whether a trial of the run has a value, which may be that of a running trial."""
-    count = state.status_counts
-    if count[Status.FINISHED] or count[Status.STOPPED] or count[Status.PAUSED]:
+    """Return whether a trial of the run has a value. The values that running trials have reported count."""
+    counts = state.status_counts
+    if counts[Status.FINISHED] or counts[Status.STOPPED] or counts[Status.PAUSED]:
         return True
     return any(are_finite(state.trials[number].metrics, state.metrics_needed) for number in state.pending)
 
 
 def _describe(trial: Trial) -> str:
-    """Return the kind, reason and place of a failure: `error: ValueError: no (train.py:12)`."""
+    """Return the status of a failure with its reason and source line: `error: ValueError: no (train.py:12)`."""
     frames = list(_FRAME.finditer(trial.traceback))
     where = f" ({frames[-1]['file']}:{frames[-1]['line']})" if frames else ""
     reason = trial.reason.strip().splitlines()

@@ -1,6 +1,6 @@
 """Results of a run, computed from its state: the best trials, the Pareto front, the search curve, the random reference.
 
-Values of different fidelities are never compared directly: the best trial is the best of those that were trained longest.
+Values at different fidelities are not compared: the best trial is the best of the trials that were trained longest.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from ogive.run.state import State
 from ogive.trial import Status, Trial, TrialId, select_comparable
 
 FIRST_NOTES = {"regularized_evolution": "parent", "local_search": "parent", "gp": "fitted_on"}
-"""For strategies that begin at random: the entry that the note of a proposal has if it is not random."""
+"""For each strategy that begins with random proposals: the entry that only the notes of its other proposals have."""
 
 
 def find_best_trials(state: State, k: int) -> list[Trial]:
     """Return the best `k` trials that satisfy all constraints, the best first.
 
-    With several objectives, trials are ordered by non-dominated front and crowding distance. Trials are compared at the
-    highest step that any of them has reached; those that have not reached it follow, compared in the same way.
+    With several objectives, trials are ordered by non-dominated front and crowding distance. The trials that have reached
+    the highest step of all come first, in this order. The remaining trials follow, ordered in the same way.
     """
     remaining = [trial for trial in state.trials.values() if not _violates(trial, state)]
     best: list[Trial] = []
@@ -43,7 +43,7 @@ def find_best_trials(state: State, k: int) -> list[Trial]:
 
 
 def find_least_violating(state: State, k: int) -> list[Trial]:
-    """Return the `k` trials with a value that violate the constraints least, the least first. None of them is a result."""
+    """Return the `k` trials that violate the constraints, but violate them least, the smallest violation first."""
     trials = [trial for trial in state.trials.values() if trial.reports and not trial.status.failed]
     return sorted(
         (trial for trial in trials if _violates(trial, state)),
@@ -52,7 +52,7 @@ def find_least_violating(state: State, k: int) -> list[Trial]:
 
 
 def explain_no_best(state: State) -> str:
-    """Return why a run has no best trial: no trial has a value, or none satisfies the constraints."""
+    """Return a message that says why a run has no best trial: none has a value, or none satisfies the constraints."""
     closest = find_least_violating(state, 1)
     if not closest:
         failed = [trial for trial in state.trials.values() if trial.status.failed]
@@ -89,12 +89,13 @@ class CurvePoint:
 
     Attributes:
         position: the number of the trial, from 1, in the order in which trials became inactive; failed trials count.
+        trial: the id of the trial.
         value: the value of the objective; NaN if the trial failed.
         step: the last step that the trial reported, such as its epochs; 0 if it reported nothing.
-        is_full: whether no trial was trained longer.
+        is_full: whether the trial has a value and no trial was trained longer.
         feasible: whether the trial satisfies all constraints.
-        origin: where its proposal came from, such as "random" or "mutation"; "" if the strategy does not say.
-        time: when the trial became inactive, in seconds of the run: time in which no controller ran is left out.
+        origin: the origin of its proposal, such as "random" or "mutation"; "" if the strategy does not note it.
+        time: when the trial became inactive, in seconds since the start of the run; see `convert_to_run_time`.
         spent_seconds: compute time of this trial and of all that became inactive before it, in seconds.
     """
 
@@ -113,8 +114,8 @@ def search_curve(state: State, objective: Objective) -> list[CurvePoint]:
     """Return the search curve: all inactive trials, in the order in which they became inactive."""
     step, _ = select_comparable(list(state.trials.values()), at_least=1)
     inactive = [t for t in state.trials.values() if t.status.ended or t.status is Status.PAUSED]
-    inactive.sort(key=_inactive_since)
-    times = run_time(state, [_inactive_since(trial)[0] for trial in inactive])
+    inactive.sort(key=_get_inactive_since)
+    times = convert_to_run_time(state, [_get_inactive_since(trial)[0] for trial in inactive])
     spent = np.cumsum([trial.seconds for trial in inactive])
     origins = find_origins(state)
     points = []
@@ -137,8 +138,8 @@ def search_curve(state: State, objective: Objective) -> list[CurvePoint]:
     return points
 
 
-def run_time(state: State, times: Sequence[float]) -> FloatArray:
-    """Convert times of the clock [n] to times of the run [n]: the seconds since its start in which a controller ran."""
+def convert_to_run_time(state: State, times: Sequence[float]) -> FloatArray:
+    """Convert clock times [n] to run times [n]: seconds since the start, leaving out the time in which no controller ran."""
     clock = np.asarray(times, dtype=np.float64)
     if not state.session_intervals:
         return clock - clock.min(initial=math.inf) if len(clock) else clock
@@ -148,10 +149,10 @@ def run_time(state: State, times: Sequence[float]) -> FloatArray:
 
 
 def find_origins(state: State) -> dict[TrialId, str]:
-    """Return where each trial's proposal came from, as its strategy noted it; "" if it did not.
+    """Return the origin of each trial's proposal, as noted by the strategy; "" if the strategy did not note it.
 
-    Some strategies begin at random and note no origin. Their random proposals are those before the first one that has the
-    entry of `FIRST_NOTES`.
+    Some strategies begin with random proposals and note no origin. Their random proposals are those before the first one
+    with the entry that `FIRST_NOTES` names.
     """
     origins = {trial.id: str(trial.proposal.note.get("origin", "")) for trial in state.trials.values()}
     name = state.created["strategy"]["name"]
@@ -162,16 +163,16 @@ def find_origins(state: State) -> dict[TrialId, str]:
     return {trial: "random" if trial < first or name == "random" else "model" for trial in origins}
 
 
-def _inactive_since(trial: Trial) -> tuple[float, TrialId]:
+def _get_inactive_since(trial: Trial) -> tuple[float, TrialId]:
     """Return a sort key: the time at which a trial became inactive, and its id."""
     last = trial.reports[-1].time if trial.reports else trial.proposed_at
     return (trial.ended_at if trial.ended_at is not None else last), trial.id
 
 
 def compute_running_best(points: Sequence[CurvePoint], goal: str) -> tuple[list[int], list[float]]:
-    """Return the values of the incumbent, and the positions from which they hold, up to the last point.
+    """Return the positions of the points that may be the incumbent, and the value of the incumbent at each.
 
-    Only feasible points count that were trained as long as any.
+    Only feasible points of trials that were trained longest count. The last position is that of the last point.
     """
     better = max if goal == "maximize" else min
     positions: list[int] = []
@@ -187,22 +188,24 @@ def compute_running_best(points: Sequence[CurvePoint], goal: str) -> tuple[list[
 
 
 def expected_best(values: ArrayLike, goal: str, sizes: Sequence[int] | None = None) -> FloatArray:
-    """Return the expected best of n values that are drawn without replacement, for each n.
+    """Return, for each n, the expected best of n values that are drawn without replacement.
 
-    It is an unbiased estimate of the expected best of n random trials: Tang et al., "Showing Your Work Doesn't Always Work"
-    (ACL 2020), section 3.3.
+    This is an unbiased estimate of the expected best of n random trials: Tang et al., "Showing Your Work Doesn't Always
+    Work" (ACL 2020), section 3.3.
 
     Args:
         values: the values of random trials [m].
         goal: "minimize" or "maximize".
-        sizes: the values of n, each from 1 to m; by default all of them.
+        sizes: the values of n, each in 1..m; by default 1 to m.
 
     Returns:
         The expected best for each n [len(sizes)].
     """
-    from scipy.special import gammaln  # here, because importing SciPy takes longer than the rest of `ogive status`
+    from scipy.special import (
+        gammaln,
+    )  # imported here, because importing SciPy takes longer than all else in `ogive status`
 
-    # With the values in order, the best first, the i-th is the best of n with probability C(m - i, n - 1) / C(m, n). The
+    # If the values are ordered from the best, value i is the best of n with probability C(m - i, n - 1) / C(m, n). The
     # binomial coefficients overflow, so their logarithms are used.
     ordered = np.sort(np.asarray(values, dtype=np.float64))
     ordered = ordered[::-1] if goal == "maximize" else ordered
@@ -220,11 +223,11 @@ def collect_random_values(state: State, points: Sequence[CurvePoint] | None = No
 
     Args:
         state: the state of the run.
-        points: the search curve, if it is computed already.
+        points: the search curve, if it has been computed already.
 
     Returns:
-        The values, and a phrase that says which trials they are from. If the run has no fair random reference: no values,
-        and a sentence that says why.
+        The values, and a phrase that names their trials. If the run has no fair random reference: an empty list, and a
+        sentence that gives the reason.
     """
     if len(state.objectives) != 1:
         return [], "A random reference is drawn for a single objective only."
@@ -245,15 +248,15 @@ def collect_random_values(state: State, points: Sequence[CurvePoint] | None = No
     if len(random) < 2:
         return [], "There is no random reference: fewer than two random trials have a value."
     is_random = [origin == "random" for origin in origins.values()]
-    came_first = all(is_random[: sum(is_random)])
-    which = "all" if all(is_random) else "the first" if came_first else "the"
+    are_first = all(is_random[: sum(is_random)])
+    which = "all" if all(is_random) else "the first" if are_first else "the"
     return [p.value for p in random], f"{which} {len(random)} trials with a value that strategy {name} drew at random"
 
 
 def summarize_rungs(state: State, levels: Sequence[int]) -> list[tuple[int, int, int, Trial | None]]:
-    """Return a row for each rung: (epochs, trials that reached it, trials that were trained beyond it, best trial).
+    """Return a row for each rung: (epochs, number of trials that reached it, number trained beyond it, best trial).
 
-    The best trial is that with the best value at the rung, of those that satisfy the constraints; None if there is none.
+    The best trial has the best value at the rung of all that satisfy the constraints; None if there is no such trial.
     """
     trials = [trial for trial in state.trials.values() if trial.reports and not trial.status.failed]
     rows = []
@@ -261,11 +264,11 @@ def summarize_rungs(state: State, levels: Sequence[int]) -> list[tuple[int, int,
         reached = [trial for trial in trials if trial.has_reached(level)]
         beyond = sum(trial.step > level or trial.fidelity.get("epochs", 0) > level for trial in reached)
         feasible = [trial for trial in reached if not _violates(trial, state)]
-        rows.append((level, len(reached), beyond, _best_at(feasible, level, state.objectives, state.constraints)))
+        rows.append((level, len(reached), beyond, _find_best_at(feasible, level, state.objectives, state.constraints)))
     return rows
 
 
-def _best_at(
+def _find_best_at(
     trials: Sequence[Trial], step: int, objectives: Sequence[Objective], constraints: Sequence[Constraint]
 ) -> Trial | None:
     if not trials:

@@ -12,10 +12,11 @@ from ogive.run.state import State
 
 
 class SearchEnd(NamedTuple):
-    """Why a search has to end.
+    """The reason why a search has to end.
 
     Attributes:
-        failures: whether it ends because trials failed.
+        reason: the reason, for the user.
+        failures: whether the search ends because trials failed.
     """
 
     reason: str
@@ -29,7 +30,7 @@ def find_exceeded_limit(state: State, settings: Settings, now: float, virtual: b
         state: the state of the run.
         settings: its settings.
         now: the time of the journal, in seconds.
-        virtual: failures are simulated, so a repeated one says nothing about the user's code.
+        virtual: whether failures are simulated. Repeated failures then do not indicate an error in the user's code.
     """
     if not virtual and (reason := find_repeated_failure(state)) is not None:
         return SearchEnd(reason, failures=True)

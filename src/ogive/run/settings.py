@@ -1,4 +1,4 @@
-"""The settings of a run: they may change when it is continued."""
+"""The settings of a run, which may change when the run is continued."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ogive.run.alert_route_specs import RouteSpec, check_routes
 from ogive.run.executor import STARTUP_SECONDS
 
 STOPS = ("advise", "auto")
-_LEAST_COUNTS = (
+_MINIMUM_COUNTS = (
     ("max_trials", 1),
     ("workers", 1),
     ("workers_per_trial", 1),
@@ -35,16 +35,17 @@ class Settings:
         workers_per_trial: the number of processes that train each trial together (data parallelism), at least 1.
         threads: the number of threads of each process; None for an equal share of the cores.
         max_failed_trials: the number of failed trials at which the search ends; None for a third of `max_trials`.
-        retries: the number of further attempts after a worker was killed or its host was lost.
-        time_limit: compute time of a trial, all attempts together, in seconds; None for no limit.
-        memory_limit: memory that a trial may take beyond what its worker had before, in gigabytes; None for no limit.
+        retries: the number of further attempts of a trial after its worker was killed or its host was lost.
+        time_limit: the compute time of a trial, all attempts together, in seconds; None for no limit.
+        memory_limit: the memory that a trial may use in addition to what its worker used before, in gigabytes; None for no
+            limit.
         startup_limit: how long a worker may take to load code and data, in seconds; None for no limit.
         budget: the hours that the search may take, all sessions together, or {"hours": h, "money": m}; None for no limit.
         price: money per worker-hour, or the name of a device or machine in the price file; None if it costs nothing.
         stop: "auto" lets stop rules end the search, "advise" lets them only give advice.
         criteria: constraints; a trial that satisfies them all is a success.
-        patience: hours without improvement after which an alert is raised; None for one hour plus a quarter of the time so
-            far.
+        patience: the hours without improvement after which an alert is raised; None for one hour plus a quarter of the
+            elapsed time.
         alerts: the destinations of alerts; see `ogive.monitor.alert_routes`.
         sinks: the destinations of metrics; see `ogive.sinks`.
 
@@ -70,12 +71,12 @@ class Settings:
     sinks: tuple[Any, ...] = ()
 
     def __post_init__(self) -> None:
-        for name, least in _LEAST_COUNTS:
+        for name, minimum in _MINIMUM_COUNTS:
             value: object = getattr(self, name)
             if value is None and name in ("max_failed_trials", "threads"):
                 continue
-            if not isinstance(value, int) or isinstance(value, bool) or value < least:
-                raise JobError(f"{name}={value!r}: a whole number, at least {least}")
+            if not isinstance(value, int) or isinstance(value, bool) or value < minimum:
+                raise JobError(f"{name}={value!r}: a whole number, at least {minimum}")
         for name in ("time_limit", "memory_limit", "startup_limit", "patience"):
             if getattr(self, name) is not None and not _is_positive(getattr(self, name)):
                 raise JobError(f"{name}={getattr(self, name)!r}: a number above 0, or None for no limit")
@@ -109,7 +110,7 @@ class Settings:
         return self.budget.get("money") if isinstance(self.budget, Mapping) else None
 
     def to_json(self) -> dict[str, Any]:
-        """Return the settings as JSON, by the names of the fields, which are also arguments of `ogive.search`."""
+        """Return the settings as JSON. The names are those of the fields and of the arguments of `ogive.search`."""
         data = {field.name: getattr(self, field.name) for field in fields(self)}
         budget = dict(self.budget) if isinstance(self.budget, Mapping) else self.budget
         criteria = [{f.name: getattr(item, f.name) for f in fields(item)} for item in self.criteria]
@@ -142,7 +143,7 @@ def _is_positive(value: object) -> bool:
 
 
 def _parse_budget(value: object) -> float | dict[str, float] | None:
-    """Return a budget of hours as a number, as in journals of earlier versions, and other budgets as a dict."""
+    """Return a budget that limits only hours as a number (as in journals of earlier versions), other budgets as a dict."""
     if value is None or _is_positive(value):
         return value  # type: ignore[return-value]
     if isinstance(value, Mapping) and value and set(value) <= {"hours", "money"}:

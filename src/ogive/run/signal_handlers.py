@@ -1,12 +1,13 @@
 """Signal handlers that forked children do not inherit.
 
-A child of `os.fork` inherits the Python-level handlers of its parent. But CPython clears every signal that reaches the child
-before its interpreter is ready (`PyOS_AfterFork_Child`). On a busy machine `multiprocessing.Pool.terminate` can send a
-signal to a child that has not run yet: the C-level handler records the signal, CPython clears the record, and the pool waits
-for this child forever.
+A child of `os.fork` inherits the Python-level handlers of its parent. But CPython discards every signal that reaches the
+child before its interpreter is ready (`PyOS_AfterFork_Child`). On a busy machine, `multiprocessing.Pool.terminate` can send
+a signal to a child that has not run yet. The C-level handler records the signal, CPython clears the record, and the pool
+waits for this child forever.
 
-Therefore the signals are blocked around each fork, and the child installs the former handlers before it unblocks them. The
-kernel keeps a signal that arrives in between, and it then has the effect that it has in a child of plain Python.
+Therefore this module blocks the signals around each fork, and the child installs the handlers that were replaced before it
+unblocks the signals. The kernel delivers a signal that arrives in between as soon as it is unblocked. It then has the same
+effect as in a child of a process without these handlers.
 
 Children of `subprocess` are not affected, since `exec` resets handlers.
 """
@@ -28,18 +29,21 @@ _forking = threading.local()
 
 
 def install(number: signal.Signals, handler: Handler) -> None:
-    """Handle a signal in this process, but not in its children. To be called in the main thread.
+    """Handle a signal in this process, but not in its children. Call this in the main thread.
 
-    A second call with the same handler installs it again, if something else has replaced it.
+    If user code has replaced the handler, a second call installs it again.
     """
-    former = signal.signal(number, handler)
-    _replaced.setdefault((number, handler), signal.SIG_DFL if former is None else former)
+    previous = signal.signal(number, handler)
+    _replaced.setdefault((number, handler), signal.SIG_DFL if previous is None else previous)
 
 
 def reinstall() -> None:
-    """Install all handlers of this module again, if this is the main thread: user code may have replaced them."""
+    """Install the handlers of all `install` calls again, if this is the main thread: user code may have replaced them."""
     if threading.current_thread() is threading.main_thread():
-        for number, handler in _replaced:  # in the order of installation, so the last one of a signal is active
+        for (
+            number,
+            handler,
+        ) in _replaced:  # in the order of installation, so that the newest handler of a signal is active
             signal.signal(number, handler)
 
 
@@ -56,7 +60,7 @@ def _before_fork() -> None:
 def _after_fork_in_child() -> None:
     for number in {number for number, _ in _replaced}:
         handler = inherited = signal.getsignal(number)
-        # A handler of this module may have replaced another one of it; the child gets the one before all of them.
+        # Handlers of several `install` calls may have replaced each other. The child gets the handler before the first one.
         while (number, handler) in _replaced:
             handler = _replaced[number, handler]
         if handler is not inherited:

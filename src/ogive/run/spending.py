@@ -1,7 +1,7 @@
-"""What a search has spent so far: hours and money, in total and by device.
+"""The hours and money that a search has spent so far, in total and by device.
 
 There are three kinds of hours. `hours` is the wall-clock time of the sessions. `worker_hours` is the time for which workers
-are reserved; they are billed for it, idle time included. `compute_hours` is the time in which trials were computed.
+are reserved; all of it is billed, including idle time. `compute_hours` is the time in which trials were computed.
 """
 
 from __future__ import annotations
@@ -17,18 +17,21 @@ if TYPE_CHECKING:
     from ogive.run.state import State
 
 HOUR = 3600.0
-"""Seconds of an hour."""
+"""The number of seconds in an hour."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Spending:
-    """What was spent in one stage on one device.
+    """The hours and money that one stage has spent on one device.
 
     Attributes:
         stage: the name of the stage.
         device: the name of the device or machine; "all" for all devices together.
         workers: the number of workers of the last session.
-        money: None if there is no price.
+        hours: the wall-clock hours of the sessions.
+        worker_hours: the hours for which workers were reserved, summed over the workers.
+        compute_hours: the hours in which trials were computed, summed over the trials.
+        money: the money spent; None if there is no price.
         currency: the currency of `money`; "" if it is unknown.
     """
 
@@ -45,37 +48,37 @@ class Spending:
 def compute_spending(
     state: State, now: float | None = None, price: Price | None = None, stage: str = "search"
 ) -> Spending:
-    """Return what a run has spent, all sessions together.
+    """Return the spending of a run, all sessions together.
 
     Args:
         state: the state of the run.
-        now: the time of the journal, in seconds, up to which an open session counts; by default that of the last event.
+        now: the time of the journal, in seconds, up to which an open session counts; by default the time of the last event.
         price: a price to use instead of those of the sessions.
         stage: the name of the stage, for the result.
     """
-    return _add_up(state, _intervals(state, now), price, stage=stage, device="all")
+    return _add_up(state, _get_intervals(state, now), price, stage=stage, device="all")
 
 
 def compute_spending_by_device(
     stages: Mapping[str, State], now: float | None = None, price: Price | None = None
 ) -> list[Spending]:
-    """Return what was spent for each stage and device.
+    """Return the spending for each stage and device.
 
     Args:
         stages: the states of the runs, by stage, such as {"search": ..., "final": ...}.
-        now: as for `spend`.
-        price: as for `spend`.
+        now: see `compute_spending`.
+        price: see `compute_spending`.
     """
     lines = []
     for stage, state in stages.items():
         groups: dict[str, list[SessionInterval]] = {}
-        for interval in _intervals(state, now):
+        for interval in _get_intervals(state, now):
             groups.setdefault(interval.device, []).append(interval)
         lines += [_add_up(state, group, price, stage=stage, device=device) for device, group in groups.items()]
     return lines
 
 
-def _intervals(state: State, now: float | None) -> list[SessionInterval]:
+def _get_intervals(state: State, now: float | None) -> list[SessionInterval]:
     """Return the intervals of all sessions; an open session ends at `now`."""
     intervals = list(state.session_intervals)
     if intervals and state.is_open and now is not None and now > state.time:

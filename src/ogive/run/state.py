@@ -21,16 +21,18 @@ from ogive.space import Space
 from ogive.trial import BestEpoch, Proposal, Status, Trial, TrialId
 
 _MAY_FOLLOW_A_GAP = frozenset({Kind.OPENED, Kind.CHANGED, Kind.TEST_READ})
-"""Events that may be the first after a time in which no controller ran. (A killed controller writes no CLOSED event.)"""
+"""The kinds of events that may be the first ones after a gap: a time without a controller, which is not counted. (A killed
+controller writes no CLOSED event, so the state cannot know when the gap began.)
+"""
 
 _WITHOUT_EFFECT_ON_TRIALS = frozenset({Kind.WARNING, Kind.TEST_READ, Kind.ALERT})
-"""Events that may name a trial but do not change it."""
+"""The kinds of events that may name a trial but do not change it."""
 
 REPEATS_NOTE = "repeats"
 """The entry of a proposal's note that names the failed trial whose architecture is proposed again."""
 
 LAST_ENDED = 20
-"""The number of trials in `State.last_ended`."""
+"""The largest number of trials in `State.last_ended`."""
 
 
 @dataclass
@@ -38,41 +40,45 @@ class State:
     """The state of a run after some of its events. Only `apply` changes it.
 
     Attributes:
-        space: the declared space with its layers, or the space of the journal, which has none.
+        space: the declared space with its layers, or the space that was read from the journal, which has no layers.
         created: the data of the event that created the run.
         settings: the settings that may change while a run is continued: max_trials, workers, limits, budget.
+        objectives: the objectives of the run.
+        constraints: the constraints of the run.
         trials: all trials, by id.
-        in_flight: the proposals of pending trials (waiting or running), by trial.
+        pending: the proposals of pending trials (waiting or running), by trial.
         pending_ids: the number of pending trials of each architecture id.
         waiting: the trials that wait for a worker, in the order in which they began to wait; a dict as an ordered set.
-        count: the number of trials of each status.
+        status_counts: the number of trials of each status.
         last_ended: the ended trials with the highest ids, at most `LAST_ENDED`, as a heap.
-        seen: the number of trials of each architecture id.
+        architecture_counts: the number of trials of each architecture id.
         lost_attempts: for each trial, the number of attempts that were put back because their worker was killed or lost.
-        jobs: the number of jobs of the schedule that were carried out.
-        seconds: compute time of all trials, in seconds.
-        elapsed: the time in which a controller ran, in seconds.
-        ended: the reason why the search is over; "" if it is not.
-        exhausted: whether the search is over because the strategy has nothing left to propose.
-        ended_by_failures: whether the search is over because too many trials failed, because the first ones all failed in
+        job_count: the number of jobs of the schedule that were carried out.
+        compute_seconds: compute time of all trials, in seconds.
+        elapsed_seconds: the time in which a controller ran, in seconds.
+        end_reason: the reason why the search has ended; "" if it has not.
+        exhausted: whether the search has ended because the strategy cannot propose any more architectures.
+        ended_by_failures: whether the search has ended because too many trials failed, because the first ones all failed in
             the same way, or because of the stop rule on failures.
         error: the error that ended the last session; None if it ended normally or is running.
-        uncounted_failures: the failed trials that `max_failed_trials` does not count: those of a search that ended by
-            failures and was continued, and those that were to be repeated.
-        failed_in_session: the trials that failed since the last session began, in that order.
+        uncounted_failures: the number of failed trials that `max_failed_trials` does not count: those of a search that ended
+            by failures and was continued, and those that are repeated.
+        failed_in_session: the trials that have failed since the last session began, in this order.
         warnings: messages for the user, each with the trial that it is about, or None.
-        alerts: the alerts, in the order of the journal; `alerted` is the set of their causes.
-        repeats: the failed trials whose proposals (architecture, settings, seed) are repeated, each with the trial that
-            repeats it, or None if there is none yet.
-        projected: the projections of the whole search, as they were journalled.
-        stretches: the interval of each session, with its workers and price.
-        spans: the intervals of all attempts, in the order of their start.
-        saved: compute time of the reports that came from the evaluation cache, in seconds.
-        retried: compute time of attempts that were put back, since their last report, in seconds.
-        open: whether a session is open: it has not been closed. (A killed controller leaves it open.)
         test_reads: how often the test split was used.
         sessions: the data of each session: host, process, versions, threads.
-        seq, time: number and time of the last event.
+        alerts: the alerts, in the order of the journal.
+        alert_causes: the causes of the alerts.
+        repeated_by: the failed trials whose proposals (architecture, settings, seed) are repeated, each with the trial that
+            repeats it, or None if there is none yet.
+        projections: the data of the journalled projections.
+        session_intervals: the interval of each session, with its workers and price.
+        attempt_intervals: the intervals of all attempts, in the order of their start.
+        saved_seconds: compute time that the evaluation cache saved: that of the reports that came from it, in seconds.
+        lost_seconds: compute time of put-back attempts after their last report, which was lost, in seconds.
+        is_open: whether the last session has not been closed. (A killed controller leaves it open.)
+        seq: the number of the last event.
+        time: the time of the last event, in seconds.
     """
 
     space: Space
@@ -146,8 +152,8 @@ class State:
 
     @property
     def price(self) -> Price | None:
-        """The price of the last session that had one; None if none had."""
-        return next((stretch.price for stretch in reversed(self.session_intervals) if stretch.price), None)
+        """The price of the last session that had one; None if no session had one."""
+        return next((interval.price for interval in reversed(self.session_intervals) if interval.price), None)
 
     @property
     def running_attempts(self) -> list[AttemptInterval]:
@@ -161,14 +167,14 @@ class State:
 
     @property
     def total_trials(self) -> int:
-        """The number of trials after which the search ends: `max_trials`, and those that repeat failed ones."""
+        """The number of trials after which the search ends: `max_trials`, plus the repetitions of failed trials."""
         return int(self.settings["max_trials"]) + len(self.repeated_by)
 
     @property
     def next_repeat(self) -> TrialId | None:
-        """The first failed trial whose architecture is still to be proposed again; None if there is none.
+        """The first failed trial whose proposal must still be repeated; None if there is none.
 
-        A trial that continued the training of another one is left out: the schedule has replaced it.
+        A trial that continued the training of another one is not repeated, since the schedule has replaced it.
         """
         not_repeated = (failed for failed, repetition in self.repeated_by.items() if repetition is None)
         return next((failed for failed in not_repeated if not self.trials[failed].continues_training), None)
@@ -215,19 +221,19 @@ class State:
         return trial
 
     def _pass_time(self, event: Event) -> None:
-        """Add the time since the last event to the session, unless no controller ran in it."""
+        """Add the time since the last event to the session, unless no controller ran during this time."""
         seconds = event.time - self.time
         self.time = event.time
         if seconds <= 0.0 or not self.is_open or event.kind in _MAY_FOLLOW_A_GAP:
             return
         if event.kind is Kind.ALERT and event.data["cause"].startswith("controller"):
-            return  # written by a watcher, since the controller does not answer
+            return  # a watcher has written this alert, because the controller did not respond
         self.elapsed_seconds += seconds
         if self.session_intervals:
             self.session_intervals[-1].end += seconds
 
     def _open(self, event: Event) -> None:
-        for attempt in self._running_attempts.values():  # of a controller that was killed
+        for attempt in self._running_attempts.values():  # left by a killed controller
             attempt.end = self.session_intervals[-1].end if self.session_intervals else event.time
         self._running_attempts.clear()
         self.sessions.append(event.data)
@@ -247,7 +253,7 @@ class State:
                 self.settings.update(event.data)
             case Kind.ENDED:
                 self.end_reason, self.exhausted = event.data["why"], event.data.get("exhausted", False)
-                # Journals of earlier versions have no `failures`; there, the reason says it.
+                # Journals of earlier versions have no entry `failures`, so it is derived from the reason.
                 self.ended_by_failures = event.data.get("failures", "max_failed_trials is" in self.end_reason)
             case Kind.WARNING:
                 self.warnings.append((event.data["message"], event.trial))
@@ -310,10 +316,10 @@ class State:
             if "status" in event.data:
                 self.lost_attempts[trial.id] += 1
 
-    def _change_status(self, former: Status | None, trial: Trial, event: Event) -> None:
+    def _change_status(self, previous: Status | None, trial: Trial, event: Event) -> None:
         status, number = trial.status, trial.id
-        if former is not None:
-            self.status_counts[former] -= 1
+        if previous is not None:
+            self.status_counts[previous] -= 1
         self.status_counts[status] += 1
         if status.failed:
             self.failed_in_session.append(number)
@@ -330,7 +336,7 @@ class State:
             self.pending_ids[trial.architecture.id] -= 1
         if status is Status.WAITING:
             self.waiting[number] = None
-        elif former is Status.WAITING:
+        elif previous is Status.WAITING:
             del self.waiting[number]
-        if former is Status.RUNNING and number in self._running_attempts:
+        if previous is Status.RUNNING and number in self._running_attempts:
             self._running_attempts.pop(number).end = event.time

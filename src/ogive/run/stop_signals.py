@@ -1,4 +1,4 @@
-"""What Ctrl-C and SIGTERM do to a session."""
+"""The signal handlers of a session, for Ctrl-C and SIGTERM."""
 
 from __future__ import annotations
 
@@ -11,24 +11,27 @@ from types import FrameType
 from ogive.run import signal_handlers
 
 GRACE_SECONDS = 30.0
-"""How long running trials may take to reach their next report after SIGTERM."""
+"""How long running trials may take to reach their next report after SIGTERM, or after an error of the user's code."""
 
 RETRY_SECONDS = 0.01
-"""The time after which an interrupt that had to wait is tried again."""
+"""The time after which a delayed KeyboardInterrupt is tried again."""
 
 
 @contextmanager
-def handle_signals(stop: Callable[[str], None], say: Callable[[str], None], busy: Callable[[], bool]) -> Iterator[None]:
+def handle_signals(
+    stop: Callable[[str], None], print_message: Callable[[str], None], is_busy: Callable[[], bool]
+) -> Iterator[None]:
     """Handle signals while the context is active.
 
-    Ctrl-C, or SIGTERM, calls `stop`, which lets running trials reach their next report. A second Ctrl-C, or `GRACE_SECONDS`
-    after SIGTERM, raises KeyboardInterrupt. It waits while `busy()` is true, since an interrupted transaction would keep its
-    locks. Python delivers signals to the main thread only; in another thread this context does nothing.
+    Ctrl-C and SIGTERM call `stop`, which lets running trials reach their next report. KeyboardInterrupt is raised after a
+    second Ctrl-C, or `GRACE_SECONDS` after SIGTERM. It is delayed while `is_busy()` is true, since an interrupted
+    transaction would keep its locks. Python delivers signals to the main thread only; in another thread this context does
+    nothing.
 
     Args:
         stop: called with the reason, "interrupted" or "terminated".
-        say: called with a message for the user, from another thread.
-        busy: returns whether KeyboardInterrupt has to wait.
+        print_message: called with a message for the user, from another thread.
+        is_busy: returns whether KeyboardInterrupt has to wait.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -36,18 +39,18 @@ def handle_signals(stop: Callable[[str], None], say: Callable[[str], None], busy
     stop_requested = False
     handlers: dict[signal.Signals, signal_handlers.Handler] = {}
 
-    def handle(number: signal.Signals, handler: signal_handlers.Handler) -> None:
+    def install(number: signal.Signals, handler: signal_handlers.Handler) -> None:
         handlers[number] = handler
         signal_handlers.install(number, handler)
 
     def set_alarm(seconds: float) -> None:
-        if signal.SIGALRM not in handlers:  # only when it is needed: until then, user code may use the alarm
-            handle(signal.SIGALRM, interrupt_now)
+        if signal.SIGALRM not in handlers:  # installed only when needed: until then, user code may use the alarm
+            install(signal.SIGALRM, interrupt_now)
         signal.setitimer(signal.ITIMER_REAL, seconds)
 
-    def say_from_thread(message: str) -> None:
+    def print_from_thread(message: str) -> None:
         # The signal may have interrupted this thread while it was writing to the same stream.
-        threading.Thread(target=say, args=(message,), daemon=True).start()
+        threading.Thread(target=print_message, args=(message,), daemon=True).start()
 
     def on_interrupt(number: int, frame: FrameType | None) -> None:
         nonlocal stop_requested
@@ -55,7 +58,7 @@ def handle_signals(stop: Callable[[str], None], say: Callable[[str], None], busy
             interrupt_now(number, frame)
             return
         stop_requested = True
-        say_from_thread(
+        print_from_thread(
             "stopping: running trials continue to their next report and can be resumed later; Ctrl-C again stops at once"
         )
         stop("interrupted")
@@ -63,20 +66,20 @@ def handle_signals(stop: Callable[[str], None], say: Callable[[str], None], busy
     def on_terminate(number: int, frame: FrameType | None) -> None:
         nonlocal stop_requested
         stop_requested = True
-        say_from_thread(
+        print_from_thread(
             f"stopping: running trials have {GRACE_SECONDS:g} s to reach their next report and can be resumed later"
         )
         stop("terminated")
         set_alarm(GRACE_SECONDS)
 
     def interrupt_now(number: int, frame: FrameType | None) -> None:
-        if busy():
+        if is_busy():
             set_alarm(RETRY_SECONDS)
         else:
             raise KeyboardInterrupt("interrupted at once; all reports are in the journal, and the same call continues")
 
-    handle(signal.SIGINT, on_interrupt)
-    handle(signal.SIGTERM, on_terminate)
+    install(signal.SIGINT, on_interrupt)
+    install(signal.SIGTERM, on_terminate)
     try:
         yield
     finally:

@@ -1,4 +1,4 @@
-"""Intervals of time: of sessions, in which workers are reserved, and of attempts, in which a worker trains a trial."""
+"""The time intervals of sessions, in which workers are reserved, and of attempts, in which a worker trains a trial."""
 
 from __future__ import annotations
 
@@ -12,14 +12,16 @@ from ogive.trial import TrialId
 
 @dataclass(slots=True)
 class SessionInterval:
-    """The time of one session. Its workers are reserved and billed all the time, busy or not.
+    """The time interval of one session. Its workers are reserved, and billed, for the whole interval, busy or not.
 
     Attributes:
-        begin, end: times of the clock, in seconds; the end moves with every event.
+        begin: the clock time at its start, in seconds.
+        end: the clock time at its end, in seconds; while the session is open, the time of its last event.
         workers: the number of trials that are trained at a time, each by `workers_per_trial` processes.
-        compute_seconds: compute time of trials in it, all workers together.
+        compute_seconds: compute time of trials in this session, all workers together.
         price: the price of the session; None if it had none.
         host: the name of the controller's host; "" if it is unknown.
+        workers_per_trial: the number of processes that train a trial together.
     """
 
     begin: float
@@ -32,11 +34,11 @@ class SessionInterval:
 
     @staticmethod
     def from_event(time: float, session: Mapping[str, Any], settings: Mapping[str, Any]) -> SessionInterval:
-        """Return the interval of a session that begins.
+        """Return the interval of a session that has just begun.
 
         Args:
-            time: the time of its `opened` event, in seconds.
-            session: the data of that event.
+            time: the time of the session's `opened` event, in seconds.
+            session: the data of this event.
             settings: the settings of the run.
         """
         price = session.get("price")
@@ -51,12 +53,12 @@ class SessionInterval:
 
     @property
     def process_count(self) -> int:
-        """The number of processes, which are paid for one by one if each has a device of its own."""
+        """The number of processes. Each of them is billed if the price is per worker."""
         return self.workers * self.workers_per_trial
 
     @property
     def seconds(self) -> float:
-        """The length of the interval."""
+        """The length of the interval, in seconds."""
         return self.end - self.begin
 
     @property
@@ -67,7 +69,7 @@ class SessionInterval:
 
 @dataclass(slots=True)
 class AttemptInterval:
-    """The time of one attempt of a trial on a worker, in seconds of the clock; `end` is None while it is running."""
+    """The time interval of one attempt of a trial on a worker, as clock times in seconds; `end` is None while it runs."""
 
     trial: TrialId
     worker: str

@@ -1,4 +1,4 @@
-"""How each kind of event changes the record of a trial, as pure functions of the former record and the event."""
+"""The changes that events make to the record of a trial, as pure functions of the previous record and the event."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ Change = Callable[[Trial, Event], Trial]
 
 
 def change_trial(trial: Trial, event: Event) -> Trial:
-    """Return the record of a trial after an event about it; `event` is not the one that created the trial."""
+    """Return the record of a trial after an event about it, other than the event that created the trial."""
     return _CHANGES[event.kind](trial, event)
 
 
 def add_report(trial: Trial, event: Event) -> Trial:
-    """Return `trial` after a report; metrics that it leaves out keep their last value at the same fidelity."""
+    """Return `trial` after a report. Metrics that the report leaves out keep their last value at the same fidelity."""
     seconds = event.data.get("seconds", 0.0)
     metrics = event.data["metrics"]
     if trial.reports and trial.reports[-1].began == trial.began:
@@ -41,7 +41,7 @@ def _pause(trial: Trial, event: Event) -> Trial:
     return trial.with_changes(status=Status.PAUSED)
 
 
-def _promote(trial: Trial, event: Event) -> Trial:
+def _resume(trial: Trial, event: Event) -> Trial:
     return trial.with_changes(status=Status.WAITING, fidelity=event.data["fidelity"], began=event.data.get("began", 0))
 
 
@@ -51,7 +51,7 @@ def _put_back(trial: Trial, event: Event) -> Trial:
 
 
 def _end_with(status: Status) -> Change:
-    """Return the change of an event that ends a trial, with `status` unless the event has another one."""
+    """Return the change for an event that ends a trial. The status is that of the event's data, or `status` without one."""
 
     def end(trial: Trial, event: Event) -> Trial:
         data = event.data
@@ -70,7 +70,7 @@ _CHANGES: Mapping[Kind, Change] = {
     Kind.STARTED: _start,
     Kind.REPORTED: add_report,
     Kind.PAUSED: _pause,
-    Kind.PROMOTED: _promote,
+    Kind.PROMOTED: _resume,
     Kind.STOPPED: _end_with(Status.STOPPED),
     Kind.FINISHED: _end_with(Status.FINISHED),
     Kind.FAILED: _end_with(Status.ERROR),

@@ -9,20 +9,20 @@ from pathlib import Path
 from ogive.trial import Trial
 
 CHECKPOINT_FILE = re.compile(r"checkpoint-\d+(-best)?\.(pt|pickle|json)(\.tmp)?")
-"""The names of Ogive's checkpoint files. A file `checkpoint-best.pt` of a train function does not match."""
+"""Matches the names of Ogive's checkpoint files, but not `checkpoint-best.pt`, which a train function may have written."""
 
 
 def trial_folder(run: Path, trial: Trial) -> Path:
-    """Return the folder of a trial: its checkpoints, its output, and the files of its train function.
+    """Return the folder of a trial, with its checkpoints, its output, and the files of its train function.
 
-    A trial that was started again, at a fidelity that it could not continue, has a folder for the present job inside its
-    first one, since it cannot use the checkpoints of earlier jobs.
+    A trial whose training starts again at a new fidelity cannot use its earlier checkpoints. So it gets a separate folder
+    for the new job, inside its first one.
     """
-    return Path(trial_path(run, trial))
+    return Path(get_trial_path(run, trial))
 
 
-def trial_path(run: Path, trial: Trial) -> str:
-    """Return `trial_folder` as text, which takes a tenth of the time."""
+def get_trial_path(run: Path, trial: Trial) -> str:
+    """Return the path of `trial_folder` as a string; ten times as fast as a `Path`."""
     folder = f"{run}{os.sep}trials{os.sep}{trial.id:06d}"
     return f"{folder}{os.sep}from-{trial.began}" if trial.began else folder
 
@@ -32,7 +32,7 @@ def trials_folder(trial: Path) -> Path:
     return next((parent for parent in trial.parents if parent.name == "trials"), trial.parent)
 
 
-def drop_checkpoints(folder: Path) -> None:
+def delete_checkpoint_files(folder: Path) -> None:
     """Delete the checkpoints in `folder`, if it exists.
 
     Raises:

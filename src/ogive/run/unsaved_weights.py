@@ -9,9 +9,9 @@ UNSAVED_PREFIX = "no weights are kept"
 
 
 def find_unsaved_reason(messages: Iterable[str]) -> str | None:
-    """Return why no weights are kept, from the warnings of a run; None if no warning says so.
+    """Return the reason why no weights are kept, from the warnings of a run; None if there is no such warning.
 
-    Warnings about all trials come before those about some trials, such as paused ones.
+    A warning about all trials takes precedence over one about some trials, such as paused ones.
     """
     parts = [message.partition(": ") for message in messages if message.startswith(UNSAVED_PREFIX)]
     parts.sort(key=lambda prefix_and_reason: prefix_and_reason[0] != UNSAVED_PREFIX)

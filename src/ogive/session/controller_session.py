@@ -164,7 +164,9 @@ def _open_cache(space: Space, estimator: Estimator, events: Sequence[Event]) -> 
     code = SearchCode.of(space, estimator)
     if code.unidentified is not None:
         return None, code.unidentified
-    return Cache(space, recipe, code.result, estimator.continuable, ranks=ranks[-1], edited=code.find_edited_file), None
+    return Cache(
+        space, recipe, code.result, estimator.continuable, ranks=ranks[-1], find_edit=code.find_edited_file
+    ), None
 
 
 def make_subscribers(

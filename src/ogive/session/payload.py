@@ -10,7 +10,7 @@ from pathlib import Path
 import cloudpickle
 
 from ogive.errors import JobError, RunError
-from ogive.executors.worker import load
+from ogive.executors.worker import unpickle_payload
 from ogive.files import replace_file, replace_text
 from ogive.run.estimator import Estimator
 from ogive.space import Space
@@ -48,7 +48,7 @@ def load_payload(path: Path) -> tuple[Space, Estimator]:
     paths_file = _import_paths_file(path)
     if paths_file.exists():
         sys.path += [entry for entry in json.loads(paths_file.read_text()) if entry not in sys.path]
-    return load(path)
+    return unpickle_payload(path)
 
 
 def _import_paths_file(path: Path) -> Path:

@@ -64,7 +64,7 @@ class SearchCode:
 
         Workers that start later import the edited file, so their results are not those of this code.
         """
-        files = [*self.layers.edited_files(), *self.estimator.edited_files()]
+        files = [*self.layers.find_edited_files(), *self.estimator.find_edited_files()]
         if not files:
             return None
         return f"{files[0]} was edited during the search: this session no longer uses the evaluation cache"

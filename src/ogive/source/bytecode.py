@@ -1,4 +1,4 @@
-"""Read bytecode: a hash of what it does, the names that it uses, and the modules that it imports."""
+"""Analyze bytecode: compute a hash of what it does, and find the names that it uses and the modules that it imports."""
 
 from __future__ import annotations
 
@@ -23,28 +23,28 @@ _ATTRIBUTE_ACCESS = frozenset({"LOAD_ATTR", "LOAD_METHOD", "STORE_ATTR", "DELETE
 _IGNORED = frozenset({"EXTENDED_ARG", "CACHE", "PUSH_NULL", "COPY"})
 """Instructions that may occur between the load of an object and the access to its attribute."""
 Chain = tuple[str, ...]
-"""Names of attributes that are read one from another: ("model", "width") for `cfg.model.width`; () is `cfg` itself."""
+"""A chain of attributes that are read from an object: ("model", "width") for `cfg.model.width`, () for `cfg` itself."""
 ESCAPES: frozenset[Chain] = frozenset({()})
-"""The uses of an object that is passed on, stored or returned, so that any of its attributes may be read."""
+"""The chains of an object that is passed on, stored or returned, so that any of its attributes may be read."""
 _FLAG_FUNCTION = 0x1
 _FLAG_DOCSTRING = 0x4000000
-"""Flag of a code object whose first constant is its docstring; since Python 3.13."""
+"""The flag of a code object whose first constant is its docstring; since Python 3.13."""
 _FLAG_ARGS, _FLAG_KWARGS = 0x4, 0x8
 _RELEVANT_FLAGS = _FLAG_ARGS | _FLAG_KWARGS | 0x20 | 0x80 | 0x200
-"""*args, **kwargs, generator, coroutine, asynchronous generator."""
+"""The flags for *args, **kwargs, generators, coroutines and asynchronous generators."""
 
 
-def nested_code(code: CodeType) -> Iterator[CodeType]:
-    """Return a code object and all code objects inside it."""
+def iterate_code(code: CodeType) -> Iterator[CodeType]:
+    """Yield a code object and all code objects inside it."""
     yield code
     for const in code.co_consts:
         if isinstance(const, CodeType):
-            yield from nested_code(const)
+            yield from iterate_code(const)
 
 
 @functools.lru_cache(8192)
-def digest(code: CodeType) -> str:
-    """Return a hash of what a code object does, without file names, names of locals, line numbers and docstrings."""
+def compute_digest(code: CodeType) -> str:
+    """Return a hash of what a code object does. File names, local names, line numbers and docstrings do not affect it."""
     return hash_text(json.dumps(_describe(code)))
 
 
@@ -70,7 +70,7 @@ def _describe(code: CodeType) -> list[Any]:
 
 def _describe_constant(const: Any) -> Any:
     if isinstance(const, CodeType):
-        return digest(const)
+        return compute_digest(const)
     if isinstance(const, tuple):
         return [_describe_constant(item) for item in const]
     if isinstance(const, frozenset):
@@ -78,72 +78,75 @@ def _describe_constant(const: Any) -> Any:
     return f"{type(const).__name__} {const!r}"
 
 
-def referenced_names(code: CodeType) -> frozenset[str]:
-    """Return the globals and attributes to which a code object and those inside it refer."""
-    return frozenset(name for inner in nested_code(code) for name in inner.co_names)
+def find_referenced_names(code: CodeType) -> frozenset[str]:
+    """Return the names of the globals and attributes that a code object, or one inside it, refers to."""
+    return frozenset(name for inner in iterate_code(code) for name in inner.co_names)
 
 
 @functools.lru_cache(8192)
-def global_names(code: CodeType) -> frozenset[str]:
-    """Return the globals and builtins to which a code object and those inside it refer, without attributes of objects."""
+def find_global_names(code: CodeType) -> frozenset[str]:
+    """Return the names of the globals and builtins that a code object, or one inside it, refers to."""
     return frozenset(
         instruction.argval
-        for inner in nested_code(code)
+        for inner in iterate_code(code)
         for instruction in dis.get_instructions(inner)
         if instruction.opname in _GLOBAL_LOADS
     )
 
 
 @functools.lru_cache(8192)
-def uses(code: CodeType) -> Mapping[str, frozenset[Chain]]:
-    """Return the attributes that a code object and those inside it read, for each global and closure variable."""
-    return _attribute_chains(code, _GLOBAL_LOADS | _CELL_LOADS)
+def find_attribute_chains(code: CodeType) -> Mapping[str, frozenset[Chain]]:
+    """Return the attributes that a code object, or one inside it, reads from each global and closure variable."""
+    return _collect_chains(code, _GLOBAL_LOADS | _CELL_LOADS)
 
 
 @functools.lru_cache(8192)
-def assigned_cells(code: CodeType) -> frozenset[str]:
-    """Return the closure variables that a code object and those inside it assign."""
+def find_assigned_cells(code: CodeType) -> frozenset[str]:
+    """Return the names of the closure variables that a code object, or one inside it, assigns."""
     return frozenset(
         instruction.argval
-        for inner in nested_code(code)
+        for inner in iterate_code(code)
         for instruction in dis.get_instructions(inner)
         if instruction.opname in ("STORE_DEREF", "DELETE_DEREF")
     )
 
 
-def assigned_attributes(code: CodeType) -> frozenset[str]:
-    """Return the names of the attributes that a code object and those inside it assign, of any object."""
+def find_assigned_attributes(code: CodeType) -> frozenset[str]:
+    """Return the names of the attributes, of any object, that a code object, or one inside it, assigns."""
     return frozenset(
         instruction.argval
-        for inner in nested_code(code)
+        for inner in iterate_code(code)
         for instruction in dis.get_instructions(inner)
         if instruction.opname == "STORE_ATTR"
     )
 
 
 @functools.lru_cache(8192)
-def module_accesses(code: CodeType) -> frozenset[str]:
-    """Return what a code object reads from modules that it imports itself.
+def find_module_accesses(code: CodeType) -> frozenset[str]:
+    """Return the dotted names that a code object reads from modules that it imports itself.
 
-    For example "sys.modules" for `import sys as s; s.modules`.
+    For `import sys as s; s.modules`, the name is "sys.modules".
     """
     accesses: set[str] = set()
-    for inner in nested_code(code):
+    for inner in iterate_code(code):
         if _IMPORT_NAME not in inner.co_code[::2]:
             continue
         modules = {
             name: module
-            for (operation, module), (next_operation, name) in itertools.pairwise(_operations(inner))
+            for (operation, module), (next_operation, name) in itertools.pairwise(_iterate_operations(inner))
             if operation == "IMPORT_NAME" and next_operation.startswith("STORE_")
         }
-        for name, chains in _attribute_chains(inner, _GLOBAL_LOADS | _CELL_LOADS | _LOCAL_LOADS).items():
+        for name, chains in _collect_chains(inner, _GLOBAL_LOADS | _CELL_LOADS | _LOCAL_LOADS).items():
             if name in modules:
                 accesses.update(".".join((modules[name], *chain)) for chain in chains)
     return frozenset(accesses)
 
 
-def _operations(code: CodeType) -> Iterator[tuple[str, Any]]:
-    """Return the operations and arguments of a code object; joined ones, as STORE_FAST_LOAD_FAST of 3.13, separately."""
+def _iterate_operations(code: CodeType) -> Iterator[tuple[str, Any]]:
+    """Yield the operations of a code object with their arguments.
+
+    Combined operations, such as STORE_FAST_LOAD_FAST of Python 3.13, are split into their parts.
+    """
     for instruction in dis.get_instructions(code):
         if isinstance(instruction.argval, tuple) and "FAST" in instruction.opname:
             operations = re.findall("LOAD_FAST|STORE_FAST", instruction.opname)
@@ -152,34 +155,34 @@ def _operations(code: CodeType) -> Iterator[tuple[str, Any]]:
             yield instruction.opname, instruction.argval
 
 
-def _attribute_chains(code: CodeType, loads: frozenset[str]) -> dict[str, frozenset[Chain]]:
-    """Return the attributes that are read from each name which one of the operations `loads` loads."""
+def _collect_chains(code: CodeType, loads: frozenset[str]) -> dict[str, frozenset[Chain]]:
+    """Return the attributes that are read from each name that one of the operations in `loads` loads."""
     chains: dict[str, set[Chain]] = {}
-    for inner in nested_code(code):
+    for inner in iterate_code(code):
         name: str | None = None
         chain: Chain = ()
-        for operation, argument in _operations(inner):
+        for operation, argument in _iterate_operations(inner):
             if name is not None and operation in _ATTRIBUTE_ACCESS:
                 chain = (*chain, argument)
                 continue
             if name is not None:
                 chains.setdefault(name, set()).add(chain)
             name, chain = (argument if operation in loads else None), ()
-    return {name: frozenset(of_name) for name, of_name in chains.items()}
+    return {name: frozenset(chains_of_name) for name, chains_of_name in chains.items()}
 
 
 @functools.lru_cache(8192)
-def imported_names(code: CodeType, package: str) -> tuple[str, ...]:
-    """Return the absolute names that a code object and those inside it import.
+def find_imported_names(code: CodeType, package: str) -> tuple[str, ...]:
+    """Return the absolute names that a code object, or one inside it, imports.
 
-    These are modules, and the names that are imported from modules, which may be modules themselves.
+    These are names of modules, and names that are imported from modules. The latter may be modules as well.
     """
     names: dict[str, None] = {}
-    for inner in nested_code(code):
+    for inner in iterate_code(code):
         if _IMPORT_NAME not in inner.co_code[::2]:
             continue
         level: Any = 0
-        constants: list[Any] = []  # before IMPORT_NAME, the level and the imported names are loaded
+        constants: list[Any] = []  # the last two before IMPORT_NAME are the level and the imported names
         for instruction in dis.get_instructions(inner):
             if instruction.opcode == _IMPORT_NAME:
                 level, items = constants[-2:]

@@ -1,4 +1,4 @@
-"""The walk over everything that functions and classes refer to, as `ogive.source.identity` describes it."""
+"""The walk over all code and data that functions and classes refer to; see `ogive.source.identity`."""
 
 from __future__ import annotations
 
@@ -11,51 +11,51 @@ from typing import Any
 
 from ogive.source import bytecode, objects, project_files
 from ogive.source.json_values import OBJECTS
-from ogive.source.module_walk import ModuleWalk, is_project_operator, module_file
+from ogive.source.module_walk import ModuleWalk, get_module_file, is_project_operator
 
 __all__ = ["DEPTH", "OBJECTS", "CodeWalk"]
 
 DEPTH = 20
-"""Number of steps, from an object to what it uses, that are followed at most."""
+"""The largest number of references that are followed from an object at which the walk starts."""
 
 _SCOPE_BUILTINS = frozenset({"globals", "vars", "locals", "eval", "exec"})
-"""Builtins that reach names which do not occur in the bytecode."""
+"""Builtins that can access names that do not occur in the bytecode."""
 _LOOKUPS = frozenset({"import_module", "__import__", "__subclasses__"})
-"""Functions and methods that look up code by names which are computed at run time."""
+"""Functions and methods that look up code by names that are computed at run time."""
 _IGNORED_MEMBERS = frozenset(
     "__module__ __qualname__ __doc__ __dict__ __weakref__ __annotations__ __annotate__ __annotate_func__ __match_args__ "
     "__abstractmethods__ _abc_impl __slotnames__ __firstlineno__ __static_attributes__ __orig_bases__ __parameters__ "
     "__dataclass_fields__ __dataclass_params__ __annotations_cache__ __signature__".split()
 )
-"""Members of a class that do not affect what it does, or that follow from other members."""
+"""Members of a class that do not affect its behavior, or that follow from other members."""
 
 
 class CodeWalk(ModuleWalk):
-    """Follows references breadth first, so that each object is reached by the fewest steps."""
+    """Follows references breadth-first, so that each object is reached in the smallest number of steps."""
 
     def __init__(self) -> None:
         super().__init__()
         self._name_counts: dict[str, int] = {}
         self._queued: list[Any] = []
-        """References to all queued objects, so that no id is used twice."""
+        """All queued objects. The references keep them alive, so that no other object can get the same id."""
 
     def add_root(self, role: str, value: Any) -> None:
         """Describe an object from which the walk starts."""
         self.depth = 0
-        self.current = f"{role} {objects.display_name(value)}"
+        self.current = f"{role} {objects.get_display_name(value)}"
         try:
             described = self.describe(value, role=role)
         except Exception as error:  # noqa: BLE001 - objects of users may raise anything when they are examined
             described = "unknown"
             self.add_missing(self.current, f"examining it raises {type(error).__name__}: {error}")
-        # Code is a part of its own, which its description names.
+        # Code has its own part, and its description is only the name of this part.
         if not isinstance(described, str) or not described.startswith(("code ", "installed ")):
             self.add_part(self.current, described)
         if isinstance(described, dict) and described.get("text") == "" and callable(value):
             self.add_missing(self.current, "it is not written in Python")
 
     def run(self) -> None:
-        """Describe all queued objects, and the objects that these add to the queue."""
+        """Describe all queued objects. Each of them may add further objects to the queue."""
         while self.queue:
             value, self.current, self.depth = self.queue.popleft()
             if self.count > OBJECTS or self.depth > DEPTH:
@@ -77,30 +77,33 @@ class CodeWalk(ModuleWalk):
         if isinstance(value, type):
             return self._describe_class(value, self.current)
         self.add_import_effects(value.__name__)
-        return {name: self.describe_attribute(value, name, item) for name, item in objects.module_members(value)}
+        return {name: self.describe_attribute(value, name, item) for name, item in objects.list_module_members(value)}
 
     # -- functions -----------------------------------------------------------------------------------------------
 
     def describe_code(self, value: FunctionType | type, role: str) -> Any:
-        """Return the name of a function or class of the project, which is queued, or the version of an installed one."""
+        """Return the description of a function or class.
+
+        Code of the project is queued, and the description is the name of its part. Installed code is described by its name.
+        """
         if id(value) in self.part_names:
             return f"code {self.part_names[id(value)]}"
         if not self.is_project_code(value):
             return self._describe_installed_code(value, role)
-        name = self._number_name(" ".join(filter(None, (role, objects.display_name(value)))))
+        name = self._number_name(" ".join(filter(None, (role, objects.get_display_name(value)))))
         self.part_names[id(value)] = name
         self._queued.append(value)
         self.queue.append((value, name, self.depth + 1))
         return f"code {name}"
 
     def _number_name(self, name: str) -> str:
-        """Return the name, with a number if other objects have it, as lambdas and classes made by a function do."""
+        """Return `name`, with a number if another object has it, as lambdas and classes created in functions may."""
         self._name_counts[name] = self._name_counts.get(name, 0) + 1
         return name if self._name_counts[name] == 1 else f"{name}#{self._name_counts[name]}"
 
     def _describe_installed_code(self, value: FunctionType | type, role: str) -> Any:
         if isinstance(value, type):
-            return self.describe_installed(objects.module_name(value), value.__qualname__)
+            return self.describe_installed(objects.get_module_name(value), value.__qualname__)
         installed = self.describe_installed(value.__globals__.get("__name__", ""), value.__code__.co_qualname)
         described = {"installed": installed, "around": self.describe_installed_closure(value)}
         wrapped = getattr(value, "__wrapped__", None)
@@ -112,17 +115,17 @@ class CodeWalk(ModuleWalk):
         code, module = function.__code__, function.__globals__.get("__name__", "")
         self.check_function_file(code, module, name)
         self.add_import_effects(module)
-        used = bytecode.uses(code)
+        used = bytecode.find_attribute_chains(code)
         self._check_lookups(code, name)
         self._check_defaults(function)
         attributes = {key: value for key, value in function.__dict__.items() if not key.startswith("__")}
         described: dict[str, Any] = {
-            "code": bytecode.digest(code),
+            "code": bytecode.compute_digest(code),
             "defaults": [self.describe(value) for value in function.__defaults__ or ()],
             "keywords": {key: self.describe(value) for key, value in (function.__kwdefaults__ or {}).items()},
             "closure": {
                 key: self.describe(value, used.get(key, bytecode.ESCAPES))
-                for key, value in objects.closure_cells(function).items()
+                for key, value in objects.get_closure_cells(function).items()
             },
             "globals": self.describe_globals(code, function.__globals__, module),
             "imports": self.describe_imports(code, function.__globals__.get("__package__") or ""),
@@ -135,15 +138,15 @@ class CodeWalk(ModuleWalk):
         }
         if used.keys() & _SCOPE_BUILTINS - function.__globals__.keys():
             described["module"] = None if module not in sys.modules else self.describe(sys.modules[module])
-            described["locals"] = [inner.co_varnames for inner in bytecode.nested_code(code)]
+            described["locals"] = [inner.co_varnames for inner in bytecode.iterate_code(code)]
         wrapped = function.__dict__.get("__wrapped__")
         return described if wrapped is None else {**described, "wrapped": self.describe(wrapped)}
 
     def _check_lookups(self, code: CodeType, name: str) -> None:
-        """Record code that looks up other code by names that are computed at run time."""
-        lookups = {*(bytecode.referenced_names(code) & _LOOKUPS)}
-        accesses = bytecode.module_accesses(code)
-        if "sys.modules" in accesses or "sys.modules" in bytecode.imported_names(code, ""):
+        """Record in `missing` if the code looks up other code by names that are computed at run time."""
+        lookups = {*(bytecode.find_referenced_names(code) & _LOOKUPS)}
+        accesses = bytecode.find_module_accesses(code)
+        if "sys.modules" in accesses or "sys.modules" in bytecode.find_imported_names(code, ""):
             lookups.add("sys.modules")
         lookups |= {text for text in accesses if is_project_operator(text)}
         if lookups:
@@ -151,7 +154,7 @@ class CodeWalk(ModuleWalk):
             self.add_missing(name, f"it looks up code by names that are computed at run time ({names})")
 
     def _check_defaults(self, function: FunctionType) -> None:
-        """Record default values that differ from the file as it is now."""
+        """Record in `missing` the default values that differ from the present content of the file."""
         code = function.__code__
         names = code.co_varnames[: code.co_argcount]
         positional = function.__defaults__ or ()
@@ -170,24 +173,28 @@ class CodeWalk(ModuleWalk):
         self.add_import_effects(cls.__module__)
         members = {key: value for key, value in vars(cls).items() if key not in _IGNORED_MEMBERS}
         members = {key: value for key, value in members.items() if not key.startswith("__pydantic_")}
-        generated = objects.generated_methods(cls)
+        generated = objects.find_generated_methods(cls)
         described: dict[str, Any] = {"bases": [self.describe(base) for base in (type(cls), *cls.__bases__)]}
-        described["fields"] = [[key, *map(self.describe, parts)] for key, parts in objects.declared_fields(cls).items()]
-        described["validators"] = {key: self.describe(info) for key, info in objects.declared_validators(cls).items()}
+        described["fields"] = [
+            [key, *map(self.describe, parts)] for key, parts in objects.get_declared_fields(cls).items()
+        ]
+        described["validators"] = {
+            key: self.describe(info) for key, info in objects.get_declared_validators(cls).items()
+        }
         for key, value in members.items():
-            digest = _generated_digest(value) if key in generated else None
+            digest = _compute_generated_digest(value) if key in generated else None
             if digest is not None:
                 described[key] = digest
             elif not isinstance(value, (GetSetDescriptorType, MemberDescriptorType)):
                 described[key] = self._describe_member(value, name, cls, key)
         if not any(isinstance(value, FunctionType) for value in members.values()):
             self.check_module_file(cls.__module__, name)
-        for key, (default, *_) in objects.declared_fields(cls).items():
+        for key, (default, *_) in objects.get_declared_fields(cls).items():
             self._check_class_constant(cls, key, default)
         return described
 
     def _describe_member(self, value: Any, name: str, cls: type, key: str) -> Any:
-        """Return the description of a member of the class whose part is `name`; its methods belong to that part."""
+        """Return the description of a member of a class. Methods belong to the part of the class, `name`."""
         match value:
             case FunctionType() if self.is_project_code(value) and id(value) not in self.part_names:
                 self.part_names[id(value)] = name
@@ -205,19 +212,19 @@ class CodeWalk(ModuleWalk):
         if key.startswith("__") or issubclass(cls, Enum):
             return self.describe(value)
         return self.describe_variable(
-            value, module=cls.__module__, file=module_file(cls.__module__), variable=f"{cls.__qualname__}.{key}"
+            value, module=cls.__module__, file=get_module_file(cls.__module__), variable=f"{cls.__qualname__}.{key}"
         )
 
     def _check_class_constant(self, cls: type, key: str, value: Any) -> None:
-        """Record a constant in the body of a class that differs from the file as it is now."""
-        file = module_file(cls.__module__)
+        """Record in `missing` a constant in the body of a class that differs from the present content of the file."""
+        file = get_module_file(cls.__module__)
         self.check_constant(value, module=cls.__module__, file=file, variable=f"{cls.__qualname__}.{key}")
 
 
-def _generated_digest(method: Any) -> str | None:
-    """Return the digest of a method that was generated from fields; None for a method that is written in a file."""
+def _compute_generated_digest(method: Any) -> str | None:
+    """Return the hash of a method that was generated from fields; None for a method that is written in a file."""
     function = method.__func__ if isinstance(method, (staticmethod, classmethod)) else method
     if not isinstance(function, FunctionType):
         return None
     code = inspect.unwrap(function).__code__
-    return None if project_files.is_file_name(code.co_filename) else bytecode.digest(code)
+    return None if project_files.is_file_name(code.co_filename) else bytecode.compute_digest(code)

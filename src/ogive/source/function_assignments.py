@@ -1,4 +1,4 @@
-"""Find what a function assigns outside of itself, from its syntax, and what the assigned values depend on."""
+"""Find, from the syntax of a function, which outer variables it assigns, and what the assigned values depend on."""
 
 from __future__ import annotations
 
@@ -6,17 +6,18 @@ import ast
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from ogive.source.statement_effects import inner_statements
+from ogive.source.statement_effects import iterate_inner_statements
 
 
 @dataclass
-class Rebound:
+class ReboundVariable:
     """A global, or an attribute of a class, that functions of its module assign.
 
     Attributes:
-        counted: all assignments only add or subtract a constant.
-        closed: whether and what they assign depends on no argument, object or local variable.
-        functions: qualified names of the functions.
+        counted: whether all assignments only add or subtract a constant.
+        closed: whether the code of the functions alone determines the assignments: they depend on no argument, object or
+            local variable.
+        functions: the qualified names of the functions.
     """
 
     counted: bool = True
@@ -34,8 +35,9 @@ class FunctionAssignments:
     """The assignments in a function.
 
     Attributes:
-        outer_names: names that the function declares as `global`.
-        assignments: each assigning statement, with the conditions and other expressions of the blocks that contain it.
+        outer_names: the names that the function declares as `global`.
+        assignments: each statement that assigns something, with the conditions and other expressions of the blocks that
+            contain it.
     """
 
     def __init__(self, function: ast.FunctionDef | ast.AsyncFunctionDef) -> None:
@@ -46,12 +48,12 @@ class FunctionAssignments:
         self._has_arguments = bool(arguments)
         self._locals = {*arguments, *stored} - self.outer_names
         self.assignments: list[tuple[ast.stmt, list[ast.expr]]] = []
-        # Lines of `return`, `break` and `continue` statements that depend on local variables.
+        # The lines of `return`, `break` and `continue` statements whose execution depends on local variables.
         self._conditional_exits: list[int] = []
         self._collect(function.body, [])
 
     def is_closed(self, statement: ast.stmt, conditions: list[ast.expr]) -> bool:
-        """Return whether the code of the function alone determines whether and what a statement assigns."""
+        """Return whether a statement depends on the code of the function alone: whether it is executed, and its value."""
         if not self._has_arguments:
             return True
         value = getattr(statement, "value", None)
@@ -63,18 +65,18 @@ class FunctionAssignments:
         for node in body:
             if isinstance(node, (ast.Return, ast.Break, ast.Continue)) and self._uses_locals(conditions):
                 self._conditional_exits.append(node.lineno)
-            if stored_names(node):
+            if find_stored_names(node):
                 self.assignments.append((node, conditions))
             if not isinstance(node, ast.ClassDef):
                 expressions = [child for child in ast.iter_child_nodes(node) if isinstance(child, ast.expr)]
-                self._collect(inner_statements(node), [*conditions, *expressions])
+                self._collect(iterate_inner_statements(node), [*conditions, *expressions])
 
     def _uses_locals(self, expressions: Iterable[ast.expr]) -> bool:
         names = {node.id for part in expressions for node in ast.walk(part) if isinstance(node, ast.Name)}
         return not names.isdisjoint(self._locals)
 
 
-def stored_names(node: ast.stmt) -> list[ast.Name | ast.Attribute]:
+def find_stored_names(node: ast.stmt) -> list[ast.Name | ast.Attribute]:
     """Return the names and attributes that a statement assigns, without those that statements inside it assign."""
     parts = [child for child in ast.iter_child_nodes(node) if not isinstance(child, (ast.stmt, ast.ExceptHandler))]
     nodes = (inner for part in parts for inner in ast.walk(part))

@@ -1,51 +1,51 @@
 """The identity of user code: a hash that changes whenever a function or a class would run different code.
 
-The hash is computed from the loaded objects. For a function it covers the bytecode with its constants, default values,
-closure and attributes; for a class its methods, values and base classes. Comments, formatting, docstrings, annotations and
-line numbers are not covered, except for the types of a pydantic model's fields, which convert values. From each function
-and class, the walk follows the names that it uses: globals, closures, base classes, default values, `functools.partial`,
-`__wrapped__`, and values in tuples, lists and dicts. Of a module of the project, it covers the attributes that are read by
-name, or the whole module if it is passed on, stored, returned, or read through `__dict__` or `getattr`. The file decides
-how code is treated:
+The hash is computed from the loaded objects. For a function, it covers the bytecode with its constants, the default values,
+the closure and the attributes; for a class, the methods, values and base classes. Comments, formatting, docstrings,
+annotations and line numbers are not covered. (The types of a pydantic model's fields are covered, since they convert
+values.) From each function and class, a walk follows the names that it uses: globals, closures, base classes, default
+values, `functools.partial`, `__wrapped__`, and values in tuples, lists and dicts. For a module of the project, it covers the
+attributes that are read by name, or the whole module if it is passed on, stored, returned, or read through `__dict__` or
+`getattr`. How code is treated depends on its file:
 
-- *Project code* is followed, up to `DEPTH` steps from where the walk starts and up to `OBJECTS` objects and values.
+- *Project code* is followed, up to `DEPTH` steps from the start of the walk, and up to `OBJECTS` objects and values.
 - *Installed code* (the standard library, site-packages, Ogive itself) is identified by its version and not followed. The
   closure of an installed wrapper is covered: code of the project, constants, containers, and the constant attributes of an
   installed object, such as that of `torch.autocast(dtype=...)`.
 - A module that a function imports when it runs is identified by the whole file, with the modules that this file imports.
 
-*Effects of imports* are parts named "import module". They are top-level statements of a module, and of the project's
-modules that it imports, which call or assign something outside of the module (`torch.set_default_dtype(...)`,
-`nn.Linear.forward = mine`), with the functions and constants that they use. Calls of `print`, `logging`, `warnings`,
-`sys.path` and `matplotlib`, methods of the module's own objects, and statements under `if __name__ == "__main__"` are
-ignored.
+*Effects of imports* are parts named "import module". They cover the top-level statements of a module, and of the project's
+modules that it imports, that call or assign something outside of the module (`torch.set_default_dtype(...)`,
+`nn.Linear.forward = mine`), and the functions and constants that these statements use. Calls of `print`, `logging`,
+`warnings`, `sys.path` and `matplotlib`, methods of the module's own objects, and statements under
+`if __name__ == "__main__"` are ignored.
 
 *Values* are identified by their content: numbers, texts, arrays, containers, and instances of installed classes as pickle
 would store them. In PyTorch modules, buffers are identified by value, and so are weights that are frozen
 (`requires_grad=False`) or in evaluation mode, such as those of a teacher. Weights that will be trained are random when the
-module is created, so their shapes are covered, and the statements that create the global. The statistics of a batch
+module is created, so only their shapes are covered, and the statements that create the global. The statistics of a batch
 normalization in training mode are ignored. An object that is a global of its own package, such as the generator behind
-`random.random`, is identified by the version of the package. A global that is a path in or above the project's folder is
-identified relative to that folder.
+`random.random`, is identified by the version of the package. A global that is a path inside or above the project's folder
+is identified relative to that folder.
 
-*Data that code changes while it runs* are parts of their own, named "data space.SIZES", so that a message can tell changed
-data from changed code. They are lists, dicts, sets, arrays and random generators among the globals and the attributes of
-classes and functions; objects whose methods assign their attributes; and variables that functions of the module rebind
-(`global RATE`, `cls.table = ...`). They are identified by value all the same, because they may have been set from outside.
-Two kinds follow from code alone, and are identified by the functions that fill them and by their initial values: counters,
-which functions change by constants only, and variables that are None at first and are filled with something that depends on
-no argument, object or local variable (`if DATA is None: DATA = load()`).
+*Data that code changes while it runs* are separate parts, such as "data space.SIZES", so that a message can distinguish
+changed data from changed code. They are lists, dicts, sets, arrays and random generators among the globals and the
+attributes of classes and functions; objects whose methods assign their attributes; and variables that functions of the
+module rebind (`global RATE`, `cls.table = ...`). They are also identified by value, because they may have been set from
+outside. Two kinds are determined by code alone, so they are identified by their initial values and by the functions that
+fill them: counters, which functions change by constants only, and variables that are None at first and then get a value
+that depends on no argument, object or local variable (`if DATA is None: DATA = load()`).
 
-`missing` names what cannot be identified: code without a source file (exec, standard input, compiled extensions of the
+`missing` lists what cannot be identified: code without a source file (exec, standard input, compiled extensions of the
 project); code or constants that differ from the file, which a worker would import; code that looks up other code by names
 that are computed at run time (`importlib.import_module(name)`, `__subclasses__()`, `sys.modules[name]`,
-`torch.ops.mine.f`); objects that cannot be pickled or raise an exception when they are examined; and objects beyond the
-bounds.
+`torch.ops.mine.f`); objects that cannot be pickled or that raise an exception when they are examined; and objects beyond
+`DEPTH` or `OBJECTS`.
 
-Not detected are: files that code reads; what a script assigns to such a counter or to a variable that is None at first;
-what decorators, class bodies, and functions called in assignments do to other modules when they are imported; the contents
-of an installed object in the closure of a decorator, except for constants; and, in a file that is edited after its import,
-top-level expressions that are neither constants nor containers of constants.
+Changes of the following are not detected: files that code reads; values that a script assigns to such a counter, or to a
+variable that is None at first; effects of decorators, class bodies, and functions called in assignments on other modules
+when they are imported; the contents of an installed object in the closure of a decorator, except for constants; and, in a
+file that is edited after its import, top-level expressions that are neither constants nor containers of constants.
 """
 
 from __future__ import annotations
@@ -61,17 +61,17 @@ from ogive.source.code_walk import DEPTH, OBJECTS, CodeWalk
 __all__ = ["DEPTH", "OBJECTS", "CodeIdentity", "find_differences", "identify_code"]
 
 MAX_LISTED = 8
-"""Number of names that a message lists at most."""
+"""The largest number of names that a message lists."""
 
 
 @dataclass(frozen=True)
 class CodeIdentity:
-    """What identifies code.
+    """The identity of code.
 
     Attributes:
-        parts: a hash for each function, class and module of the project, by role and name, such as "layer space.Block"; and
-            the versions of the packages and of Python.
-        missing: what cannot be identified, with the reasons.
+        parts: the hash of each function, class and module of the project, by role and name, such as "layer space.Block";
+            also the versions of the packages and of Python.
+        missing: the code and data that cannot be identified, with the reasons.
         files: the project's files, with the state in which they were read.
     """
 
@@ -81,7 +81,7 @@ class CodeIdentity:
 
     @property
     def hash(self) -> str:
-        """Hash of all parts, 16 hexadecimal digits."""
+        """The hash of all parts, as 16 hexadecimal digits."""
         return hash_json(self.parts)
 
     @property
@@ -89,15 +89,15 @@ class CodeIdentity:
         """Whether some of the code belongs to the project, and not to installed packages."""
         return bool(self.files) or bool(self.missing)
 
-    def edited_files(self) -> list[str]:
+    def find_edited_files(self) -> list[str]:
         """Return the project's files that were edited after the identity was computed."""
-        return [name for name, state in self.files.items() if project_files.file_state(name) != state]
+        return [name for name, state in self.files.items() if project_files.get_file_state(name) != state]
 
 
 def identify_code(roots: Iterable[tuple[str, Any]]) -> CodeIdentity:
-    """Return the identity of objects, each with its role, such as ("layer", Block).
+    """Return the identity of objects, each given with its role, such as ("layer", Block).
 
-    It depends only on the loaded code, and is equal in all processes that have loaded the same code.
+    The identity depends only on the loaded code, so it is equal in all processes that have loaded the same code.
     """
     walk = CodeWalk()
     for role, value in roots:
@@ -110,7 +110,7 @@ def find_differences(before: Mapping[str, str], now: Mapping[str, str]) -> list[
     """Return the names of the parts that differ between two identities, at most `MAX_LISTED`; empty if they are equal."""
     if before == now:
         return []
-    # Another version of Python compiles all functions to different bytecode, so nothing else is worth a message.
+    # Another version of Python compiles all functions to different bytecode, so the other differences say nothing.
     if before.get("python") != now.get("python"):
         return [f"Python ({before.get('python')} -> {now.get('python')})"]
     names = [name for name in {**now, **before} if before.get(name) != now.get(name)]

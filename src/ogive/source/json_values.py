@@ -1,4 +1,4 @@
-"""Describe values as JSON: data by its content, and code by its name."""
+"""Describe values as JSON: data by its content, code by its name."""
 
 from __future__ import annotations
 
@@ -14,33 +14,33 @@ from typing import Any
 
 from ogive.hashing import hash_json
 from ogive.source import bytecode, objects, project_files
-from ogive.source.constants import PLAIN, constant_text
+from ogive.source.constants import PLAIN, format_constant
 from ogive.source.walk_record import WalkRecord
 
 OBJECTS = 20_000
-"""Number of objects and values that are examined at most."""
+"""The largest number of objects and values that are examined."""
 MAX_NESTING = 150
-"""Levels of nested values; each takes a few frames of Python's stack."""
+"""The largest number of levels of nested values. Each level takes a few frames of Python's stack."""
 
 _HANDLE_MODULES = frozenset(
     "logging threading _thread _io io weakref _weakref queue asyncio multiprocessing socket subprocess tempfile "
     "_contextvars contextvars concurrent".split()
 )
-"""Modules whose objects are handles of something outside of the program, and contain no code or data of the user."""
+"""Modules whose objects are handles of resources outside of the program, without code or data of the user."""
 _RUNNING_STATISTICS = frozenset({"running_mean", "running_var", "num_batches_tracked"})
 """Buffers that a PyTorch module changes by itself in training."""
 _UNKNOWN = "unknown"
 
 
-class Values(WalkRecord):
-    """Describes values; the subclass `ogive.source.code_walk.Walk` describes code and modules.
+class ValueWalk(WalkRecord):
+    """Describes values. The subclass `ogive.source.code_walk.CodeWalk` also describes code and modules.
 
     The descriptions are hashed, so every text in them is part of the identity and must not change.
 
     Attributes:
-        count: number of objects and values examined so far.
+        count: the number of objects and values examined so far.
         has_untrained_weights: whether a PyTorch module was described without the values of its weights.
-        ancestors: ids of the objects that contain the one that is being described.
+        ancestors: the ids of the objects that contain the object that is being described.
     """
 
     def __init__(self) -> None:
@@ -56,18 +56,18 @@ class Values(WalkRecord):
         raise NotImplementedError
 
     def describe(self, value: Any, chains: Iterable[bytecode.Chain] = bytecode.ESCAPES, role: str = "") -> Any:
-        """Return a value as JSON; code of the project by its name, and it is queued to be described itself.
+        """Return the description of a value as JSON. Code of the project is described by its name, and queued.
 
         Args:
             value: the value.
-            chains: the attributes that are read, if it is a module.
-            role: prefix of the part's name, if it is code, such as "layer".
+            chains: the attributes that are read from the value, if it is a module.
+            role: the prefix of the part's name, such as "layer", if the value is code.
         """
         self.count += 1
         if self.count > OBJECTS:
             return "beyond the bounds"
         if type(value) in PLAIN:
-            return constant_text(value)
+            return format_constant(value)
         if isinstance(value, ModuleType):
             return self.describe_module(value, chains)
         if id(value) in self.ancestors:
@@ -95,30 +95,37 @@ class Values(WalkRecord):
             self.add_missing(self.current, "it looks up code by names that are computed at run time (sys.modules)")
             return _UNKNOWN
         if not self.is_project_code(type(value)):
-            name = objects.global_name(value)
+            name = objects.find_global_name(value)
             if name is not None:
-                return self.describe_installed(objects.module_name(type(value)), name)
+                return self.describe_installed(objects.get_module_name(type(value)), name)
         return self._describe_data(value, role)
 
     def _describe_data(self, value: Any, role: str) -> Any:
         """Return the description of a container, an array, a wrapper, a builtin, or an instance of a class."""
         kind = type(value)
         if isinstance(value, (list, tuple)):
-            return {"sequence": [self.describe(kind), *map(self.describe, value)], **self._container_state(value)}
+            return {
+                "sequence": [self.describe(kind), *map(self.describe, value)],
+                **self._describe_container_state(value),
+            }
         if isinstance(value, (set, frozenset)):
-            items = sorted(json.dumps(self.describe(item)) for item in sorted(value, key=objects.sort_key))
-            return {"set": [self.describe(kind), *items], **self._container_state(value)}
+            items = sorted(json.dumps(self.describe(item)) for item in sorted(value, key=objects.compute_sort_key))
+            return {"set": [self.describe(kind), *items], **self._describe_container_state(value)}
         if isinstance(value, dict) or (isinstance(value, Mapping) and not self.is_project_code(kind)):
             pairs = [[self.describe(key), self.describe(item)] for key, item in value.items()]
             factory = getattr(value, "default_factory", None)
             described_factory = {} if factory is None else {"factory": self.describe(factory)}
-            return {"mapping": [self.describe(kind), *pairs], **described_factory, **self._container_state(value)}
-        array = objects.array_content(value)
+            return {
+                "mapping": [self.describe(kind), *pairs],
+                **described_factory,
+                **self._describe_container_state(value),
+            }
+        array = objects.describe_array(value)
         if array is not None:
             return {"array": array, **({"kind": self.describe(kind)} if self.is_project_code(kind) else {})}
         wrapped = inspect.getattr_static(value, "__wrapped__", None)
         if callable(wrapped):  # such as a function with functools.lru_cache
-            return {"wrapper": objects.installed_name(kind), "of": self.describe(wrapped, role=role)}
+            return {"wrapper": objects.get_installed_name(kind), "of": self.describe(wrapped, role=role)}
         builtin = self._describe_builtin(value)
         return self._describe_instance(value) if builtin is None else builtin
 
@@ -140,9 +147,9 @@ class Values(WalkRecord):
             self.add_missing(f"{module}.{qualname}", "it is not written in Python")
         return self.describe_installed(module, qualname)
 
-    def _container_state(self, value: Any) -> dict[str, Any]:
+    def _describe_container_state(self, value: Any) -> dict[str, Any]:
         """Return the attributes of an instance of a container class of the project."""
-        state = objects.instance_state(value) if self.is_project_code(type(value)) else {}
+        state = objects.get_instance_state(value) if self.is_project_code(type(value)) else {}
         return {"state": self.describe(state)} if state else {}
 
     # -- instances of classes ------------------------------------------------------------------------------------
@@ -152,16 +159,16 @@ class Values(WalkRecord):
         # An instance of a subclass of a constant's type, such as a `str`, has the value of that type.
         base: Any = next((plain for plain in PLAIN if isinstance(value, plain)), None)
         if not self.is_project_code(kind):
-            self.describe_installed(objects.module_name(kind), kind.__qualname__)
+            self.describe_installed(objects.get_module_name(kind), kind.__qualname__)
             content = [repr(value)] if base is not None else self._describe_reduced(value)
             if objects.is_torch_module(value):
                 content = self._describe_torch_module(value)
-            return {"installed": objects.installed_name(kind), "content": content}
+            return {"installed": objects.get_installed_name(kind), "content": content}
         own_value = {} if base is None else {"plain": base.__repr__(value)}
         if objects.is_torch_module(value):
             state = self._describe_torch_module(value)
         else:
-            state = self.describe(objects.instance_state(value))
+            state = self.describe(objects.get_instance_state(value))
         return {"instance": self.describe(kind), "state": state, **own_value}
 
     def _describe_torch_module(self, value: Any) -> Any:
@@ -179,7 +186,7 @@ class Values(WalkRecord):
         return [weights, self.describe(state)]
 
     def _describe_weight(self, tensor: Any, training: bool) -> Any:
-        """Return the description of a weight; of one that will be trained only shape and type, as its values are random."""
+        """Return the description of a weight: its values, or only shape and type if its values are still random."""
         if tensor is None or not (training and tensor.requires_grad):
             return self.describe(tensor)
         self.has_untrained_weights = True
@@ -190,9 +197,9 @@ class Values(WalkRecord):
         return {"drawn": shape, "dtype": str(tensor.dtype)}
 
     def _describe_reduced(self, value: Any) -> Any:
-        """Return the content of an object as pickle would store it: its attributes, its items, and how it is created."""
+        """Return the content of an object as pickle would store it: its constructor, attributes and items."""
         kind = type(value)
-        if objects.module_name(kind).partition(".")[0] in _HANDLE_MODULES or objects.is_torch_module(value):
+        if objects.get_module_name(kind).partition(".")[0] in _HANDLE_MODULES or objects.is_torch_module(value):
             return None
         try:
             registered = copyreg.dispatch_table.get(kind)
@@ -201,7 +208,7 @@ class Values(WalkRecord):
             text = repr(value)
             if " at 0x" not in text:
                 return [text]
-            self.add_missing(objects.installed_name(kind), "it cannot be pickled, so its content is unknown")
+            self.add_missing(objects.get_installed_name(kind), "it cannot be pickled, so its content is unknown")
             return _UNKNOWN
         if isinstance(reduced, str):
             return [reduced]
@@ -212,18 +219,18 @@ class Values(WalkRecord):
     # -- closures of installed decorators ------------------------------------------------------------------------
 
     def describe_installed_closure(self, function: FunctionType) -> dict[str, Any]:
-        """Return the closure of an installed function, without variables that the function itself assigns."""
-        cells = objects.closure_cells(function)
+        """Return the descriptions of an installed function's closure variables, except those that the function assigns."""
+        cells = objects.get_closure_cells(function)
         return {
-            name: self._describe_captured(cell, f"{objects.display_name(function)}.{name}")
+            name: self._describe_captured(cell, f"{objects.get_display_name(function)}.{name}")
             for name, cell in cells.items()
-            if name not in bytecode.assigned_cells(function.__code__)
+            if name not in bytecode.find_assigned_cells(function.__code__)
         }
 
     def _describe_captured(self, value: Any, name: str) -> Any:
         """Return the description of a value in the closure of an installed function.
 
-        Code and constants are described by value, containers item by item, and an installed object by those of its
+        Code and constants are described as usual, containers item by item, and other installed objects by those of their
         attributes that are constants.
         """
         self.count += 1
@@ -237,7 +244,7 @@ class Values(WalkRecord):
             is_code
             or objects.is_constant(value)
             or self.is_project_code(kind)
-            or objects.array_content(value) is not None
+            or objects.describe_array(value) is not None
         ):
             return self.describe(value)
         if isinstance(value, (tuple, frozenset)) or kind in objects.FILLABLE:
@@ -246,25 +253,25 @@ class Values(WalkRecord):
                 return self._describe_captured_items(value, name)
             finally:
                 self.ancestors.discard(id(value))
-        if objects.module_name(kind).partition(".")[0] in _HANDLE_MODULES or isinstance(value, Mapping):
-            return objects.installed_name(kind)
-        # Attributes named prev... hold a setting that was replaced while the decorator was entered, as in torch.autocast.
-        state = {key: item for key, item in objects.instance_state(value).items() if not key.startswith("prev")}
+        if objects.get_module_name(kind).partition(".")[0] in _HANDLE_MODULES or isinstance(value, Mapping):
+            return objects.get_installed_name(kind)
+        # Attributes named prev..., as in torch.autocast, contain settings that were replaced when the decorator was entered.
+        state = {key: item for key, item in objects.get_instance_state(value).items() if not key.startswith("prev")}
         constants = {key: self.describe(item) for key, item in state.items() if objects.is_constant(item)}
-        return {"installed": objects.installed_name(kind), "attributes": constants}
+        return {"installed": objects.get_installed_name(kind), "attributes": constants}
 
     def _describe_captured_items(self, value: Any, name: str) -> Any:
         if isinstance(value, dict):
             described = [[self._describe_captured(part, name) for part in pair] for pair in value.items()]
         else:
             is_set = isinstance(value, (set, frozenset))
-            items = sorted(value, key=objects.sort_key) if is_set else value
+            items = sorted(value, key=objects.compute_sort_key) if is_set else value
             described = [self._describe_captured(item, name) for item in items]
             described = sorted(described, key=json.dumps) if is_set else described
         return self.add_data(name, described) if type(value) in objects.FILLABLE and described else described
 
     def add_data(self, name: str, description: Any) -> str:
-        """Add data that code may fill or assign while it runs as a part, and return the name of the part."""
+        """Add a part for data that code may change while it runs; return the name of the part."""
         part = f"data {name}"
         digest = hash_json(description)
         if part not in self.parts:

@@ -1,6 +1,6 @@
-"""Read from the text of a module what the loaded objects do not show.
+"""Find, in the source text of a module, information that the loaded objects do not contain.
 
-These are the constants in its file, what its functions rebind, and what its import does to other modules.
+This information is: the constants in the file, the variables that functions rebind, and the effects of importing the module.
 """
 
 from __future__ import annotations
@@ -12,72 +12,73 @@ from types import CodeType
 from typing import Any
 
 from ogive.source import project_files
-from ogive.source.constants import constant_expression_text, constant_text
-from ogive.source.function_assignments import FunctionAssignments, Rebound, stored_names
-from ogive.source.statement_effects import created_globals, has_outside_effect, is_main_or_type_checking
+from ogive.source.constants import format_constant, format_constant_expression
+from ogive.source.function_assignments import FunctionAssignments, ReboundVariable, find_stored_names
+from ogive.source.statement_effects import find_created_globals, has_outside_effect, is_main_or_type_checking
 
 _REBINDING = frozenset({"globals", "vars", "exec"})
-"""Builtins by which a module may assign its globals without naming them."""
+"""Builtins with which a module may assign its globals without naming them."""
 
 
 @dataclass
 class Statements:
-    """What the text of a module contains.
+    """The content of a module's source text.
 
     A *variable* is a global, an attribute of a class or a function, or a default value: "LR", "Net.width", "train(lr)".
 
     Attributes:
-        constants: for each variable, the texts of the constants that are assigned to it; None if something else may be
-            assigned to it.
-        imported: globals that are imported from another module: the module, its level, and the name there.
-        rebound: variables that functions assign.
-        effects: code of the statements that change something outside of the module when it is imported; None if there are
-            none.
-        modules: modules that are imported outside of functions, with their level.
+        constants: for each variable, the constants (as texts) that are assigned to it; None if another value may be assigned
+            to it.
+        imported: for each global that is imported from another module: the module, its relative level, and the original
+            name.
+        rebound: the variables that functions assign.
+        effects: the code of the statements that change something outside of the module when it is imported; None if there
+            are none.
+        modules: the modules that are imported outside of functions, with their relative levels.
         creating: for each global, the statements that assign it or call one of its methods.
     """
 
     constants: dict[str, set[str] | None] = field(default_factory=dict)
     imported: dict[str, tuple[str, int, str]] = field(default_factory=dict)
-    rebound: dict[str, Rebound] = field(default_factory=dict)
+    rebound: dict[str, ReboundVariable] = field(default_factory=dict)
     effects: CodeType | None = None
     modules: list[tuple[str, int]] = field(default_factory=list)
     creating: dict[str, list[ast.stmt]] = field(default_factory=dict)
 
-    def creating_code(self, name: str) -> CodeType | None:
+    def compile_creating_code(self, name: str) -> CodeType | None:
         """Return the code of the statements that create a global; None if there are none."""
         return _compile_statements(self.creating[name]) if name in self.creating else None
 
     def may_have_value(self, variable: str, value: Any) -> bool:
-        """Return whether the text may assign `value` to a variable; a container that starts empty may have any content."""
-        text, texts = constant_text(value), self.constants[variable] or set()
+        """Return whether the source text may give a variable this value. An initially empty container may have any items."""
+        text, texts = format_constant(value), self.constants[variable] or set()
         if isinstance(value, (list, dict, set)):
-            of_same_type = {other for other in texts if other.startswith(f"{type(value).__name__}(")}
-            return not of_same_type or text in of_same_type or f"{type(value).__name__}()" in of_same_type
+            same_type = {other for other in texts if other.startswith(f"{type(value).__name__}(")}
+            return not same_type or text in same_type or f"{type(value).__name__}()" in same_type
         return text in texts
 
     def is_rebound(self, variable: str) -> bool:
-        """Return whether functions assign a variable, or an attribute of that name of any class.
+        """Return whether functions assign a variable. For an attribute of a class, the same attribute of any class counts.
 
-        The class does not matter, because `cls` may be a subclass.
+        The class is ignored, because `cls` may be a subclass.
         """
         attribute = variable.rpartition(".")[2] if "." in variable else None
         return variable in self.rebound or any(other.rpartition(".")[2] == attribute for other in self.rebound)
 
     def is_filled(self, variable: str) -> bool:
-        """Return whether the value of a variable follows from the code that fills it.
+        """Return whether the value of a variable is determined by the code that fills it.
 
-        That is true for a counter, and for a variable that is None until its value is needed.
+        This is true for a counter, and for a variable that is None until its value is needed.
         """
         rebound, initial = self.rebound.get(variable), self.constants.get(variable)
         if rebound is None or not initial:
             return False
-        return rebound.counted or (rebound.closed and initial == {constant_text(None)})
+        return rebound.counted or (rebound.closed and initial == {format_constant(None)})
 
 
 def read_statements(file: str) -> Statements:
-    """Return what a file contains now; empty if it is not valid Python."""
-    return _read_statements(file, project_files.file_state(file))
+    """Return the present content of a file; empty if it is not valid Python."""
+    return _read_statements(file, project_files.get_file_state(file))
 
 
 @functools.lru_cache(512)
@@ -93,7 +94,7 @@ def _read_statements(file: str, state: project_files.FileState) -> Statements:
     module_globals = statements.constants.keys() - reader.functions_and_imports
     statements.effects = _compile_statements([node for node in tree.body if has_outside_effect(node, module_globals)])
     for node in tree.body:
-        for name in created_globals(node) & statements.constants.keys():
+        for name in find_created_globals(node) & statements.constants.keys():
             statements.creating.setdefault(name, []).append(node)
     return statements
 
@@ -107,11 +108,11 @@ def _compile_statements(statements: list[ast.stmt]) -> CodeType | None:
 
 
 class _Reader(ast.NodeVisitor):
-    """Collects what is assigned outside of functions, and what functions assign outside of themselves.
+    """Collects the assignments outside of functions, and the outer variables that functions assign.
 
     Attributes:
         statements: the result.
-        functions_and_imports: names of functions, and imported names.
+        functions_and_imports: the names of functions, and the imported names.
     """
 
     def __init__(self) -> None:
@@ -165,7 +166,7 @@ class _Reader(ast.NodeVisitor):
         self.statements.modules.append((module, node.level))
         for alias in node.names:
             name = alias.asname or alias.name
-            if name == "*":  # it may replace everything that was assigned before
+            if name == "*":  # the import may replace any variable that was assigned before
                 self.statements.constants.update(dict.fromkeys(self.statements.constants))
             self.statements.modules.append((f"{module}.{alias.name}" if module else alias.name, node.level))
             is_new = not self._class_path and name not in self.statements.constants
@@ -199,7 +200,7 @@ class _Reader(ast.NodeVisitor):
     def _bind(self, name: str, value: ast.expr | None) -> None:
         """Record an assignment to a name; `value` is None if it is unknown."""
         variable = ".".join([*self._class_path, name])
-        text = None if value is None else constant_expression_text(value)
+        text = None if value is None else format_constant_expression(value)
         previous = self.statements.constants.get(variable, set())
         self.statements.constants[variable] = None if text is None or previous is None else {*previous, text}
         self.statements.imported.pop(variable, None)
@@ -208,18 +209,18 @@ class _Reader(ast.NodeVisitor):
         """Record the variables that a function assigns outside of itself."""
         inside = FunctionAssignments(function)
         for statement, conditions in inside.assignments:
-            for target in stored_names(statement):
-                variable = self._outer_variable(target, inside.outer_names)
+            for target in find_stored_names(statement):
+                variable = self._find_outer_variable(target, inside.outer_names)
                 if variable is None:
                     continue
-                rebound = self.statements.rebound.setdefault(variable, Rebound())
+                rebound = self.statements.rebound.setdefault(variable, ReboundVariable())
                 qualified_name = ".".join([*self._class_path, function.name])
                 rebound.add(statement, inside.is_closed(statement, conditions), qualified_name)
 
-    def _outer_variable(self, node: ast.Name | ast.Attribute, outer_names: set[str]) -> str | None:
-        """Return the variable outside of a function that it assigns with this target; None for a local variable.
+    def _find_outer_variable(self, node: ast.Name | ast.Attribute, outer_names: set[str]) -> str | None:
+        """Return the outer variable that the target of an assignment in a function refers to; None for a local variable.
 
-        This is a global, or an attribute of a global or of the class that contains the function.
+        An outer variable is a global, or an attribute of a global or of the class that contains the function.
         """
         if isinstance(node, ast.Name):
             return node.id if node.id in outer_names else None

@@ -1,4 +1,4 @@
-"""Describe modules of the project: the attributes that are used, the values that they hold, and what their import does."""
+"""Describe modules of the project: the attributes that are used, their values, and the effects of importing a module."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
 from ogive.source import bytecode, module_statements, objects, project_files
-from ogive.source.constants import constant_text
-from ogive.source.function_assignments import Rebound
-from ogive.source.json_values import Values
+from ogive.source.constants import format_constant
+from ogive.source.function_assignments import ReboundVariable
+from ogive.source.json_values import ValueWalk
 
 _TORCH_OPERATORS = frozenset(
     "aten prim prims quantized torchvision torchaudio c10d _c10d_functional higher_order".split()
 )
 """Namespaces of `torch.ops` with operators of installed packages."""
 LOCATION_NAMES = frozenset("__name__ __file__ __path__ __package__ __spec__ __loader__ __cached__".split())
-"""Attributes of a module that only tell where it is."""
+"""Attributes of a module that only describe its location."""
 _MAX_IMPORTS = 5
-"""Number of modules through which a global is followed, if each imports it from the next."""
+"""The largest number of modules through which a global is followed, if each imports it from the next."""
 
 
-class ModuleWalk(Values):
-    """Describes modules and the values that modules, classes and functions hold under a name.
+class ModuleWalk(ValueWalk):
+    """Describes modules, and the variables of modules, classes and functions.
 
     A *variable* is a global, an attribute of a class or a function, or a default value: "LR", "Net.width", "train(lr)".
     """
@@ -33,17 +33,17 @@ class ModuleWalk(Values):
     def __init__(self) -> None:
         super().__init__()
         self.part_names: dict[int, str] = {}
-        """Names of the parts by the ids of functions, classes and whole modules."""
+        """The names of the parts, by the ids of functions, classes and whole modules."""
         self.queue: deque[tuple[Any, str, int]] = deque()
-        """Objects that are to be described, with the names of their parts and their depths."""
+        """The objects that will be described, with the names of their parts and their depths."""
         self.depth = 0
         self._modules_with_effects: set[str] = set()
-        """Modules whose effects at import were described."""
+        """The modules whose effects at import have been described."""
         self._imported_modules: set[str] = set()
-        """Modules imported inside functions that were described."""
+        """The modules imported inside functions that have been described."""
 
     def describe_module(self, module: ModuleType, chains: Iterable[bytecode.Chain]) -> Any:
-        """Return the attributes of a project's module that are read; the whole module if any of them may be read.
+        """Return the description of a module: the attributes that are read, or the whole module if any may be read.
 
         Args:
             module: the module.
@@ -70,8 +70,8 @@ class ModuleWalk(Values):
         """Return the description of one attribute that is read from a module."""
         if name not in vars(module):
             return self.describe(vars(module).get("__getattr__"))
-        of_attribute = {chain[1:] for chain in chains if chain[0] == name}
-        return self.describe_attribute(module, name, vars(module)[name], of_attribute)
+        remaining_chains = {chain[1:] for chain in chains if chain[0] == name}
+        return self.describe_attribute(module, name, vars(module)[name], remaining_chains)
 
     def describe_attribute(
         self, module: ModuleType, name: str, value: Any, chains: Iterable[bytecode.Chain] = bytecode.ESCAPES
@@ -89,12 +89,12 @@ class ModuleWalk(Values):
         return f"code {name}"
 
     def _check_installed_module(self, module: str, chains: Iterable[bytecode.Chain]) -> None:
-        """Record attributes of an installed module by which code looks up other code."""
+        """Record in `missing` the attributes of an installed module by which code looks up other code."""
         for text in (".".join((module, *chain)) for chain in chains):
             if text == "sys.modules" or text.startswith("sys.modules.") or is_project_operator(text):
                 self.add_missing(self.current, f"it looks up code by names that are computed at run time ({text})")
 
-    # -- values that are held under a name -----------------------------------------------------------------------
+    # -- variables -----------------------------------------------------------------------------------------------
 
     def describe_variable(
         self,
@@ -105,18 +105,16 @@ class ModuleWalk(Values):
         variable: str,
         chains: Iterable[bytecode.Chain] = bytecode.ESCAPES,
     ) -> Any:
-        """Return the description of a value that a module, a class or a function holds under a name.
-
-        Values that may change while the code runs are parts of their own.
+        """Return the description of a variable. A value that may change while the code runs becomes a separate part.
 
         Args:
-            value: the value.
-            module: the module.
-            file: its file.
-            variable: name in the module, such as "Net.width".
+            value: the value of the variable.
+            module: the module of the variable.
+            file: the file of the module.
+            variable: the name of the variable in the module, such as "Net.width".
             chains: the attributes that are read from the value.
         """
-        path = project_files.path_in_project(value, file, module)
+        path = project_files.find_path_in_project(value, file, module)
         if path is not None:
             return f"{type(value).__name__} of the project: {path}"
         statements = module_statements.read_statements(file)
@@ -137,7 +135,7 @@ class ModuleWalk(Values):
     def _may_change(self, value: Any) -> bool:
         """Return whether code may change a value without assigning it.
 
-        That is possible for containers, arrays, random generators, and objects that assign their own attributes.
+        This is possible for containers, arrays, random generators, and objects that assign their own attributes.
         """
         kind = type(value)
         if self.is_project_code(kind):
@@ -147,8 +145,8 @@ class ModuleWalk(Values):
         return is_container or objects.is_array(value) or objects.is_random_generator(value)
 
     def _describe_creation(self, module: ModuleType, file: str, variable: str, imports: int = _MAX_IMPORTS) -> Any:
-        """Return the statements that create a global, in the module that defines it; None if there are none."""
-        source = _import_source(module.__name__, file, variable)
+        """Return the description of the statements that create a global, in the module that defines it; None without any."""
+        source = _find_import_source(module.__name__, file, variable)
         if (
             source is not None
             and imports
@@ -156,25 +154,25 @@ class ModuleWalk(Values):
             and self.add_file(source[0])
         ):
             return self._describe_creation(source[0], source[0].__file__ or "", source[1], imports - 1)
-        creating = module_statements.read_statements(file).creating_code(variable)
+        creating = module_statements.read_statements(file).compile_creating_code(variable)
         return None if creating is None else self._describe_statements(creating, module)
 
-    def _describe_rebinding(self, module: str, rebound: Rebound) -> list[Any]:
-        """Return the functions that assign a variable, or the classes that contain them."""
+    def _describe_rebinding(self, module: str, rebound: ReboundVariable) -> list[Any]:
+        """Return the descriptions of the functions that assign a variable, or of the classes that contain them."""
         scope = vars(sys.modules[module]) if module in sys.modules else {}
         names = sorted({name.partition(".")[0] for name in rebound.functions} & scope.keys())
         return [self.describe(scope[name]) for name in names]
 
     def check_constant(self, value: Any, *, module: str, file: str, variable: str, imports: int = _MAX_IMPORTS) -> None:
-        """Record a loaded constant that differs from the file as it is now, in the module that defines it."""
-        if module == "__main__" or constant_text(value) is None or not project_files.is_file_name(file):
+        """Record in `missing` a loaded constant that differs from the present content of the file that defines it."""
+        if module == "__main__" or format_constant(value) is None or not project_files.is_file_name(file):
             return
         statements = module_statements.read_statements(file)
         if statements.is_rebound(variable):
             return
         if type(value) in objects.FILLABLE and not project_files.may_be_edited(file):
             return
-        source = _import_source(module, file, variable)
+        source = _find_import_source(module, file, variable)
         if source is not None:
             source_module, name = source
             if imports and project_files.is_project_module(source_module.__name__) and self.add_file(source_module):
@@ -185,10 +183,10 @@ class ModuleWalk(Values):
         elif statements.constants.get(variable) and not statements.may_have_value(variable, value):
             self.add_missing(self.current, f"the loaded {variable} differs from what {file} contains now")
 
-    # -- what imports do -----------------------------------------------------------------------------------------
+    # -- effects of imports --------------------------------------------------------------------------------------
 
     def add_import_effects(self, module: str) -> None:
-        """Add what the import of a module, and of the modules that it imports, changes outside of them."""
+        """Add a part for a module, and each module that it imports, whose import changes something outside of it."""
         names = [module]
         while names:
             name = names.pop()
@@ -204,7 +202,7 @@ class ModuleWalk(Values):
                 self.add_file(loaded)
                 self.add_part(f"import {name}", self._describe_statements(statements.effects, loaded))
             for imported, level in statements.modules:
-                parts = _absolute_name(imported, level, loaded.__package__ or "").split(".")
+                parts = _resolve_absolute_name(imported, level, loaded.__package__ or "").split(".")
                 names += [".".join(parts[: i + 1]) for i in range(len(parts))]
 
     def _describe_statements(self, code: CodeType, module: ModuleType) -> Any:
@@ -214,12 +212,12 @@ class ModuleWalk(Values):
             for key, value in vars(module).items()
             if isinstance(value, (FunctionType, type, ModuleType)) or objects.is_constant(value)
         }
-        return [bytecode.digest(code), self.describe_globals(code, scope, module.__name__)]
+        return [bytecode.compute_digest(code), self.describe_globals(code, scope, module.__name__)]
 
     def describe_globals(self, code: CodeType, scope: dict[str, Any], module: str) -> dict[str, Any]:
         """Return the descriptions of the globals in `scope` that a code object uses."""
-        used = bytecode.uses(code)
-        names = bytecode.global_names(code) & scope.keys() - LOCATION_NAMES
+        used = bytecode.find_attribute_chains(code)
+        names = bytecode.find_global_names(code) & scope.keys() - LOCATION_NAMES
         return {
             name: self.describe_variable(
                 scope[name],
@@ -232,9 +230,9 @@ class ModuleWalk(Values):
         }
 
     def describe_imports(self, code: CodeType, package: str) -> list[str]:
-        """Return the project's modules that a code object imports when it runs, and add their files as parts."""
+        """Return descriptions of the project's modules that a code object imports when it runs; add their files as parts."""
         imported = []
-        for name in bytecode.imported_names(code, package):
+        for name in bytecode.find_imported_names(code, package):
             for module in project_files.find_modules(name):
                 if module.installed:
                     self.describe_installed(module.name, "")
@@ -252,33 +250,33 @@ class ModuleWalk(Values):
         if code is None:
             self.add_missing(name, f"{module.file} cannot be read as Python")
             return
-        self.files[module.file] = project_files.file_state(module.file)
-        self.add_part(name, [bytecode.digest(code), self.describe_imports(code, module.package)])
+        self.files[module.file] = project_files.get_file_state(module.file)
+        self.add_part(name, [bytecode.compute_digest(code), self.describe_imports(code, module.package)])
 
 
 def is_project_operator(text: str) -> bool:
-    """Return whether a dotted name is an operator of PyTorch that may be the project's, such as "torch.ops.mine.f"."""
+    """Return whether a dotted name is a PyTorch operator that the project may define, such as "torch.ops.mine.f"."""
     parts = text.split(".")
     return parts[:2] == ["torch", "ops"] and len(parts) > 2 and parts[2] not in _TORCH_OPERATORS
 
 
-def module_file(module: str) -> str:
+def get_module_file(module: str) -> str:
     """Return the file of a loaded module."""
     return getattr(sys.modules.get(module), "__file__", None) or "<unknown>"
 
 
-def _import_source(module: str, file: str, variable: str) -> tuple[ModuleType, str] | None:
-    """Return the module from which a global is imported, and its name there; None if it is not imported."""
+def _find_import_source(module: str, file: str, variable: str) -> tuple[ModuleType, str] | None:
+    """Return the module from which a global is imported, and its original name; None if it is not imported."""
     imported = module_statements.read_statements(file).imported.get(variable)
     if imported is None:
         return None
     name, level, original = imported
     package = getattr(sys.modules.get(module), "__package__", None) or ""
-    source = sys.modules.get(_absolute_name(name, level, package))
+    source = sys.modules.get(_resolve_absolute_name(name, level, package))
     return None if source is None else (source, original)
 
 
-def _absolute_name(name: str, level: int, package: str) -> str:
+def _resolve_absolute_name(name: str, level: int, package: str) -> str:
     """Return the absolute name of an imported module; "" if its relative import leaves the package."""
     try:
         return resolve_name("." * level + name, package) if level else name

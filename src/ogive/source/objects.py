@@ -11,26 +11,26 @@ from types import FunctionType, ModuleType
 from typing import Any
 
 from ogive.hashing import ALL_DIGITS, hash_bytes
-from ogive.source.bytecode import assigned_attributes, digest
+from ogive.source.bytecode import compute_digest, find_assigned_attributes
 from ogive.source.constants import PLAIN
 
 _CONSTANT_TYPES = frozenset("dtype device Size layout memory_format".split())
 """Types of PyTorch and NumPy whose objects have no content that code may change."""
 FILLABLE = (list, dict, set)
-"""Containers that code may fill while it runs."""
+"""The types of containers that code may fill while it runs."""
 _FIELD_PARTS = (
     "default_factory init compare hash kw_only repr frozen alias validation_alias annotation metadata".split()
 )
-"""Attributes of a field of a dataclass or a pydantic model that determine what it does."""
+"""The attributes that determine the behavior of a field of a dataclass or a pydantic model."""
 
 
-def module_members(module: ModuleType) -> Iterator[tuple[str, Any]]:
-    """Return the names and values of a module, without special names, except `__getattr__`."""
+def list_module_members(module: ModuleType) -> Iterator[tuple[str, Any]]:
+    """Return the names and values of a module's attributes, without special names other than `__getattr__`."""
     members = list(vars(module).items())
     return ((key, value) for key, value in members if not key.startswith("__") or key == "__getattr__")
 
 
-def closure_cells(value: Any) -> dict[str, Any]:
+def get_closure_cells(value: Any) -> dict[str, Any]:
     """Return the values in a function's closure by name, without cells that are still empty."""
     if not isinstance(value, FunctionType) or value.__closure__ is None:
         return {}
@@ -43,16 +43,16 @@ def closure_cells(value: Any) -> dict[str, Any]:
     return cells
 
 
-def generated_methods(cls: type) -> frozenset[str]:
+def find_generated_methods(cls: type) -> frozenset[str]:
     """Return the names of the methods that are generated from the fields of a dataclass or a named tuple."""
     if "__dataclass_fields__" in vars(cls):
         return frozenset(key for key in vars(cls) if key.startswith("__"))
     return frozenset({"__new__"}) if issubclass(cls, tuple) and hasattr(cls, "_fields") else frozenset()
 
 
-def array_content(value: Any) -> list[str] | None:
+def describe_array(value: Any) -> list[str] | None:
     """Return type, shape and a hash of the values of an array or a tensor; None for other objects."""
-    if not any(_top_module(cls) in ("numpy", "torch") for cls in type(value).__mro__):
+    if not any(_get_top_module(cls) in ("numpy", "torch") for cls in type(value).__mro__):
         return None
     kind: list[str] = []
     try:
@@ -72,8 +72,8 @@ def array_content(value: Any) -> list[str] | None:
     return [*kind, str(value.dtype), str(value.shape), hash_bytes(content, digits=ALL_DIGITS)]
 
 
-def instance_state(value: Any) -> dict[str, Any]:
-    """Return the attributes of an object, slots included, without cached properties, which follow from the others."""
+def get_instance_state(value: Any) -> dict[str, Any]:
+    """Return the attributes of an object, including slots, but not cached properties, which follow from the others."""
     slots = (
         name for cls in type(value).__mro__ for name, slot in vars(cls).items() if inspect.ismemberdescriptor(slot)
     )
@@ -85,42 +85,42 @@ def instance_state(value: Any) -> dict[str, Any]:
     return {**{name: getattr(value, name) for name in slots if hasattr(value, name)}, **attributes}
 
 
-def display_name(value: Any) -> str:
-    """Return the name of an object with its module, which is left out for objects of the main program."""
+def get_display_name(value: Any) -> str:
+    """Return the name of an object, with its module unless it belongs to the main program."""
     value = getattr(value, "func", value) if isinstance(value, functools.partial) else value
     qualname = getattr(value, "__qualname__", None) or type(value).__qualname__
     module = getattr(value, "__module__", None)
     return f"{module}.{qualname}" if isinstance(module, str) and module != "__main__" else qualname
 
 
-def module_name(kind: type) -> str:
-    """Return the name of the module of a class; "builtins" for a compiled class without a name of a module."""
+def get_module_name(kind: type) -> str:
+    """Return the name of the module of a class; "builtins" for a compiled class without a module name."""
     module = kind.__module__
     return module if isinstance(module, str) else "builtins"
 
 
-def _top_module(kind: type) -> str:
-    return module_name(kind).partition(".")[0]
+def _get_top_module(kind: type) -> str:
+    return get_module_name(kind).partition(".")[0]
 
 
-def installed_name(kind: type) -> str:
+def get_installed_name(kind: type) -> str:
     """Return the name of an installed class, such as "torch.nn.modules.linear:Linear"."""
-    return f"{module_name(kind)}:{kind.__qualname__}"
+    return f"{get_module_name(kind)}:{kind.__qualname__}"
 
 
-def global_name(value: Any) -> str | None:
-    """Return the name of a global of the module of its class, such as the generator behind `random.random`.
+def find_global_name(value: Any) -> str | None:
+    """Return the name of `value` if it is a global of the module that defines its class; else None.
 
-    None if that module has no such global.
+    The random generator behind `random.random` is such a global.
     """
-    module = sys.modules.get(module_name(type(value)))
-    if module is None or module_name(type(value)) == "builtins":
+    module = sys.modules.get(get_module_name(type(value)))
+    if module is None or get_module_name(type(value)) == "builtins":
         return None
     return next((key for key, item in list(vars(module).items()) if item is value), None)
 
 
 def is_torch_module(value: Any) -> bool:
-    """Return whether this is an initialized `torch.nn.Module`."""
+    """Return whether `value` is an initialized `torch.nn.Module`."""
     torch = sys.modules.get("torch")
     module_class = getattr(getattr(torch, "nn", None), "Module", None)
     return (
@@ -131,23 +131,23 @@ def is_torch_module(value: Any) -> bool:
 
 
 def is_constant(value: Any) -> bool:
-    """Return whether this has no content that code may change: a number, a text, a data type, a device."""
+    """Return whether `value` has no content that code may change: a number, a text, a data type, a device."""
     if isinstance(value, (*PLAIN, range, slice, Enum)):
         return True
     kind = type(value)
-    return kind.__name__ in _CONSTANT_TYPES and _top_module(kind) in ("torch", "numpy")
+    return kind.__name__ in _CONSTANT_TYPES and _get_top_module(kind) in ("torch", "numpy")
 
 
-def sort_key(item: Any) -> str:
-    """Return a text by which functions and classes in a set are sorted in the same order in every process."""
+def compute_sort_key(item: Any) -> str:
+    """Return a sort key that gives the functions and classes in a set the same order in every process."""
     function = getattr(item, "__func__", item)
     if not isinstance(function, FunctionType):
-        return display_name(item) if isinstance(item, type) else ""
-    constants = [repr(cell) for cell in closure_cells(function).values() if type(cell) in PLAIN]
-    return f"{display_name(function)} {digest(function.__code__)} {constants} {function.__code__.co_firstlineno}"
+        return get_display_name(item) if isinstance(item, type) else ""
+    constants = [repr(cell) for cell in get_closure_cells(function).values() if type(cell) in PLAIN]
+    return f"{get_display_name(function)} {compute_digest(function.__code__)} {constants} {function.__code__.co_firstlineno}"
 
 
-def declared_fields(cls: type) -> dict[str, list[Any]]:
+def get_declared_fields(cls: type) -> dict[str, list[Any]]:
     """Return the properties of each field of a dataclass or a pydantic model; the first item is the default value."""
     fields: dict[str, Any] = {**vars(cls).get("__dataclass_fields__", {}), **vars(cls).get("__pydantic_fields__", {})}
     return {
@@ -156,9 +156,9 @@ def declared_fields(cls: type) -> dict[str, list[Any]]:
     }
 
 
-def declared_validators(cls: type) -> dict[str, Any]:
-    """Return the validators and serializers of a pydantic model; their functions are members of the class."""
-    groups = instance_state(vars(cls).get("__pydantic_decorators__"))
+def get_declared_validators(cls: type) -> dict[str, Any]:
+    """Return the settings of a pydantic model's validators and serializers. (Their functions are members of the class.)"""
+    groups = get_instance_state(vars(cls).get("__pydantic_decorators__"))
     return {
         f"{group} {name}": getattr(decorator, "info", None)
         for group, decorators in groups.items()
@@ -168,22 +168,26 @@ def declared_validators(cls: type) -> dict[str, Any]:
 
 
 def is_cython_function(value: Any) -> bool:
-    """Return whether this is a function of Cython, whose type is not that of functions in C."""
+    """Return whether `value` is a Cython function, whose type is not that of other compiled functions."""
     return type(value).__name__ in ("cython_function_or_method", "fused_cython_function", "cyfunction")
 
 
 def is_array(value: Any) -> bool:
-    """Return whether this is an array or a tensor, whose values code may change."""
-    return any(_top_module(cls) in ("numpy", "torch") for cls in type(value).__mro__) and all(
+    """Return whether `value` is an array or a tensor, whose values code may change."""
+    return any(_get_top_module(cls) in ("numpy", "torch") for cls in type(value).__mro__) and all(
         hasattr(value, name) for name in ("dtype", "shape", "__setitem__")
     )
 
 
 def is_random_generator(value: Any) -> bool:
-    """Return whether this is a random number generator, or a method of one."""
+    """Return whether `value` is a random number generator, or a method of one."""
     owner = getattr(value, "__self__", value) if callable(value) and not isinstance(value, type) else value
     name = type(owner).__name__
-    return name in ("Random", "Generator", "RandomState") and _top_module(type(owner)) in ("random", "numpy", "torch")
+    return name in ("Random", "Generator", "RandomState") and _get_top_module(type(owner)) in (
+        "random",
+        "numpy",
+        "torch",
+    )
 
 
 @functools.lru_cache(4096)
@@ -191,4 +195,4 @@ def assigns_own_attributes(cls: type) -> bool:
     """Return whether methods of a class assign attributes after an object has been created."""
     creating = ("__init__", "__new__", "__post_init__", "__setstate__")
     methods = (value for name, value in vars(cls).items() if name not in creating and isinstance(value, FunctionType))
-    return any(assigned_attributes(method.__code__) for method in methods)
+    return any(find_assigned_attributes(method.__code__) for method in methods)

@@ -1,4 +1,4 @@
-"""Find out which files belong to the project, what they contain, and where modules are. Imports none of them."""
+"""Find the files of the project's modules, and read their content, without importing them."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ from ogive.source import bytecode
 _OGIVE = str(Path(__file__).resolve().parents[1])
 
 FileState = tuple[int, int]
-"""Time of the last change in nanoseconds, and size in bytes; zeros if there is no such file."""
+"""The time of the last change in nanoseconds, and the size in bytes; zeros if there is no such file."""
 
 
 @functools.cache
-def _installed_folders() -> tuple[str, ...]:
+def _list_installed_folders() -> tuple[str, ...]:
     paths = sysconfig.get_paths()
     folders = {paths[key] for key in ("stdlib", "platstdlib", "purelib", "platlib")}
     return tuple(os.path.join(folder, "") for folder in (*folders, site.getusersitepackages(), _OGIVE))
@@ -41,26 +41,30 @@ def is_installed(file: str) -> bool:
     if file.startswith("<frozen"):
         return True
     full = os.path.realpath(file)
-    return any(full.startswith(folder) or file.startswith(folder) for folder in _installed_folders()) or not {
+    return any(full.startswith(folder) or file.startswith(folder) for folder in _list_installed_folders()) or not {
         "site-packages",
         "dist-packages",
     }.isdisjoint(Path(full).parts)
 
 
 def is_file_name(file: str) -> bool:
-    """Return whether this names a file, and not a text such as "<string>"; a cell of a notebook counts as a file."""
+    """Return whether `file` is the name of a file, and not a placeholder such as "<string>".
+
+    A cell of a notebook counts as a file.
+    """
     return not file.startswith("<")
 
 
 def is_project_module(name: str) -> bool:
-    """Return whether a module is neither built in nor installed; a module that is not loaded counts as the project's.
+    """Return whether a module belongs to the project: it is neither built in nor installed.
 
-    `__main__` counts as well: it may be the main program of another process, from which the code was sent here.
+    A module that is not loaded counts as the project's. So does `__main__`: it may be the main program of another process,
+    from which the code was sent here.
     """
     top = name.partition(".")[0]
     if top == "__main__":
         return True
-    if top in ("builtins", "ogive") or top.startswith("_cython_"):  # the module of the type of Cython's functions
+    if top in ("builtins", "ogive") or top.startswith("_cython_"):  # _cython_... defines the type of Cython functions
         return False
     # The file decides, because a project may have a module with the name of a standard module.
     file = getattr(sys.modules.get(top), "__file__", None) or getattr(sys.modules.get(name), "__file__", None)
@@ -70,23 +74,25 @@ def is_project_module(name: str) -> bool:
 
 
 @functools.lru_cache(1024)
-def package_version(package: str) -> str | None:
+def find_package_version(package: str) -> str | None:
     """Return the version of an installed package, loaded or not; None for the standard library.
 
-    A single file without a version is identified by its content.
+    For a single file without a version, return a hash of its content.
     """
     if package in sys.stdlib_module_names or package == "builtins":
         return None
     spec = PathFinder.find_spec(package)
     file = None if spec is None else spec.origin
     try:
-        return _version_from_record(package, file) or metadata.version(_distributions().get(package, [package])[0])
+        return _read_version_from_record(package, file) or metadata.version(
+            _find_distributions().get(package, [package])[0]
+        )
     except metadata.PackageNotFoundError:
         return None if file is None or not os.path.isfile(file) else hash_bytes(Path(file).read_bytes())
 
 
-def _version_from_record(package: str, file: str | None) -> str | None:
-    """Return the version from the lists of installed files beside a package, which is faster than `_distributions`."""
+def _read_version_from_record(package: str, file: str | None) -> str | None:
+    """Return the version from the lists of installed files next to a package; faster than `_find_distributions`."""
     if file is None or os.path.basename(file) != "__init__.py":
         return None
     lists = sorted(
@@ -100,15 +106,16 @@ def _version_from_record(package: str, file: str | None) -> str | None:
 
 
 @functools.cache
-def _distributions() -> Mapping[str, list[str]]:
-    """Return the distributions by the packages that they install: scikit-learn installs `sklearn`."""
+def _find_distributions() -> Mapping[str, list[str]]:
+    """Return, for each package, the distributions that install it: for `sklearn`, scikit-learn."""
     return metadata.packages_distributions()
 
 
-def path_in_project(value: Any, file: str, module: str) -> str | None:
-    """Return a path or text such as `Path(__file__).parent`, relative to the folder that `module` is imported from.
+def find_path_in_project(value: Any, file: str, module: str) -> str | None:
+    """Return `value`, if it is an absolute path, relative to the folder that `module` is imported from; else None.
 
-    None if it is no absolute path, or neither below that folder nor above it.
+    It is also None for a path that is neither inside nor above that folder. `value` may be a Path or a text, such as
+    `Path(__file__).parent`.
     """
     if not isinstance(value, (str, PurePath)) or not os.path.isabs(value) or not is_file_name(file):
         return None
@@ -119,11 +126,11 @@ def path_in_project(value: Any, file: str, module: str) -> str | None:
 
 
 def has_source(file: str) -> bool:
-    """Return whether there is a source file, or a text that is registered as one, such as a cell of a notebook."""
+    """Return whether `file` is an existing source file, or a registered text, such as a cell of a notebook."""
     return (is_file_name(file) and file.endswith(".py") and os.path.isfile(file)) or file in linecache.cache
 
 
-def file_state(file: str) -> FileState:
+def get_file_state(file: str) -> FileState:
     """Return the state of a file, which changes when the file is edited."""
     try:
         status = os.stat(file)
@@ -147,15 +154,15 @@ def may_be_edited(file: str) -> bool:
 
 
 def contains_code(file: str, code: CodeType) -> bool:
-    """Return whether the file, as it is now, compiles to this code among others; a cell of a notebook always does."""
+    """Return whether the present content of a file contains this code. A cell of a notebook always does."""
     if not os.path.isfile(file):
         return True
-    return bytecode.digest(code) in _digests(file, file_state(file))
+    return bytecode.compute_digest(code) in _compute_digests(file, get_file_state(file))
 
 
 def compile_file(file: str) -> CodeType | None:
-    """Return the code of a file as it is now; None if it is not valid Python."""
-    return _compile_file(file, file_state(file))
+    """Return the code of a file's present content; None if it is not valid Python."""
+    return _compile_file(file, get_file_state(file))
 
 
 @functools.lru_cache(512)
@@ -172,8 +179,8 @@ def _compile_file(file: str, state: FileState) -> CodeType | None:
 
 
 def parse_file(file: str) -> ast.Module | None:
-    """Return the syntax tree of a file as it is now, or of a cell of a notebook; None if it is not valid Python."""
-    return _parse_file(file, file_state(file))
+    """Return the syntax tree of a file's present content, or of a notebook cell; None if it is not valid Python."""
+    return _parse_file(file, get_file_state(file))
 
 
 @functools.lru_cache(64)
@@ -186,19 +193,19 @@ def _parse_file(file: str, state: FileState) -> ast.Module | None:
 
 
 @functools.lru_cache(512)
-def _digests(file: str, state: FileState) -> frozenset[str]:
+def _compute_digests(file: str, state: FileState) -> frozenset[str]:
     code = _compile_file(file, state)
-    return frozenset() if code is None else frozenset(map(bytecode.digest, bytecode.nested_code(code)))
+    return frozenset() if code is None else frozenset(map(bytecode.compute_digest, bytecode.iterate_code(code)))
 
 
 @dataclass(frozen=True)
 class ModuleFile:
-    """A module that was found by its name.
+    """A module and its file.
 
     Attributes:
-        name: its full name.
-        file: its file.
-        installed: whether it belongs to an installed package, and not to the project.
+        name: the full name of the module.
+        file: the path of the file.
+        installed: whether the module belongs to an installed package, and not to the project.
     """
 
     name: str
@@ -212,9 +219,10 @@ class ModuleFile:
 
 
 def find_modules(name: str) -> list[ModuleFile]:
-    """Return the module `name`, after the packages that contain it, without importing anything.
+    """Return the packages that contain the module `name`, and then the module, without importing them.
 
-    Empty if there is no such module, or for the standard library. For an installed package, only its top level is returned.
+    The list is empty if there is no such module, and for the standard library. For an installed package, it contains only
+    the top level.
     """
     top = name.partition(".")[0]
     if top == "ogive" or (top in sys.stdlib_module_names and not is_project_module(top)):

@@ -1,4 +1,4 @@
-"""Decide from syntax which top-level statements of a module change something outside of it when they are executed."""
+"""Decide, from their syntax, which top-level statements of a module change something outside of the module."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import ast
 from collections.abc import Iterable, Iterator
 
 _HARMLESS = frozenset({"print", "logging", "warnings", "matplotlib", "plt", "sys.path"})
-"""What a module may use at its top level without an effect on other code."""
+"""Names that a module may use at its top level without an effect on other code."""
 
 
 def has_outside_effect(node: ast.stmt, module_globals: Iterable[str]) -> bool:
@@ -14,18 +14,18 @@ def has_outside_effect(node: ast.stmt, module_globals: Iterable[str]) -> bool:
 
     Args:
         node: the statement.
-        module_globals: names of the module's own objects, which it may change.
+        module_globals: the names of the module's own objects. Changing these is no outside effect.
     """
     if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
         return False
     if isinstance(node, ast.Expr):
         return isinstance(node.value, ast.Call) and _is_foreign(node.value, module_globals)
     if isinstance(node, (ast.Assign, ast.AugAssign, ast.AnnAssign, ast.Delete)):
-        targets = assignment_targets(node)
+        targets = list_assignment_targets(node)
         return any(not isinstance(target, ast.Name) and _is_foreign(target, module_globals) for target in targets)
     if isinstance(node, ast.If) and is_main_or_type_checking(node):
         return any(has_outside_effect(inner, module_globals) for inner in node.orelse)
-    return any(has_outside_effect(inner, module_globals) for inner in inner_statements(node))
+    return any(has_outside_effect(inner, module_globals) for inner in iterate_inner_statements(node))
 
 
 def is_main_or_type_checking(node: ast.If) -> bool:
@@ -35,8 +35,8 @@ def is_main_or_type_checking(node: ast.If) -> bool:
     return not names.isdisjoint({"__name__", "TYPE_CHECKING"})
 
 
-def inner_statements(node: ast.stmt) -> Iterator[ast.stmt]:
-    """Return the statements directly inside a loop, a condition, a `try` or a `with`."""
+def iterate_inner_statements(node: ast.stmt) -> Iterator[ast.stmt]:
+    """Yield the statements directly inside a loop, a condition, a `try` or a `with`."""
     for child in ast.iter_child_nodes(node):
         if isinstance(child, ast.stmt):
             yield child
@@ -44,8 +44,8 @@ def inner_statements(node: ast.stmt) -> Iterator[ast.stmt]:
             yield from child.body
 
 
-def assignment_targets(node: ast.stmt) -> list[ast.expr]:
-    """Return the targets of an assignment or a `del`; the items of a tuple or list separately."""
+def list_assignment_targets(node: ast.stmt) -> list[ast.expr]:
+    """Return the targets of an assignment or a `del`. A tuple or list is replaced by its items."""
     targets = getattr(node, "targets", None) or [node.target]  # type: ignore[attr-defined]
     return [
         item for target in targets for item in (target.elts if isinstance(target, (ast.Tuple, ast.List)) else [target])
@@ -54,13 +54,13 @@ def assignment_targets(node: ast.stmt) -> list[ast.expr]:
 
 def _is_foreign(node: ast.expr, module_globals: Iterable[str]) -> bool:
     """Return whether an expression starts from an object that is neither the module's own nor harmless."""
-    dotted = dotted_name(node)
+    dotted = get_dotted_name(node)
     is_harmless = any(dotted == name or dotted.startswith(f"{name}.") for name in _HARMLESS)
-    return first_name(node) not in module_globals and not is_harmless
+    return get_first_name(node) not in module_globals and not is_harmless
 
 
-def dotted_name(node: ast.expr) -> str:
-    """Return "torch.nn.init.x" for `torch.nn.init(3).x`."""
+def get_dotted_name(node: ast.expr) -> str:
+    """Return the dotted name of an expression: "torch.nn.init.x" for `torch.nn.init(3).x`."""
     names: list[str] = []
     while isinstance(node, (ast.Attribute, ast.Subscript, ast.Call, ast.Starred)):
         if isinstance(node, ast.Attribute):
@@ -69,17 +69,17 @@ def dotted_name(node: ast.expr) -> str:
     return ".".join([node.id if isinstance(node, ast.Name) else "", *reversed(names)])
 
 
-def first_name(node: ast.expr) -> str:
-    """Return "torch" for `torch.nn.init(3).x`; "" if the expression does not start with a name."""
-    return dotted_name(node).partition(".")[0]
+def get_first_name(node: ast.expr) -> str:
+    """Return the first name of an expression: "torch" for `torch.nn.init(3).x`; "" if it does not start with a name."""
+    return get_dotted_name(node).partition(".")[0]
 
 
-def created_globals(node: ast.stmt) -> set[str]:
-    """Return the globals that a statement assigns, or whose methods it calls as a whole statement."""
+def find_created_globals(node: ast.stmt) -> set[str]:
+    """Return the globals that a statement assigns, and that of a statement which only calls a method of a global."""
     if isinstance(node, ast.Expr):
-        return {first_name(node.value)}
+        return {get_first_name(node.value)}
     if isinstance(node, (ast.Assign, ast.AugAssign, ast.AnnAssign)):
-        return {first_name(target) for target in assignment_targets(node)}
+        return {get_first_name(target) for target in list_assignment_targets(node)}
     if isinstance(node, (ast.For, ast.While, ast.If, ast.With, ast.Try)):
-        return {name for inner in inner_statements(node) for name in created_globals(inner)}
+        return {name for inner in iterate_inner_statements(node) for name in find_created_globals(inner)}
     return set()

@@ -1,4 +1,4 @@
-"""The result of a walk over code: hashes by name, files, and what cannot be identified."""
+"""The record of a walk over code: the hashes of its parts, its files, and what cannot be identified."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from ogive.source import objects, project_files
 
 
 class WalkRecord:
-    """Collects parts, files, and what cannot be identified, as in `ogive.source.CodeIdentity`.
+    """Collects the fields of a `CodeIdentity` during a walk.
 
     Attributes:
-        parts: a hash for each name.
-        missing: what cannot be identified, with the reasons.
-        files: files of the project, with their states.
-        current: name of the part that is being described.
+        parts: the hash of each part, by name.
+        missing: the code and data that cannot be identified, with the reasons.
+        files: the files of the project, with their states.
+        current: the name of the part that is being described.
     """
 
     def __init__(self) -> None:
@@ -27,19 +27,19 @@ class WalkRecord:
         self.current = ""
 
     def add_part(self, name: str, description: Any) -> None:
-        """Add the hash of a description; if there is a part of that name already, combine both."""
+        """Add the hash of a description as a part. If a part with this name exists already, combine both hashes."""
         self.parts[name] = hash_json([self.parts.get(name), description])
 
     def add_missing(self, name: str, reason: str) -> None:
-        """Record that something cannot be identified."""
+        """Record in `missing` that `name` cannot be identified."""
         line = f"{name}: {reason}"
         if line not in self.missing:
             self.missing.append(line)
 
     def describe_installed(self, module: str, qualname: str) -> str:
-        """Return the description of an object of an installed package, and add the version of the package."""
+        """Return the description of an object of an installed package; add a part for the version of the package."""
         top = module.partition(".")[0]
-        version = project_files.package_version(top)
+        version = project_files.find_package_version(top)
         if version is not None:
             self.parts[f"package {top}"] = version
         return f"installed {module}:{qualname}"
@@ -52,7 +52,7 @@ class WalkRecord:
                 return not project_files.is_installed(file)
             module = value.__globals__.get("__name__", "")
         else:
-            module = objects.module_name(value)
+            module = objects.get_module_name(value)
         return project_files.is_project_module(module)
 
     def add_file(self, module: ModuleType | None) -> bool:
@@ -60,7 +60,7 @@ class WalkRecord:
         file = getattr(module, "__file__", None)
         if file is None or not project_files.has_source(file):
             return False
-        self.files[file] = project_files.file_state(file)
+        self.files[file] = project_files.get_file_state(file)
         return True
 
     def check_function_file(self, code: CodeType, module: str, name: str) -> None:
@@ -69,12 +69,12 @@ class WalkRecord:
         if not project_files.has_source(file):
             self.add_missing(name, f"it has no source file ({file})")
             return
-        self.files[file] = project_files.file_state(file)
+        self.files[file] = project_files.get_file_state(file)
         # Code of `__main__` is sent to workers by value, so its file need not contain it.
         if module != "__main__" and not project_files.contains_code(file, code):
             self.add_missing(name, f"the loaded code differs from what {file} contains now")
 
     def check_module_file(self, module: str, name: str) -> None:
-        """Record the file of a module; if there is none, `name` cannot be identified."""
+        """Record the file of a module. If it has none, record in `missing` that `name` cannot be identified."""
         if not self.add_file(sys.modules.get(module)) and module != "__main__":
             self.add_missing(name, f"the module {module} has no source file")

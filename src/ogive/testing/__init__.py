@@ -1,4 +1,4 @@
-"""Conformance suites for strategies, schedules, estimators and sinks, Ogive's own and a user's; comparison of journals."""
+"""Conformance suites for strategies, schedules, estimators and sinks, both built-in and a user's; comparison of journals."""
 
 from ogive.testing.estimators import check_estimator
 from ogive.testing.journals import comparable_events

@@ -1,8 +1,8 @@
-"""Short searches in memory for the conformance suite of strategies, with all kinds of trials.
+"""Short searches in memory, with all kinds of trials, for the conformance suite of strategies.
 
 An episode proceeds like a run: proposals are requested while other trials are pending, notes are converted to JSON and
-back, and trials report at rungs, are paused, continue, and fail in every possible way. What happens to a trial depends only
-on its number and its architecture, so two episodes differ only if their strategies do.
+back, and trials report at rungs, are paused, continue, and fail in every possible way. The records of a trial depend only on
+its number and its architecture, so two episodes differ only if their strategies do.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from ogive.trial import Fidelity, Pending, Proposal, Report, Status, Trial, Tria
 
 MakeStrategy = Callable[[Space, tuple[Objective, ...], tuple[Constraint, ...]], Strategy]
 Outcome = Callable[[TrialId, Proposal], Iterator[Trial]]
-"""Returns the successive records of a trial that the strategy receives, given the trial's number and its proposal."""
+"""Yields the successive records of a trial that the strategy receives, given the trial's number and its proposal."""
 
 FAILURES = tuple(status for status in Status if status.failed)
 RUNGS = (1, 3, 9)
@@ -56,9 +56,9 @@ class Ask:
     """One call of `Strategy.ask` and its result.
 
     Attributes:
-        number: number of the trial.
-        tell_count: number of calls of `tell` before it.
-        pending: proposals of pending trials.
+        number: the number of the trial.
+        tell_count: the number of calls of `tell` before this call.
+        pending: the proposals of pending trials.
         fidelity: the requested fidelity.
         answer: the proposal.
     """
@@ -83,7 +83,7 @@ class Episode:
 
 
 def describe(proposal: Proposal) -> str:
-    """Return a proposal as text, equal for equal proposals."""
+    """Return a proposal as text. Equal proposals have equal texts."""
     return json.dumps(
         [proposal.architecture.to_json(), proposal.inherit, dict(proposal.settings), dict(proposal.note)],
         sort_keys=True,
@@ -91,7 +91,7 @@ def describe(proposal: Proposal) -> str:
 
 
 def journalled(proposal: Proposal) -> Proposal:
-    """Return a proposal as it is read from a journal: its settings and note converted to JSON and back."""
+    """Return a proposal as it would be read from a journal: with its settings and note converted to JSON and back."""
     settings, note = json.loads(json.dumps([dict(proposal.settings), dict(proposal.note)], allow_nan=False))
     return replace(proposal, settings=settings, note=note)
 
@@ -107,11 +107,11 @@ def run_episode(
     """Run an episode.
 
     Args:
-        strategy: receives the records of all trials, in random order.
-        outcome: determines what happens to each trial.
-        trials: number of proposals to request; fewer are made if the strategy raises SpaceExhausted.
-        workers: largest number of pending trials.
-        seed: seed of the order of records, and of the random numbers of the strategy.
+        strategy: the strategy. It receives the records of all trials, in random order.
+        outcome: returns the records of a trial.
+        trials: the number of proposals to request. The episode ends earlier if the strategy raises SpaceExhausted.
+        workers: the largest number of pending trials.
+        seed: the seed of the order of records, and of the random numbers of the strategy.
         before_ask: called before every `ask`.
     """
     episode, pending_proposals = Episode(), dict[TrialId, Proposal]()
@@ -151,12 +151,12 @@ def run_episode(
 
 
 def ask_generator(seed: int, number: int) -> np.random.Generator:
-    """Return the random number generator that `play` passes to the `ask` with this number."""
+    """Return the random number generator that `run_episode` passes to `ask` for the trial `number`."""
     return generator(seed, "ask", number)
 
 
-def metrics(architecture: Architecture, step: int) -> dict[str, float]:
-    """Return metrics in [0, 1] that depend only on the architecture, with many ties; accuracy and loss improve by step."""
+def compute_metrics(architecture: Architecture, step: int) -> dict[str, float]:
+    """Return metrics in [0, 1], with many ties, that depend on the architecture; accuracy and loss improve with the step."""
     digest = hashlib.sha256(f"{sorted(architecture.items())}".encode()).digest()
     names = ("accuracy", "loss", "parameters", "latency", "memory")
     values = {name: byte % 8 / 8 for name, byte in zip(names, digest, strict=False)}
@@ -168,7 +168,7 @@ def metrics(architecture: Architecture, step: int) -> dict[str, float]:
 
 def finished(number: TrialId, proposal: Proposal) -> Iterator[Trial]:
     """Every trial reports once and finishes."""
-    reports = (Report(1, metrics(proposal.architecture, 1)),)
+    reports = (Report(1, compute_metrics(proposal.architecture, 1)),)
     yield Trial(number, proposal, status=Status.FINISHED, reports=reports)
 
 
@@ -181,7 +181,7 @@ def diverse(number: TrialId, proposal: Proposal) -> Iterator[Trial]:
         if failure and (index or not fails_late):
             yield Trial(number, proposal, status=failure, reports=reports, reason="as planned")
             return
-        values = metrics(proposal.architecture, step)
+        values = compute_metrics(proposal.architecture, step)
         if number % 10 == 6:
             values = {**values, "accuracy": math.nan, "latency": math.inf}
         if number % 10 == 9:
@@ -198,13 +198,13 @@ def failed(number: TrialId, proposal: Proposal) -> Iterator[Trial]:
 
 def equal(number: TrialId, proposal: Proposal) -> Iterator[Trial]:
     """All trials have equal metrics."""
-    values = dict.fromkeys(metrics(proposal.architecture, 1), 0.25)
+    values = dict.fromkeys(compute_metrics(proposal.architecture, 1), 0.25)
     yield Trial(number, proposal, status=Status.FINISHED, reports=(Report(1, values),))
 
 
 def noisy(number: TrialId, proposal: Proposal) -> Iterator[Trial]:
     """The noise of metrics is as large as the differences, so that trials of one architecture differ widely."""
-    values = metrics(proposal.architecture, 1)
+    values = compute_metrics(proposal.architecture, 1)
     noise = generator(number, "noise").standard_normal(len(values))
     reports = (Report(1, {name: value + z for (name, value), z in zip(values.items(), noise.tolist(), strict=True)}),)
     yield Trial(number, proposal, status=Status.FINISHED, reports=reports)
@@ -213,7 +213,7 @@ def noisy(number: TrialId, proposal: Proposal) -> Iterator[Trial]:
 def extreme(number: TrialId, proposal: Proposal) -> Iterator[Trial]:
     """Metrics are finite but so large or small that sums and squares overflow."""
     size = (1.0, 1.7e308, -1.7e308, 1e12, 1e-300, 5e-324, 0.0)[number % 7]
-    values = {name: size * (value or 1.0) for name, value in metrics(proposal.architecture, 1).items()}
+    values = {name: size * (value or 1.0) for name, value in compute_metrics(proposal.architecture, 1).items()}
     yield Trial(number, proposal, status=Status.FINISHED, reports=(Report(1, values),))
 
 

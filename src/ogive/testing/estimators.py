@@ -1,4 +1,4 @@
-"""The conformance suite of estimators: checks the guarantees of `ogive.run.estimator` on any implementation."""
+"""The conformance suite of estimators. It checks the guarantees of `ogive.run.estimator` for any implementation."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ Reports = dict[Step, dict[str, float]]
 
 
 def check_estimator(make_estimator: MakeEstimator, space: Space, *, epochs: int = 3, seed: int = 0) -> None:
-    """Check that an estimator fulfils its contract, on two architectures of `space`; takes about 30 short trainings.
+    """Check that an estimator fulfils its contract, with about 30 short trainings of two architectures of `space`.
 
     Metrics whose names end in `seconds` are measured times and are not compared.
 
     Args:
-        make_estimator: returns a new estimator, as a new worker would get it.
-        space: a space whose architectures it can evaluate.
-        epochs: epochs of each training, at least 2.
-        seed: seed of the choice of architectures and of the trials.
+        make_estimator: returns a new estimator, as a new worker would receive it.
+        space: a space whose architectures the estimator can evaluate.
+        epochs: the number of epochs of each training, at least 2.
+        seed: the seed of the choice of architectures, and of the trials.
 
     Raises:
-        AssertionError: a guarantee is broken; the message names it.
+        AssertionError: a guarantee is broken. The message names the guarantee.
     """
     assert_that(
         epochs >= 2, f"check_estimator: epochs is {epochs}, but must be at least 2, so that a trial can be paused"
@@ -64,7 +64,7 @@ class _Crash(BaseException):
 
 @dataclass
 class _Journal:
-    """What a controller has stored of one trial, over all attempts."""
+    """The reports of one trial that a controller has stored, from all attempts."""
 
     reports: Reports = field(default_factory=dict)
 
@@ -102,12 +102,12 @@ class _TestBench:
         """Run one attempt, and return all reports in the journal.
 
         Args:
-            estimator: evaluates the trial.
-            journal: reports of earlier attempts; receives the new ones.
-            folder: folder of the trial.
+            estimator: the estimator that evaluates the trial.
+            journal: the reports of earlier attempts. The new ones are added to it.
+            folder: the folder of the trial.
             until: the last step of the attempt; None for all epochs.
-            architecture: None for the first architecture.
-            answer: the answer to the report of each step.
+            architecture: the architecture; None for `self.architecture`.
+            answer: returns the answer to the report of a step.
         """
         last_step = self.epochs if until is None else until
 
@@ -128,7 +128,7 @@ class _TestBench:
         return journal.reports
 
     def make_worker(self) -> Estimator:
-        """Return an estimator in the state in which a new worker has it."""
+        """Return an estimator as in a new worker: pickled, unpickled and prepared."""
         estimator: Estimator = cloudpickle.loads(cloudpickle.dumps(self.make_estimator()))
         estimator.prepare()
         return estimator
@@ -159,7 +159,7 @@ def _check_description(bench: _TestBench) -> None:
 
 
 def _run_without_interruption(bench: _TestBench) -> Reports:
-    """Return the reports of a trial without interruption; it must report at least once, and with increasing steps."""
+    """Return the reports of a trial without interruption. Check that there is one, and that the steps increase."""
     with _trial_folder() as folder:
         reports = bench.run(bench.make_worker(), _Journal(), folder)
     assert_that(bool(reports), "evaluate() returned without a report")
@@ -188,7 +188,7 @@ def _check_stop(bench: _TestBench, expected: Reports) -> None:
 
 
 def _check_pause(bench: _TestBench, expected: Reports) -> None:
-    """A trial that ended early, or was paused, and is continued has the same reports as one without interruption."""
+    """A trial that is continued after an early end or a pause has the same reports as one without interruption."""
     for step in list(expected)[:-1]:
         with _trial_folder() as folder:
             journal = _Journal()
@@ -207,7 +207,7 @@ def _check_pause(bench: _TestBench, expected: Reports) -> None:
 
 
 def _check_crash(bench: _TestBench, expected: Reports) -> None:
-    """A trial whose process died during a report and is continued has the same reports as one without interruption."""
+    """A trial that is continued after its process died during a report has the same reports as one without interruption."""
     for step in expected:
         for is_stored in (False, True):
             with _trial_folder() as folder:

@@ -1,4 +1,4 @@
-"""Compare the journals of runs, without what depends on time and host."""
+"""Compare the journals of runs, leaving out everything that depends on time and host."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ VOLATILE = frozenset({"seconds", "epoch_seconds", "cached", "saved", "settings"}
 def comparable_events(events: Iterable[Event]) -> list[tuple[str, int | None, int | None, str]]:
     """Return (kind, trial, step, data) of every event that an interruption must not change.
 
-    Events of sessions, and fields that depend on time, host and cost, are left out. With one worker the result is the same
-    for a run that was killed and continued any number of times as for a run without interruptions.
+    Session events are left out, and so are fields that depend on time, host and cost. With one worker, a run that was killed
+    and continued any number of times has the same result as a run without interruptions.
     """
     return [
         (event.kind.value, event.trial, event.step, json.dumps(_remove_volatile(dict(event.data)), sort_keys=True))

@@ -1,4 +1,4 @@
-"""Parts that the conformance suites share: assertions, rules with names, and a second process."""
+"""Functions that the conformance suites share: assertions, named rules, and a comparison with another process."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from typing import Any
 import cloudpickle
 
 HASH_SEED = "20240229"
-"""`PYTHONHASHSEED` of the second process."""
+"""The `PYTHONHASHSEED` of the other process."""
 
 
 def assert_that(condition: bool, message: str) -> None:
-    """Raise AssertionError with the message unless the condition is true; in contrast to `assert`, also with `python -O`."""
+    """Raise AssertionError with the message unless the condition is true, also with `python -O`, which ignores `assert`."""
     if not condition:
         raise AssertionError(message)
 
 
 def assert_equal(expected: Sequence[str], actual: Sequence[str], what: str) -> None:
-    """Raise AssertionError with the first difference; `what` names the items, such as "proposal"."""
+    """Raise AssertionError with the first difference, if there is one. `what`: a name for an item, such as "proposal"."""
     for number, (expected_item, actual_item) in enumerate(zip(expected, actual, strict=False)):
         assert_that(expected_item == actual_item, f"{what} {number} is {actual_item}, but should be {expected_item}")
     assert_that(
@@ -36,19 +36,19 @@ def rule(check: Callable[..., None], case: str) -> Iterator[None]:
     """Name the rule in every error of the block.
 
     Args:
-        check: the function that checks the rule. The name of the rule is that of the function, without `check`; its
-            statement is the first line of the docstring.
-        case: what the rule is checked on, such as "space 'tiny'".
+        check: the function that checks the rule. The name of the rule is that of the function, without `check`. The
+            statement of the rule is the first line of the docstring.
+        case: the case for which the rule is checked, such as "space 'tiny'".
     """
     try:
         yield
     except Exception as error:
         problem = str(error) if isinstance(error, AssertionError) else f"raised {type(error).__name__}: {error}"
         statement = (check.__doc__ or "").strip().splitlines()[0]
-        raise AssertionError(f"rule {_rule_name(check)!r} is broken: {statement} On {case}: {problem}") from error
+        raise AssertionError(f"rule {_get_rule_name(check)!r} is broken: {statement} On {case}: {problem}") from error
 
 
-def _rule_name(check: Callable[..., None]) -> str:
+def _get_rule_name(check: Callable[..., None]) -> str:
     return check.__name__.strip("_").removeprefix("check_").replace("_", " ")
 
 
@@ -67,6 +67,6 @@ def check_another_process_agrees(compute: Callable[[Any], list[str]], make: Any)
 
 
 def _print_results() -> None:
-    """Run in the process of `check_another_process_agrees`: read a function from standard input, and print its results."""
+    """Read a function from standard input, and print its results; runs in the other process."""
     compute, make = cloudpickle.loads(sys.stdin.buffer.read())
     sys.stdout.write(json.dumps(compute(make)))

@@ -22,7 +22,7 @@ from ogive.testing.workers import (
     call,
     describe,
     epochs,
-    stormy,
+    faulty,
 )
 from ogive.trial import Status
 
@@ -32,20 +32,20 @@ New = Callable[[], Schedule]
 
 TRIALS = 40
 EXTRA_CALLS = 3
-"""Calls of `next_job` before each job, for the rule that they have no side effects."""
+"""The number of additional calls of `next_job` before each job, for the rule that they have no side effects."""
 RESTORED = 12
-"""Number of points in a search, about, at which a schedule is restored."""
+"""The approximate number of points of a search at which a schedule is restored."""
 
 
 def check_schedule(make: MakeSchedule, another_process: bool = True) -> None:
     """Check that a schedule fulfils the contract of `ogive.schedule.base`.
 
     Args:
-        make: `make(objectives, constraints)` returns a new instance; its trials should take at most about ten epochs.
-        another_process: also compare with a process of another hash seed; `make` is sent there by cloudpickle.
+        make: `make(objectives, constraints)` returns a new instance. Its trials should take at most about ten epochs.
+        another_process: whether to compare also with a process that has another hash seed. cloudpickle sends `make` to it.
 
     Raises:
-        AssertionError: the schedule breaks a rule; the message names the rule and the problem.
+        AssertionError: the schedule breaks a rule. The message names the rule and the problem.
     """
     for name, problem in PROBLEMS.items():
 
@@ -68,16 +68,16 @@ def check_schedule(make: MakeSchedule, another_process: bool = True) -> None:
 
 
 def _run(
-    schedule: Schedule, world: Scenario = stormy, workers: int = 5, **options: Callable[[Schedule], None]
+    schedule: Schedule, scenario: Scenario = faulty, workers: int = 5, **options: Callable[[Schedule], None]
 ) -> ControllerLog:
-    return SimulatedController(schedule, world, tiny(), TRIALS, workers, **options).run()
+    return SimulatedController(schedule, scenario, tiny(), TRIALS, workers, **options).run()
 
 
 def _check_jobs_are_valid(new: New) -> None:
     """Jobs are JSON, each trial takes at least one epoch, and only paused trials are resumed, at a higher fidelity."""
-    for world in SCENARIOS.values():
+    for scenario in SCENARIOS.values():
         for workers in (1, 5):
-            for _, job in _run(new(), world, workers).jobs:
+            for _, job in _run(new(), scenario, workers).jobs:
                 text = describe(job)  # raises an exception if the job is not JSON
                 assert_that(
                     not isinstance(job, Start) or epochs(job.fidelity) >= 1, f"{text}: it takes less than 1 epoch"
@@ -85,11 +85,11 @@ def _check_jobs_are_valid(new: New) -> None:
 
 
 def _check_failures_block_nothing(new: New) -> None:
-    """Whatever trials fail, all trials are started unless the schedule is Done, and in the end each is paused or ended."""
-    for name, world in SCENARIOS.items():
+    """Whichever trials fail, all trials are started unless the schedule is Done, and in the end each is paused or ended."""
+    for name, scenario in SCENARIOS.items():
         for workers in (1, 5):
-            log = _run(new(), world, workers)
-            case = f"world {name!r}, {workers} workers"
+            log = _run(new(), scenario, workers)
+            case = f"scenario {name!r}, {workers} workers"
             is_complete = len(log.trials) == TRIALS or isinstance(log.jobs[-1][1], Done)
             assert_that(
                 is_complete, f"{case}: {len(log.trials)} of {TRIALS} trials were started, and no trial is running"
@@ -109,7 +109,7 @@ def _check_next_job_is_deterministic(new: New) -> None:
 
 
 def _check_next_job_has_no_side_effects(new: New) -> None:
-    """A call of `next_job` does not change any later job, and draws random numbers only if `draws` is True."""
+    """A call of `next_job` does not change any later job, and draws random numbers only if `uses_rng` is True."""
 
     def call_next_job(schedule: Schedule) -> None:
         for seed in range(EXTRA_CALLS):
@@ -117,14 +117,14 @@ def _check_next_job_has_no_side_effects(new: New) -> None:
             state_before = rng.bit_generator.state
             schedule.next_job(rng)
             has_drawn = rng.bit_generator.state != state_before
-            assert_that(schedule.uses_rng or not has_drawn, "next_job draws random numbers, but `draws` is False")
+            assert_that(schedule.uses_rng or not has_drawn, "next_job draws random numbers, but `uses_rng` is False")
 
     with_extra_calls = _run(new(), before_job=call_next_job).text()
     assert_equal(_run(new()).text(), with_extra_calls, "with further calls of next_job in between, job")
 
 
 def _check_events_restore_the_state(new: New) -> None:
-    """A new instance that receives all earlier events by its `on_` methods returns the same job as the original instance."""
+    """A new instance that receives all earlier events returns the same job as the original instance."""
     log = _run(new())
     jobs = [(call_count, job, may_start) for (call_count, job), may_start in zip(log.jobs, log.may_start, strict=True)]
     for call_count, job, may_start in jobs[:: max(1, len(jobs) // RESTORED)]:
@@ -140,8 +140,8 @@ def _check_events_restore_the_state(new: New) -> None:
 
 def _check_failed_trials_are_repeated(new: New) -> None:
     """In a later session, failed trials are repeated, all trials end or are paused, and events restore the state."""
-    for name in ("stormy", "sparse"):
-        case = f"world {name!r}"
+    for name in ("faulty", "sparse"):
+        case = f"scenario {name!r}"
         controller = SimulatedController(new(), SCENARIOS[name], tiny(), TRIALS, workers=5)
         controller.run()
         log = controller.continue_in_new_session(new())

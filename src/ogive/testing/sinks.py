@@ -25,23 +25,23 @@ from ogive.trial import Proposal
 
 MakeSink = Callable[[Path], Sink]
 Shown = Callable[[Path, str], Any]
-"""Reads back what a target shows of a run, given the folder and the identity of the run."""
+"""Reads back the content that a target shows for a run, given the folder and the identity of the run."""
 KILLED = 9
-"""Exit code of a process that was killed while it wrote."""
+"""The exit code of a process that was killed while it was writing."""
 
 
 def check_sink(make: MakeSink, shown: Shown, every: int = 1, kills: int = 4) -> None:
     """Check that a sink fulfils the contract of `ogive.sinks.base`.
 
     Args:
-        make: `make(folder)` returns a new instance that writes into `folder`; it is sent to another process by cloudpickle.
-        shown: `shown(folder, run)` reads back what the target shows of the run with the identity `run`; results are compared
-            with ==. It leaves out what may differ each time, such as numbers that the other tool assigns.
-        every: interval, in events, at which the sink is interrupted; more than 1 if that takes long.
-        kills: number of times that the sink's process is killed.
+        make: `make(folder)` returns a new instance that writes into `folder`. cloudpickle sends `make` to another process.
+        shown: `shown(folder, run)` reads back the content that the target shows for the run with the identity `run`. Results
+            are compared with ==, so it leaves out values that may differ each time, such as numbers that the target assigns.
+        every: the interval, in events, at which the sink is interrupted; a larger value takes less time.
+        kills: the number of times that the sink's process is killed.
 
     Raises:
-        AssertionError: the sink breaks a rule; the message names the rule, and the run.
+        AssertionError: the sink breaks a rule. The message names the rule and the run.
     """
     with rule(_check_all_events_are_shown, "a whole run"):
         expected = _check_all_events_are_shown(make, shown)
@@ -53,15 +53,15 @@ def check_sink(make: MakeSink, shown: Shown, every: int = 1, kills: int = 4) -> 
         _check_runs_are_separate(make, shown, expected)
 
 
-def _sink_folder() -> tempfile.TemporaryDirectory[str]:
+def _create_sink_folder() -> tempfile.TemporaryDirectory[str]:
     return tempfile.TemporaryDirectory(prefix="ogive-sink-")
 
 
 def _check_all_events_are_shown(make: MakeSink, shown: Shown) -> Any:
-    """All events are shown: half of a run is shown differently from the whole run, and the same events equally."""
+    """All events are shown: the same events are shown equally, and half of a run differently from the whole run."""
     results = []
     for events in (EVENTS, EVENTS, EVENTS[: len(EVENTS) // 2]):
-        with _sink_folder() as folder:
+        with _create_sink_folder() as folder:
             feed_events(make(Path(folder)), events)
             results.append(shown(Path(folder), RUN_IDENTITY))
     first, second, half = results
@@ -73,7 +73,7 @@ def _check_all_events_are_shown(make: MakeSink, shown: Shown) -> Any:
 def _check_interruptions_change_nothing(make: MakeSink, shown: Shown, expected: Any, every: int) -> None:
     """A sink that was closed after any event and opened again shows the same as one that was not interrupted."""
     for count in range(1, len(EVENTS) + 1, every):
-        with _sink_folder() as folder:
+        with _create_sink_folder() as folder:
             for events in (EVENTS[:count], EVENTS[:count], EVENTS):
                 feed_events(make(Path(folder)), events)
             result = shown(Path(folder), RUN_IDENTITY)
@@ -81,10 +81,10 @@ def _check_interruptions_change_nothing(make: MakeSink, shown: Shown, expected: 
 
 
 def _check_kills_change_nothing(make: MakeSink, shown: Shown, expected: Any, kills: int) -> None:
-    """A sink whose process was killed at any moment and that was opened again shows the same as one that was not."""
+    """A sink that was opened again after its process was killed at any moment shows the same as one that was not killed."""
     for number in range(kills):
         count = (number + 1) * len(EVENTS) // (kills + 1)
-        with _sink_folder() as folder:
+        with _create_sink_folder() as folder:
             _write_until_killed(make, Path(folder), count, is_flushed=number % 2 == 0)
             feed_events(make(Path(folder)), EVENTS)
             result = shown(Path(folder), RUN_IDENTITY)
@@ -92,7 +92,7 @@ def _check_kills_change_nothing(make: MakeSink, shown: Shown, expected: Any, kil
 
 
 def _write_until_killed(make: MakeSink, folder: Path, count: int, is_flushed: bool) -> None:
-    """Write `count` events in another process, which dies after a flush, or in the middle of a batch."""
+    """Write `count` events in another process, which ends abruptly after a flush, or in the middle of a batch."""
     program = "from ogive.testing.sinks import _write_and_die; _write_and_die()"
     process = subprocess.run(
         [sys.executable, "-c", program],
@@ -120,9 +120,9 @@ def _die_after(events: Sequence[Event]) -> Iterable[Event]:
 
 
 def _check_runs_are_separate(make: MakeSink, shown: Shown, expected: Any) -> None:
-    """Another run does not change what is shown of a run: it is refused, or is shown separately."""
+    """Another run does not change what is shown for a run: it is refused, or is shown separately."""
     other_run = [replace(EVENTS[0], time=EVENTS[0].time + 1), *EVENTS[1:7]]
-    with _sink_folder() as folder:
+    with _create_sink_folder() as folder:
         feed_events(make(Path(folder)), EVENTS)
         with suppress(RunError):
             feed_events(make(Path(folder)), other_run)
@@ -140,7 +140,7 @@ def _make_space() -> Space:
 
 
 def _make_events() -> list[Event]:
-    """Return a run in two sessions, with every kind of event, and with texts and numbers that are hard to write."""
+    """Return the events of a run in two sessions: every kind of event, and texts and numbers that are hard to store."""
     space = _make_space()
     declaration = {
         "space": space.to_json(), "objectives": [{"metric": "accuracy", "goal": "maximize"}], "constraints": [],

@@ -1,4 +1,4 @@
-"""Spaces for the conformance suite of strategies; none of them needs PyTorch."""
+"""Spaces for the conformance suites. None of them needs PyTorch."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ def part(*args: Any, **kwargs: Any) -> tuple[Any, ...]:
 
 
 def tiny() -> Space:
-    """Return a space of 8 architectures, with one conditional decision: small enough to be exhausted."""
+    """Return a space of 8 architectures, with one conditional decision. A strategy can exhaust it."""
     return Space(layer(part, one_of(2, 3, name="a"), one_of(none=0, some=layer(part, one_of(1, 2, 3)), name="b")))
 
 
 def conditional() -> Space:
-    """Return a space of chains with 1 to 4 blocks; each block has decisions of its own."""
+    """Return a space of chains with 1 to 4 blocks. Each block has separate decisions."""
     block = layer(part, one_of(16, 32), op=one_of(conv=layer(part, kernel=one_of(3, 5)), pool=layer(part)))
     return Space(layer(part, repeat(lambda i: block, times=integer(1, 4)), width=one_of(8, 16)))
 

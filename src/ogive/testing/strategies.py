@@ -20,10 +20,10 @@ from ogive.testing.episodes import (
     EpisodeProblem,
     MakeStrategy,
     ask_generator,
+    compute_metrics,
     describe,
     diverse,
     journalled,
-    metrics,
     noisy,
     run_episode,
 )
@@ -50,12 +50,12 @@ def check_strategy(make: MakeStrategy, another_process: bool = True) -> None:
     """Check that a strategy fulfils the contract of `ogive.strategy.base`.
 
     Args:
-        make: `make(space, objectives, constraints)` returns a new instance. Its options should end a random initial phase
-            after about ten trials, or else the suite tests nothing but that phase.
-        another_process: also compare with a process of another hash seed; `make` is sent there by cloudpickle.
+        make: `make(space, objectives, constraints)` returns a new instance. Choose its options so that an initial random
+            phase ends after about ten trials; otherwise the suite tests only this phase.
+        another_process: whether to compare also with a process that has another hash seed. cloudpickle sends `make` to it.
 
     Raises:
-        AssertionError: the strategy breaks a rule; the message names the rule, the space and the problem.
+        AssertionError: the strategy breaks a rule. The message names the rule, the space and the problem.
     """
     for space_name, problem_name in CASES:
         space, problem = SPACES[space_name](), PROBLEMS[problem_name]
@@ -139,15 +139,15 @@ def _check_tell_replaces_earlier_records(new: New, space: Space) -> None:
     for trial in run_episode(new(), diverse, TRIALS).tells:
         records.setdefault(trial.id, []).append(trial)
     only_last, step_by_step, twice = new(), new(), new()
-    for number, of_trial in records.items():
-        only_last.tell(of_trial[-1])
-        for trial in of_trial:
+    for number, trial_records in records.items():
+        only_last.tell(trial_records[-1])
+        for trial in trial_records:
             step_by_step.tell(trial)
-        twice.tell(of_trial[-1])
-        twice.tell(of_trial[-1])
-        expected = _proposals(only_last)
-        assert_equal(expected, _proposals(step_by_step), f"after all records of trial {number}, proposal")
-        assert_equal(expected, _proposals(twice), f"after the last record of trial {number} twice, proposal")
+        twice.tell(trial_records[-1])
+        twice.tell(trial_records[-1])
+        expected = _list_proposals(only_last)
+        assert_equal(expected, _list_proposals(step_by_step), f"after all records of trial {number}, proposal")
+        assert_equal(expected, _list_proposals(twice), f"after the last record of trial {number} twice, proposal")
 
 
 def _check_unknown_trials_are_accepted(new: New, space: Space) -> None:
@@ -182,10 +182,10 @@ def _check_hard_constraints_hold(make: MakeStrategy) -> None:
         space = tiny()
         strategy = Constrained(
             Deduplicated(make(space, problem.objectives, problem.constraints)),
-            lambda architecture: {"latency": metrics(architecture, 1)["latency"]},
+            lambda architecture: {"latency": compute_metrics(architecture, 1)["latency"]},
         )
         ids = [ask.answer.architecture.id for ask in run_episode(strategy, outcome, TRIALS).asks]
-        allowed = [a.id for a in space.grid() if metrics(a, 1)["latency"] <= 0.5]
+        allowed = [a.id for a in space.grid() if compute_metrics(a, 1)["latency"] <= 0.5]
         assert_equal(sorted(allowed), sorted(ids), "in the order of ids, proposal")
 
 
@@ -199,7 +199,7 @@ def _check_no_proposal_is_repeated(make: MakeStrategy) -> None:
 
 
 def _check_thousands_of_trials_are_accepted(make: MakeStrategy) -> None:
-    """After 10,000 trials, with ties, failures and different steps among them, `ask` makes a proposal."""
+    """After 10,000 trials, which include ties, failures and different steps, `ask` makes a proposal."""
     space, problem = conditional(), PROBLEMS["several objectives, hard and soft constraints"]
     strategy = make(space, problem.objectives, problem.constraints)
     for number in range(MANY_TRIALS):
@@ -216,7 +216,7 @@ def _proposals_on_all_spaces(make: MakeStrategy) -> list[str]:
     return [answer for strategy in strategies for answer in run_episode(strategy, diverse, TRIALS).answers()]
 
 
-def _proposals(strategy: Strategy) -> list[str]:
+def _list_proposals(strategy: Strategy) -> list[str]:
     """Return the proposals for three random number generators, with no pending trials."""
     answers = []
     for seed in range(3):
@@ -234,4 +234,4 @@ def _assert_valid(space: Space, proposal: Proposal, case: str) -> None:
     )
     reason = space.violation(architecture)
     assert_that(reason is None, f"{case}: {architecture!r} is not allowed: {reason}")
-    journalled(proposal)  # raises an exception if settings or note are no JSON
+    journalled(proposal)  # raises an exception if settings or note cannot be converted to JSON

@@ -1,7 +1,7 @@
 """A controller with simulated workers and a simulated clock, for the conformance suite of schedules.
 
-The controller follows the contract in `ogive.schedule.base`, and raises AssertionError if an answer of the schedule violates
-it. What happens to a trial (durations, metrics, failures) depends only on its number.
+The controller follows the contract in `ogive.schedule.base`, and raises AssertionError if the schedule violates it. The
+behavior of a trial (durations, metrics, failures) depends only on its number.
 """
 
 from __future__ import annotations
@@ -22,20 +22,23 @@ from ogive.testing.rules import assert_that
 from ogive.trial import Fidelity, Proposal, Report, Status, Trial, TrialId
 
 MAX_EVENTS = 20_000
-"""Epochs after which a search counts as endless."""
+"""The number of epochs after which a search counts as endless."""
 
 
 @dataclass(frozen=True)
 class TrialBehavior:
-    """What happens to a trial.
+    """The behavior of a trial.
 
     Attributes:
-        accuracy: accuracy as a function of the epoch; loss is 1 - accuracy, and the other metrics are constant.
-        latency, parameters: constant metrics; memory is their product.
-        seconds: duration of an epoch.
-        fails: epoch at which it fails instead of reporting; None if it does not fail.
-        returns: epoch after which its train function returns, whatever the fidelity; None if it trains as far as requested.
-        every: interval, in epochs, at which it reports the objectives; in other epochs it reports only "train_loss".
+        accuracy: returns the accuracy after an epoch. The loss is 1 - accuracy, and the other metrics are constant.
+        latency: a constant metric.
+        parameters: a constant metric. A further metric, memory, is latency times parameters.
+        seconds: the duration of an epoch.
+        fails_at: the epoch at which the trial fails instead of reporting; None if it does not fail.
+        returns_after: the epoch after which its train function returns, whatever the fidelity; None if it trains as far as
+            requested.
+        report_interval: the interval, in epochs, at which the trial reports the objectives. In the other epochs it reports
+            only "train_loss".
     """
 
     accuracy: Callable[[int], float]
@@ -47,6 +50,7 @@ class TrialBehavior:
     report_interval: int = 1
 
     def metrics(self, epoch: int) -> dict[str, float]:
+        """Return the metrics that the trial reports after an epoch."""
         if epoch % self.report_interval:
             return {"train_loss": 1 / epoch}
         accuracy = self.accuracy(epoch)
@@ -55,48 +59,48 @@ class TrialBehavior:
 
 
 Scenario = Callable[[TrialId], TrialBehavior]
-"""Returns what happens to each trial, by its number."""
+"""Returns the behavior of a trial, given its number."""
 
 
 def good(number: TrialId) -> TrialBehavior:
-    """No trial fails; no two are equally good, and their order changes with the epochs."""
+    """No trial fails. No two trials are equally good, and their order changes with the epochs."""
     quality, speed, latency, parameters, seconds = generator(1, "fate", number).random(5)
     return TrialBehavior(lambda epoch: quality * (1 - math.exp(-epoch * speed)), latency, parameters, 0.1 + seconds)
 
 
-def stormy(number: TrialId) -> TrialBehavior:
-    """Trials with ties, NaN, and early and late failures of every kind; some train functions return early."""
-    fate = replace(good(number), accuracy=lambda epoch: number % 5 / 5)
+def faulty(number: TrialId) -> TrialBehavior:
+    """Some trials have equal values, some report NaN, some fail early or late, and some train functions return early."""
+    behavior = replace(good(number), accuracy=lambda epoch: number % 5 / 5)
     if number % 6 == 1:
-        return replace(fate, fails_at=1 + number % 4)
+        return replace(behavior, fails_at=1 + number % 4)
     if number % 6 == 3:
-        return replace(fate, returns_after=1 + number % 3)
-    return replace(fate, accuracy=lambda epoch: math.nan) if number % 6 == 5 else fate
+        return replace(behavior, returns_after=1 + number % 3)
+    return replace(behavior, accuracy=lambda epoch: math.nan) if number % 6 == 5 else behavior
 
 
-def hopeless(number: TrialId) -> TrialBehavior:
+def always_failing(number: TrialId) -> TrialBehavior:
     """Every trial fails before its first report."""
     return replace(good(number), fails_at=1)
 
 
-def level(number: TrialId) -> TrialBehavior:
+def equal(number: TrialId) -> TrialBehavior:
     """All trials are equally good at every epoch."""
     return TrialBehavior(lambda epoch: 0.5)
 
 
 def sparse(number: TrialId) -> TrialBehavior:
     """Trials report the objectives in every third epoch; some fail or return before or after such an epoch."""
-    fate = replace(good(number), report_interval=3)
+    behavior = replace(good(number), report_interval=3)
     if number % 5 == 1:
-        return replace(fate, fails_at=2 + number % 3)
-    return replace(fate, returns_after=3 + number % 2) if number % 5 == 3 else fate
+        return replace(behavior, fails_at=2 + number % 3)
+    return replace(behavior, returns_after=3 + number % 2) if number % 5 == 3 else behavior
 
 
 SCENARIOS: Mapping[str, Scenario] = {
     "good": good,
-    "stormy": stormy,
-    "hopeless": hopeless,
-    "level": level,
+    "faulty": faulty,
+    "always_failing": always_failing,
+    "equal": equal,
     "sparse": sparse,
 }
 
@@ -106,9 +110,9 @@ class ControllerLog:
     """The history of a simulated search.
 
     Attributes:
-        calls: calls of the schedule's `on_` methods: name, trial, further argument or None.
-        jobs: each job, after the number of calls that came before it.
-        may_start: the argument `may_start` for each job.
+        calls: the calls of the schedule's `on_...` methods: name, trial, further argument or None.
+        jobs: each job, with the number of calls before it.
+        may_start: the argument `may_start` of each request for a job.
         trials: the latest record of each trial.
     """
 
@@ -123,7 +127,7 @@ class ControllerLog:
 
 
 def describe(job: Job) -> str:
-    """Return a job as text, equal for equal jobs."""
+    """Return a job as text. Equal jobs have equal texts."""
     if isinstance(job, Start):
         proposal = f" {describe_proposal(job.proposal)}" if job.proposal else ""
         parts = [dict(job.fidelity), dict(job.note), dict(job.settings)]
@@ -145,22 +149,22 @@ class SimulatedController:
     def __init__(
         self,
         schedule: Schedule,
-        world: Scenario,
+        scenario: Scenario,
         space: Space,
         trials: int,
         workers: int,
         before_job: Callable[[Schedule], None] = lambda schedule: None,
     ) -> None:
-        self.schedule, self.world, self.space = schedule, world, space
+        self.schedule, self.scenario, self.space = schedule, scenario, space
         self.max_trials, self.idle_workers, self.before_job = trials, workers, before_job
         self.log = ControllerLog()
         self.repeats: list[Proposal] = []
         self.events: list[tuple[float, TrialId]] = []
-        """(time, trial) of the end of the next epoch of each running trial."""
+        """A heap of (time, trial): when the next epoch of each running trial ends."""
         self.now = 0.0
 
     def run(self) -> ControllerLog:
-        """Run until no trial is running and the schedule starts and resumes no other."""
+        """Run until no trial is running, and the schedule does not start or resume another one."""
         for _ in range(MAX_EVENTS):
             while self.idle_workers and self.assign_job():
                 pass
@@ -180,7 +184,7 @@ class SimulatedController:
         return self.run()
 
     def assign_job(self) -> bool:
-        """Request a job for an idle worker, and carry it out; return whether another one may be requested."""
+        """Request a job for an idle worker, and carry it out; return whether another job may be requested now."""
         self.before_job(self.schedule)
         may_start = len(self.log.trials) < self.max_trials
         job = self.schedule.next_job(generator(0, "job", len(self.log.calls)), may_start)
@@ -199,7 +203,7 @@ class SimulatedController:
         return False
 
     def _start(self, job: Start) -> bool:
-        """Start a trial; return False if there are enough."""
+        """Start a trial; return False if the largest number of trials has been reached."""
         number = len(self.log.trials)
         if number >= self.max_trials:
             return False
@@ -217,9 +221,9 @@ class SimulatedController:
             self._call("on_end", replace(trial, status=Status.STOPPED), None)
             return
         resumed = replace(trial, fidelity=job.until, began=job.began, status=Status.RUNNING)
-        if self.world(trial.id).report_interval > 1 and resumed.target_step <= trial.step:
-            # The trial has passed this step already, to reach an epoch with a value. Its last report is given to the
-            # schedule again, without training.
+        if self.scenario(trial.id).report_interval > 1 and resumed.target_step <= trial.step:
+            # The trial was trained beyond this step, to an epoch with a value. So the schedule receives its last report
+            # again, without further training.
             self._call("on_job", resumed, job)
             self.idle_workers -= 1
             self._obey(resumed, self._call("on_report", resumed, resumed.reports[-1]))
@@ -237,39 +241,39 @@ class SimulatedController:
         self._schedule_next_epoch(trial)
 
     def _schedule_next_epoch(self, trial: Trial) -> None:
-        heapq.heappush(self.events, (self.now + self.world(trial.id).seconds, trial.id))
+        heapq.heappush(self.events, (self.now + self.scenario(trial.id).seconds, trial.id))
 
     def end_epoch(self, trial: Trial) -> None:
         """Process the end of the next epoch of a trial: a report, a failure, or the return of its train function."""
-        fate, epoch = self.world(trial.id), max(trial.step, trial.began) + 1
+        behavior, epoch = self.scenario(trial.id), max(trial.step, trial.began) + 1
         if (
-            fate.returns_after is not None and fate.returns_after < epoch
-        ):  # it was resumed, but its train function returns at once
+            behavior.returns_after is not None and behavior.returns_after < epoch
+        ):  # the train function returns without a report
             self._end(trial, Status.FINISHED)
             return
-        if fate.fails_at == epoch:
+        if behavior.fails_at == epoch:
             self._end(trial, FAILURES[trial.id % len(FAILURES)])
             return
         previous = trial.reports[-1].metrics if trial.reports else {}
-        report = Report(epoch, {**previous, **fate.metrics(epoch)}, time=self.now, began=trial.began)
+        report = Report(epoch, {**previous, **behavior.metrics(epoch)}, time=self.now, began=trial.began)
         trial = replace(trial, reports=(*trial.reports, report))
         if "accuracy" in report.metrics:
             self._obey(trial, self._call("on_report", trial, report))
-        elif fate.returns_after == epoch:
+        elif behavior.returns_after == epoch:
             self._end(trial, Status.MISSING_METRIC)
-        else:  # the schedule receives no report before there is a value, and the trial continues until then
+        else:  # the report has no value of the objectives, so the schedule does not receive it, and the trial continues
             self.log.trials[trial.id] = trial
             self._schedule_next_epoch(trial)
 
     def _obey(self, trial: Trial, action: Action) -> None:
         """Carry out the schedule's answer to the last report of a trial."""
-        fate, epoch = self.world(trial.id), trial.step
+        behavior, epoch = self.scenario(trial.id), trial.step
         if action is Action.STOP:
             self._end(trial, Status.STOPPED)
         elif action is Action.PAUSE:
             self.log.trials[trial.id] = replace(trial, status=Status.PAUSED)
             self.idle_workers += 1
-        elif epoch >= trial.target_step or fate.returns_after == epoch:
+        elif epoch >= trial.target_step or behavior.returns_after == epoch:
             self._end(trial, Status.FINISHED)
         else:
             self._schedule_next_epoch(trial)
@@ -279,14 +283,14 @@ class SimulatedController:
         self._call("on_end", replace(trial, status=status), None)
 
     def _call(self, method: str, trial: Trial, argument: Any) -> Any:
-        """Call one of the schedule's `on_` methods, and log the call."""
+        """Call one of the schedule's `on_...` methods, and log the call."""
         self.log.trials[trial.id] = trial
         self.log.calls.append((method, trial, argument))
         return call(self.schedule, method, trial, argument)
 
 
 def call(schedule: Schedule, method: str, trial: Trial, argument: Any) -> Any:
-    """Call one of a schedule's `on_` methods with the arguments in a log."""
+    """Call one of a schedule's `on_...` methods with the arguments in a log."""
     return getattr(schedule, method)(trial) if argument is None else getattr(schedule, method)(trial, argument)
 
 
