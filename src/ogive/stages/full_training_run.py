@@ -1,4 +1,4 @@
-"""The run of full training in `final/` of the run's folder: the trainings that are missing are carried out."""
+"""The run of full training, in the folder `final/` of the search. It carries out the trainings that have not ended."""
 
 from __future__ import annotations
 
@@ -41,15 +41,15 @@ def run_trainings(
 
     Args:
         run: the search.
-        folder: of full training.
-        plan: of full training.
-        stored: the state of an earlier full training to continue; None without one.
-        repeated: trainings to repeat.
-        workers: the number of parallel trainings; None for that of the search.
-        executor: its name.
+        folder: the folder of full training.
+        plan: the plan of full training.
+        stored: the state of an earlier full training that this call continues; None without one.
+        repeated: trainings that ended and are carried out a second time.
+        workers: the number of parallel trainings; None for the number of the search.
+        executor: the name of the executor.
         say: receives messages on the progress.
-        observer: of the trainings; None for a live view or messages.
-        settings: arguments of `ogive.search`.
+        observer: the observer of the run; None for a live view on a terminal, or messages to `say` otherwise.
+        settings: further arguments of `ogive.search`.
     """
     from ogive.session.start import search
 
@@ -92,7 +92,7 @@ def run_trainings(
 
 @contextmanager
 def _name_interruption(folder: Path) -> Iterator[None]:
-    """Replace the message of an interruption, which would call full training a search."""
+    """Replace the message of an interruption, because the message of `search` would call full training a search."""
     try:
         yield
     except KeyboardInterrupt as error:
