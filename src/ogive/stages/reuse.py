@@ -113,7 +113,7 @@ def find_reusable(folder: Path, plan: TrainingPlan, say: Say) -> State | None:
 def _list_code_changes(space: Space, estimator: Estimator, state: State) -> list[str]:
     """Return a sentence for each change in the code of the layers and the train function since a run's last session."""
     session = state.sessions[-1] if state.sessions else {}
-    return SearchCode.of(space, estimator).sentences(session, (LAYERS, ESTIMATOR))
+    return SearchCode.of(space, estimator).describe_changes(session, (LAYERS, ESTIMATOR))
 
 
 def _move_aside(folder: Path, reason: str, say: Say) -> None:

@@ -57,7 +57,7 @@ def list_code_changes(run: StoredRun, delivery: Delivery) -> list[str]:
     The model is built from the present code, although its metrics were measured with the previous code. This is not an
     error: most changes do not affect the result, and some models can only be exported after a change.
     """
-    return SearchCode.of(run.space, run.estimator).sentences(delivery.session, (LAYERS,))
+    return SearchCode.of(run.space, run.estimator).describe_changes(delivery.session, (LAYERS,))
 
 
 def _format_code_warnings(delivery: Delivery, changes: Sequence[str]) -> Iterator[str]:
