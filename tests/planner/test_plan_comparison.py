@@ -25,7 +25,17 @@ from ogive.run.state import State
 from ogive.seeds import generator
 
 SPACE = og.bench.load("chain").space
-MACHINE = Machine(1.0, 6.0, 0.0, 5.0, 0.0, 0.5, 0.0, 0.2, 0.05)
+MACHINE = Machine(
+    serial=1.0,
+    parallel=6.0,
+    communication=0.0,
+    start_up_base=5.0,
+    start_up_per_worker=0.0,
+    attempt_base=0.5,
+    attempt_per_worker=0.0,
+    spread=0.2,
+    noise=0.05,
+)
 SEARCH = PlannedSearch(PluginSpec("random"), PluginSpec("full"), 20)
 
 
