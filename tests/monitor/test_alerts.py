@@ -80,7 +80,7 @@ def test_patience_counts_only_the_time_in_which_a_controller_runs() -> None:
     assert due_at(story, 107.9, "patience") == []
 
 
-def test_a_trial_is_overdue_at_twice_its_expected_duration_if_none_took_as_long() -> None:
+def test_a_trial_is_overdue_after_twice_its_expected_duration() -> None:
     story = History(patience=1000.0).runs([100.0, 110.0, 90.0, 100.0, 100.0])
     slow = story.start()
     now = story.time
@@ -104,7 +104,7 @@ def test_the_expected_duration_of_a_running_trial_follows_its_own_epochs() -> No
     assert causes(alert_rules.find_time_alerts(story.state, story.time + 5100)) == [f"slow:{trial}"]
 
 
-def test_workers_that_mostly_wait_raise_an_alert_while_there_are_trials_to_start() -> None:
+def test_idle_workers_raise_an_alert_if_there_are_trials_to_start() -> None:
     story = History(workers=2, patience=1000.0)
     for _ in range(10):
         story.run(90.0)
@@ -181,7 +181,7 @@ class Timed(ListLog):
 
 
 @pytest.mark.parametrize("stop", ["advise", "auto"])
-def test_a_continued_run_advises_and_stops_as_the_uninterrupted_one(tmp_path: Path, stop: str) -> None:
+def test_a_continued_run_has_the_same_verdicts_as_an_uninterrupted_one(tmp_path: Path, stop: str) -> None:
     log = ListLog([declare(max_trials=40, stop=stop, criteria=GOOD)])
     session(log, Curve(), tmp_path).run()
     whole = comparable_events(log.events)

@@ -18,8 +18,8 @@ from ogive.monitor.stop_rules import (
     StopVerdict,
     check_convergence,
     check_no_trend,
+    compute_failure_rate_limit,
     evaluate_rules,
-    failure_rate_lower_limit,
 )
 from ogive.monitor.trend import assess_trend, find_last_look
 from ogive.objective import Constraint
@@ -102,7 +102,7 @@ def test_the_trend_is_kendalls_tau_with_its_limit() -> None:
 def test_the_limit_of_the_failure_rate_is_the_exact_binomial_one() -> None:
     for failed, trials in ((3, 5), (12, 30), (1, 100)):
         limit = binomtest(failed, trials, alternative="greater").proportion_ci(0.999, method="exact").low
-        assert failure_rate_lower_limit(failed, trials) == pytest.approx(limit)
+        assert compute_failure_rate_limit(failed, trials) == pytest.approx(limit)
     assert stopped_by(last_verdicts([None] * 40)) == ["failures"]
     assert not stopped_by(last_verdicts([None, 0.5, 0.5, 0.5, 0.5] * 40))  # 20 % are allowed
 

@@ -90,7 +90,7 @@ def test_the_time_of_proposals_is_added() -> None:
     assert slow.seconds == pytest.approx(fast.seconds + 30)
 
 
-def test_no_split_leaves_workers_idle_that_another_one_would_use() -> None:
+def test_splits_that_leave_workers_idle_are_left_out() -> None:
     assert list_splits(2, 100) == [WorkerSplit(2, 1), WorkerSplit(1, 2)]
     assert list_splits(8, 100) == [WorkerSplit(8, 1), WorkerSplit(4, 2), WorkerSplit(2, 4), WorkerSplit(1, 8)]
     assert WorkerSplit(21, 3) in list_splits(64, 100)
@@ -201,7 +201,7 @@ def test_stragglers_lengthen_the_search() -> None:
     assert all(b.seconds.expected > a.seconds.expected for a, b in zip(plain.rows, faulty.rows, strict=True))
 
 
-def test_a_single_measured_number_of_workers_gives_one_row() -> None:
+def test_one_measured_number_of_workers_gives_a_forecast_for_one_split() -> None:
     plan = build_plan(
         measurements(CONSTANT, workers=(2,)), full_training_of(12), landscape, 8, seeds=3, proposal_seconds=0.0
     )
@@ -250,7 +250,7 @@ def test_the_expected_value_is_the_median_of_the_searches() -> None:
     assert value.low < 0.5
 
 
-def test_money_is_shown_with_its_interval_however_little_it_is() -> None:
+def test_small_amounts_of_money_are_shown_with_their_interval() -> None:
     from ogive.cli.plan import _format_interval, _format_money
 
     assert _format_interval(Interval(0.0331, 0.0344, 0.0356), _format_money) == "0.0344 (0.0331 to 0.0356)"
@@ -268,7 +268,7 @@ def test_the_pace_ends_at_the_time_of_the_split() -> None:
 
 
 @pytest.mark.parametrize(("seconds", "chosen"), [(130.0, WorkerSplit(1, 2)), (1000.0, WorkerSplit(2, 1))])
-def test_better_architectures_are_worth_up_to_half_as_much_more_time(seconds: float, chosen: WorkerSplit) -> None:
+def test_a_slower_split_with_better_architectures_is_recommended(seconds: float, chosen: WorkerSplit) -> None:
     """The slower split finds better architectures with every seed."""
 
     def make_search(time: float, regret: float, seed: int) -> SimulatedSearch:

@@ -88,11 +88,11 @@ def project_cost(state: State, now: float | None = None, price: Price | None = N
         now: the clock's time, to include the open session up to it; by default up to the last event.
         price: a price to use instead of the price that was paid.
     """
-    measured = np.array([t.seconds for t in _inactive_trials(state) if not t.cached and t.seconds > 0])
+    measured = np.array([t.seconds for t in _list_inactive_trials(state) if not t.cached and t.seconds > 0])
     spent = compute_spending(state, now, price)
     if len(measured) < FEWEST_TRIALS or spent.worker_hours <= 0 or spent.compute_hours <= 0:
         return None
-    done, trials = len(_inactive_trials(state)), max(state.total_trials, len(state.trials))
+    done, trials = len(_list_inactive_trials(state)), max(state.total_trials, len(state.trials))
     if state.end_reason:
         trials = done
     # Step 1: the compute time of the remaining trials, less the part of the pending trials that is already computed. This
@@ -169,7 +169,7 @@ def review_projections(state: State) -> list[ForecastReview]:
 
     Projections for another number of trials than the search had are left out, because their cost is not comparable.
     """
-    total = len(_inactive_trials(state))
+    total = len(_list_inactive_trials(state))
     if not state.end_reason:
         return []
     actual = compute_spending(state)
@@ -187,5 +187,5 @@ def review_projections(state: State) -> list[ForecastReview]:
     ]
 
 
-def _inactive_trials(state: State) -> list[Trial]:
+def _list_inactive_trials(state: State) -> list[Trial]:
     return [t for t in state.trials.values() if t.status.ended or t.status is Status.PAUSED]

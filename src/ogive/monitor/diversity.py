@@ -23,7 +23,7 @@ def mean_distance(architectures: Sequence[Mapping[str, object]]) -> float:
     n = len(architectures)
     if n < 2:
         return 0.0
-    codes = _label_codes(architectures)
+    codes = _encode_labels(architectures)
     # If every decision is active in all architectures, the counts of each label give the number of equal pairs, which is
     # faster than comparing all pairs.
     if codes.size and codes.min() >= 0:
@@ -63,7 +63,7 @@ def random_distance(space: Space, draws: int = 64) -> float:
     return mean_distance([space.sample(rng) for _ in range(draws)])
 
 
-def _label_codes(architectures: Sequence[Mapping[str, object]]) -> IntArray:
+def _encode_labels(architectures: Sequence[Mapping[str, object]]) -> IntArray:
     """Return an array [n, decisions] with a number for each label, and -1 where the decision is not active."""
     columns: dict[str, int] = {}
     labels: list[dict[object, int]] = []

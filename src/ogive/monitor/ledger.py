@@ -45,7 +45,7 @@ def compute_ledger(state: State, finals: Sequence[State] = (), price: Price | No
     # A paused trial may be resumed while the search runs. After the end of the search it counts as stopped.
     stopped_statuses = (Status.STOPPED, Status.PAUSED) if state.end_reason else (Status.STOPPED,)
     stopped = [trial for trial in trials if trial.status in stopped_statuses]
-    epoch_seconds = [seconds for trial in trials for seconds in _epoch_seconds(trial) if seconds > 0]
+    epoch_seconds = [seconds for trial in trials for seconds in _list_epoch_seconds(trial) if seconds > 0]
     typical = median(epoch_seconds) if epoch_seconds else 0.0
     failed = [trial for trial in trials if trial.status.failed]
     spent = compute_spending(state, price=price)
@@ -87,14 +87,14 @@ def _estimate_remaining_seconds(trial: Trial, max_epochs: int, typical: float) -
         max_epochs: the epochs of a complete training.
         typical: the median seconds of an epoch, over all trials.
     """
-    epoch_seconds = list(_epoch_seconds(trial))
+    epoch_seconds = list(_list_epoch_seconds(trial))
     if not epoch_seconds:
         return 0.0
     expected = median(epoch_seconds[1:]) if len(epoch_seconds) > 1 else min(epoch_seconds[0], typical)
     return max(0, max(max_epochs, trial.target_step) - trial.step) * expected
 
 
-def _epoch_seconds(trial: Trial) -> Iterator[float]:
+def _list_epoch_seconds(trial: Trial) -> Iterator[float]:
     """Yield, for each report of a trial, the seconds per epoch since the previous report."""
     step = 0
     for report in trial.reports:

@@ -53,7 +53,7 @@ def live_view(stream: TextIO | None = None) -> Iterator[Observer]:
                 nonlocal next_redraw
                 progress.note(state, event)
                 if event is not None and event.kind is Kind.WARNING:
-                    live.console.print(Text(f"warning: {_warning_text(event)}", style="yellow"), soft_wrap=True)
+                    live.console.print(Text(f"warning: {_format_warning(event)}", style="yellow"), soft_wrap=True)
                 now = time.monotonic()
                 if now >= next_redraw:
                     next_redraw = now + REDRAW_SECONDS
@@ -80,12 +80,12 @@ def plain_view(stream: TextIO | None = None) -> Iterator[Observer]:
         nonlocal next_line, printed_tenths
         progress.note(state, event)
         if event is not None and event.kind is Kind.WARNING:
-            print(f"warning: {_warning_text(event)}", file=out, flush=True)
+            print(f"warning: {_format_warning(event)}", file=out, flush=True)
         if event is not None and event.kind is Kind.ALERT and not _is_routed_to_console(state):
             print(f"{state.alerts[-1].severity}: {state.alerts[-1].message}", file=out, flush=True)
         now, tenths = time.monotonic(), STEPS * progress.inactive // progress.total
         if (now >= next_line and next_line) or tenths > printed_tenths:
-            print(_plain_line(progress), file=out, flush=True)
+            print(_format_plain_line(progress), file=out, flush=True)
             next_line, printed_tenths = now + LINE_SECONDS, max(tenths, printed_tenths)
         next_line = next_line or now + LINE_SECONDS
 
@@ -101,7 +101,7 @@ def is_terminal(stream: TextIO | None) -> bool:
     return stream is not None and stream.isatty()
 
 
-def _warning_text(event: Event) -> str:
+def _format_warning(event: Event) -> str:
     """Return the message of a warning, with its trial, in one line."""
     about = "" if event.trial is None else f"trial {event.trial}: "
     return " ".join(f"{about}{event.data['message']}".split())
@@ -114,7 +114,7 @@ def _is_routed_to_console(state: State) -> bool:
     return any("console" in r and severity >= SEVERITIES.index(r.get("severity", "info")) for r in routes)
 
 
-def _plain_line(progress: Progress) -> str:
+def _format_plain_line(progress: Progress) -> str:
     failures = progress.failures()
     failed = "" if failures is None else f", failed {failures}"
     return f"{progress.progress()}{failed}; best: {progress.best_so_far(False)}; {progress.times()}"

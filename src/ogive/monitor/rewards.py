@@ -46,7 +46,7 @@ def compute_rewards(state: State, trials: int) -> Rewards:
     The trials are compared at the highest step that half of them have reached. Failed trials, trials that have not reached
     this step, and trials that violate a constraint have no reward.
     """
-    inactive = sorted((t for t in state.trials.values() if _is_inactive(t)), key=_inactive_since)[:trials]
+    inactive = sorted((t for t in state.trials.values() if _is_inactive(t)), key=_find_end_time)[:trials]
     valid = [t for t in inactive if t.reports and not t.status.failed]
     step, comparable = select_comparable(valid, at_least=math.ceil(len(valid) / 2))
     metrics = [trial.at(step) for trial in comparable]
@@ -109,7 +109,7 @@ def _is_inactive(trial: Trial) -> bool:
     return trial.status.ended or trial.status is Status.PAUSED
 
 
-def _inactive_since(trial: Trial) -> tuple[float, TrialId]:
+def _find_end_time(trial: Trial) -> tuple[float, TrialId]:
     """Return the time since when a trial is inactive, and its number to break ties."""
     last_time = trial.reports[-1].time if trial.reports else trial.proposed_at
     return (trial.ended_at if trial.ended_at is not None else last_time), trial.id

@@ -86,7 +86,7 @@ class RunWatcher:
             self._is_local
             or not self._state.is_open
             or self._beat_has_changed
-            or self._seconds_without_beat() >= STALE_BEATS * BEAT_SECONDS
+            or self._count_seconds_without_beat() >= STALE_BEATS * BEAT_SECONDS
         )
 
     @property
@@ -94,7 +94,7 @@ class RunWatcher:
         """Whether the search and its session have ended, so that the watcher can end too."""
         return bool(self._state.end_reason) and not self._state.is_open
 
-    def _seconds_without_beat(self) -> float:
+    def _count_seconds_without_beat(self) -> float:
         return self.clock() - self._beat_since
 
     def _update_state(self, journal: Journal) -> None:
@@ -127,7 +127,7 @@ class RunWatcher:
         if holder.host == socket.gethostname() and find_process_start(holder.pid) != holder.born:
             message = f"the controller ({holder}) has died: {consequence}"
             return Alert("critical", died, message, numbers)
-        seconds = self._seconds_without_beat()
+        seconds = self._count_seconds_without_beat()
         if seconds < STALE_BEATS * BEAT_SECONDS:
             return None
         numbers["still_seconds"] = seconds

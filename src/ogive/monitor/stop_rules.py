@@ -174,7 +174,7 @@ def _check_failures(state: State, previous: StopVerdict | None) -> StopVerdict:
     if not look:
         return StopVerdict("failures", False, f"not yet: tested from {FIRST_FAILURES} trials on", {"at": 0})
     trials, failed = count_inactive(state), state.failed_count
-    low = failure_rate_lower_limit(failed, trials)
+    low = compute_failure_rate_limit(failed, trials)
     numbers = {"at": look, "trials": trials, "failed": failed, "share": failed / trials, "at_least": low}
     reason = f"{failed:,} of {trials:,} trials are invalid"
     reason += f" ({failed / trials:.0%}; at least {low:.0%} with {1 - INVALID_LEVEL:.1%} confidence)" if failed else ""
@@ -183,7 +183,7 @@ def _check_failures(state: State, previous: StopVerdict | None) -> StopVerdict:
     return StopVerdict("failures", False, f"not yet: {reason}; the limit is {INVALID_SHARE:.0%}", numbers)
 
 
-def failure_rate_lower_limit(failed: int, trials: int) -> float:
+def compute_failure_rate_limit(failed: int, trials: int) -> float:
     """Return the one-sided lower confidence limit of the failure rate, at the level 1 - `INVALID_LEVEL`.
 
     This is the exact limit of a binomial proportion by Clopper and Pearson (1934).

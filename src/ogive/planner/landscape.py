@@ -77,7 +77,7 @@ class Shape:
     unit: float = 1.0
     basis: str = "assumed, because no metric was measured"
 
-    def value(self, log_error: float, maximize: bool) -> float:
+    def to_metric(self, log_error: float, maximize: bool) -> float:
         """Return the metric that has a log error."""
         if self.kind == "share":
             return 1 - math.exp(min(0.0, log_error))
@@ -85,8 +85,8 @@ class Shape:
             return math.exp(min(50.0, log_error))
         return self.unit * (-log_error if maximize else log_error)
 
-    def log_error(self, value: float, maximize: bool) -> float:
-        """Return the log error of a metric; the inverse of `value`."""
+    def to_log_error(self, value: float, maximize: bool) -> float:
+        """Return the log error of a metric; the inverse of `to_metric`."""
         if self.kind == "share":
             return math.log(max(1e-4, 1 - value))
         if self.kind == "loss":
@@ -116,7 +116,7 @@ def fit_shape(epochs: Sequence[Epoch], objective: Objective, last: int) -> Shape
     kind = _choose_kind(values, maximize)
     unit = _compute_unit([curve[max(curve)] for curve in curves.values()]) if kind == "plain" else 1.0
     scale = Shape(kind, 0.0, unit=unit)
-    errors = {n: {e: scale.log_error(v, maximize) for e, v in curve.items()} for n, curve in curves.items()}
+    errors = {n: {e: scale.to_log_error(v, maximize) for e, v in curve.items()} for n, curve in curves.items()}
     longest = max(max(curve) for curve in errors.values())
     has_trend = longest >= min(SLOPE_EPOCHS, last)
     # Step 3: the decay is the median of the slopes of log errors over log epochs.
@@ -241,7 +241,7 @@ class Landscape(Problem):
         self._center, self._scale = raw.mean(axis=0), np.maximum(raw.std(axis=0), 1e-9)
         self._effects: dict[str, FloatArray] = {}
 
-    def effects(self, architecture: Architecture) -> FloatArray:
+    def compute_effects(self, architecture: Architecture) -> FloatArray:
         """Return the array [z, w] of an architecture; the lower z, the better."""
         if architecture.id not in self._effects:
             raw = self.space.encode([architecture])[0] @ self._coefficients
@@ -251,28 +251,28 @@ class Landscape(Problem):
     def evaluate(self, architecture: Architecture, fidelity: Fidelity, seed: int) -> Iterator[StepResult]:
         """Yield the metric after each epoch. Every epoch takes one second."""
         shape, last = self.shape, self.epochs or 1
-        z, w = self.effects(architecture)
+        z, w = self.compute_effects(architecture)
         noise = generator(seed, "noise").normal(0, shape.noise, size=max(last, steps_of(fidelity)))
         for step in range(1, steps_of(fidelity) + 1):
             # The equation of the module docstring, with log_remaining = log(E / e).
             log_remaining = math.log(last / step) if step < last else 0.0
             early = shape.early_error * w * math.sqrt(log_remaining / math.log(last)) if log_remaining else 0.0
             error = shape.level + shape.spread * z + shape.decay * log_remaining + early + float(noise[step - 1])
-            yield StepResult(step, {self._metric: shape.value(error, self._maximize)}, 1.0)
+            yield StepResult(step, {self._metric: shape.to_metric(error, self._maximize)}, 1.0)
 
     def truth(self, architecture: Architecture) -> Mapping[str, float]:
         """Return the metric at the last epoch, without noise."""
-        z, _ = self.effects(architecture)
-        return {self._metric: self.shape.value(self.shape.level + self.shape.spread * z, self._maximize)}
+        z, _ = self.compute_effects(architecture)
+        return {self._metric: self.shape.to_metric(self.shape.level + self.shape.spread * z, self._maximize)}
 
     @cached_property
     def bounds(self) -> Mapping[str, Bounds]:
         """The best value, by local search from the best architecture of the sample, and the worst value of the sample."""
-        order = sorted(self._sample, key=lambda architecture: float(self.effects(architecture)[0]))
+        order = sorted(self._sample, key=lambda architecture: float(self.compute_effects(architecture)[0]))
         best = order[0]
         while True:
-            neighbor = min(self.space.neighbors(best), key=lambda a: float(self.effects(a)[0]), default=best)
-            if self.effects(neighbor)[0] >= self.effects(best)[0]:
+            neighbor = min(self.space.neighbors(best), key=lambda a: float(self.compute_effects(a)[0]), default=best)
+            if self.compute_effects(neighbor)[0] >= self.compute_effects(best)[0]:
                 break
             best = neighbor
         worst = self.truth(order[-1])[self._metric]

@@ -93,9 +93,9 @@ class Plan:
     @property
     def row(self) -> SplitForecast:
         """The forecast for the chosen split."""
-        return self.row_of(self.chosen)
+        return self.find_row(self.chosen)
 
-    def row_of(self, split: WorkerSplit) -> SplitForecast:
+    def find_row(self, split: WorkerSplit) -> SplitForecast:
         """Return the forecast for a split of the plan."""
         return next(row for row in self.rows if row.split == split)
 

@@ -120,7 +120,7 @@ class SimulatedSearch:
         """The regret of the incumbent at the end; infinity without an incumbent."""
         return float(self.curve[-1, 1]) if len(self.curve) else math.inf
 
-    def time_to_regret(self, regret: float) -> float:
+    def find_time_to_regret(self, regret: float) -> float:
         """Return the seconds until the incumbent's regret was at most `regret`; infinity if it never was."""
         good_points = self.curve[self.curve[:, 1] <= regret] if len(self.curve) else self.curve
         return float(good_points[0, 0]) if len(good_points) else math.inf

@@ -62,7 +62,9 @@ def forecast_splits(
                 epoch=fitted.compute_interval(partial(Machine.mean_epoch_seconds, workers=k)),
                 start_up=fitted.compute_interval(partial(Machine.start_up_seconds, workers=k)),
                 seconds=seconds,
-                regret_seconds=_predict_regret_seconds([run.time_to_regret(regret) for run in runs], split, fitted),
+                regret_seconds=_predict_regret_seconds(
+                    [run.find_time_to_regret(regret) for run in runs], split, fitted
+                ),
                 worker_hours=seconds.scaled_by(split.workers / HOUR),
                 money=None if money_per_second is None else seconds.scaled_by(money_per_second),
                 value=predict_value([run.value for run in runs]),

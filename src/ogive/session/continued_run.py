@@ -84,7 +84,7 @@ def open_session(
         "code": estimator.code_hash(),
         SOURCES: code.to_json(),
         "trains_models": estimator.trains_models,
-        **config.session_fields(),
+        **config.make_session_fields(),
     }
     opening.append(Event(Kind.OPENED, data={**opened, "price": price.to_json()} if price else opened))
     if any(event.kind is Kind.OPENED for event in events):

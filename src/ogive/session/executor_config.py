@@ -44,7 +44,7 @@ class ExecutorConfig:
         """Whether the trials run in virtual time."""
         return self.name == SIMULATED
 
-    def session_fields(self) -> dict[str, Any]:
+    def make_session_fields(self) -> dict[str, Any]:
         """Return the fields that describe this executor in the first event of a session."""
         return {SIMULATED: {**asdict(self.faults), "seed": self.seed}} if self.is_simulated else {}
 

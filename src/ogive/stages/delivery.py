@@ -262,7 +262,7 @@ class Stages:
         if self.final is None:
             raise RunError(f"{self.folder / FOLDER} has lost its journal; remove it and run `ogive finalize` again")
         trial = self.state.trials[network.trial]
-        index = self.result.best_seed(network)
+        index = self.result.find_best_index(network)
         training = _find_training(self.final, network, index)
         saved, metrics = _find_weights(training, self.folder / FOLDER)
         trial_settings = {

@@ -15,7 +15,7 @@ from ogive.run.state import State
 from ogive.stages.delivery import find_checkpoint
 from ogive.stages.full_training_result import FOLDER, Agreement, Bias, FullTrainingResult, TrainedNetwork
 from ogive.stages.network_scores import add_best_probabilities, measure_on_test_split
-from ogive.stages.training_plan import TrainingPlan, index_trainings, training_key
+from ogive.stages.training_plan import TrainingPlan, index_trainings, make_training_key
 from ogive.stats.rank_correlation import FEWEST, rank_correlations
 from ogive.trial import Status, Trial
 
@@ -39,7 +39,7 @@ def evaluate_finalists(
         RunError: not all trainings were carried out, none succeeded, or weights are missing.
     """
     networks = _collect_networks(run, plan, final, say)
-    metrics = {network.name: _mean_metrics(plan, network) for network in networks if network.trial is not None}
+    metrics = {network.name: _compute_mean_metrics(plan, network) for network in networks if network.trial is not None}
     networks = _add_ranks(run.state, networks, metrics)
     finalists = [network for network in networks if network.trial is not None]
     if not any(network.seeds for network in finalists):
@@ -89,7 +89,7 @@ def _collect_networks(
     trials = index_trainings(final)
     by_name: dict[str, list[tuple[int, Trial]]] = {}
     for training, (_, _, order) in zip(trainings, plan.orders, strict=True):
-        trial = trials.get(training_key(training))
+        trial = trials.get(make_training_key(training))
         if trial is None or not trial.status.ended:
             done = sum(t.status.ended for t in final.trials.values())
             remedy = (
@@ -153,7 +153,7 @@ def _find_weights_file(run: StoredRun, trial: Trial) -> str:
     return str(saved.path.relative_to(run.folder)) if saved is not None and saved.has_model else ""
 
 
-def _mean_metrics(plan: TrainingPlan, network: TrainedNetwork) -> dict[str, float]:
+def _compute_mean_metrics(plan: TrainingPlan, network: TrainedNetwork) -> dict[str, float]:
     """Return the metrics of a finalist: the means over seeds, and the metrics that are known before training.
 
     The result is empty if no training of the finalist succeeded.

@@ -179,7 +179,7 @@ class FullTrainingResult:
         """The hand-drawn network; None without one."""
         return next((network for network in self.networks if network.trial is None), None)
 
-    def best_seed(self, network: TrainedNetwork) -> int:
+    def find_best_index(self, network: TrainedNetwork) -> int:
         """Return the index in `network.seeds` of the training with the best validation value of the first objective."""
         metric, goal = self.objectives[0]
         values = list(network.values.get(metric, ()))

@@ -14,7 +14,7 @@ from ogive.run.events import Event, Kind
 from ogive.run.settings import Settings
 from ogive.run.state import State
 from ogive.stages.reuse import describe_reuse
-from ogive.stages.training_plan import Training, TrainingPlan, index_trainings, read_training, training_key
+from ogive.stages.training_plan import Training, TrainingPlan, index_trainings, make_training_key, read_training
 from ogive.trial import Status
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def run_trainings(
     stored_trials = {} if stored is None else index_trainings(stored)
     # A continued run lists its own trainings first, then new ones, then repeated ones.
     trainings = [read_training(trial) for trial in previous]
-    trainings += [training for training in plan.list_trainings() if training_key(training) not in stored_trials]
+    trainings += [training for training in plan.list_trainings() if make_training_key(training) not in stored_trials]
     trainings += repeated
     ended = [trial for trial in previous if trial.status.ended]
     if stored is not None and previous:

@@ -53,7 +53,7 @@ def add_best_probabilities(
     if len(feasible) < 2:
         return list(networks), None, "there is only one finalist"
     values = [n.values[metric] for n in feasible]
-    training_noise = estimate_noise(values, _mean_example_scores(run, plan, feasible, metric))
+    training_noise = estimate_noise(values, _compute_mean_example_scores(run, plan, feasible, metric))
     if training_noise.seed_deviation is None:
         return list(networks), None, "a single seed does not show the noise of training; give two seeds or more"
     # The search's values predict the true values only if they have the same fidelity.
@@ -74,7 +74,7 @@ def add_best_probabilities(
     return updated, by_name[feasible[0].name], note
 
 
-def _mean_example_scores(
+def _compute_mean_example_scores(
     run: StoredRun, plan: TrainingPlan, networks: Sequence[TrainedNetwork], metric: str
 ) -> FloatArray | None:
     """Return the scores of k networks on m validation examples as an array [k, m], averaged over seeds.

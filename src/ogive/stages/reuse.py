@@ -19,7 +19,7 @@ from ogive.session.search_code import ESTIMATOR, LAYERS, SearchCode
 from ogive.space import Space
 from ogive.stages.delivery import find_checkpoint
 from ogive.stages.full_training_result import FOLDER
-from ogive.stages.training_plan import Training, TrainingPlan, index_trainings, read_training, training_key
+from ogive.stages.training_plan import Training, TrainingPlan, index_trainings, make_training_key, read_training
 from ogive.trial import Trial
 
 if TYPE_CHECKING:
@@ -143,7 +143,7 @@ def list_repeats(
     stored_trials = {} if stored is None else index_trainings(stored)
     repeats: list[Training] = []
     for training in plan.list_trainings():
-        trial = stored_trials.get(training_key(training))
+        trial = stored_trials.get(make_training_key(training))
         if trial is None or not trial.status.ended:
             continue
         if trial.status.failed:
@@ -174,9 +174,9 @@ def describe_reuse(stored_trials: Mapping[str, Trial], plan: TrainingPlan, repea
     ended = [
         trial
         for training in plan.list_trainings()
-        if (trial := stored_trials.get(training_key(training))) and trial.status.ended
+        if (trial := stored_trials.get(make_training_key(training))) and trial.status.ended
     ]
-    repeated_failures = sum(stored_trials[training_key(training)].status.failed for training in repeats)
+    repeated_failures = sum(stored_trials[make_training_key(training)].status.failed for training in repeats)
     without_weights = len(repeats) - repeated_failures
     text = f"{len(ended) - len(repeats)} of {len(plan.orders)} trainings are reused"
     text += f"; {without_weights} without weights are repeated" if without_weights else ""

@@ -93,7 +93,7 @@ def read_training(trial: Trial) -> Training:
     return trial.architecture.to_json(), dict(trial.proposal.settings)
 
 
-def training_key(training: Training) -> str:
+def make_training_key(training: Training) -> str:
     """Return a key of a training. A repetition has the same key, because the count of repetitions is left out."""
     choices, settings = training
     order = {name: value for name, value in settings[FULL_TRAINING_SETTING].items() if name != "again"}
@@ -102,7 +102,7 @@ def training_key(training: Training) -> str:
 
 def index_trainings(state: State) -> dict[str, Trial]:
     """Return the trials of full training by the key of their training. For a repeated training it is the last trial."""
-    return {training_key(read_training(trial)): trial for trial in state.trials.values()}
+    return {make_training_key(read_training(trial)): trial for trial in state.trials.values()}
 
 
 def make_training_plan(run: StoredRun, request: FinalizeRequest, baseline: Callable[[], Any] | None) -> TrainingPlan:

@@ -43,7 +43,7 @@ def write_winner(run: StoredRun, plan: TrainingPlan, result: FullTrainingResult,
     else:
         _save_weights(run.folder / FOLDER, winner)
     facts = {**_collect_facts(run, plan, result.winner), "weights": winner.missing or ""}
-    write_card(run.state, result, result.winner, result.best_seed(result.winner), facts=facts, run=run.folder)
+    write_card(run.state, result, result.winner, result.find_best_index(result.winner), facts=facts, run=run.folder)
     for note in stages.notes:
         say(f"warning: {note}")
     for winner in stages.winners:
