@@ -18,7 +18,8 @@ from ogive.run.state import State
 from ogive.trial import Status, Trial
 
 ROUND_SECONDS = 5.0
-"""The least time between two evaluations of the rules that go through all trials. It is multiplied by trials / 500."""
+"""The least time between two evaluations of the rules that go through all trials. From 500 trials on, it grows with their
+number."""
 
 PROJECTED_AT = (0.1, 0.25, 0.5)
 """The shares of the trials at which a projection is journalled, for comparison with the actual cost at the end."""

@@ -207,9 +207,8 @@ class _Stopwatch:
     first_trials: dict[str, str] = field(default_factory=dict)
     completed: list[str] = field(default_factory=list)
     reason: str = ""
-    _running: dict[TrialId, tuple[str, float]] = field(
-        default_factory=dict
-    )  # the name, and the time of the last report
+    # The name of each running trial, and the time of its start or its last report.
+    _running: dict[TrialId, tuple[str, float]] = field(default_factory=dict)
 
     @property
     def running(self) -> int:

@@ -110,6 +110,7 @@ def find_end_reason(events: Sequence[Event]) -> str | None:
     Args:
         events: the events of the journal, followed by the events that open this session.
     """
+    # Events that are in the journal have a sequence number.
     stored = [event for event in events if event.seq]
     last = next((event for event in reversed(stored) if event.kind in (Kind.OPENED, Kind.ENDED)), None)
     if last is None or last.kind is not Kind.ENDED or last.data.get("failures"):

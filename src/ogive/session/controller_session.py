@@ -105,6 +105,7 @@ def run_session(
     # Results that depend on other trials' weights, or on virtual time, are not shared with other runs.
     is_sharable = use_cache and not (schedule.inherits_weights or config.is_simulated)
     cache, cache_warning = _open_cache(declared.space, estimator, events) if is_sharable else (None, None)
+    # Events that are in the journal have a sequence number.
     stored = [event for event in events if event.seq]
     stored += journal.append(events[len(stored) :])
     state = State.from_events(stored[:1], declared.space)
@@ -144,7 +145,7 @@ def run_session(
     finally:
         if cache is not None:
             cache.close()
-        _close(journal, subscribers, reason, error_text)
+        _close_session(journal, subscribers, reason, error_text)
     if observer is None:
         _print_hints(controller.state)
     return None if controller.state.end_reason else reason
@@ -192,7 +193,7 @@ def make_subscribers(
     return [*subscribers, AlertRoutes(routes, folder)] if routes else subscribers
 
 
-def _close(journal: Journal, subscribers: Sequence[Subscriber], reason: str, error_text: str | None) -> None:
+def _close_session(journal: Journal, subscribers: Sequence[Subscriber], reason: str, error_text: str | None) -> None:
     """Close the subscribers, each within a limited time, and append the end of the session to the journal."""
     failures: list[str] = []
     try:

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 Say = Callable[[str], object]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class PlanRequest:
     """The arguments of `ogive.plan` that are not arguments of `ogive.search`; None means the default.
 

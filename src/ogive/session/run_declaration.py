@@ -244,6 +244,7 @@ class RunSpec:
     def of(
         space: Space,
         estimator: Estimator,
+        *,
         objectives: ObjectiveSpec,
         constraints: Constraint | Iterable[Constraint],
         strategy: StrategySpec,
