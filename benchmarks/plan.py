@@ -36,15 +36,75 @@ from ogive.planner import (
 from ogive.seeds import generator
 
 MACHINES = {
-    "mostly serial": Machine(8.0, 4.0, 0.1, 10, 2, 1.0, 0.0, 0.4, 0.05),
-    "scales well": Machine(0.3, 12.0, 0.02, 10, 2, 1.0, 0.0, 0.4, 0.05),
-    "scales up to eight": Machine(1.0, 12.0, 0.25, 10, 2, 1.0, 0.0, 0.4, 0.05),
+    "mostly serial": Machine(
+        serial=8.0,
+        parallel=4.0,
+        communication=0.1,
+        start_up_base=10,
+        start_up_per_worker=2,
+        attempt_base=1.0,
+        attempt_per_worker=0.0,
+        spread=0.4,
+        noise=0.05,
+    ),
+    "scales well": Machine(
+        serial=0.3,
+        parallel=12.0,
+        communication=0.02,
+        start_up_base=10,
+        start_up_per_worker=2,
+        attempt_base=1.0,
+        attempt_per_worker=0.0,
+        spread=0.4,
+        noise=0.05,
+    ),
+    "scales up to eight": Machine(
+        serial=1.0,
+        parallel=12.0,
+        communication=0.25,
+        start_up_base=10,
+        start_up_per_worker=2,
+        attempt_base=1.0,
+        attempt_per_worker=0.0,
+        spread=0.4,
+        noise=0.05,
+    ),
     # The start of eight workers takes four times as long as that of two.
-    "slow start that grows": Machine(0.3, 12.0, 0.05, 0, 30, 0.0, 8.0, 0.4, 0.05),
-    "unlike architectures": Machine(1.0, 8.0, 0.05, 10, 2, 1.0, 0.0, 0.9, 0.15),
+    "slow start that grows": Machine(
+        serial=0.3,
+        parallel=12.0,
+        communication=0.05,
+        start_up_base=0,
+        start_up_per_worker=30,
+        attempt_base=0.0,
+        attempt_per_worker=8.0,
+        spread=0.4,
+        noise=0.05,
+    ),
+    "unlike architectures": Machine(
+        serial=1.0,
+        parallel=8.0,
+        communication=0.05,
+        start_up_base=10,
+        start_up_per_worker=2,
+        attempt_base=1.0,
+        attempt_per_worker=0.0,
+        spread=0.9,
+        noise=0.15,
+    ),
 }
 """In seconds; the last two numbers are the spread between architectures and the noise of epochs."""
-GPUS = Machine(2.0, 58.0, 0.05, 5.0, 2.5, 0.0, 2.5, 0.5, 0.05)
+GPUS = Machine(
+    serial=2.0,
+    parallel=58.0,
+    communication=0.05,
+    start_up_base=5.0,
+    start_up_per_worker=2.5,
+    attempt_base=0.0,
+    attempt_per_worker=2.5,
+    spread=0.5,
+    noise=0.05,
+)
 """An epoch takes a minute on one device, and a tenth of that on 64. The process group is initialized for each trial, in 5 s
 with two processes and in 20 s with eight.
 """
@@ -70,11 +130,11 @@ def measure(machine: Machine, seed: int) -> Timings:
         factor = math.exp(rng.normal(0, machine.spread))
         for workers in MEASURED:
             for epoch in range(1, EPOCHS + 1):
-                seconds = machine.epoch(workers) * factor * math.exp(rng.normal(0, machine.noise))
-                seconds += machine.attempt(workers) if epoch == 1 else 0.0
+                seconds = machine.epoch_seconds(workers) * factor * math.exp(rng.normal(0, machine.noise))
+                seconds += machine.attempt_seconds(workers) if epoch == 1 else 0.0
                 epochs.append(Epoch(f"{trial}", workers, epoch, seconds, epoch == 1))
     for workers in MEASURED:
-        starts += [StartUp(workers, machine.start_up(workers) * math.exp(rng.normal(0, 0.1))) for _ in range(3)]
+        starts += [StartUp(workers, machine.start_up_seconds(workers) * math.exp(rng.normal(0, 0.1))) for _ in range(3)]
     return Timings(tuple(epochs), tuple(starts), "devices", "a simulated machine")
 
 
@@ -141,7 +201,7 @@ def compare_splits(seeds: int, trials: int) -> None:
     print(
         f"{trials} trials, up to {epochs} epochs, {seeds} seeds; median seconds of an epoch by the number of devices:"
     )
-    print("  " + ", ".join(f"{k}: {GPUS.epoch(k):.0f}" for k in (1, 2, 4, 8, 16, 64)))
+    print("  " + ", ".join(f"{k}: {GPUS.epoch_seconds(k):.0f}" for k in (1, 2, 4, 8, 16, 64)))
     columns = f"{'hours':>8}{'regret':>9}"
     head = f"{'schedule':<11}{'W':>4}{'best':>8}{columns}{'worst':>8}{columns}"
     print(f"{head}{'factor':>8}{'+-':>6}{'one each':>10}{columns}")

@@ -65,7 +65,16 @@ def trajectory(assignment: Assignment) -> Iterator[SimulatedReport]:
 def search(trials: int, workers: int, sqlite: bool, faults: FaultModel) -> None:
     """Run one search, and print its line."""
     estimator = og.estimate.function(dict)
-    spec = RunSpec.of(SPACE, estimator, "accuracy", (), SEARCH, "asha", None, 0)
+    spec = RunSpec.of(
+        SPACE,
+        estimator,
+        objectives="accuracy",
+        constraints=(),
+        strategy=SEARCH,
+        schedule="asha",
+        epochs=None,
+        seed=0,
+    )
     settings = Settings(max_trials=trials, workers=workers, max_failed_trials=trials)
     created = Event(Kind.CREATED, data={**spec.to_json(), "epochs": EPOCHS, "settings": settings.to_json()}, seq=1)
     clock = VirtualClock(1.0)

@@ -21,8 +21,8 @@ import nasbench201_regret
 import simulated_searches as simulated
 
 from ogive import strategy as strategies
-from ogive.monitor.stop_rules import INVALID_SHARE, failure_rate_lower_limit
-from ogive.monitor.trend import last_look
+from ogive.monitor.stop_rules import INVALID_SHARE, compute_failure_rate_limit
+from ogive.monitor.trend import find_last_look
 from ogive.seeds import generator
 from ogive.trial import Pending
 
@@ -83,8 +83,10 @@ def _first_alarm(failed: np.ndarray) -> int | None:
     Args:
         failed: the number of failed trials among the first 1, 2, ... trials.
     """
-    looks = sorted({last_look(k, 5) for k in range(5, len(failed) + 1)})
-    return next((look for look in looks if failure_rate_lower_limit(int(failed[look - 1]), look) > INVALID_SHARE), None)
+    looks = sorted({find_last_look(k, 5) for k in range(5, len(failed) + 1)})
+    return next(
+        (look for look in looks if compute_failure_rate_limit(int(failed[look - 1]), look) > INVALID_SHARE), None
+    )
 
 
 def evaluate_on_table(name: str, trials: int, seeds: int) -> None:

@@ -59,7 +59,7 @@ def test_a_trial_that_ends_by_itself_has_its_last_value_under_every_schedule(tmp
     assert run.best.metrics["accuracy"] == 0.95
 
 
-def test_trials_that_end_early_take_places_of_a_rung(tmp_path: Path) -> None:
+def test_trials_that_end_early_count_in_their_rung(tmp_path: Path) -> None:
     """The second rung has three of nine trials; two that ended early take two of its places."""
 
     def train(model: dict[str, int], trial: Any) -> None:

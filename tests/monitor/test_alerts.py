@@ -32,7 +32,9 @@ def causes(alerts: Sequence[Alert]) -> list[str]:
 
 def due_at(story: History, hours: float, rule: str = "") -> list[str]:
     """Return the causes of the alerts that are due at a time, of one rule or of all."""
-    return [cause for cause in causes(alert_rules.time_alerts(story.state, hours * HOUR)) if cause.startswith(rule)]
+    return [
+        cause for cause in causes(alert_rules.find_time_alerts(story.state, hours * HOUR)) if cause.startswith(rule)
+    ]
 
 
 def with_alerts(story: History, *raised: str) -> History:
@@ -48,7 +50,7 @@ def test_a_budget_warns_at_80_per_cent_stops_at_100_and_is_critical_past_120() -
     assert due_at(story, 7.9) == []
     assert due_at(story, 8.0) == ["budget:hours:10:80%"]
     assert due_at(story, 10.0) == ["budget:hours:10:100%"]
-    (critical,) = alert_rules.time_alerts(story.state, 12.1 * HOUR)
+    (critical,) = alert_rules.find_time_alerts(story.state, 12.1 * HOUR)
     assert (critical.severity, critical.cause) == ("critical", "budget:hours:10:120%")
     assert "1 trial still pending" in critical.message
     assert due_at(with_alerts(story, "budget:hours:10:80%"), 8.5) == [], "once per cause"
@@ -60,7 +62,7 @@ def test_reserved_workers_use_up_a_budget_of_money() -> None:
     price = Price(3.0, currency="EUR").to_json()
     story = History(budget={"money": 60.0}, workers=2, price=price, patience=1000.0)
     assert due_at(story, 7.9) == []
-    (alert,) = alert_rules.time_alerts(story.state, 8 * HOUR)
+    (alert,) = alert_rules.find_time_alerts(story.state, 8 * HOUR)
     assert alert.cause == "budget:money:60:80%"
     assert alert.message == "48.00 of 60 EUR are used, 80% of the budget"
 
@@ -78,17 +80,19 @@ def test_patience_counts_only_the_time_in_which_a_controller_runs() -> None:
     assert due_at(story, 107.9, "patience") == []
 
 
-def test_a_trial_is_overdue_at_twice_its_expected_duration_if_none_took_as_long() -> None:
+def test_a_trial_is_overdue_after_twice_its_expected_duration() -> None:
     story = History(patience=1000.0).runs([100.0, 110.0, 90.0, 100.0, 100.0])
     slow = story.start()
     now = story.time
-    assert alert_rules.time_alerts(story.state, now + 199) == []
-    (alert,) = alert_rules.time_alerts(story.state, now + 201)
+    assert alert_rules.find_time_alerts(story.state, now + 199) == []
+    (alert,) = alert_rules.find_time_alerts(story.state, now + 201)
     assert (alert.cause, alert.trial, alert.numbers["expected"]) == (f"slow:{slow}", slow, 100.0)
     wide = History(patience=1000.0).runs([10.0, 10.0, 10.0, 10.0, 400.0])
     wide.start()
-    assert alert_rules.time_alerts(wide.state, wide.time + 399) == [], "another trial has taken as long and finished"
-    assert len(alert_rules.time_alerts(wide.state, wide.time + 401)) == 1
+    assert alert_rules.find_time_alerts(wide.state, wide.time + 399) == [], (
+        "another trial has taken as long and finished"
+    )
+    assert len(alert_rules.find_time_alerts(wide.state, wide.time + 401)) == 1
 
 
 def test_the_expected_duration_of_a_running_trial_follows_its_own_epochs() -> None:
@@ -96,11 +100,11 @@ def test_the_expected_duration_of_a_running_trial_follows_its_own_epochs() -> No
     trial = story.start(epochs=3)
     story.time += 1000
     story.report(trial, 0.5, 1000.0)
-    assert alert_rules.time_alerts(story.state, story.time + 4900) == []
-    assert causes(alert_rules.time_alerts(story.state, story.time + 5100)) == [f"slow:{trial}"]
+    assert alert_rules.find_time_alerts(story.state, story.time + 4900) == []
+    assert causes(alert_rules.find_time_alerts(story.state, story.time + 5100)) == [f"slow:{trial}"]
 
 
-def test_workers_that_mostly_wait_raise_an_alert_while_there_are_trials_to_start() -> None:
+def test_idle_workers_raise_an_alert_if_there_are_trials_to_start() -> None:
     story = History(workers=2, patience=1000.0)
     for _ in range(10):
         story.run(90.0)
@@ -118,9 +122,9 @@ def test_failures_of_the_last_trials_raise_an_alert_before_many_trials_have_fail
     story = History().runs([1.0] * 100)
     for _ in range(4):
         story.run(1.0, accuracy=None)
-    assert alert_rules.trial_alerts(story.state) == []
+    assert alert_rules.find_trial_alerts(story.state) == []
     story.run(1.0, accuracy=None)
-    (alert,) = alert_rules.trial_alerts(story.state)
+    (alert,) = alert_rules.find_trial_alerts(story.state)
     assert (alert.cause, alert.numbers["failed"]) == ("failures", 5)
     assert "trial 104: error" in alert.message
 
@@ -132,10 +136,10 @@ def test_low_diversity_is_relative_to_random_architectures() -> None:
     assert mean_distance(near) == 0.5
     assert mean_distance([one, one]) == 0.0
     story = History().runs([1.0] * 60)
-    assert alert_rules.trial_alerts(story.state) == [], "these are random"
+    assert alert_rules.find_trial_alerts(story.state) == [], "these are random"
     same = [replace(e, data={**e.data, "proposal": story.events[2].data["proposal"]}) if e.kind is Kind.PROPOSED else e
             for e in story.events]  # fmt: skip
-    (alert,) = alert_rules.trial_alerts(State.from_events(same, SPACE))
+    (alert,) = alert_rules.find_trial_alerts(State.from_events(same, SPACE))
     assert (alert.cause, alert.severity, alert.numbers["distance"]) == ("diversity", "info", 0.0)
 
 
@@ -177,7 +181,7 @@ class Timed(ListLog):
 
 
 @pytest.mark.parametrize("stop", ["advise", "auto"])
-def test_a_continued_run_advises_and_stops_as_the_uninterrupted_one(tmp_path: Path, stop: str) -> None:
+def test_a_continued_run_has_the_same_verdicts_as_an_uninterrupted_one(tmp_path: Path, stop: str) -> None:
     log = ListLog([declare(max_trials=40, stop=stop, criteria=GOOD)])
     session(log, Curve(), tmp_path).run()
     whole = comparable_events(log.events)

@@ -7,6 +7,8 @@ import pytest
 from history import HOUR, History, lognormal
 
 from ogive.monitor import cost
+from ogive.monitor.gain import compute_gain
+from ogive.monitor.ledger import compute_ledger
 from ogive.monitor.utilisation import utilisation
 from ogive.run import spending
 from ogive.run.events import Event, Kind
@@ -80,13 +82,13 @@ def test_a_projection_with_late_trials_keeps_its_uncertainty() -> None:
 def test_too_few_trials_have_no_projection_and_no_gain() -> None:
     story = History(max_trials=40).runs([60.0] * 9)
     assert cost.project_cost(story.state) is None
-    assert cost.compute_gain(story.state) is None
+    assert compute_gain(story.state) is None
     assert spending.compute_spending(History().state).money is None
 
 
 def test_the_cost_of_a_point_of_accuracy() -> None:
     accuracies = [0.80] * 10 + [0.85, 0.895, 0.90]
-    gain = cost.compute_gain(History(price=GPU.to_json()).runs([HOUR] * 13, accuracies).state)
+    gain = compute_gain(History(price=GPU.to_json()).runs([HOUR] * 13, accuracies).state)
     assert gain is not None
     assert (gain.start, gain.best) == (0.80, 0.90)
     assert gain.points == pytest.approx(10.0)
@@ -110,14 +112,14 @@ def test_the_ledger_of_saved_and_wasted_time() -> None:
     story.tell(Kind.PUT_BACK, lost, data={"reason": "killed", "status": "killed", "seconds": 50.0})
     story.time += 40  # the worker is idle
     story.tell(Kind.WARNING, data={"message": "idle"})
-    lines = {line.what: line for line in cost.compute_ledger(story.state)}
+    lines = {line.what: line for line in compute_ledger(story.state)}
     seconds = {what: round(line.worker_hours * HOUR, 6) for what, line in lines.items()}
     assert seconds["early stopping"] == 600.0, "six epochs of a hundred seconds"
     assert seconds["evaluation cache"] == 700.0
     assert (seconds["failures"], seconds["lost attempts"], seconds["idle workers"]) == (-100.0, -50.0, -40.0)
     assert lines["failures"].money == pytest.approx(-100 / HOUR * 3.0)
     final = History().runs([5000.0, 5000.0]).state
-    proxy = {line.what: line.worker_hours for line in cost.compute_ledger(story.state, [final])}["cheap estimates"]
+    proxy = {line.what: line.worker_hours for line in compute_ledger(story.state, [final])}["cheap estimates"]
     assert proxy * HOUR == pytest.approx(3 * 5000 - 450 - 10_000), "three inactive trials"
 
 

@@ -12,16 +12,16 @@ import simulated_searches as simulated
 from journal_events import events_of
 from scipy.stats import binomtest
 
-from ogive.monitor.rewards import rewards, rewards_of_one
+from ogive.monitor.rewards import compute_rewards, make_single_objective_rewards
 from ogive.monitor.stop_rules import (
     RULES,
     StopVerdict,
     check_convergence,
     check_no_trend,
+    compute_failure_rate_limit,
     evaluate_rules,
-    failure_rate_lower_limit,
 )
-from ogive.monitor.trend import last_look, trend
+from ogive.monitor.trend import assess_trend, find_last_look
 from ogive.objective import Constraint
 from ogive.run.state import State
 
@@ -36,7 +36,7 @@ def last_verdicts(values: object, **settings: object) -> list[StopVerdict]:
     for event in events[1:]:
         trial = state.apply(event)
         if trial is not None and (trial.status.ended or trial.status == "paused"):
-            result = evaluate_rules(state, former=result, ended=trial)
+            result = evaluate_rules(state, previous=result, ended=trial)
             if stopped_by(result):
                 break
     return result
@@ -90,19 +90,19 @@ def test_searches_that_grow_and_strategies_that_do_not_learn_are_not_stopped() -
 def test_the_trend_is_kendalls_tau_with_its_limit() -> None:
     """Without a trend, the variance of tau is 2 (2n + 5) / (9 n (n - 1)) (Kendall 1938)."""
     rng = np.random.default_rng(1)
-    taus = [trend(rng.permutation(60).astype(float)) for _ in range(400)]
+    taus = [assess_trend(rng.permutation(60).astype(float)) for _ in range(400)]
     assert np.std([t.tau for t in taus]) == pytest.approx(np.sqrt(2 * 125 / (9 * 60 * 59)), rel=0.1)
     values = rng.permutation(60).astype(float)
     pairs = [np.sign(values[j] - values[i]) for j in range(60) for i in range(j)]
-    assert trend(values).tau == pytest.approx(np.mean(pairs))
-    assert trend(np.arange(60.0)).better_p < 1e-4
-    assert trend(np.ones(600)).absent
+    assert assess_trend(values).tau == pytest.approx(np.mean(pairs))
+    assert assess_trend(np.arange(60.0)).better_p < 1e-4
+    assert assess_trend(np.ones(600)).is_absent
 
 
 def test_the_limit_of_the_failure_rate_is_the_exact_binomial_one() -> None:
     for failed, trials in ((3, 5), (12, 30), (1, 100)):
         limit = binomtest(failed, trials, alternative="greater").proportion_ci(0.999, method="exact").low
-        assert failure_rate_lower_limit(failed, trials) == pytest.approx(limit)
+        assert compute_failure_rate_limit(failed, trials) == pytest.approx(limit)
     assert stopped_by(last_verdicts([None] * 40)) == ["failures"]
     assert not stopped_by(last_verdicts([None, 0.5, 0.5, 0.5, 0.5] * 40))  # 20 % are allowed
 
@@ -162,7 +162,7 @@ def test_money_without_a_price_is_not_compared() -> None:
 def test_rewards_are_compared_at_equal_fidelity() -> None:
     """Some trials were trained up to step 2, where all values are better; they are compared at a step that they share."""
     one, two = [{"accuracy": 0.5}], [{"accuracy": 0.4}, {"accuracy": 0.9}]
-    series = rewards(State.from_events(events_of([one, one, two])), 3)
+    series = compute_rewards(State.from_events(events_of([one, one, two])), 3)
     assert (series.step, list(series.values)) == (1, [0.5, 0.5, 0.4])
 
 
@@ -175,13 +175,13 @@ def test_several_objectives_converge_when_the_front_does() -> None:
     metrics = [{"accuracy": r * np.cos(a), "latency": -r * np.sin(a)} for r, a in zip(radius, angle, strict=True)]
     both = ({"metric": "accuracy", "goal": "maximize"}, {"metric": "latency", "goal": "minimize"})
     state = State.from_events(events_of(metrics, both))
-    assert check_convergence(rewards(state, 250), 250).stop
-    assert not check_convergence(rewards(state, 60), 60).stop
+    assert check_convergence(compute_rewards(state, 250), 250).stop
+    assert not check_convergence(compute_rewards(state, 60), 60).stop
 
 
 def test_tests_are_made_at_a_geometric_sequence_of_numbers_of_trials() -> None:
-    looks = sorted({last_look(n) for n in range(10_001)})
+    looks = sorted({find_last_look(n) for n in range(10_001)})
     assert looks[:4] == [0, 40, 44, 49]
     assert len(looks) < 60
-    series = rewards_of_one(np.linspace(0, 1, 45))
+    series = make_single_objective_rewards(np.linspace(0, 1, 45))
     assert check_convergence(series, 44).numbers["at"] == check_no_trend(series, 44, "gp").numbers["at"] == 44

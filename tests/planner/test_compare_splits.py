@@ -38,7 +38,15 @@ from ogive.run.settings import Settings
 
 SPACE = og.bench.load("chain").space
 SHAPE = Shape("share", math.log(0.1))
-CONSTANT = Machine(2.0, 6.0, 0.0, 5.0, 1.0, 0.5, 0.25)
+CONSTANT = Machine(
+    serial=2.0,
+    parallel=6.0,
+    communication=0.0,
+    start_up_base=5.0,
+    start_up_per_worker=1.0,
+    attempt_base=0.5,
+    attempt_per_worker=0.25,
+)
 
 
 @cache
@@ -56,9 +64,9 @@ def test_the_time_of_constant_durations_has_a_closed_form(split: WorkerSplit, tr
     """Trials of equal length in rounds of P: ceil(trials / P) durations, after one start-up."""
     k = split.workers_per_trial
     run = simulate_split(landscape(0), full_training_of(trials), CONSTANT, split, 0)
-    trial = CONSTANT.attempt(k) + 9 * CONSTANT.epoch(k)
+    trial = CONSTANT.attempt_seconds(k) + 9 * CONSTANT.epoch_seconds(k)
     rounds = math.ceil(trials / split.parallel_trials)
-    assert run.seconds == pytest.approx(CONSTANT.start_up(k) + rounds * trial)
+    assert run.seconds == pytest.approx(CONSTANT.start_up_seconds(k) + rounds * trial)
     assert run.compute == pytest.approx(trials * trial)
     assert len(run.reports) == 9 * trials
 
@@ -68,7 +76,9 @@ def test_a_promoted_trial_repeats_no_epochs_but_starts_another_attempt() -> None
     search = PlannedSearch(PluginSpec("random"), PluginSpec("successive_halving", {"eta": 3}), 9)
     run = simulate_split(landscape(0), search, CONSTANT, WorkerSplit(1, 1), 0)
     epochs, attempts = 9 * 1 + 3 * 2 + 1 * 6, 9 + 3 + 1
-    expected = CONSTANT.start_up(1) + attempts * CONSTANT.attempt(1) + epochs * CONSTANT.epoch(1)
+    expected = (
+        CONSTANT.start_up_seconds(1) + attempts * CONSTANT.attempt_seconds(1) + epochs * CONSTANT.epoch_seconds(1)
+    )
     assert run.seconds == pytest.approx(expected)
 
 
@@ -80,7 +90,7 @@ def test_the_time_of_proposals_is_added() -> None:
     assert slow.seconds == pytest.approx(fast.seconds + 30)
 
 
-def test_no_split_leaves_workers_idle_that_another_one_would_use() -> None:
+def test_splits_that_leave_workers_idle_are_left_out() -> None:
     assert list_splits(2, 100) == [WorkerSplit(2, 1), WorkerSplit(1, 2)]
     assert list_splits(8, 100) == [WorkerSplit(8, 1), WorkerSplit(4, 2), WorkerSplit(2, 4), WorkerSplit(1, 8)]
     assert WorkerSplit(21, 3) in list_splits(64, 100)
@@ -92,9 +102,9 @@ def test_no_split_leaves_workers_idle_that_another_one_would_use() -> None:
 @pytest.mark.parametrize(
     ("machine", "best"),
     [
-        (Machine(5.0, 0.0), WorkerSplit(8, 1)),  # nothing can be shared
+        (Machine(serial=5.0, parallel=0.0), WorkerSplit(8, 1)),  # nothing can be shared
         # everything can be shared, and with one trial at a time no worker is idle at the end
-        (Machine(0.0, 8.0), WorkerSplit(1, 8)),
+        (Machine(serial=0.0, parallel=8.0), WorkerSplit(1, 8)),
     ],
 )
 def test_the_fastest_split_is_recommended(machine: Machine, best: WorkerSplit) -> None:
@@ -108,7 +118,17 @@ def test_the_fastest_split_is_recommended(machine: Machine, best: WorkerSplit) -
 
 
 def test_a_split_that_was_not_measured_is_marked() -> None:
-    machine = Machine(0.5, 4.0, 0.02, 3.0, 0.0, 0.0, 0.0, 0.3, 0.1)
+    machine = Machine(
+        serial=0.5,
+        parallel=4.0,
+        communication=0.02,
+        start_up_base=3.0,
+        start_up_per_worker=0.0,
+        attempt_base=0.0,
+        attempt_per_worker=0.0,
+        spread=0.3,
+        noise=0.1,
+    )
     plan = build_plan(measurements(machine), full_training_of(12), landscape, 16, seeds=3, proposal_seconds=0.0)
     assert [row.split.workers_per_trial for row in plan.rows if row.beyond] == [5, 8, 16]
     widths = {row.split.workers_per_trial: row.epoch.high / row.epoch.low for row in plan.rows}
@@ -122,7 +142,17 @@ def test_a_split_that_was_not_measured_is_marked() -> None:
 
 def test_a_plan_survives_json_and_holds_money_and_worker_hours() -> None:
     price = Price(3.0, "worker", "USD", "gpu")
-    machine = Machine(0.5, 4.0, 0.02, 3.0, 0.0, 0.0, 0.0, 0.3, 0.1)
+    machine = Machine(
+        serial=0.5,
+        parallel=4.0,
+        communication=0.02,
+        start_up_base=3.0,
+        start_up_per_worker=0.0,
+        attempt_base=0.0,
+        attempt_per_worker=0.0,
+        spread=0.3,
+        noise=0.1,
+    )
     plan = build_plan(
         measurements(machine),
         full_training_of(12, price=price, devices=True),
@@ -148,7 +178,7 @@ def test_a_plan_survives_json_and_holds_money_and_worker_hours() -> None:
 
 
 def test_a_budget_ends_the_simulated_search() -> None:
-    machine = Machine(5.0, 0.0)
+    machine = Machine(serial=5.0, parallel=0.0)
     search = full_training_of(100, settings=Settings(budget=60 / 3600))
     plan = build_plan(measurements(machine, workers=(1, 2)), search, landscape, 2, seeds=3, proposal_seconds=0.0)
     assert all(row.seconds.expected <= 65 for row in plan.rows)
@@ -171,7 +201,7 @@ def test_stragglers_lengthen_the_search() -> None:
     assert all(b.seconds.expected > a.seconds.expected for a, b in zip(plain.rows, faulty.rows, strict=True))
 
 
-def test_a_single_measured_number_of_workers_gives_one_row() -> None:
+def test_one_measured_number_of_workers_gives_a_forecast_for_one_split() -> None:
     plan = build_plan(
         measurements(CONSTANT, workers=(2,)), full_training_of(12), landscape, 8, seeds=3, proposal_seconds=0.0
     )
@@ -181,7 +211,17 @@ def test_a_single_measured_number_of_workers_gives_one_row() -> None:
 
 def test_intervals_cover_searches_on_the_true_machine() -> None:
     """Nominal coverage 90 %: plans from six noisy trials, each compared with one search that was not simulated for it."""
-    machine = Machine(0.5, 4.0, 0.05, 3.0, 0.5, 0.2, 0.0, 0.4, 0.05)
+    machine = Machine(
+        serial=0.5,
+        parallel=4.0,
+        communication=0.05,
+        start_up_base=3.0,
+        start_up_per_worker=0.5,
+        attempt_base=0.2,
+        attempt_per_worker=0.0,
+        spread=0.4,
+        noise=0.05,
+    )
     covered = 0
     for seed in range(16):
         plan = build_plan(
@@ -210,7 +250,7 @@ def test_the_expected_value_is_the_median_of_the_searches() -> None:
     assert value.low < 0.5
 
 
-def test_money_is_shown_with_its_interval_however_little_it_is() -> None:
+def test_small_amounts_of_money_are_shown_with_their_interval() -> None:
     from ogive.cli.plan import _format_interval, _format_money
 
     assert _format_interval(Interval(0.0331, 0.0344, 0.0356), _format_money) == "0.0344 (0.0331 to 0.0356)"
@@ -228,7 +268,7 @@ def test_the_pace_ends_at_the_time_of_the_split() -> None:
 
 
 @pytest.mark.parametrize(("seconds", "chosen"), [(130.0, WorkerSplit(1, 2)), (1000.0, WorkerSplit(2, 1))])
-def test_better_architectures_are_worth_up_to_half_as_much_more_time(seconds: float, chosen: WorkerSplit) -> None:
+def test_a_slower_split_with_better_architectures_is_recommended(seconds: float, chosen: WorkerSplit) -> None:
     """The slower split finds better architectures with every seed."""
 
     def make_search(time: float, regret: float, seed: int) -> SimulatedSearch:
@@ -247,6 +287,6 @@ def test_better_architectures_are_worth_up_to_half_as_much_more_time(seconds: fl
         WorkerSplit(2, 1): [make_search(100.0, 0.2, seed) for seed in range(8)],
         WorkerSplit(1, 2): [make_search(seconds, 0.1 + 0.01 * (seed % 2), seed) for seed in range(8)],
     }
-    fitted = fit_machine(measurements(Machine(1.0, 1.0), workers=(1, 2)))
+    fitted = fit_machine(measurements(Machine(serial=1.0, parallel=1.0), workers=(1, 2)))
     rows = forecast_splits(searches, fitted, full_training_of(8), regret=0.3, seed=0)
     assert recommend_split(rows, searches, fitted)[0] == chosen

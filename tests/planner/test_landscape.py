@@ -58,7 +58,7 @@ def test_the_interval_from_three_epochs_covers_the_best_of_thirty_networks(objec
         for i in range(90)
     ]
     rng, forecasts, scale = np.random.default_rng(0), [], Shape("share" if maximize else "loss", 0.0)
-    ends = np.array([scale.log_error(curve[-1], maximize) for curve in whole])
+    ends = np.array([scale.to_log_error(curve[-1], maximize) for curve in whole])
     best = np.median([rng.choice(ends, 30).min() for _ in range(100)])
     for _ in range(60):
         epochs = [
@@ -97,7 +97,7 @@ def test_percentages_are_simulated_like_shares() -> None:
         assert 0.8 * np.std(truths) < rows[:, -1].mean() - rows[:, 0].mean() < 8 * np.std(truths)
 
 
-def test_the_basis_of_a_shape_without_metrics_is_assumed() -> None:
+def test_without_measured_metrics_the_shape_is_assumed() -> None:
     assert "assumed" in fit_shape([Epoch("a", 1, 1, 1.0, True)], ACCURACY, 9).basis
 
 
@@ -124,7 +124,7 @@ def test_the_uncertainty_of_the_level_covers_real_curves(objective: Objective) -
             for e, value in enumerate(curve, 1)
         ]
         shape = fit_shape(epochs, objective, 16)
-        ends = [shape.log_error(curve[-1], objective.goal == "maximize") for curve in whole]
+        ends = [shape.to_log_error(curve[-1], objective.goal == "maximize") for curve in whole]
         covered.append(abs(np.mean(ends) - shape.level) <= 1.645 * shape.level_std)
     assert np.mean(covered) >= 0.8
     assert shape.level_std < 1.5, "the interval is not arbitrarily wide"
@@ -163,5 +163,5 @@ def test_a_job_may_use_fewer_epochs_than_a_table_has_but_not_more() -> None:
         limit_epochs(chain, chain.epochs + 1)
 
 
-def test_another_space_than_that_of_the_bundled_table_has_no_table() -> None:
+def test_the_bundled_table_is_not_used_for_another_space() -> None:
     assert find_bundled_table(SPACE, LOSS) is None

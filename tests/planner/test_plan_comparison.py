@@ -15,7 +15,7 @@ from ogive.bench.simulated_search import PluginSpec
 from ogive.monitor import alert_rules
 from ogive.monitor.cost import review_projections
 from ogive.monitor.cost_text import plan_line
-from ogive.monitor.plan_comparison import compare_with_plan, planned_duration
+from ogive.monitor.plan_comparison import compare_with_plan, read_plan_forecast
 from ogive.objective import Objective
 from ogive.planner import Landscape, Machine, PlannedSearch, Shape, build_plan, simulate_split
 from ogive.planner.plan import Plan
@@ -25,7 +25,17 @@ from ogive.run.state import State
 from ogive.seeds import generator
 
 SPACE = og.bench.load("chain").space
-MACHINE = Machine(1.0, 6.0, 0.0, 5.0, 0.0, 0.5, 0.0, 0.2, 0.05)
+MACHINE = Machine(
+    serial=1.0,
+    parallel=6.0,
+    communication=0.0,
+    start_up_base=5.0,
+    start_up_per_worker=0.0,
+    attempt_base=0.5,
+    attempt_per_worker=0.0,
+    spread=0.2,
+    noise=0.05,
+)
 SEARCH = PlannedSearch(PluginSpec("random"), PluginSpec("full"), 20)
 
 
@@ -80,7 +90,7 @@ def run_of(plan: Plan, factor: float = 1.0, until: int = 120, ended: bool = Fals
 
 
 def causes(state: State, now: float | None = None) -> list[str]:
-    alerts = alert_rules.time_alerts(state, state.time if now is None else now)
+    alerts = alert_rules.find_time_alerts(state, state.time if now is None else now)
     return [alert.cause for alert in alerts if alert.cause.startswith("plan")]
 
 
@@ -94,7 +104,7 @@ def test_a_plan_holds_on_the_machine_that_it_was_made_for(plan: Plan, until: int
 @pytest.mark.parametrize(("factor", "cause"), [(2.0, "plan:slower"), (0.4, "plan:faster")])
 def test_another_machine_than_planned_raises_one_alert(plan: Plan, factor: float, cause: str) -> None:
     state = run_of(plan, factor, until=60)
-    (alert,) = [alert for alert in alert_rules.time_alerts(state, state.time) if alert.cause == cause]
+    (alert,) = [alert for alert in alert_rules.find_time_alerts(state, state.time) if alert.cause == cause]
     assert f"the search is {cause.removeprefix('plan:')}" in alert.message
     assert alert.numbers["total"] == pytest.approx(factor * plan.row.seconds.expected, rel=0.3)
     assert is_session_event(alert.to_event()), "it depends on time, so a continued run may raise another one"
@@ -105,7 +115,7 @@ def test_another_machine_than_planned_raises_one_alert(plan: Plan, factor: float
 def test_a_search_without_reports_is_slower_than_planned(plan: Plan) -> None:
     state = run_of(plan, until=0)
     assert causes(state, now=5.0) == []
-    (alert,) = (alert for alert in alert_rules.time_alerts(state, 500.0) if alert.cause == "plan:slower")
+    (alert,) = (alert for alert in alert_rules.find_time_alerts(state, 500.0) if alert.cause == "plan:slower")
     assert "no report came in 8 min 20 s, the forecast for the start was 5.1 s" in alert.message
     late = 500.0 - plan.row.start_up.expected
     assert alert.numbers["total"] == pytest.approx(plan.row.seconds.expected + late), "its pace is not known yet"
@@ -123,6 +133,6 @@ def test_the_plan_is_reviewed_at_the_end_like_any_projection(plan: Plan) -> None
 @pytest.mark.parametrize("changed", [{"workers": 5}, {"max_trials": 40}, {"threads": 7}])
 def test_a_plan_is_not_compared_with_a_changed_search(plan: Plan, changed: dict[str, Any]) -> None:
     state = run_of(plan, 3.0, **changed)
-    assert planned_duration(state) is None
+    assert read_plan_forecast(state) is None
     assert compare_with_plan(state) is None
     assert causes(state) == []

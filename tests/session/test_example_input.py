@@ -48,7 +48,7 @@ def test_an_example_input_is_added_to_a_finished_run(tmp_path: Path) -> None:
     assert [t.architecture for t in search(tmp_path, (4,), max_trials=5).trials[:3]] == [t.architecture for t in before]
 
 
-def test_results_from_before_are_found_in_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_results_of_earlier_runs_are_found_in_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OGIVE_CACHE", str(tmp_path / "cache"))
     CALLS.clear()  # its contents are part of the identity of `evaluate`
     search(tmp_path / "a", None, cache=True)

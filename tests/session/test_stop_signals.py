@@ -51,7 +51,7 @@ def test_a_second_interrupt_waits_for_the_transaction() -> None:
     assert stopped == ["interrupted"]
 
 
-def test_handlers_that_an_evaluation_sets_end_with_it(tmp_path: Path) -> None:
+def test_signal_handlers_of_an_evaluation_are_removed_after_it(tmp_path: Path) -> None:
     handlers = []
 
     def evaluate(architecture: Any) -> dict[str, float]:
@@ -66,7 +66,7 @@ def test_handlers_that_an_evaluation_sets_end_with_it(tmp_path: Path) -> None:
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
 
 
-def test_in_another_thread_signals_are_left_alone() -> None:
+def test_signals_are_not_handled_in_another_thread() -> None:
     handlers: list[object] = []
 
     def record_handler() -> None:

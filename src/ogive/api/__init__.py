@@ -1,6 +1,7 @@
 """The Python interface: start a search, continue it, and read its results.
 
-Reading a run imports neither strategies nor schedules, whose import would take longer than the reading.
+`plan` and `search` are imported on first use. Reading a run does not need them, and their imports (strategies, schedules)
+would take longer than reading the run.
 """
 
 from __future__ import annotations

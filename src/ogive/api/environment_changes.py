@@ -1,4 +1,4 @@
-"""What has changed since a trial ran: host, versions, code, data and threads."""
+"""The comparison of the present environment with that of a trial: host, versions, code, data and threads."""
 
 from __future__ import annotations
 
@@ -15,7 +15,12 @@ if TYPE_CHECKING:
 
 
 def list_environment_changes(run: Run, history: TrialHistory) -> Iterator[str]:
-    """Yield what has changed since the trial ran, one sentence each."""
+    """Yield a sentence for each difference between the present environment and that in which a trial ran.
+
+    Args:
+        run: the run of the trial.
+        history: the history of the trial.
+    """
     space, estimator = run.space, run.estimator
     created, session = run.state.created, history.session
     now = collect_manifest(1)
@@ -25,7 +30,7 @@ def list_environment_changes(run: Run, history: TrialHistory) -> Iterator[str]:
     versions = session.get("versions", {})
     for package in sorted({*versions, *now["versions"]}):
         yield from _list_change(package, versions.get(package), now["versions"].get(package))
-    yield from SearchCode.of(space, estimator).sentences(session)
+    yield from SearchCode.of(space, estimator).describe_changes(session)
     yield from (f"space: {line}" for line in Space.from_json(created["space"]).differences(space))
     stored, fingerprints = created["fingerprints"], estimator.fingerprints()
     for part in sorted({*stored, *fingerprints}):
@@ -36,7 +41,7 @@ def list_environment_changes(run: Run, history: TrialHistory) -> Iterator[str]:
         )
     if history.threads is None:
         yield f"threads: not recorded; it is repeated with {count_cores()}"
-    elif history.inline:
+    elif history.is_inline:
         yield (
             "threads: it ran inline, in the search's own process, whose number of threads is not recorded; it is repeated "
             f"with {history.threads}"
@@ -46,9 +51,10 @@ def list_environment_changes(run: Run, history: TrialHistory) -> Iterator[str]:
         yield f"device: {device}, on which equal numbers are not guaranteed"
 
 
-def _list_change(what: str, before: Any, now: Any) -> Iterator[str]:
+def _list_change(name: str, before: Any, now: Any) -> Iterator[str]:
+    """Yield a sentence if a value has changed."""
     if before != now:
-        yield f"{what}: {_format_value(before)} then, {_format_value(now)} now"
+        yield f"{name}: {_format_value(before)} then, {_format_value(now)} now"
 
 
 def _format_value(value: Any) -> str:

@@ -1,9 +1,10 @@
 """A funnel: a sequence of searches, each started only if the previous one passed its test.
 
-Every phase is a run of its own in FUNNEL/<phase>/ and starts with the best architectures of the previous phase. The last
-phase may be the full training of the best. The verdicts on the phases are stored in FUNNEL/funnel.json. A verdict depends on
-the phase's journal alone, so a verdict that was lost in a crash is computed again. A phase that has passed is not evaluated
-again.
+Each phase is a separate run in the folder FUNNEL/<phase>/. It starts with the best architectures of the previous phase. The
+last phase may be full training instead of a search.
+
+The verdicts on the phases are stored in FUNNEL/funnel.json. A verdict depends only on the phase's journal, so a verdict that
+was lost in a crash is computed again. A phase that has passed is not evaluated a second time.
 """
 
 from __future__ import annotations
@@ -36,7 +37,9 @@ if TYPE_CHECKING:
     from ogive.task import Task
 
 FUNNEL = "funnel.json"
+"""The file in the folder of a funnel that holds the verdicts."""
 FORMAT = 1
+"""The version of the file format."""
 START_FROM = 5
 """The default number of the previous phase's best architectures that a phase starts with."""
 
@@ -45,12 +48,16 @@ _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
 
 @dataclass(frozen=True)
 class Go:
-    """The conditions for the next phase. In any case, a trial must have a value, and the run's limit of failures holds.
+    """The conditions under which the next phase starts.
+
+    Two conditions always apply: at least one trial has a value, and fewer trials failed than the run's limit of failures.
 
     Attributes:
-        best: Thresholds that one trial must satisfy together. Default: none.
-        failed: The largest share of trials that may fail, in [0, 1]. Default: None, the run's own limit alone.
-        learns: A task; the best accuracy on its validation split must be significantly better than guessing. Default: None.
+        best: Thresholds; one trial must satisfy all of them. Default: none.
+        failed: The largest share of trials that may fail, in [0, 1]. Default: None, only the run's limit of failures
+            applies.
+        learns: A task. The best accuracy on its validation split must be significantly better than guessing. Default: None,
+            no such condition.
     """
 
     best: tuple[Constraint, ...] = ()
@@ -67,12 +74,12 @@ class Phase:
     """One phase of a funnel.
 
     Attributes:
-        name: The name of its folder: letters, digits, _ and -, starting with a letter.
+        name: The name of the phase and its folder: letters, digits, _ and -, starting with a letter.
         search: A function that is called with `run` (a folder) and, for a new run, `initial`, such as
             `functools.partial(og.search, space, estimator, epochs=3, max_trials=20)`. None for the full training of the
             previous phase's best architectures, which must be the last phase.
         finalize: The arguments of `Run.finalize` if `search` is None.
-        start_from: The number of the previous phase's best architectures that it starts with, at least 0. Default: 5.
+        start_from: The phase starts with this number of the previous phase's best architectures, at least 0. Default: 5.
         go: The conditions for the next phase.
     """
 
@@ -96,9 +103,10 @@ class PhaseVerdict:
     Attributes:
         phase: the name of the phase.
         go: whether the next phase may start.
-        reasons: one sentence for each check; if `go` is False, only for those that failed.
-        numbers: `trials`, `failed`, `seconds` of all trials, and the numbers of the checks.
-        ended: why the phase's run ended.
+        reasons: a sentence for each check; if `go` is False, only for the checks that failed.
+        numbers: the number of `trials`, the number of trials that `failed`, the compute time of all trials in `seconds`, and
+            the numbers of the checks.
+        ended: the reason why the phase's run ended.
     """
 
     phase: str
@@ -109,7 +117,7 @@ class PhaseVerdict:
 
 
 Watch = Callable[[str, PhaseVerdict | None], object]
-"""Called with the name of each phase when it starts (with None), and with its verdict when it ends."""
+"""A function of a phase's name and verdict. It is called when the phase starts, with None, and when the phase ends."""
 
 
 @dataclass(frozen=True)
@@ -117,10 +125,10 @@ class Funnel:
     """The state of a funnel, read from its folder.
 
     Attributes:
-        folder: of the funnel, with a folder for each phase.
+        folder: the folder of the funnel, with a folder for each phase.
         phases: the names of all phases, in order.
-        verdicts: of the phases that were evaluated, by name.
-        last: the name of the phase that is full training; None without one.
+        verdicts: the verdicts on the phases that were evaluated, by the name of the phase.
+        last: the name of the last phase if it is full training; None if it is a search.
     """
 
     folder: Path
@@ -130,13 +138,13 @@ class Funnel:
 
     @property
     def runs(self) -> dict[str, Path]:
-        """The folders of the searches that were started, by phase."""
+        """The folders of the searches that were started, by the name of the phase."""
         folders = {name: self.folder / name for name in self.phases if name != self.last}
         return {name: folder for name, folder in folders.items() if (folder / JOURNAL).is_file()}
 
     @property
     def run(self) -> Run:
-        """The run of the latest phase that was started.
+        """The run of the last search that was started.
 
         Raises:
             RunError: no phase was started.
@@ -159,11 +167,11 @@ class Funnel:
 def funnel(phases: Sequence[Phase], run: str | os.PathLike[str], watch: Watch = lambda name, verdict: None) -> Funnel:
     """Run the phases, or continue the funnel in the folder `run`.
 
-    A phase that failed its checks is continued with the arguments of this call, such as more trials or a larger budget, and
-    is evaluated again.
+    A phase that failed its checks is continued with the arguments of this call, such as more trials or a larger budget. Then
+    it is evaluated again.
 
     Args:
-        phases: In order; the last one may be full training.
+        phases: The phases in their order; the last one may be full training.
         run: The folder of the funnel.
         watch: Called when a phase starts and when it ends. Default: nothing is called.
 
@@ -184,9 +192,9 @@ def funnel(phases: Sequence[Phase], run: str | os.PathLike[str], watch: Watch = 
             watch(phase.name, None)
             previous, verdict = _run_phase(phase, previous, folder)
             state = Funnel(folder, names, {**state.verdicts, phase.name: verdict}, last)
-            _write(state)
+            _write_funnel(state)
         elif phase.search is not None:
-            previous = open_run(folder / phase.name, trust=True)  # the phases execute the user's code in any case
+            previous = open_run(folder / phase.name, trust=True)  # the caller's phases contain this code already
         watch(phase.name, verdict)
         if not verdict.go:
             break
@@ -194,10 +202,10 @@ def funnel(phases: Sequence[Phase], run: str | os.PathLike[str], watch: Watch = 
 
 
 def open_funnel(folder: str | os.PathLike[str]) -> Funnel | None:
-    """Return the funnel in a folder, or None if there is none.
+    """Return the funnel in a folder; None if there is none.
 
     Raises:
-        RunError: its file is damaged, or has the format of another version.
+        RunError: the funnel's file is damaged, or has the format of another version.
     """
     path = Path(folder).absolute() / FUNNEL
     try:
@@ -224,17 +232,23 @@ def open_funnel(folder: str | os.PathLike[str]) -> Funnel | None:
 
 
 def evaluate_phase(name: str, state: State, go: Go) -> PhaseVerdict:
-    """Return the verdict on a phase whose run has ended; it depends on the run's journal alone."""
+    """Return the verdict on a search that has ended.
+
+    Args:
+        name: the name of the phase.
+        state: the state of the phase's run.
+        go: the conditions for the next phase.
+    """
     trials = list(state.trials.values())
-    valued = [trial for trial in trials if trial.reports and not trial.status.failed]
+    valid = [trial for trial in trials if trial.reports and not trial.status.failed]
     numbers = {"trials": float(len(trials)), "failed": float(state.failed_count), "seconds": state.compute_seconds}
-    checks = [check_values(len(valued), len(trials)), check_failures(state, go.failed)]
-    if valued and not find_best_trials(state, 1):
+    checks = [check_values(len(valid), len(trials)), check_failures(state, go.failed)]
+    if valid and not find_best_trials(state, 1):
         checks.append(Check(False, explain_no_best(state)))
     if go.best:
-        checks.append(check_thresholds(go.best, [trial.metrics for trial in valued]))
+        checks.append(check_thresholds(go.best, [trial.metrics for trial in valid]))
     if go.learns is not None:
-        accuracies = [trial.metrics["accuracy"] for trial in valued if "accuracy" in trial.metrics]
+        accuracies = [trial.metrics["accuracy"] for trial in valid if "accuracy" in trial.metrics]
         check, p = check_learning(accuracies, go.learns)
         checks.append(check)
         numbers["chance_p"] = p
@@ -265,7 +279,11 @@ def _check_phases(phases: Sequence[Phase]) -> None:
 
 
 def _open_or_create(new: Funnel) -> Funnel:
-    """Return the stored funnel with the phases of `new`, or write `new` if there is none."""
+    """Return the stored verdicts with the phases of `new`. If there is no stored funnel, write `new` and return it.
+
+    Raises:
+        RunError: the folder holds something else, or phases that were evaluated are not in `new`.
+    """
     stored = open_funnel(new.folder)
     if stored is None:
         if (new.folder / JOURNAL).exists():
@@ -276,7 +294,7 @@ def _open_or_create(new: Funnel) -> Funnel:
             raise RunError(
                 f"the funnel's folder {new.folder} cannot be created: {error}; choose another one"
             ) from error
-        _write(new)
+        _write_funnel(new)
         return new
     evaluated = list(stored.verdicts)
     if list(new.phases)[: len(evaluated)] != evaluated:
@@ -288,7 +306,13 @@ def _open_or_create(new: Funnel) -> Funnel:
 
 
 def _run_phase(phase: Phase, previous: Run | None, folder: Path) -> tuple[Run, PhaseVerdict]:
-    """Run a phase; return the run that the next phase starts from, and the verdict."""
+    """Run a phase, and return the run whose best architectures the next phase uses, and the verdict.
+
+    Args:
+        phase: the phase.
+        previous: the run of the previous phase; None for the first phase.
+        folder: the folder of the funnel.
+    """
     if phase.search is None:
         assert previous is not None  # the first phase is a search
         result = previous.finalize(**phase.finalize)
@@ -302,8 +326,8 @@ def _run_phase(phase: Phase, previous: Run | None, folder: Path) -> tuple[Run, P
     return run, evaluate_phase(phase.name, run.state, phase.go)
 
 
-def _write(state: Funnel) -> None:
-    """Write the verdicts atomically: after a crash, the file is either the previous or the new one."""
+def _write_funnel(state: Funnel) -> None:
+    """Write the file of a funnel atomically: after a crash, it is either the previous or the new file."""
     data = {
         "format": FORMAT,
         "phases": list(state.phases),

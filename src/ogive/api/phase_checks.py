@@ -22,23 +22,28 @@ MAX_CHANCE_P = 1e-3
 
 
 class Check(NamedTuple):
-    """The result of one check, with a sentence on what was found."""
+    """The result of one check, with a sentence that gives the compared numbers."""
 
     passed: bool
     reason: str
 
 
-def check_values(valued: int, trials: int) -> Check:
-    """Check that a trial has a value."""
-    return Check(valued > 0, f"{valued} of {trials} trials have a value")
+def check_values(valid: int, trials: int) -> Check:
+    """Check that at least one trial has a value.
+
+    Args:
+        valid: the number of trials with a value.
+        trials: the number of all trials.
+    """
+    return Check(valid > 0, f"{valid} of {trials} trials have a value")
 
 
 def check_failures(state: State, max_share: float | None) -> Check:
     """Check that not too many trials failed.
 
     Args:
-        state: of the phase's run.
-        max_share: the largest share of trials that may fail, in [0, 1]; None for the run's own limit alone.
+        state: the state of the phase's run.
+        max_share: the largest share of trials that may fail, in [0, 1]; None if only the run's limit of failures applies.
     """
     failed, trials = state.failed_count, max(1, len(state.trials))
     if max_share is not None and failed > max_share * trials:
@@ -50,25 +55,25 @@ def check_failures(state: State, max_share: float | None) -> Check:
 
 
 def check_thresholds(thresholds: Sequence[Constraint], metrics: Sequence[Mapping[str, float]]) -> Check:
-    """Check that one trial reached all thresholds together.
+    """Check that one trial reached all thresholds.
 
     Args:
-        thresholds: at least one.
-        metrics: of each trial.
+        thresholds: one threshold or more.
+        metrics: the metrics of each trial.
     """
     text = " and ".join(map(str, thresholds))
     if not metrics:
         return Check(False, f"no trial reached {text}")
-    nearest = min(
-        metrics, key=lambda values: (total_violation(values, thresholds), _threshold_cost(values, thresholds[0]))
-    )
-    values = ", ".join(f"{c.metric} {number(nearest[c.metric])}" for c in thresholds if c.metric in nearest)
-    reached = total_violation(nearest, thresholds) == 0
-    return Check(reached, f"{'a' if reached else 'no'} trial reached {text}{f' (best: {values})' if values else ''}")
+    # The best trial violates the thresholds least. Of several, it has the best value for the first threshold.
+    best = min(metrics, key=lambda row: (total_violation(row, thresholds), _compute_threshold_cost(row, thresholds[0])))
+    values = ", ".join(f"{c.metric} {number(best[c.metric])}" for c in thresholds if c.metric in best)
+    is_reached = total_violation(best, thresholds) == 0
+    details = f" (best: {values})" if values else ""
+    return Check(is_reached, f"{'a' if is_reached else 'no'} trial reached {text}{details}")
 
 
-def _threshold_cost(metrics: Mapping[str, float], threshold: Constraint) -> float:
-    """Return the metric of a threshold as a cost: less is better; infinity if it is unknown."""
+def _compute_threshold_cost(metrics: Mapping[str, float], threshold: Constraint) -> float:
+    """Return the metric of a threshold with the sign for which less is better; infinity if it is unknown."""
     value = metrics.get(threshold.metric, math.nan)
     return math.inf if math.isnan(value) else value if threshold.at_most is not None else -value
 
@@ -76,11 +81,11 @@ def _threshold_cost(metrics: Mapping[str, float], threshold: Constraint) -> floa
 def check_learning(accuracies: Sequence[float], task: Task) -> tuple[Check, float]:
     """Check that the best accuracy is better than that of always predicting the largest class.
 
-    An exact binomial test on the validation examples, with Bonferroni's correction for the trials.
+    This is an exact binomial test on the validation examples, with Bonferroni's correction for the number of trials.
 
     Args:
-        accuracies: of the trials, on the validation split.
-        task: that they were trained on.
+        accuracies: the accuracies of the trials on the validation split.
+        task: the task that the trials were trained on.
 
     Returns:
         The check and its p-value.
@@ -92,6 +97,7 @@ def check_learning(accuracies: Sequence[float], task: Task) -> tuple[Check, floa
     if not accuracies:
         return Check(False, "nothing learns: no trial reported accuracy"), 1.0
     best = max(accuracies)
+    # The probability that guessing reaches at least the best accuracy, multiplied by the number of trials.
     p = float(min(1.0, len(accuracies) * binom.sf(round(best * n) - 1, n, chance)))
     details = f"best accuracy {best:.3f} on {n} examples, guessing gives {chance:.3f} (p = {p:.1g})"
     learns = p < MAX_CHANCE_P
@@ -104,12 +110,12 @@ def check_full_training(
     """Check the result of full training.
 
     Args:
-        result: of full training.
-        thresholds: that a winner must reach together.
+        result: the result of full training.
+        thresholds: thresholds; one winner must reach all of them.
         max_share: the largest share of trainings that may fail, in [0, 1]; None for no limit.
 
     Returns:
-        The checks, and the numbers of trainings, of failed ones, and of seconds.
+        The checks, and three numbers: of trainings (`trials`), of trainings that `failed`, and of `seconds`.
     """
     means = {
         network.name: {name: float(np.mean(values)) for name, values in network.values.items() if len(values)}

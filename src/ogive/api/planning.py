@@ -1,4 +1,4 @@
-"""`plan`: how to use a number of workers in a search that is not started yet."""
+"""`plan`: the forecast of a search, and the recommended split of the workers, before the search is started."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from ogive.session.run_declaration import (
     RunSpec,
     ScheduleSpec,
     StrategySpec,
+    choose_schedule,
     make_auto_strategy_spec,
-    schedule_for,
 )
-from ogive.session.search_checks import as_estimator
+from ogive.session.search_checks import convert_to_estimator
 from ogive.session.stored_run import StoredRun
 from ogive.space import Space
 
@@ -52,9 +52,9 @@ def plan(
 ) -> Plan:
     """Forecast a search for every split of the workers into parallel trials and workers per trial, and recommend one.
 
-    A few random architectures are trained briefly in fresh workers, unless recorded durations are given. A model of how an
-    epoch's time depends on the workers is fitted to the durations. Then the search is simulated with its own strategy and
-    schedule for each split. Use the plan with `ogive.search(..., workers=plan)`.
+    If no recorded durations are given, a few random architectures are trained briefly in fresh workers. The durations are
+    fitted by a model of how the time of an epoch depends on the number of workers. Then the search is simulated, with its
+    strategy and schedule, for each split. Use the plan with `ogive.search(..., workers=plan)`.
 
     Args:
         space: The search space.
@@ -74,13 +74,13 @@ def plan(
             Default: the cores of this machine, or its GPUs if the estimator trains on GPUs and there are several.
         source: Recorded durations: a run or its folder, a file (`ogive.planner.read_timings`), or `Timings`. Default:
             durations are measured now.
-        measured_trials: The least number of architectures to measure, at least 1; more are measured if more train at a time.
-            Default: 6.
+        measured_trials: The number of architectures to measure, at least 1. More are measured if the machine can train more
+            at a time. Default: 6.
         measured_epochs: The number of epochs of each measured architecture, at least 1. Default: 3.
-        seeds: The number of simulated searches of each split, at least 1. Up to four times as many are simulated if they do
-            not decide, and fewer if the strategy is slow. Default: 10.
-        regret: The regret whose time is forecast, at least 0, in the unit of the first objective. Default: the regret that
-            three of four simulated searches reach.
+        seeds: The number of simulated searches of each split, at least 1. If these do not show which split is best, up to
+            four times as many are simulated. If the strategy is slow, fewer are simulated. Default: 10.
+        regret: The plan forecasts the time until the search has reached this regret, at least 0, in the unit of the first
+            objective. Default: the regret that three of four simulated searches reach.
         faults: Stragglers, failures and preemptions of the workers (`ogive.planner.FaultModel`). Default: none.
         say: A function that receives messages on the progress. Default: messages are dropped.
 
@@ -91,9 +91,9 @@ def plan(
         JobError: An argument has a wrong type or is out of its range, or no architecture can be trained.
         RunError: The workers cannot start.
     """
-    estimator = as_estimator(estimator)
+    estimator = convert_to_estimator(estimator)
     strategy = make_auto_strategy_spec(max_trials) if strategy in (AUTO, {AUTO: {}}) else strategy
-    schedule = schedule_for(strategy, schedule)
+    schedule = choose_schedule(strategy, schedule)
     settings = Settings(max_trials=max_trials, budget=budget, price=price)
     request = PlanRequest(
         workers=workers,

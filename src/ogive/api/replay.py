@@ -1,9 +1,11 @@
 """The replay of a run under other arguments: which trials would be selected, when it would stop, what it would cost.
 
-It is read from the journal; nothing is trained. The answers concern the trials that *were* trained. Under another objective,
-the strategy would have proposed other architectures and the schedule would have promoted other trials, so the search itself
-might have found better ones. Trials are compared at one fidelity, as everywhere. A trial that violates a constraint of the
-replay ranks behind all that satisfy them, however far it was trained.
+A replay only reads the journal and trains nothing, so it selects among the trials that *were* trained. A new search with
+these arguments might find better ones, because its strategy would propose other architectures, and its schedule would
+promote other trials.
+
+As in a search, trials are compared at one fidelity. A trial that violates a constraint ranks behind all trials that satisfy
+the constraints, even if it was trained further.
 """
 
 from __future__ import annotations
@@ -22,8 +24,7 @@ from ogive.objective import parse_constraints as parse_constraints
 from ogive.objective import parse_objectives as parse_objectives
 from ogive.run.events import Event, Kind
 from ogive.run.prices import find_price
-from ogive.run.results import find_best_trials as best_of
-from ogive.run.results import find_front
+from ogive.run.results import find_best_trials, find_front
 from ogive.run.settings import Settings
 from ogive.run.spending import Spending, compute_spending
 from ogive.run.state import State
@@ -32,14 +33,15 @@ from ogive.trial import Trial, TrialId
 
 
 @dataclass(frozen=True, kw_only=True)
-class Choice:
-    """A trial that would be selected.
+class SelectedTrial:
+    """A trial that the replay selects.
 
     Attributes:
         trial: the trial.
-        rank: from 1; with several objectives by Pareto front and crowding distance.
-        was: its rank under the run's own objectives and constraints; None if it has none.
-        on_front: whether it satisfies all constraints and, with several objectives, no other trial dominates it.
+        rank: the rank of the trial in the replay, from 1; with several objectives by Pareto front and crowding distance.
+        was: the rank of the trial under the objectives and constraints of the run; None if it had no rank.
+        on_front: with one objective, whether the trial is one of the selected trials; with several objectives, whether it
+            is on the Pareto front.
     """
 
     trial: Trial
@@ -53,18 +55,18 @@ class Replay:
     """The result of a replay.
 
     Attributes:
-        folder: of the run.
-        objectives: of the replay.
-        constraints: of the replay.
+        folder: the run's folder.
+        objectives: the objectives of the replay.
+        constraints: the constraints of the replay.
         trials: the number of trials in the journal.
         valued: the number of trials that can be compared under these objectives and constraints.
-        chosen: the best trials, best first.
-        front: with several objectives, all trials that no other dominates.
-        was: the best trials under the run's own objectives and constraints.
-        stops: one for each requested stop rule.
-        paid: the spending as journalled.
+        chosen: the best trials of the replay, best first.
+        front: with several objectives, the trials that no other trial dominates; empty with one objective.
+        was: the best trials under the objectives and constraints of the run, best first.
+        stops: the stop by each requested stop rule.
+        paid: the spending that is journalled.
         would_pay: the spending at the price of the replay.
-        ended: why the search ended; "" if it is running or was interrupted.
+        ended: the reason why the search ended; "" if it is running or was interrupted.
     """
 
     folder: Path
@@ -72,7 +74,7 @@ class Replay:
     constraints: tuple[Constraint, ...]
     trials: int
     valued: int
-    chosen: tuple[Choice, ...]
+    chosen: tuple[SelectedTrial, ...]
     front: tuple[TrialId, ...]
     was: tuple[TrialId, ...]
     stops: tuple[ReplayedStop, ...]
@@ -81,26 +83,30 @@ class Replay:
     ended: str
 
     def to_json(self) -> dict[str, Any]:
-        """Return the replay as JSON; trials as numbers, the selected ones with metrics and architecture."""
-        data = {name: getattr(self, name) for name in ("trials", "valued", "front", "was", "ended")}
+        """Return the replay as JSON, with the metrics and architectures of the selected trials."""
         return {
             "run": str(self.folder),
             "objectives": [objective.to_json() for objective in self.objectives],
             "constraints": [str(constraint) for constraint in self.constraints],
-            **data,
-            "chosen": [_choice_json(choice) for choice in self.chosen],
+            "trials": self.trials,
+            "valued": self.valued,
+            "front": self.front,
+            "was": self.was,
+            "ended": self.ended,
+            "chosen": [_describe_selected(selected) for selected in self.chosen],
             "stops": [asdict(stop) for stop in self.stops],
             "paid": asdict(self.paid),
             "would_pay": asdict(self.would_pay),
         }
 
 
-def _choice_json(choice: Choice) -> dict[str, Any]:
-    trial = choice.trial
+def _describe_selected(selected: SelectedTrial) -> dict[str, Any]:
+    """Return a selected trial as JSON."""
+    trial = selected.trial
     return {
-        "rank": choice.rank,
-        "was": choice.was,
-        "on_front": choice.on_front,
+        "rank": selected.rank,
+        "was": selected.was,
+        "on_front": selected.on_front,
         "trial": trial.id,
         "step": trial.step,
         "metrics": dict(trial.metrics),
@@ -122,19 +128,19 @@ def replay(
     max_trials: int | None = None,
     top: int = 10,
 ) -> Replay:
-    """Replay a run; an argument that is None has the value that it had in the run.
+    """Replay a run. For an argument that is None, the replay uses the value that it had in the run.
 
     Args:
-        folder: of the run.
-        events: of the journal, from the first one.
-        space: with its layers, if the trials' architectures are to be built; else None.
+        folder: the run's folder.
+        events: all events of the journal.
+        space: the space with its layers; None if the architectures of the trials need not be built.
         objectives: as for `ogive.search`.
         constraints: as for `ogive.search`.
-        price: of an hour, as for `ogive.search`.
-        stop: a stop rule or several; None for all.
-        criteria: of the rule "criteria".
-        budget: of the rule "budget".
-        max_trials: of the rule "budget".
+        price: as for `ogive.search`: money per worker-hour, or a name in the price file.
+        stop: the name of a stop rule, or several names; None for all rules.
+        criteria: the success criteria of the rule "criteria".
+        budget: the budget of the rule "budget".
+        max_trials: the number of trials of the rule "budget".
         top: the number of trials to select, at least 1.
 
     Raises:
@@ -144,34 +150,33 @@ def replay(
     rules = _parse_rules(stop)
     if not isinstance(top, int) or top < 1:
         raise JobError(f"top={top!r}: expected a whole number, at least 1")
-    changes = _changed_settings(price, criteria, budget, max_trials)
+    changes = _list_setting_changes(price, criteria, budget, max_trials)
     original = State.from_events(events, space)
-    goals = parse_objectives(objectives) if objectives is not None else original.objectives
-    bounds = parse_constraints(constraints) if constraints is not None else original.constraints
-    check_recorded(original, "objective", [objective.metric for objective in goals])
-    check_recorded(original, "constraint", [constraint.metric for constraint in bounds])
+    new_objectives = parse_objectives(objectives) if objectives is not None else original.objectives
+    new_constraints = parse_constraints(constraints) if constraints is not None else original.constraints
+    check_recorded(original, "objective", [objective.metric for objective in new_objectives])
+    check_recorded(original, "constraint", [constraint.metric for constraint in new_constraints])
     if criteria is not None:
         check_recorded(original, "criterion", [criterion.metric for criterion in parse_constraints(criteria)])
-    final, stops, last_verdicts = apply_stop_rules(
-        _change_events(events, goals, bounds, changes), original.space, rules
-    )
-    ranks = {trial.id: rank for rank, trial in enumerate(best_of(original, len(original.trials)), 1)}
-    best = best_of(final, len(final.trials))[:top]
+    changed_events = _change_events(events, new_objectives, new_constraints, changes)
+    final, stops, last_verdicts = apply_stop_rules(changed_events, original.space, rules)
+    original_ranks = {trial.id: rank for rank, trial in enumerate(find_best_trials(original, len(original.trials)), 1)}
+    best = find_best_trials(final, len(final.trials))[:top]
     pareto_front = tuple(trial.id for trial in find_front(final))
-    has_several = len(goals) > 1
-    selected = set(pareto_front) if has_several else {trial.id for trial in best}
+    has_several = len(new_objectives) > 1
+    front = set(pareto_front) if has_several else {trial.id for trial in best}
     return Replay(
         folder=folder,
-        objectives=goals,
-        constraints=bounds,
+        objectives=new_objectives,
+        constraints=new_constraints,
         trials=len(original.trials),
         valued=len(final.trials),
         chosen=tuple(
-            Choice(trial=trial, rank=rank, was=ranks.get(trial.id), on_front=trial.id in selected)
+            SelectedTrial(trial=trial, rank=rank, was=original_ranks.get(trial.id), on_front=trial.id in front)
             for rank, trial in enumerate(best, 1)
         ),
         front=pareto_front if has_several else (),
-        was=tuple(list(ranks)[:top]),
+        was=tuple(list(original_ranks)[:top]),
         stops=tuple(compare_stop(rule, stops.get(rule), last_verdicts[rule], final) for rule in rules),
         paid=compute_spending(original),
         would_pay=compute_spending(final),
@@ -187,13 +192,13 @@ def _parse_rules(stop: str | Sequence[str] | None) -> tuple[str, ...]:
     return rules
 
 
-def _changed_settings(
+def _list_setting_changes(
     price: float | str | None,
     criteria: Constraint | Iterable[Constraint] | None,
     budget: float | Mapping[str, float] | None,
     max_trials: int | None,
 ) -> dict[str, Any]:
-    """Return the settings that replace journalled ones, as JSON.
+    """Return the settings that replace those in the journal, in the form of the journal.
 
     Raises:
         JobError: a value is out of its range.
@@ -205,15 +210,15 @@ def _changed_settings(
 
 
 def check_recorded(state: State, kind: str, metrics: Iterable[str]) -> None:
-    """Check that some trial recorded each metric.
+    """Check that each metric was recorded by at least one trial.
 
     Args:
-        state: of the run.
-        kind: of the metrics, such as "objective", for the message.
-        metrics: names.
+        state: the state of the run.
+        kind: the role of the metrics in the message, such as "objective".
+        metrics: the names of the metrics.
 
     Raises:
-        JobError: one was not recorded; the message names the most similar ones, and all that were.
+        JobError: a metric was not recorded. The message names similar metrics, and all recorded ones.
     """
     recorded = {name for trial in state.trials.values() for name in trial.metrics}
     for metric in metrics:
@@ -234,7 +239,7 @@ def _change_events(
     constraints: Sequence[Constraint],
     changes: Mapping[str, Any],
 ) -> Iterator[Event]:
-    """Yield the journal of the same trials with the objectives, constraints, settings and price of the replay."""
+    """Yield the events with the objectives, constraints, settings and price of the replay."""
     price = find_price(changes["price"]) if "price" in changes else None
     for event in events:
         data = dict(event.data)

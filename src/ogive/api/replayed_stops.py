@@ -1,4 +1,4 @@
-"""Where stop rules would have ended a search, what would have been lost by it, and what would have been saved."""
+"""When stop rules would have ended a search, and what such a stop would have lost and saved."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ogive.errors import RunError
+from ogive.monitor.rewards import count_inactive
 from ogive.monitor.stop_rules import StopVerdict, evaluate_rules
 from ogive.objective import cost_vector, hypervolume
 from ogive.run.events import Event
@@ -20,19 +21,19 @@ from ogive.trial import Status, TrialId, select_comparable
 
 @dataclass(frozen=True, kw_only=True)
 class ReplayedStop:
-    """Where a stop rule would have ended the search, and the consequences.
+    """The stop of a search by a stop rule, and its consequences.
 
     Attributes:
         rule: one of `ogive.monitor.stop_rules.RULES`.
-        stops: whether it would have stopped the search before it ended.
-        reason: at the stop; at the end if there was none.
-        trials: the number of inactive trials at that time.
-        chosen: the best trial at the stop; None with several objectives, or if no trial had a value.
-        lost: with one objective, how much worse `chosen` is than the best trial of the whole run, both at the highest step
-            that both have reached, in the metric's unit, at least 0. With several objectives, the share of the final front's
-            hypervolume that was missing at the stop, in [0, 1], with the worst value of each objective as reference point.
-            None if nothing can be compared: no trial had a value at the stop, or none satisfies the constraints.
-        saved: what was spent after the stop.
+        stops: whether the rule would have stopped the search before it ended.
+        reason: the reason that the rule gave at the stop; without a stop, the reason at the end of the search.
+        trials: the number of inactive trials at the stop; without a stop, at the end of the search.
+        chosen: the best trial at the stop; None without a stop, with several objectives, or if no trial had a value.
+        lost: the loss by the stop. With one objective, it is the difference in the metric, at least 0, between `chosen` and
+            the best trial of the whole run, at the highest step that both have reached. With several objectives, it is the
+            share of the final front's hypervolume that was missing at the stop, in [0, 1]; the reference point has the worst
+            value of each objective. None without a stop, or if no trial can be compared.
+        saved: the spending after the stop.
     """
 
     rule: str
@@ -45,14 +46,14 @@ class ReplayedStop:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Stop:
-    """The state of a search when a rule would have stopped it.
+class StopPoint:
+    """The point in a search at which a rule would have stopped it.
 
     Attributes:
-        verdict: of the rule.
+        verdict: the verdict of the rule.
         trials: the number of inactive trials.
-        best: the best trial, or the Pareto front with several objectives; empty if no trial had a value.
-        spent: up to this time.
+        best: the best trial so far; with several objectives the Pareto front. Empty if no trial had a value.
+        spent: the spending so far.
     """
 
     verdict: StopVerdict
@@ -63,11 +64,17 @@ class Stop:
 
 def apply_stop_rules(
     events: Iterable[Event], space: Space, rules: Sequence[str]
-) -> tuple[State, dict[str, Stop], dict[str, StopVerdict]]:
-    """Apply the stop rules whenever a trial becomes inactive, as the controller does.
+) -> tuple[State, dict[str, StopPoint], dict[str, StopVerdict]]:
+    """Apply the stop rules each time that a trial becomes inactive, as the controller does.
+
+    Args:
+        events: the events of the journal.
+        space: the space of the run.
+        rules: the names of the rules whose stops are returned.
 
     Returns:
-        The last state with the trials that have a value; the first stop by each rule; and the last verdict of each rule.
+        The last state with only those trials that have a value; the first stop by each rule that stops the search; and the
+        last verdict of each rule.
 
     Raises:
         RunError: there are no events.
@@ -77,53 +84,50 @@ def apply_stop_rules(
     if first is None:
         raise RunError("the journal is empty")
     state = State.from_events([first], space)
-    stops: dict[str, Stop] = {}
-    last: list[StopVerdict] = evaluate_rules(state)
+    stops: dict[str, StopPoint] = {}
+    verdicts: list[StopVerdict] = evaluate_rules(state)
     for event in stream:
         trial = state.apply(event)
         if trial is None or not (trial.status.ended or trial.status is Status.PAUSED):
             continue
-        last = evaluate_rules(state, former=last, ended=trial)
-        for verdict in last:
+        verdicts = evaluate_rules(state, previous=verdicts, ended=trial)
+        for verdict in verdicts:
             if verdict.stop and verdict.rule in rules and verdict.rule not in stops:
-                valued = _keep_valued(state)
-                best = (
-                    find_front(valued)
-                    if len(state.objectives) > 1
-                    else find_best_trials(valued, len(valued.trials))[:1]
-                )
-                stops[verdict.rule] = Stop(
-                    verdict=verdict,
-                    trials=_count_inactive(state),
-                    best=tuple(t.id for t in best),
-                    spent=compute_spending(state),
-                )
-    return _keep_valued(state), stops, {verdict.rule: verdict for verdict in last}
+                stops[verdict.rule] = _make_stop_point(state, verdict)
+    return _select_valid_trials(state), stops, {verdict.rule: verdict for verdict in verdicts}
 
 
-def _keep_valued(state: State) -> State:
-    """Return the state with only those trials that have a value under its objectives and constraints."""
+def _make_stop_point(state: State, verdict: StopVerdict) -> StopPoint:
+    """Return the stop of a search in its present state."""
+    valid = _select_valid_trials(state)
+    best = find_front(valid) if len(state.objectives) > 1 else find_best_trials(valid, len(valid.trials))[:1]
+    return StopPoint(
+        verdict=verdict,
+        trials=count_inactive(state),
+        best=tuple(trial.id for trial in best),
+        spent=compute_spending(state),
+    )
+
+
+def _select_valid_trials(state: State) -> State:
+    """Return the state with only those trials that have all metrics of the objectives and constraints."""
     names = state.metrics_needed
-    valued = {
+    valid = {
         number: trial
         for number, trial in state.trials.items()
         if trial.reports and not trial.status.failed and all(np.isfinite(trial.metrics.get(n, np.nan)) for n in names)
     }
-    return replace(state, trials=valued)
+    return replace(state, trials=valid)
 
 
-def _count_inactive(state: State) -> int:
-    return state.ended_count + state.status_counts[Status.PAUSED]
-
-
-def compare_stop(rule: str, stop: Stop | None, last: StopVerdict, final: State) -> ReplayedStop:
-    """Return what a stop would have lost and saved.
+def compare_stop(rule: str, stop: StopPoint | None, last: StopVerdict, final: State) -> ReplayedStop:
+    """Return a stop with its loss and its savings, compared with the end of the search.
 
     Args:
-        rule: the stop rule.
-        stop: by this rule; None if it never stops the search.
+        rule: the name of the stop rule.
+        stop: the stop by this rule; None if it never stops the search.
         last: the last verdict of the rule.
-        final: the state at the end, with the trials that have a value.
+        final: the state at the end, with only those trials that have a value.
     """
     total = compute_spending(final)
     if stop is None:
@@ -131,21 +135,21 @@ def compare_stop(rule: str, stop: Stop | None, last: StopVerdict, final: State) 
             rule=rule,
             stops=False,
             reason=last.reason,
-            trials=_count_inactive(final),
+            trials=count_inactive(final),
             chosen=None,
             lost=None,
             saved=replace(
                 total, hours=0.0, worker_hours=0.0, compute_hours=0.0, money=None if total.money is None else 0.0
             ),
         )
-    has_one = len(final.objectives) == 1
+    has_one_objective = len(final.objectives) == 1
     return ReplayedStop(
         rule=rule,
         stops=True,
         reason=stop.verdict.reason,
         trials=stop.trials,
-        chosen=stop.best[0] if has_one and stop.best else None,
-        lost=_lost_value(stop.best, final) if has_one else _lost_hypervolume(stop.best, final),
+        chosen=stop.best[0] if has_one_objective and stop.best else None,
+        lost=(_compute_lost_value if has_one_objective else _compute_lost_hypervolume)(stop.best, final),
         saved=_subtract(total, stop.spent),
     )
 
@@ -160,7 +164,8 @@ def _subtract(total: Spending, spent: Spending) -> Spending:
     )
 
 
-def _lost_value(chosen: Sequence[TrialId], final: State) -> float | None:
+def _compute_lost_value(chosen: Sequence[TrialId], final: State) -> float | None:
+    """Return the difference in the metric between the best trial at a stop and the best trial of the whole run."""
     best = find_best_trials(final, len(final.trials))
     if not chosen or not best or chosen[0] not in final.trials:
         return None
@@ -170,7 +175,8 @@ def _lost_value(chosen: Sequence[TrialId], final: State) -> float | None:
     return max(0.0, objective.cost(trial.at(step)) - objective.cost(best[0].at(step)))
 
 
-def _lost_hypervolume(chosen: Sequence[TrialId], final: State) -> float | None:
+def _compute_lost_hypervolume(chosen: Sequence[TrialId], final: State) -> float | None:
+    """Return the share of the final front's hypervolume that the front at a stop did not have."""
     _, trials = select_comparable(list(final.trials.values()), at_least=1)
     points = np.array([cost_vector(trial.metrics, final.objectives) for trial in trials])
     final_front = [trial.id for trial in find_front(final)]

@@ -1,8 +1,11 @@
 """The repetition of a trial with the same architecture, seed, settings, fidelity and threads, compared value by value.
 
-The repetition runs in a fresh worker and writes to a folder of its own; the run's journal and trials are not changed. On a
+The repetition runs in a fresh worker and writes to a separate folder. The run's journal and trials are not changed. On a
 CPU, with the same versions and code, the built-in trainer gives the same numbers, bit for bit. So does every train function
 whose random numbers come from the generators that Ogive seeds.
+
+A trial consists of several segments if it was promoted to a fidelity, such as larger images, that cannot continue from the
+weights of the lower fidelity. Then it was trained from scratch again. Each segment is repeated as one training.
 """
 
 from __future__ import annotations
@@ -34,11 +37,12 @@ if TYPE_CHECKING:
 Say = Callable[[str], object]
 Metrics = Mapping[str, float]
 
-CLOCKS = ("seconds", "*_seconds")
-"""Patterns of metrics that measure time and are never compared."""
+TIME_METRICS = ("seconds", "*_seconds")
+"""Patterns of metrics that measure time. They are never compared."""
 REPEATABLE = (Status.ERROR, Status.INFEASIBLE, Status.OUT_OF_MEMORY, Status.EXITED)
-"""Failures that the repetition is expected to repeat."""
+"""The failures that are expected to happen in the repetition as well."""
 POLL_SECONDS = 0.5
+"""The longest wait for the executor's next event."""
 
 
 @dataclass(frozen=True)
@@ -46,10 +50,10 @@ class MetricDifference:
     """A value that differs between the journal and the repetition.
 
     Attributes:
-        step: of the trial.
-        metric: its name.
+        step: the step of the trial.
+        metric: the name of the metric.
         journal: the value in the journal; None if it was not reported.
-        again: the value of the repetition; None if it was not reported.
+        again: the value in the repetition; None if it was not reported.
     """
 
     step: Step
@@ -63,14 +67,14 @@ class Reproduction:
     """The comparison of a trial with its repetition.
 
     Attributes:
-        trial: its number.
-        environment: what has changed since the trial ran, one sentence each.
+        trial: the number of the trial.
+        environment: a sentence for each change in the environment since the trial ran.
         steps: the number of compared steps.
         values: the number of compared values.
-        ignored: metrics that were reported but not compared.
+        ignored: the metrics that were reported but not compared.
         differences: the values that are not equal, bit for bit.
-        ended: how both ended, if they ended differently; "" otherwise.
-        folder: with the output and the checkpoint of the repetition.
+        ended: the ends of the trial and of its repetition, if they differ; "" otherwise.
+        folder: the folder with the output and the checkpoint of the repetition.
     """
 
     trial: TrialId
@@ -102,16 +106,16 @@ def reproduce(
 ) -> Reproduction:
     """Repeat a trial and compare every metric at every step.
 
-    A trial that was paused and promoted is repeated as one uninterrupted training to the same step. A trial from the
-    evaluation cache is trained. A trial that failed is expected to fail again. If the checkpoint that a trial inherited from
-    was deleted, that trial is trained again first.
+    A trial that was paused and then promoted is repeated without the pause. A trial whose result came from the evaluation
+    cache is trained. A trial that failed is expected to fail again. If the trial inherited weights and their checkpoint was
+    deleted, the parent trial is trained again first.
 
     Args:
-        run: opened with `trust`.
-        trial: its number.
-        ignore: patterns of metrics that are not compared, such as "latency*", in addition to `CLOCKS`.
-        folder: of the repetition; existing files are replaced. None for `reproduced/TRIAL` in the run's folder.
-        say: receives messages: first what differs in the environment, then the progress.
+        run: the run, opened with `trust`.
+        trial: the number of the trial.
+        ignore: patterns of metrics that are not compared, such as "latency*", in addition to `TIME_METRICS`.
+        folder: the folder of the repetition; existing files are replaced. None for `reproduced/TRIAL` in the run's folder.
+        say: receives messages: first the changes in the environment, then the progress.
 
     Raises:
         RunError: there is no such trial, it has nothing to compare, or it cannot be repeated.
@@ -135,7 +139,7 @@ def reproduce(
         run,
         history,
         repeated,
-        ignore=(*CLOCKS, *ignore),
+        ignore=(*TIME_METRICS, *ignore),
         environment=environment,
         folder=target,
     )
@@ -152,8 +156,8 @@ def _read_history(run: Run, trial: TrialId) -> TrialHistory:
 def _check_repeatable(run: Run, history: TrialHistory) -> None:
     """Raise RunError if the trial has neither reports nor a failure that can be repeated."""
     trial = run.state.trials[history.trial]
-    fails = trial.status in REPEATABLE and history.started
-    if not any(segment.reports for segment in history.segments) and not fails:
+    has_repeatable_failure = trial.status in REPEATABLE and history.was_started
+    if not any(segment.reports for segment in history.segments) and not has_repeatable_failure:
         reason = f"{trial.status.value}: {trial.reason}" if trial.reason else trial.status.value
         raise RunError(f"trial {trial.id} has reported nothing ({reason}), so there is nothing to compare with")
 
@@ -162,18 +166,18 @@ def _check_repeatable(run: Run, history: TrialHistory) -> None:
 
 
 class _SegmentListener:
-    """Collects the reports of a repeated segment, and stops it after the step `last`."""
+    """A listener of the executor that collects the reports of a segment, and stops it after the step `last_step`."""
 
-    def __init__(self, last: Step, say: Say) -> None:
+    def __init__(self, last_step: Step, say: Say) -> None:
         self.reports: dict[Step, Metrics] = {}
         self.outcome: Outcome | None = None
-        self._last = last
+        self._last_step = last_step
         self._say = say
 
     def on_report(self, trial: TrialId, step: Step, metrics: Metrics, seconds: float) -> Action:
         previous = self.reports[max(self.reports)] if self.reports else {}
         self.reports[step] = {**previous, **metrics}
-        return Action.STOP if step >= self._last else Action.CONTINUE
+        return Action.STOP if step >= self._last_step else Action.CONTINUE
 
     def on_end(self, trial: TrialId, outcome: Outcome) -> None:
         self.outcome = outcome
@@ -211,20 +215,22 @@ class _Repetition:
         self._executor.close()
 
     def train_segment(
-        self, number: TrialId, segment: Segment, folder: Path, last: Step | None = None
+        self, number: TrialId, segment: Segment, folder: Path, last_step: Step | None = None
     ) -> _SegmentListener:
         """Train a segment of a trial from its start.
 
         Args:
-            number: of the trial.
-            segment: of the trial.
-            folder: for the repetition.
-            last: the step of the segment after which it is stopped. None for the last reported step; a segment that ended in
-                a repeatable failure then continues until it fails.
+            number: the number of the trial.
+            segment: the segment to repeat.
+            folder: the folder for the output and the checkpoint.
+            last_step: the step of the segment after which the training is stopped. None for the last reported step or, if
+                the segment ended in a repeatable failure, for the last step of its fidelity, so that it can fail again.
         """
         trial = self._run.state.trials[number]
-        fails = segment.final and trial.status in REPEATABLE and last is None
-        listener = _SegmentListener(last or (segment.until if fails else max(segment.reports)), self._say)
+        if last_step is None:
+            has_failed = segment.is_last and trial.status in REPEATABLE
+            last_step = segment.last_step if has_failed else max(segment.reports)
+        listener = _SegmentListener(last_step, self._say)
         assignment = Assignment(
             trial=number,
             attempt=1,
@@ -244,14 +250,20 @@ class _Repetition:
             self._executor.poll(listener, POLL_SECONDS)
         return listener
 
-    def _find_inherited(self, source: tuple[TrialId, Step] | None) -> tuple[str, Step] | None:
-        """Return the folder with the inherited checkpoint, and its step in the parent's segment.
+    def _find_inherited(self, inherit: tuple[TrialId, Step] | None) -> tuple[str, Step] | None:
+        """Return the folder with the checkpoint to inherit from, and the step of the checkpoint in its segment.
 
         If the run has deleted the checkpoint, the parent is trained again up to this step.
+
+        Args:
+            inherit: the number of the parent trial, and the step of its checkpoint; None if nothing is inherited.
+
+        Raises:
+            RunError: the parent could not be trained again.
         """
-        if source is None:
+        if inherit is None:
             return None
-        number, step = source
+        number, step = inherit
         parent = self._run.state.trials[number]
         parent_folder = trial_folder(self._run.folder, parent)
         saved = find_newest_checkpoint(parent_folder) if parent_folder.is_dir() else None
@@ -285,6 +297,7 @@ def _compare(
     environment: tuple[str, ...],
     folder: Path,
 ) -> Reproduction:
+    """Return the comparison of all segments of a trial with their repetitions."""
     trial = run.state.trials[history.trial]
     differences: list[MetricDifference] = []
     ignored: dict[str, None] = {}
@@ -317,13 +330,17 @@ def _compare(
 
 
 def _is_equal(a: float | None, b: float | None) -> bool:
+    """Return whether two values are equal, bit for bit. Two NaN are equal, and so are two missing values."""
     if a is None or b is None:
         return a is b
     return a == b or (math.isnan(a) and math.isnan(b))
 
 
 def _format_ends(status: Status, reason: str, outcome: Outcome) -> str:
-    """Return how the trial and its repetition ended, if that differs; "" otherwise."""
+    """Return the ends of a trial and of its repetition if they differ; "" otherwise.
+
+    The repetition of a trial without a repeatable failure is expected to finish.
+    """
     expected = status if status in REPEATABLE else Status.FINISHED
     if outcome.status is expected:
         return ""

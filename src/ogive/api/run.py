@@ -1,4 +1,4 @@
-"""A run as its user sees it: its trials, its best networks, and what can be done with them."""
+"""The class `Run`, the Python interface to a run: its trials, its best networks, export, full training and reports."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 class Run(StoredRun):
     """A search with its trials, its best networks and its folder; returned by `ogive.search` and `ogive.open_run`.
 
-    Everything is read from the journal. A run that another process is working on can be read at any time; every access to
-    `state`, and to what depends on it, reads the new events.
+    Everything is read from the journal. A run can be read at any time, also while another process is working on it: each
+    access to `state`, or to a property that depends on it, reads the new events.
 
     Attributes:
         folder: The folder of the run, with the journal and a folder for each trial in `trials/`.
@@ -44,12 +44,13 @@ class Run(StoredRun):
         """Return a network with its metrics and the weights that they belong to.
 
         Args:
-            trial: "winner": the winner of the last stage that has a result, which is full training or else the search.
-                "best": the best trial of the search, with the search's weights. Or the number of a trial, with the weights
-                of full training if it was a finalist. Default: "winner".
+            trial: "winner": the winner of full training, or of the search if there was no full training. "best": the best
+                trial of the search, with the search's weights. A number: that trial, with the weights of full training if it
+                was a finalist. Default: "winner".
 
         Raises:
-            RunError: There is no such trial, no trial has a value, or several objectives leave several winners.
+            RunError: There is no such trial, no trial has a value, or there are several winners because there are several
+                objectives.
         """
         return self.stages.delivery(trial)
 
@@ -80,19 +81,20 @@ class Run(StoredRun):
 
         Args:
             trial: As for `delivery`. Default: "winner".
-            to: "torch" for the program, which needs PyTorch alone, or "json" for the architecture. Default: "torch".
+            to: "torch" for the program, which needs only PyTorch, or "json" for the architecture. Default: "torch".
             output: A folder; for "json" also a file that ends in `.json`. Default: `exports/TRIAL` in the run's folder.
             inputs: Example inputs, if the space has none: a shape without the batch dimension such as (1, 28, 28), a tensor,
                 or a dict of these by name. Default: those of the task or the space.
-            say: A function that receives messages: the form of the export, how much its outputs differ from the model's,
-                and warnings. Default: messages are printed to standard error.
+            say: A function that receives messages: the form of the export, the largest difference of its outputs from the
+                model's, and warnings. Default: messages are printed to standard error.
 
         Returns:
-            The folder, or the JSON file.
+            The path of the folder or the JSON file.
 
         Raises:
             JobError: `to` has another value.
-            RunError: As for `model`; or the export does not compute what the model computes, or cannot be written.
+            RunError: As for `model`; or the outputs of the export differ from those of the model, or a file cannot be
+                written.
         """
         from ogive.stages.finalize import to_stderr
         from ogive.stages.trained_model import export
@@ -132,10 +134,10 @@ class Run(StoredRun):
     ) -> FullTrainingResult:
         """Train the best trials of the search for all epochs, rank them again, and test the winner.
 
-        The built-in trainer trains the finalists on all data except the test split and a second validation split, which the
-        search did not use and which selects the winner. The test split is read once, for the winner and the baseline, after
-        everything is selected. A train function is called as in the search, with the epochs, seeds and settings of full
-        training; it must read the test data itself.
+        The built-in trainer trains the finalists on all data except the test split and a second validation split. The second
+        validation split was not used by the search, and it selects the winner. The test split is read once, after the
+        selection, for the winner and the baseline. A train function is called as in the search, with the epochs, seeds and
+        settings of full training. It must read the test data itself.
 
         Trainings are stored in `final/` in the run's folder. They are not repeated if epochs, recipe and code are the same;
         otherwise the previous full training is moved to `final-1`, `final-2`, and so on. For `top`, `seeds`, `epochs`,
@@ -203,15 +205,15 @@ class Run(StoredRun):
     def log(self, to: str, **options: str) -> str:
         """Write the run's journal to a sink: "jsonl", "csv", "tensorboard", "mlflow" or "wandb".
 
-        A sink that already holds part of the run is completed; nothing is written twice. `search(..., sinks=...)` writes to
-        a sink while the search runs.
+        If the sink already holds a part of the run, only the missing part is written. `search(..., sinks=...)` writes to a
+        sink while the search runs.
 
         Args:
             to: The name of a sink; see `ogive.sinks`.
             options: Options of the sink, such as `path`, which is relative to `sinks/` in the run's folder.
 
         Returns:
-            Where the data are: a file, a folder, or an address.
+            The location of the data: a file, a folder, or an address.
 
         Raises:
             JobError: There is no such sink or option.
@@ -242,11 +244,11 @@ class Run(StoredRun):
 
         Args:
             trial: The number of the trial.
-            ignore: Patterns of metrics that are not compared, such as "latency*". Metrics of the clock (`seconds`, and names
-                that end in `_seconds`) are never compared.
-            folder: Where the repetition writes; existing files are replaced. Default: `reproduced/TRIAL` in the run's
+            ignore: Patterns of metrics that are not compared, such as "latency*". Metrics that measure time (`seconds`, and
+                names that end in `_seconds`) are never compared.
+            folder: The folder of the repetition; existing files are replaced. Default: `reproduced/TRIAL` in the run's
                 folder.
-            say: A function that receives messages: first what differs in the environment, then the progress. Default:
+            say: A function that receives messages: first the changes in the environment, then the progress. Default:
                 messages are dropped.
 
         Returns:
@@ -260,14 +262,14 @@ class Run(StoredRun):
         return reproduce(self, trial, ignore=ignore, folder=None if folder is None else Path(folder), say=say)
 
     def replay(self, **question: Any) -> Replay:
-        """Evaluate the run under other arguments of the search; nothing is trained.
-
-        Returns which of the trained trials would be selected, when the search would have stopped, and what it would have
-        cost.
+        """Evaluate the run under other arguments of the search. Nothing is trained.
 
         Args:
             question: Any of `objectives`, `constraints`, `price`, `criteria`, `budget`, `max_trials` (as for
                 `ogive.search`), `stop` (names of stop rules) and `top` (the number of trials); see `ogive.api.replay`.
+
+        Returns:
+            The trials that would be selected, the time at which the search would have stopped, and its cost.
 
         Raises:
             JobError: A metric was not recorded, or an argument is out of its range.
@@ -284,7 +286,7 @@ class Run(StoredRun):
     def report(self, path: str | os.PathLike[str] | None = None) -> Path:
         """Write a report as one HTML page, and return its path.
 
-        Networks are drawn layer by layer if the run may load its code (see `open_run`), else as a list of decisions.
+        Networks are drawn layer by layer if the run was opened with `trust` (see `open_run`), else as a list of decisions.
 
         Args:
             path: The file. Default: `report.html` in the run's folder.

@@ -1,4 +1,4 @@
-"""`search` as users call it: the search of `ogive.session.start`, which returns a `Run` with all its methods."""
+"""The public function `search`: that of `ogive.session.start`, but with a `Run` as its result."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ P = ParamSpec("P")
 
 
 def _return_run(search_function: Callable[P, StoredRun]) -> Callable[P, Run]:
-    """Return `search_function` with its result as a `Run`."""
+    """Return a function with the signature and docstring of `search_function` that returns a `Run`."""
 
     @functools.wraps(search_function)
     def search(*args: P.args, **kwargs: P.kwargs) -> Run:

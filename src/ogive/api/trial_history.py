@@ -1,4 +1,4 @@
-"""How one trial was carried out, read from the journal: its segments, sessions and threads."""
+"""The history of one trial, read from the journal: its segments, sessions and threads."""
 
 from __future__ import annotations
 
@@ -12,38 +12,39 @@ from ogive.trial import EMPTY, Fidelity, Step, TrialId, steps_of
 
 @dataclass(frozen=True)
 class Segment:
-    """A part of a trial that was trained from its own start, without its pauses.
+    """A part of a trial that is one training, from its initial or inherited weights on. A pause does not end a segment.
 
     Attributes:
-        began: the step of the trial from which the segment's steps are counted; above 0 if the trial started again.
-        fidelity: the highest that the trial was promoted to in this segment.
-        reports: all known metrics by the step in the segment; a metric keeps its value until it is reported again.
-        final: whether it is the last segment of the trial.
+        began: the step of the trial at which the segment starts; above 0 if the trial was trained from scratch again.
+        fidelity: the highest fidelity to which the trial was promoted in this segment.
+        reports: the metrics at each step of the segment, counted from its start. A metric keeps its value until it is
+            reported again.
+        is_last: whether this is the last segment of the trial.
     """
 
     began: Step
     fidelity: Fidelity
     reports: Mapping[Step, Mapping[str, float]]
-    final: bool
+    is_last: bool
 
     @property
-    def until(self) -> Step:
-        """The last step of the fidelity."""
+    def last_step(self) -> Step:
+        """The last step of the fidelity, reported or not."""
         return steps_of(self.fidelity)
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrialHistory:
-    """How a trial was carried out.
+    """The history of a trial.
 
     Attributes:
-        trial: its number.
-        segments: those with reports; the last one in any case.
-        session: the record of the session in which it last ran, or else was proposed.
-        threads: of its last attempt; None if not recorded.
-        all_threads: the different numbers of threads of its attempts.
-        started: whether a worker received it; False if it came from the cache, or failed before.
-        inline: whether its last attempt ran in the controller's process.
+        trial: the number of the trial.
+        segments: the segments with reports; if no segment has reports, the last segment.
+        session: the record of the session of the last attempt; without an attempt, that of the proposal.
+        threads: the number of threads of the last attempt; None if it was not recorded.
+        all_threads: the different numbers of threads of all attempts.
+        was_started: whether a worker received the trial. False if its result came from the cache, or it failed before.
+        is_inline: whether the last attempt ran in the controller's process.
     """
 
     trial: TrialId
@@ -51,29 +52,34 @@ class TrialHistory:
     session: Mapping[str, Any]
     threads: int | None
     all_threads: tuple[int, ...]
-    started: bool
-    inline: bool
+    was_started: bool
+    is_inline: bool
 
 
 @dataclass
 class _Record:
-    """The events of a trial, collected.
+    """The data of a trial, collected event by event.
 
     Attributes:
-        segments: the first step, the fidelity and the reports of each.
-        proposed_in: the record of the session of the proposal.
-        started_in: the record of the session of each attempt.
-        worker: of the last attempt.
+        segments: the first step, the fidelity and the reports of each segment.
+        proposal_session: the record of the session in which the trial was proposed.
+        attempt_sessions: the record of the session of each attempt.
+        worker: the name of the worker of the last attempt.
     """
 
     segments: list[tuple[Step, Fidelity, dict[Step, dict[str, float]]]] = field(default_factory=list)
-    proposed_in: Mapping[str, Any] = EMPTY
-    started_in: list[Mapping[str, Any]] = field(default_factory=list)
+    proposal_session: Mapping[str, Any] = EMPTY
+    attempt_sessions: list[Mapping[str, Any]] = field(default_factory=list)
     worker: str = ""
 
 
 def read_trial_history(events: Iterable[Event], trial: TrialId) -> TrialHistory:
-    """Return how `trial`, which must be in the journal, was carried out."""
+    """Return the history of a trial.
+
+    Args:
+        events: all events of the journal.
+        trial: the number of the trial, which must be in the journal.
+    """
     session: Mapping[str, Any] = EMPTY
     record = _Record()
     for event in events:
@@ -81,27 +87,28 @@ def read_trial_history(events: Iterable[Event], trial: TrialId) -> TrialHistory:
             session = event.data
         elif event.trial == trial:
             _add_event(record, event, session)
-    last = record.started_in[-1] if record.started_in else record.proposed_in
-    threads = [number for item in record.started_in if (number := item.get("threads")) is not None]
+    last_session = record.attempt_sessions[-1] if record.attempt_sessions else record.proposal_session
+    threads = [n for attempt_session in record.attempt_sessions if (n := attempt_session.get("threads")) is not None]
     segments = [segment for segment in record.segments if segment[2]] or record.segments[-1:]
     return TrialHistory(
         trial=trial,
         segments=tuple(
-            Segment(began, fidelity, reports, final=number == len(segments))
+            Segment(began, fidelity, reports, is_last=number == len(segments))
             for number, (began, fidelity, reports) in enumerate(segments, 1)
         ),
-        session=last,
-        threads=last.get("threads"),
+        session=last_session,
+        threads=last_session.get("threads"),
         all_threads=tuple(dict.fromkeys(threads)),
-        started=bool(record.started_in),
-        inline=record.worker == "inline",
+        was_started=bool(record.attempt_sessions),
+        is_inline=record.worker == "inline",
     )
 
 
 def _add_event(record: _Record, event: Event, session: Mapping[str, Any]) -> None:
+    """Add an event of the trial to its record; `session` is the record of the session of the event."""
     match event.kind:
         case Kind.PROPOSED:
-            record.proposed_in = session
+            record.proposal_session = session
             record.segments.append((event.data.get("began", 0), event.data["fidelity"], {}))
         case Kind.PROMOTED:
             began = event.data.get("began", 0)
@@ -111,7 +118,7 @@ def _add_event(record: _Record, event: Event, session: Mapping[str, Any]) -> Non
             else:
                 record.segments.append((began, event.data["fidelity"], {}))
         case Kind.STARTED:
-            record.started_in.append(session)
+            record.attempt_sessions.append(session)
             record.worker = event.data["worker"]
         case Kind.REPORTED:
             began, _, reports = record.segments[-1]

@@ -1,4 +1,4 @@
-"""The monitor of a running search: it asks the stop rules and the alert rules, and is updated with every event."""
+"""The monitor of a running search. It receives every event, and evaluates the stop rules and the alert rules."""
 
 from __future__ import annotations
 
@@ -18,30 +18,34 @@ from ogive.run.state import State
 from ogive.trial import Status, Trial
 
 ROUND_SECONDS = 5.0
-"""The least time between two evaluations of the rules that go through all trials, for each 500 trials."""
+"""The least time between two evaluations of the rules that go through all trials. From 500 trials on, it grows with their
+number."""
 
 PROJECTED_AT = (0.1, 0.25, 0.5)
 """The shares of the trials at which a projection is journalled, for comparison with the actual cost at the end."""
 
 
-def _looks(first: int, last: int = 10**9) -> list[int]:
-    looks = [first]
-    while looks[-1] < last:
-        looks.append(math.ceil(looks[-1] * LOOK_RATIO))
-    return looks
+def _list_test_points(first: int, last: int = 10**9) -> list[int]:
+    """Return the numbers of inactive trials, from `first` on, at which a rule is tested; they grow by `LOOK_RATIO`."""
+    points = [first]
+    while points[-1] < last:
+        points.append(math.ceil(points[-1] * LOOK_RATIO))
+    return points
 
 
-_LOOKS = frozenset(_looks(FIRST_LOOK) + _looks(FIRST_FAILURES))
+_TEST_POINTS = frozenset(_list_test_points(FIRST_LOOK) + _list_test_points(FIRST_FAILURES))
 """The numbers of inactive trials at which a statistical rule is tested."""
 
 
 class Advisor:
     """Evaluates the stop rules and the alert rules while a search runs.
 
-    `note` is called for all events, those that are read from the journal and new ones. A continued run therefore has the
-    same verdicts as an uninterrupted one.
+    `note` is called for all events, including those of earlier sessions. A continued run therefore has the same verdicts as
+    an uninterrupted one.
 
     Attributes:
+        state: the state of the run.
+        settings: the present settings of the run.
         verdicts: the last verdict of each stop rule.
     """
 
@@ -52,39 +56,39 @@ class Advisor:
         self.settings = Settings.from_json(state.settings)
         self.verdicts: list[StopVerdict] = []
         self._reported: tuple[str, ...] = ()  # metrics of the first trial that was trained to its end
-        self._checked_metrics = True  # whether these were compared with the metrics of the search
+        self._has_checked_metrics = True  # False: `_reported` must be compared with the metrics that the search needs
         self._trials_at_last_alerts = -1  # the number of trials when the alert rules were last evaluated
 
     def note(self, event: Event, trial: Trial | None) -> None:
         """Record an event that the state has applied."""
         if trial is not None and not self._reported and trial.status in (Status.FINISHED, Status.MISSING_METRIC):
-            self._reported, self._checked_metrics = tuple(trial.metrics), False
+            self._reported, self._has_checked_metrics = tuple(trial.metrics), False
         if event.kind is Kind.CHANGED:
-            self.settings, self._checked_metrics = Settings.from_json(self.state.settings), False
+            self.settings, self._has_checked_metrics = Settings.from_json(self.state.settings), False
             self.verdicts = [verdict for verdict in self.verdicts if verdict.rule != "criteria"]
         elif trial is not None and event.kind in JOB_END_KINDS and self._may_change_verdicts(trial):
-            self.verdicts = evaluate_rules(self.state, former=self.verdicts, ended=trial)
+            self.verdicts = evaluate_rules(self.state, previous=self.verdicts, ended=trial)
 
     def _may_change_verdicts(self, trial: Trial) -> bool:
         """Return whether a statistical rule is due, or a trial that has just become inactive meets the criteria."""
         criteria = self.settings.criteria
-        is_goal = bool(criteria) and meets_criteria(trial, [*criteria, *self.state.constraints])
-        return is_goal or count_inactive(self.state) in _LOOKS
+        is_success = bool(criteria) and meets_criteria(trial, [*criteria, *self.state.constraints])
+        return is_success or count_inactive(self.state) in _TEST_POINTS
 
     def begin(self) -> None:
-        """Compare all trials with the criteria, if these are new."""
+        """Compare all trials with the success criteria, if the settings have criteria that were not evaluated yet."""
         if self.settings.criteria and not any(verdict.rule == "criteria" for verdict in self.verdicts):
-            self.verdicts = evaluate_rules(self.state, former=self.verdicts)
+            self.verdicts = evaluate_rules(self.state, previous=self.verdicts)
 
     def advise(self) -> Advice:
-        """Return the warnings, alerts and projection that are due, and whether a stop rule ends the search."""
-        warnings, alerts, verdict = self._metric_warnings(), self._alerts(), self._stop()
+        """Return the warnings, alerts and the projection that are due, and the reason if a stop rule ends the search."""
+        warnings, alerts, verdict = self._list_metric_warnings(), self._list_trial_alerts(), self._find_stop_verdict()
         return Advice(
             warnings=warnings,
             alerts=[alert.to_event() for alert in alerts],
             stop=None if verdict is None else f"stop rule {verdict.rule}: {verdict.reason}",
             failures=verdict is not None and verdict.rule == "failures",
-            projection=self._projection() if verdict is None else None,
+            projection=self._project_if_due() if verdict is None else None,
         )
 
     def look(self, now: float, last: bool = False) -> list[Event]:
@@ -95,45 +99,50 @@ class Advisor:
 
         Args:
             now: the time, by the clock of the journal.
-            last: evaluate all rules, whenever they were evaluated before.
+            last: whether this is the last call of the session; then all rules are evaluated, however short the interval is.
         """
         instant = self._clock.monotonic()
         if instant < self._next_round and not last:
-            return [alert.to_event() for alert in alert_rules.budget_alerts(self.state, now)]
+            return [alert.to_event() for alert in alert_rules.find_budget_alerts(self.state, now)]
         self._next_round = instant + ROUND_SECONDS * max(1.0, len(self.state.trials) / 500)
-        return [alert.to_event() for alert in alert_rules.time_alerts(self.state, now)]
+        return [alert.to_event() for alert in alert_rules.find_time_alerts(self.state, now)]
 
     def finish(self) -> list[Event]:
         """Return the alerts about all trials of a search that ends."""
-        return [alert.to_event() for alert in alert_rules.final_alerts(self.state)]
+        return [alert.to_event() for alert in alert_rules.find_final_alerts(self.state)]
 
-    def _alerts(self) -> list[Alert]:
-        """Return the alerts that depend on the trials alone."""
-        proposed = len(self.state.trials) != self._trials_at_last_alerts
+    def _list_trial_alerts(self) -> list[Alert]:
+        """Return the alerts that depend on the trials, but not on the time."""
+        has_new_trials = len(self.state.trials) != self._trials_at_last_alerts
         self._trials_at_last_alerts = len(self.state.trials)
-        return alert_rules.trial_alerts(self.state, self.verdicts, proposed)
+        return alert_rules.find_trial_alerts(self.state, self.verdicts, has_new_trials)
 
-    def _metric_warnings(self) -> list[str]:
-        """Return a warning for each metric of the search that the first complete trial did not report, once."""
-        if self._checked_metrics or not self._reported:
+    def _list_metric_warnings(self) -> list[str]:
+        """Return a warning for each metric that the search needs, but that the first complete trial did not report.
+
+        Each warning is returned once.
+        """
+        if self._has_checked_metrics or not self._reported:
             return []
-        self._checked_metrics = True
+        self._has_checked_metrics = True
         needed = [("objective", o.metric) for o in self.state.objectives]
         needed += [("constraint", c.metric) for c in self.state.constraints]
         needed += [("criterion", c.metric) for c in self.settings.criteria]
-        messages = [_metric_warning(kind, name, self._reported) for kind, name in needed if name not in self._reported]
+        messages = [
+            _format_metric_warning(kind, name, self._reported) for kind, name in needed if name not in self._reported
+        ]
         journalled = {message for message, _ in self.state.warnings}
         return [message for message in dict.fromkeys(messages) if message not in journalled]
 
-    def _stop(self) -> StopVerdict | None:
-        """Return the verdict that ends the search now; None if it continues."""
+    def _find_stop_verdict(self) -> StopVerdict | None:
+        """Return the verdict that ends the search now; None if the search continues."""
         if self.settings.stop != "auto":
             return None
         # The controller enforces the budget itself.
         return next((verdict for verdict in self.verdicts if verdict.stop and verdict.rule != "budget"), None)
 
-    def _projection(self) -> Event | None:
-        """Return the projected cost of the whole search, at each of the shares `PROJECTED_AT` of the trials, once."""
+    def _project_if_due(self) -> Event | None:
+        """Return the event of a projection, once at each of the shares `PROJECTED_AT` of the trials; otherwise None."""
         total, inactive = self.state.total_trials, count_inactive(self.state)
         if all(inactive != math.ceil(share * total) for share in PROJECTED_AT):
             return None
@@ -145,7 +154,7 @@ class Advisor:
         return Event(Kind.PROJECTED, data=projection.to_json())
 
 
-def _metric_warning(kind: str, name: str, reported: tuple[str, ...]) -> str:
+def _format_metric_warning(kind: str, name: str, reported: tuple[str, ...]) -> str:
     close = get_close_matches(name, reported, n=1)
     hint = f"; did you mean {close[0]!r}?" if close else ""
     return f"{kind} on {name!r}: the first trial did not report it; it reported: {', '.join(reported)}{hint}"

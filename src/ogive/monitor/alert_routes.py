@@ -1,7 +1,7 @@
-"""Delivery of alerts to the console, a file, a webhook or a function. A failure of a route does not affect the run.
+"""Delivery of alerts to the console, a file, a webhook or a function.
 
-Each route has a thread of its own that takes alerts from a queue, so a webhook that does not respond delays nothing. Only
-the first failure of a route is reported.
+Each route has a queue and a thread that sends the queued alerts. So neither an error nor a webhook that does not respond
+affects the run or the other routes. Only the first failure of a route is reported.
 """
 
 from __future__ import annotations
@@ -26,18 +26,19 @@ if TYPE_CHECKING:
 
 Send = Callable[[Alert], object]
 TIMEOUT_SECONDS = 10.0
-"""How long a webhook may take to answer."""
+"""The time within which a webhook must answer."""
 
 CLOSE_SECONDS = 5.0
-"""How long all routes together may take at the end to send the alerts that are still queued."""
+"""The time that `AlertRoutes.close` waits for all routes together to send the alerts that are still queued."""
 
 
 class AlertRoutes:
-    """The routes of one session, or of a watcher. It is a subscriber of the controller.
+    """The routes of one session or of a watcher; a subscriber of the controller.
 
     Args:
-        specs: as `check_routes` returns them. The path in `{"file": path}` is relative to the run's folder.
-        run: the run's folder, named in every message.
+        specs: the declarations of the routes, as `check_routes` returns them. The path in `{"file": path}` is relative to
+            the run's folder.
+        run: the run's folder, which every message names.
 
     Raises:
         JobError: the environment variable of a webhook is not set.
@@ -50,7 +51,7 @@ class AlertRoutes:
             thread.start()
 
     def __call__(self, state: State, event: Event | None) -> None:
-        """Send an alert that was journalled, without waiting."""
+        """Send the alert of an alert event, without waiting; ignore all other events."""
         if event is not None and event.kind is Kind.ALERT:
             self.send(Alert.from_event(event))
 
@@ -60,14 +61,18 @@ class AlertRoutes:
             thread.enqueue(alert)
 
     def failures(self) -> list[str]:
-        """Return the failures since the last call; at most one message for each route in total."""
+        """Return the messages on failures since the last call. A route has at most one message in its whole life."""
         messages = []
         while not self._failures.empty():
             messages.append(self._failures.get())
         return messages
 
     def close(self) -> list[str]:
-        """Send the queued alerts within `CLOSE_SECONDS`, and end the threads; return the failures like `failures`."""
+        """Wait up to `CLOSE_SECONDS` for the queued alerts to be sent, and end the threads.
+
+        Returns:
+            The messages on failures that `failures` has not returned yet.
+        """
         deadline = time.monotonic() + CLOSE_SECONDS
         for thread in self._threads:
             thread.end()
@@ -90,12 +95,12 @@ class _RouteThread(threading.Thread):
         self._reported = threading.Lock()  # acquired by the first failure
 
     def enqueue(self, alert: Alert) -> None:
-        """Queue an alert, if it is severe enough for this route."""
+        """Queue an alert if its severity is at least that of the route."""
         if SEVERITIES.index(alert.severity) >= self._least_severity:
             self._queue.put(alert)
 
     def end(self) -> None:
-        """End the thread after the queued alerts."""
+        """End the thread after it has sent the queued alerts."""
         self._queue.put(None)
 
     def report_failure(self, reason: str) -> None:
@@ -119,39 +124,39 @@ def _create_sender(spec: RouteSpec, run: Path) -> tuple[str, str, Send]:
     options: Mapping[str, Any] = {"console": True} if isinstance(spec, str) else spec
     severity = options.get("severity", "info")
     if "console" in options:
-        return "the console", severity, lambda alert: _print(alert, run)
+        return "the console", severity, lambda alert: _print_alert(alert, run)
     if "file" in options:
         path = run / Path(options["file"]).expanduser()
-        return f"the file {path}", severity, lambda alert: _append(path, alert, run)
+        return f"the file {path}", severity, lambda alert: _append_to_file(path, alert, run)
     url = resolve_webhook_url(options["webhook"])
     # Messages name the variable or the host, because the URL may contain a secret.
     public_name = options["webhook"] if options["webhook"].startswith(ENV) else urllib.parse.urlsplit(url).hostname
-    return f"the webhook {public_name}", severity, lambda alert: _post(url, alert, run)
+    return f"the webhook {public_name}", severity, lambda alert: _post_to_webhook(url, alert, run)
 
 
-def message(alert: Alert, run: Path) -> dict[str, Any]:
+def make_payload(alert: Alert, run: Path) -> dict[str, Any]:
     """Return the JSON object that files and webhooks receive. Chat services show its field `text`."""
     text = f"[{alert.severity}] {run.name}: {alert.message}"
     return {"text": text, "run": str(run), "host": socket.gethostname(), **alert.to_json()}
 
 
-def _print(alert: Alert, run: Path) -> None:
+def _print_alert(alert: Alert, run: Path) -> None:
     print(f"{alert.severity}: {run.name}: {alert.message}", file=sys.stderr, flush=True)
 
 
-def _append(path: Path, alert: Alert, run: Path) -> None:
+def _append_to_file(path: Path, alert: Alert, run: Path) -> None:
     if not run.is_dir():
         raise FileNotFoundError(f"the run's folder {run} does not exist")
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a", encoding="utf-8") as file:
-        file.write(json.dumps(message(alert, run)) + "\n")
+        file.write(json.dumps(make_payload(alert, run)) + "\n")
 
 
-def _post(url: str, alert: Alert, run: Path) -> None:
-    import urllib.error  # the import of these two takes longer than that of all of `ogive.run`
+def _post_to_webhook(url: str, alert: Alert, run: Path) -> None:
+    import urllib.error  # imported here, because these two imports take longer than all of `ogive.run`
     import urllib.request
 
-    body = json.dumps(message(alert, run)).encode()
+    body = json.dumps(make_payload(alert, run)).encode()
     headers = {"Content-Type": "application/json", "User-Agent": "ogive"}
     request = urllib.request.Request(url, body, headers, method="POST")
     try:

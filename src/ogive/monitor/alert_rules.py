@@ -1,7 +1,8 @@
-"""The alerts that are due: pure functions of the state and, for some, of the time.
+"""The rules that raise alerts. They are pure functions of the state and, for some, of the time.
 
-`by_trials` depends on the trials alone, so a continued run raises the same alerts. `by_time` also depends on the time. An
-alert whose cause is in `state.alerted` was raised before and is not due again.
+The alerts of `find_trial_alerts` depend only on the trials, so a continued run raises the same alerts. The alerts of
+`find_time_alerts` also depend on the time. An alert whose cause is in `state.alert_causes` was raised before, and is not
+raised a second time.
 """
 
 from __future__ import annotations
@@ -30,62 +31,79 @@ from ogive.trial import Status, Trial, select_comparable
 
 HOUR = 3600.0
 WARN_SHARE, STOP_SHARE, CRITICAL_SHARE = 0.8, 1.0, 1.2
-"""The shares of a budget at which a warning is due, the search stops, and the pending trials have overspent badly."""
+"""The shares of a budget at which a warning is due, at which the search stops, and at which an alert is critical because the
+pending trials have exceeded the budget by far."""
 
 FAILED_SHARE = 0.2
+"""An alert is raised if more than this share of the recent trials failed."""
 FAILED_WINDOW = LAST_ENDED
-"""The number of recent trials whose failures are counted. A sudden series of failures shows up here first."""
+"""The number of recent trials. A sudden series of failures is visible in this window before it is in the whole run."""
 
 LOW_DIVERSITY = 0.25
-"""Diversity is low below this share of the mean distance of random architectures."""
-EVERY = 10
-"""Diversity is computed each time this many trials were proposed: it changes slowly, and takes a millisecond."""
+"""Diversity is low if it is below this share of the mean distance of random architectures."""
+DIVERSITY_INTERVAL = 10
+"""Diversity is computed after this many proposals each, because it changes slowly and takes a millisecond."""
 
-LOW_USE = 0.5
-USE_SECONDS = 3600.0
-USE_LEAST_SECONDS = 600.0
-"""Utilisation is that of the last hour. No alert is raised in the first ten minutes of a session."""
+LOW_UTILISATION = 0.5
+"""An alert is raised if workers are busy for less than this share of the time."""
+UTILISATION_SECONDS = 3600.0
+"""Utilisation is measured over this time, the last hour."""
+UTILISATION_LEAST_SECONDS = 600.0
+"""No alert on utilisation is raised in this first part of a session."""
 
-OVERDUE = 2.0
+OVERDUE_FACTOR = 2.0
+"""A trial is overdue if it takes longer than its expected duration multiplied by this factor."""
 OVERDUE_TRIALS = 5
-"""A trial is overdue at twice its expected duration, which is estimated from its own epochs, or from this many trials."""
+"""The expected duration of a trial without a report is estimated from other trials, at least this many."""
 LEAST_PATIENCE_HOURS, PATIENCE_SHARE = 1.0, 0.25
+"""The default patience in hours is this share of the time so far, but at least `LEAST_PATIENCE_HOURS`."""
 
 
-def trial_alerts(state: State, verdicts: Sequence[StopVerdict] = (), proposed: bool = True) -> list[Alert]:
-    """Return the alerts that depend on the trials alone.
+def find_trial_alerts(state: State, verdicts: Sequence[StopVerdict] = (), has_new_trials: bool = True) -> list[Alert]:
+    """Return the new alerts that depend only on the trials.
 
     Args:
-        state: of the run.
-        verdicts: of the stop rules; each one that says stop is an alert.
-        proposed: whether trials were proposed since the last call; otherwise their diversity has not changed.
+        state: the state of the run.
+        verdicts: the verdicts of the stop rules. Each verdict that says stop gives an alert.
+        has_new_trials: whether trials were proposed since the last call. If not, the diversity is not computed.
     """
-    diversity = _low_diversity(state) if proposed else ()
-    return _not_raised(state, [*_stop_verdicts(verdicts), *_many_failures(state), *diversity, *_overtraining(state)])
+    diversity = _check_diversity(state) if has_new_trials else ()
+    alerts = [*_check_stop_verdicts(verdicts), *_check_failures(state), *diversity, *_check_overtraining(state)]
+    return _select_new(state, alerts)
 
 
-def time_alerts(state: State, now: float) -> list[Alert]:
-    """Return the alerts that depend on the time `now`, by the clock of the journal."""
-    rules = (_budget_used, _no_improvement, _overdue_trials, _low_utilisation, _off_plan)
-    return _not_raised(state, [alert for rule in rules for alert in rule(state, now)])
+def find_time_alerts(state: State, now: float) -> list[Alert]:
+    """Return the new alerts that depend on the time.
+
+    Args:
+        state: the state of the run.
+        now: the time, by the clock of the journal.
+    """
+    rules = (_check_budget, _check_patience, _check_overdue_trials, _check_utilisation, _check_plan)
+    return _select_new(state, [alert for rule in rules for alert in rule(state, now)])
 
 
-def budget_alerts(state: State, now: float) -> list[Alert]:
-    """Return the alerts of `by_time` about the budget, which are fast because they do not go through the trials."""
-    return _not_raised(state, _budget_used(state, now))
+def find_budget_alerts(state: State, now: float) -> list[Alert]:
+    """Return those alerts of `find_time_alerts` that are about the budget.
+
+    This is fast, because the rule does not go through the trials.
+    """
+    return _select_new(state, _check_budget(state, now))
 
 
-def _not_raised(state: State, alerts: Iterable[Alert]) -> list[Alert]:
+def _select_new(state: State, alerts: Iterable[Alert]) -> list[Alert]:
+    """Return the alerts that were not raised before."""
     return [alert for alert in alerts if alert.cause not in state.alert_causes]
 
 
-# -- by trials -------------------------------------------------------------------------------------------------------
+# -- rules that depend on the trials -----------------------------------------------------------------------------------
 
 _SEVERITY = {"failures": "warning", "no_trend": "warning"}
+"""The severity of the alert for a stop rule; that of other rules is "info"."""
 
 
-def _stop_verdicts(verdicts: Sequence[StopVerdict]) -> Iterator[Alert]:
-    """Each stop rule that says stop, except the budget, which has its own alerts."""
+def _check_stop_verdicts(verdicts: Sequence[StopVerdict]) -> Iterator[Alert]:
+    """Yield an alert for each stop rule that says stop, except the rule on the budget, which has separate alerts."""
     for verdict in verdicts:
         if verdict.stop and verdict.rule != "budget":
             severity = _SEVERITY.get(verdict.rule, "info")
@@ -93,43 +111,52 @@ def _stop_verdicts(verdicts: Sequence[StopVerdict]) -> Iterator[Alert]:
             yield Alert(severity, f"stop:{verdict.rule}", message, dict(verdict.numbers))
 
 
-def _many_failures(state: State) -> Iterator[Alert]:
-    """More than 20 % of the last trials failed."""
+def _check_failures(state: State) -> Iterator[Alert]:
+    """Yield an alert if more than 20 % of the last trials failed."""
     if "failures" in state.alert_causes or state.failed_count < FAILED_SHARE * FAILED_WINDOW:
         return
     ended = [state.trials[number] for number in sorted(state.last_ended, reverse=True)]
     failed = [trial for trial in ended if trial.status.failed]
     if len(ended) == FAILED_WINDOW and len(failed) > FAILED_SHARE * FAILED_WINDOW:
         latest = failed[0]
-        how = f"trial {latest.id}: {latest.status.value.replace('_', ' ')}"
-        message = f"{len(failed)} of the last {FAILED_WINDOW} trials failed, most recently {how}"
+        failure = f"trial {latest.id}: {latest.status.value.replace('_', ' ')}"
+        message = f"{len(failed)} of the last {FAILED_WINDOW} trials failed, most recently {failure}"
         numbers = {"failed": len(failed), "of": FAILED_WINDOW, "share": len(failed) / FAILED_WINDOW}
         yield Alert("warning", "failures", message, numbers | {"limit": FAILED_SHARE})
 
 
-def _overtraining(state: State) -> Iterator[Alert]:
-    """Overtraining, checked early at numbers of inactive trials that double; `at_the_end` checks it again."""
+def _check_overtraining(state: State) -> Iterator[Alert]:
+    """Yield an alert on overtraining. `find_final_alerts` checks it at the end of the search as well.
+
+    The check goes through all trials, so it is made only `FEWEST_TRIALS` + 0, 1, 2, 4, 8, ... inactive trials after the
+    start.
+    """
     inactive = count_inactive(state)
     is_due = inactive >= FEWEST_TRIALS and (inactive - FEWEST_TRIALS).bit_count() <= 1
     if "overtraining" not in state.alert_causes and is_due:
-        yield from final_alerts(state)
+        yield from find_final_alerts(state)
 
 
-def final_alerts(state: State) -> list[Alert]:
-    """Return the alerts about all trials of a search that ends."""
+def find_final_alerts(state: State) -> list[Alert]:
+    """Return the new alerts about all trials of a search that ends."""
     result = overtraining(state)
     if result is None:
         return []
-    numbers = {"better": result.better, "of": result.of, "best_step": result.best_step, "last_step": result.last_step}
-    return _not_raised(state, [Alert("info", "overtraining", str(result), numbers)])
+    numbers = {
+        "better": result.better,
+        "of": result.examined,
+        "best_step": result.best_step,
+        "last_step": result.last_step,
+    }
+    return _select_new(state, [Alert("info", "overtraining", str(result), numbers)])
 
 
-def _low_diversity(state: State) -> Iterator[Alert]:
-    """The last architectures are much more similar to each other than random ones."""
-    if "diversity" in state.alert_causes or len(state.trials) < WINDOW or len(state.trials) % EVERY:
+def _check_diversity(state: State) -> Iterator[Alert]:
+    """Yield an alert if the last architectures are much more similar to each other than random ones."""
+    if "diversity" in state.alert_causes or len(state.trials) < WINDOW or len(state.trials) % DIVERSITY_INTERVAL:
         return
     recent = [trial.architecture for trial in islice(reversed(state.trials.values()), WINDOW)]
-    distance, random = mean_distance(recent), _random_distance(state.space)
+    distance, random = mean_distance(recent), _compute_random_distance(state.space)
     if distance < LOW_DIVERSITY * random:
         message = (
             f"the last {WINDOW} architectures differ in {distance:.1%} of their decisions on average, random ones in "
@@ -140,15 +167,16 @@ def _low_diversity(state: State) -> Iterator[Alert]:
 
 
 @functools.lru_cache(maxsize=4)
-def _random_distance(space: Space) -> float:
-    return random_distance(Space.from_json(space.to_json()))  # without its constraint, which may rarely be satisfied
+def _compute_random_distance(space: Space) -> float:
+    # The copy has no constraint. Sampling would take long if few architectures satisfied it.
+    return random_distance(Space.from_json(space.to_json()))
 
 
-# -- by time ---------------------------------------------------------------------------------------------------------
+# -- rules that depend on the time -------------------------------------------------------------------------------------
 
 
-def _budget_used(state: State, now: float) -> Iterator[Alert]:
-    """80 %, 100 % or 120 % of the hours or of the money are used."""
+def _check_budget(state: State, now: float) -> Iterator[Alert]:
+    """Yield an alert if 80 %, 100 % or 120 % of the hours or of the money are used."""
     if state.settings.get("budget") is None:
         return
     settings, spent = Settings.from_json(state.settings), spending.compute_spending(state, now)
@@ -173,27 +201,30 @@ def _budget_used(state: State, now: float) -> Iterator[Alert]:
             yield Alert("warning", f"budget:{name}:{limit:g}:80%", message, numbers)
 
 
-def _no_improvement(state: State, now: float) -> Iterator[Alert]:
-    """The best trial has not improved for `patience` hours (default: a quarter of the time so far, at least an hour)."""
+def _check_patience(state: State, now: float) -> Iterator[Alert]:
+    """Yield an alert if the best trial has not improved for as many hours as the setting `patience`.
+
+    The default is a quarter of the time so far, but at least an hour.
+    """
     elapsed = state.elapsed_seconds + max(0.0, now - state.time)
     limit = Settings.from_json(state.settings).patience or max(LEAST_PATIENCE_HOURS, PATIENCE_SHARE * elapsed / HOUR)
     if state.end_reason or elapsed / HOUR < limit:
         return
-    improvement = last_improvement(state)
+    improvement = find_last_improvement(state)
     if improvement is None:
         return
-    trial, when = improvement
-    hours = _session_seconds_since(state, when, now) / HOUR
+    trial, improved_at = improvement
+    hours = _sum_session_seconds(state, improved_at, now) / HOUR
     if hours >= limit:
         message = f"no improvement for {duration(hours * HOUR)}, since trial {trial.id}"
         numbers = {"hours": hours, "limit": limit}
         yield Alert("warning", f"patience:{trial.id}", message, numbers, trial=trial.id)
 
 
-def last_improvement(state: State) -> tuple[Trial, float] | None:
-    """Return the trial that last improved the best value (or the front), and the time of its last report.
+def find_last_improvement(state: State) -> tuple[Trial, float] | None:
+    """Return the trial that last improved the best value or the front, and the time of its last report.
 
-    Only trials that were trained furthest are compared.
+    Only trials at the highest step that any trial has reached are compared. The result is None if there is no such trial.
     """
     _, trials = select_comparable([t for t in state.trials.values() if t.status is not Status.RUNNING], at_least=1)
     feasible = [trial for trial in trials if total_violation(trial.metrics, state.constraints) == 0] or trials
@@ -210,71 +241,76 @@ def last_improvement(state: State) -> tuple[Trial, float] | None:
     return None if latest is None else (latest, latest.reports[-1].time)
 
 
-def _session_seconds_since(state: State, when: float, now: float) -> float:
-    """Return the seconds since `when` in which a controller ran."""
-    seconds = sum(max(0.0, session.end - max(session.begin, when)) for session in state.session_intervals)
+def _sum_session_seconds(state: State, since: float, now: float) -> float:
+    """Return the seconds between the times `since` and `now` in which a controller ran."""
+    seconds = sum(max(0.0, session.end - max(session.begin, since)) for session in state.session_intervals)
     return seconds + (max(0.0, now - state.time) if state.is_open else 0.0)
 
 
-def _overdue_trials(state: State, now: float) -> Iterator[Alert]:
-    """A running trial takes more than twice its expected time, and longer than any trial before it."""
+def _check_overdue_trials(state: State, now: float) -> Iterator[Alert]:
+    """Yield an alert for each running trial that is overdue.
+
+    A trial is overdue if it takes more than twice its expected time, and also more time than if each epoch took as long as
+    the longest epoch so far.
+    """
     running = state.running_attempts
     if not running:
         return
     recent = islice(reversed(state.trials.values()), 200)
     others = [trial for trial in recent if trial.status is not Status.RUNNING and trial.step and trial.seconds]
-    others_epochs = [trial.seconds / trial.step for trial in others if not trial.cached]
+    epoch_seconds_of_others = [trial.seconds / trial.step for trial in others if not trial.cached]
     for attempt in running:
         trial = state.trials[attempt.trial]
-        epochs = [report.seconds for report in trial.reports if report.seconds > 0]
-        if not epochs and len(others_epochs) < OVERDUE_TRIALS:
-            continue
-        mean, longest = (fmean(epochs), max(epochs)) if epochs else (fmean(others_epochs), max(others_epochs))
-        remaining = max(1, trial.target_step - _step_at_start(trial, attempt.begin))
-        elapsed, expected = now - attempt.begin, mean * remaining
-        if elapsed > max(OVERDUE * expected, longest * remaining, 1.0):
+        epoch_seconds = [report.seconds for report in trial.reports if report.seconds > 0]
+        if not epoch_seconds:
+            if len(epoch_seconds_of_others) < OVERDUE_TRIALS:
+                continue
+            epoch_seconds = epoch_seconds_of_others
+        epochs = max(1, trial.target_step - _find_step_at_start(trial, attempt.begin))
+        elapsed, expected = now - attempt.begin, fmean(epoch_seconds) * epochs
+        if elapsed > max(OVERDUE_FACTOR * expected, max(epoch_seconds) * epochs, 1.0):
             message = (
                 f"trial {trial.id} has run for {duration(elapsed)}, {elapsed / expected:.1f} times the expected "
                 f"{duration(expected)}"
             )
-            numbers = {"seconds": elapsed, "expected": expected, "limit": OVERDUE * expected}
+            numbers = {"seconds": elapsed, "expected": expected, "limit": OVERDUE_FACTOR * expected}
             yield Alert("warning", f"slow:{trial.id}", message, numbers, trial=trial.id)
 
 
-def _step_at_start(trial: Trial, begin: float) -> int:
+def _find_step_at_start(trial: Trial, begin: float) -> int:
     """Return the step at which the attempt that began at the time `begin` started."""
     return max((report.step for report in trial.reports if report.time < begin), default=trial.began)
 
 
-def _low_utilisation(state: State, now: float) -> Iterator[Alert]:
-    """Workers are idle for most of the time, although there are trials to start."""
+def _check_utilisation(state: State, now: float) -> Iterator[Alert]:
+    """Yield an alert if workers are idle for most of the time, although there are trials to start."""
     elapsed = state.session_intervals[-1].seconds if state.session_intervals else 0.0
-    if "utilisation" in state.alert_causes or elapsed < USE_LEAST_SECONDS or not state.is_open:
+    if "utilisation" in state.alert_causes or elapsed < UTILISATION_LEAST_SECONDS or not state.is_open:
         return
     if len(state.trials) >= state.total_trials:
         return
-    last_seconds = min(USE_SECONDS, elapsed)
+    last_seconds = min(UTILISATION_SECONDS, elapsed)
     busy = utilisation(state, bins=1, now=now, last=last_seconds)
-    if busy.mean < LOW_USE:
+    if busy.mean < LOW_UTILISATION:
         message = (
             f"workers had a trial for only {busy.mean:.0%} of the last {duration(last_seconds)}: they wait for proposals, "
             "or for each other (a synchronous schedule); fewer workers would do as much"
         )
-        yield Alert("info", "utilisation", message, {"share": busy.mean, "limit": LOW_USE})
+        yield Alert("info", "utilisation", message, {"share": busy.mean, "limit": LOW_UTILISATION})
 
 
-def _off_plan(state: State, now: float) -> Iterator[Alert]:
-    """Reports arrive later or sooner than the interval of the plan that the run was started with."""
+def _check_plan(state: State, now: float) -> Iterator[Alert]:
+    """Yield an alert if the search is faster or slower than the interval in the plan that the run was started with."""
     comparison = plan_comparison.compare_with_plan(state, now)
     if comparison is None or comparison.verdict is None or f"plan:{comparison.verdict}" in state.alert_causes:
         return
     forecast = comparison.forecast
-    pace = ""
+    epoch_text = ""
     if comparison.epoch:
-        pace = f"; an epoch takes {duration(comparison.epoch)} instead of {duration(forecast.epoch.expected)}"
+        epoch_text = f"; an epoch takes {duration(comparison.epoch)} instead of {duration(forecast.epoch.expected)}"
     message = (
-        f"the search is {comparison.verdict} than planned: {comparison.so_far}{pace}; at this pace the whole search takes "
-        f"{duration(comparison.total)} rather than {duration(forecast.seconds.expected)}"
+        f"the search is {comparison.verdict} than planned: {comparison.so_far}{epoch_text}; at this pace the whole search "
+        f"takes {duration(comparison.total)} rather than {duration(forecast.seconds.expected)}"
     )
     low, high = comparison.bounds
     numbers = {"seconds": comparison.seconds, "expected": comparison.expected.expected, "low": low, "high": high}

@@ -9,6 +9,8 @@ from typing import Any
 
 from ogive.formatting import amount, amount_of_limit, duration, number, plural
 from ogive.monitor import cost, plan_comparison
+from ogive.monitor.gain import Gain, compute_gain
+from ogive.monitor.ledger import Saving, compute_ledger
 from ogive.monitor.stop_rules import StopVerdict
 from ogive.run import spending
 from ogive.run.settings import Settings
@@ -16,11 +18,11 @@ from ogive.run.state import State
 
 HOUR = 3600.0
 Line = tuple[str, str]
-"""A label and a text."""
+"""A label and the text beside it."""
 
 
 def spent_line(state: State, now: float | None = None) -> str:
-    """Return what was spent, as `1 h 5 min (36% of 3 h), 6.43 of 50 USD (13%)`."""
+    """Return the time and money that were spent, such as `1 h 5 min (36% of 3 h), 6.43 of 50 USD (13%)`."""
     settings, spent = Settings.from_json(state.settings), spending.compute_spending(state, now)
     share = f" ({spent.hours / settings.hours:.0%} of {duration(settings.hours * HOUR)})" if settings.hours else ""
     text = f"{duration(spent.hours * HOUR)}{share}"
@@ -35,19 +37,22 @@ def spent_line(state: State, now: float | None = None) -> str:
 
 
 def projected_line(projection: cost.Projection) -> str:
-    """Return a projection, as `2 h 58 min (2 h 40 min to 3 h 20 min), 19.30 USD (17.10 to 22.40)`."""
+    """Return a projection with its intervals.
+
+    For example: `2 h 58 min (2 h 40 min to 3 h 20 min), 19.30 USD (17.10 to 22.40)`.
+    """
     hours, money = projection.hours, projection.money
-    text = f"{_hours(hours.expected)} {_range(hours, _hours)}"
+    text = f"{_format_hours(hours.expected)} {_format_range(hours, _format_hours)}"
     if money is not None:
-        text += f", {amount(money.expected, projection.currency)} {_range(money, amount)}"
+        text += f", {amount(money.expected, projection.currency)} {_format_range(money, amount)}"
     return text
 
 
-def _hours(hours: float) -> str:
+def _format_hours(hours: float) -> str:
     return duration(hours * HOUR)
 
 
-def _range(interval: cost.Interval, format_amount: Callable[[float], str]) -> str:
+def _format_range(interval: cost.Interval, format_amount: Callable[[float], str]) -> str:
     return f"({format_amount(interval.low)} to {format_amount(interval.high)})"
 
 
@@ -55,17 +60,17 @@ def cost_lines(states: dict[str, State], now: float | None = None) -> list[Line]
     """Return all lines about the cost of a run and of its full training.
 
     Args:
-        states: by stage; the stage "search" is required.
+        states: the state of each stage; the stage "search" is required.
         now: the clock's time, to include the open session up to it; by default up to the last event.
     """
     state = states["search"]
     settings = Settings.from_json(state.settings)
-    # Without a price and a budget, the time is all there is to say, and the line "time" of the status has it.
+    # Without a price and a budget, this line would only repeat the line "time" of the status.
     has_cost = state.price is not None or settings.budget is not None
     lines = [("spent", spent_line(state, now))] if has_cost else []
     by_stage = spending.compute_spending_by_device(states, now)
     if len(by_stage) > 1:
-        lines += [(f"  {line.stage}", _stage_text(line)) for line in by_stage]
+        lines += [(f"  {line.stage}", _format_stage(line)) for line in by_stage]
     if state.price is not None:
         lines.append(("price", str(state.price)))
     projection = cost.project_cost(state, now)
@@ -75,14 +80,14 @@ def cost_lines(states: dict[str, State], now: float | None = None) -> list[Line]
     if plan is not None:
         lines.append(("plan", plan))
     lines += [
-        ("projected" if review.done else "plan", _review_text(review)) for review in cost.review_projections(state)
+        ("projected" if review.done else "plan", _format_review(review)) for review in cost.review_projections(state)
     ]
-    gain = cost.compute_gain(state)
+    gain = compute_gain(state)
     if gain is not None:
-        lines.append(("gain", _gain_text(gain, spending.compute_spending(state).currency)))
-    ledger = cost.compute_ledger(state, [final for stage, final in states.items() if stage != "search"])
-    lines += _ledger_line("saved", [line for line in ledger if line.worker_hours > 0])
-    return lines + _ledger_line("wasted", [line for line in ledger if line.worker_hours < 0])
+        lines.append(("gain", _format_gain(gain, spending.compute_spending(state).currency)))
+    ledger = compute_ledger(state, [final for stage, final in states.items() if stage != "search"])
+    lines += _format_ledger("saved", [line for line in ledger if line.worker_hours > 0])
+    return lines + _format_ledger("wasted", [line for line in ledger if line.worker_hours < 0])
 
 
 def plan_line(state: State, now: float | None = None) -> str | None:
@@ -91,40 +96,41 @@ def plan_line(state: State, now: float | None = None) -> str | None:
     if comparison is None:
         return None
     seconds = comparison.forecast.seconds
-    forecast = f"forecast {duration(seconds.expected)} {_range(seconds, duration)} with {comparison.forecast.split}"
+    forecast = (
+        f"forecast {duration(seconds.expected)} {_format_range(seconds, duration)} with {comparison.forecast.split}"
+    )
     verdict = f"the search is {comparison.verdict} than planned" if comparison.verdict else "the plan holds"
     return f"{forecast}; {comparison.so_far}: {verdict}"
 
 
-def _stage_text(line: spending.Spending) -> str:
+def _format_stage(line: spending.Spending) -> str:
     money = "" if line.money is None else f", {amount(line.money, line.currency)}"
-    computing = (
-        f"workers computed for {_hours(line.compute_hours)} of the {_hours(line.worker_hours)} they were reserved"
-    )
-    return f"{_hours(line.hours)} on {line.device}, {computing}{money}"
+    reserved = _format_hours(line.worker_hours)
+    computing = f"workers computed for {_format_hours(line.compute_hours)} of the {reserved} they were reserved"
+    return f"{_format_hours(line.hours)} on {line.device}, {computing}{money}"
 
 
-def _review_text(review: cost.ForecastReview) -> str:
-    interval = f"{_hours(review.hours.expected)} {_range(review.hours, _hours)}"
+def _format_review(review: cost.ForecastReview) -> str:
+    interval = f"{_format_hours(review.hours.expected)} {_format_range(review.hours, _format_hours)}"
     forecast = f"forecast {interval} for {plural(review.trials, 'trial')}"  # by the plan, before the search
     if review.done:
         forecast = f"{interval} after {review.done} of {plural(review.trials, 'trial')}"
     verdict = "within" if review.is_within_interval else "outside"
-    return f"{forecast}; it took {_hours(review.actual_hours)}, {verdict} the interval"
+    return f"{forecast}; it took {_format_hours(review.actual_hours)}, {verdict} the interval"
 
 
-def _gain_text(gain: cost.Gain, currency: str) -> str:
+def _format_gain(gain: Gain, currency: str) -> str:
     money = f" and {amount(gain.money_per_point, currency)}" if gain.money_per_point is not None else ""
-    last = f"; the last point took {_hours(gain.last_point)} of computing" if gain.last_point else ""
+    last = f"; the last point took {_format_hours(gain.last_point)} of computing" if gain.last_point else ""
     return (
         f"{gain.metric} from {number(gain.start)} (median of the first trials) to {number(gain.best)}: a point took "
-        f"{_hours(gain.hours_per_point)} of worker time{money}{last}"
+        f"{_format_hours(gain.hours_per_point)} of worker time{money}{last}"
     )
 
 
-def _ledger_line(label: str, lines: Sequence[cost.Saving]) -> list[Line]:
-    """Return one line with all entries of at least 0.1 s, or none."""
-    texts = [f"{s.what} {_hours(abs(s.worker_hours))}" for s in lines if abs(s.worker_hours) * HOUR >= 0.1]
+def _format_ledger(label: str, lines: Sequence[Saving]) -> list[Line]:
+    """Return one line with all entries of at least 0.1 s; an empty list if there are none."""
+    texts = [f"{s.what} {_format_hours(abs(s.worker_hours))}" for s in lines if abs(s.worker_hours) * HOUR >= 0.1]
     return [(label, "; ".join(texts))] if texts else []
 
 
@@ -146,7 +152,7 @@ def alert_lines(state: State) -> list[Line]:
 def cost_json(states: dict[str, State], now: float | None = None) -> dict[str, Any]:
     """Return the numbers of `cost_lines` for `ogive status --json`."""
     state = states["search"]
-    projection, gain = cost.project_cost(state, now), cost.compute_gain(state)
+    projection, gain = cost.project_cost(state, now), compute_gain(state)
     finals = [final for stage, final in states.items() if stage != "search"]
     settings = Settings.from_json(state.settings)
     return {
@@ -160,7 +166,7 @@ def cost_json(states: dict[str, State], now: float | None = None) -> dict[str, A
         ],
         "plan": plan_json(state, now),
         "gain": asdict(gain) if gain else None,
-        "ledger": [asdict(line) for line in cost.compute_ledger(state, finals)],
+        "ledger": [asdict(line) for line in compute_ledger(state, finals)],
     }
 
 

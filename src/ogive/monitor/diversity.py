@@ -1,7 +1,7 @@
 """The diversity of the architectures that a search proposes: the mean distance of all pairs.
 
-The distance of two architectures is the share of decisions in which they differ, of those that are active in either of them:
-0 for equal architectures, and 1 if nothing is shared.
+The distance of two architectures is the share of decisions in which they differ. Only decisions that are active in at least
+one of the two are counted. Equal architectures have the distance 0; architectures that differ everywhere, the distance 1.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ def mean_distance(architectures: Sequence[Mapping[str, object]]) -> float:
     n = len(architectures)
     if n < 2:
         return 0.0
-    codes = _label_codes(architectures)
-    # If every decision is active everywhere, equal pairs follow from the counts of each label, without a pass over all
-    # pairs.
+    codes = _encode_labels(architectures)
+    # If every decision is active in all architectures, the counts of each label give the number of equal pairs, which is
+    # faster than comparing all pairs.
     if codes.size and codes.min() >= 0:
         equal_pairs = sum(int((np.bincount(column) ** 2).sum()) for column in codes.T)
         return float((n * n - equal_pairs / codes.shape[1]) / (n * (n - 1)))
@@ -33,34 +33,38 @@ def mean_distance(architectures: Sequence[Mapping[str, object]]) -> float:
     for column in codes.T:
         different += column[:, None] != column[None, :]
         active += (column[:, None] >= 0) | (column[None, :] >= 0)
-    # The matrix has each pair twice, and zeros on its diagonal.
+    # The matrix has each pair twice, and zeros on its diagonal, so n (n - 1) is the number of its pairs.
     return float((different / np.maximum(active, 1)).sum()) / (n * (n - 1))
 
 
 def diversity(architectures: Sequence[Mapping[str, object]], window: int = WINDOW, points: int = 200) -> list[float]:
-    """Return the mean distance among the last `window` architectures, at up to `points` evenly spaced positions.
+    """Return the diversity during a search, at up to `points` evenly spaced points.
+
+    Args:
+        architectures: all proposed architectures, in the order of the proposals.
+        window: the number of architectures before each point whose mean distance is computed.
+        points: the largest number of points.
 
     Returns:
-        A value for each of `places(len(architectures), points)`.
+        The mean distance at each of the points `sample_positions(len(architectures), points)`.
     """
-    return [
-        mean_distance(architectures[max(0, end - window) : end]) for end in sample_positions(len(architectures), points)
-    ]
+    counts = sample_positions(len(architectures), points)
+    return [mean_distance(architectures[max(0, count - window) : count]) for count in counts]
 
 
 def sample_positions(count: int, points: int = 200) -> list[int]:
-    """Return up to `points` evenly spaced positions, as numbers of architectures; the last one is `count`."""
+    """Return up to `points` evenly spaced whole numbers from 1 to `count`; the last one is `count`."""
     return sorted({round(i * count / points) for i in range(1, points + 1)} - {0}) if count else []
 
 
 def random_distance(space: Space, draws: int = 64) -> float:
-    """Return the mean distance of random architectures of a space, as a reference."""
+    """Return the mean distance of `draws` random architectures of a space, as a reference."""
     rng = generator(0, "diversity")
     return mean_distance([space.sample(rng) for _ in range(draws)])
 
 
-def _label_codes(architectures: Sequence[Mapping[str, object]]) -> IntArray:
-    """Return [n, decisions]: a number for each label, and -1 where the decision is not active."""
+def _encode_labels(architectures: Sequence[Mapping[str, object]]) -> IntArray:
+    """Return an array [n, decisions] with a number for each label, and -1 where the decision is not active."""
     columns: dict[str, int] = {}
     labels: list[dict[object, int]] = []
     for architecture in architectures:

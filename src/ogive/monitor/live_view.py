@@ -1,4 +1,4 @@
-"""The live view of a running search, an observer of the controller."""
+"""The live view of a running search. It is an observer of the controller."""
 
 from __future__ import annotations
 
@@ -22,19 +22,21 @@ from ogive.run.state import State
 Observer = Callable[[State, Event | None], None]
 
 REDRAW_SECONDS = 0.25
+"""The least time between two redraws of the view on a terminal."""
 LINE_SECONDS = 10.0
+"""The time after which the plain view prints another line."""
 STEPS = 10
-"""A plain view prints a line each time another 1/STEPS of the trials is inactive."""
+"""The plain view also prints a line each time another 1/STEPS of the trials have become inactive."""
 
 
 @contextmanager
 def live_view(stream: TextIO | None = None) -> Iterator[Observer]:
-    """Show a view that is redrawn on a terminal; `plain_view` if `stream` is not a terminal.
+    """Show a view that is redrawn on a terminal; if `stream` is not a terminal, show `plain_view`.
 
     Other output to stdout and stderr appears above the view. Ctrl-C is passed on.
 
     Args:
-        stream: where to draw; by default stderr.
+        stream: the stream on which the view is drawn; by default stderr.
     """
     out = stream if stream is not None else sys.stderr
     console = Console(file=stream) if stream is not None else Console(stderr=True)
@@ -51,7 +53,7 @@ def live_view(stream: TextIO | None = None) -> Iterator[Observer]:
                 nonlocal next_redraw
                 progress.note(state, event)
                 if event is not None and event.kind is Kind.WARNING:
-                    live.console.print(Text(f"warning: {_warning_text(event)}", style="yellow"), soft_wrap=True)
+                    live.console.print(Text(f"warning: {_format_warning(event)}", style="yellow"), soft_wrap=True)
                 now = time.monotonic()
                 if now >= next_redraw:
                     next_redraw = now + REDRAW_SECONDS
@@ -68,7 +70,7 @@ def plain_view(stream: TextIO | None = None) -> Iterator[Observer]:
     """Print lines for logs: every ten seconds or tenth of the trials, for each warning and alert, and at the end.
 
     Args:
-        stream: where to print; by default stderr.
+        stream: the stream on which lines are printed; by default stderr.
     """
     out = stream if stream is not None else sys.stderr
     progress = Progress()
@@ -78,12 +80,12 @@ def plain_view(stream: TextIO | None = None) -> Iterator[Observer]:
         nonlocal next_line, printed_tenths
         progress.note(state, event)
         if event is not None and event.kind is Kind.WARNING:
-            print(f"warning: {_warning_text(event)}", file=out, flush=True)
+            print(f"warning: {_format_warning(event)}", file=out, flush=True)
         if event is not None and event.kind is Kind.ALERT and not _is_routed_to_console(state):
             print(f"{state.alerts[-1].severity}: {state.alerts[-1].message}", file=out, flush=True)
         now, tenths = time.monotonic(), STEPS * progress.inactive // progress.total
         if (now >= next_line and next_line) or tenths > printed_tenths:
-            print(_plain_line(progress), file=out, flush=True)
+            print(_format_plain_line(progress), file=out, flush=True)
             next_line, printed_tenths = now + LINE_SECONDS, max(tenths, printed_tenths)
         next_line = next_line or now + LINE_SECONDS
 
@@ -99,27 +101,27 @@ def is_terminal(stream: TextIO | None) -> bool:
     return stream is not None and stream.isatty()
 
 
-def _warning_text(event: Event) -> str:
+def _format_warning(event: Event) -> str:
     """Return the message of a warning, with its trial, in one line."""
     about = "" if event.trial is None else f"trial {event.trial}: "
     return " ".join(f"{about}{event.data['message']}".split())
 
 
 def _is_routed_to_console(state: State) -> bool:
-    """Return whether a route of the run prints the last alert already."""
+    """Return whether an alert route of the run prints the last alert, so that the view must not print it as well."""
     severity = SEVERITIES.index(state.alerts[-1].severity)
     routes = [{route: True} if isinstance(route, str) else route for route in state.settings.get("alerts", ())]
     return any("console" in r and severity >= SEVERITIES.index(r.get("severity", "info")) for r in routes)
 
 
-def _plain_line(progress: Progress) -> str:
+def _format_plain_line(progress: Progress) -> str:
     failures = progress.failures()
     failed = "" if failures is None else f", failed {failures}"
     return f"{progress.progress()}{failed}; best: {progress.best_so_far(False)}; {progress.times()}"
 
 
 def _create_table(progress: Progress) -> Table:
-    """Return the bar and the lines below it. Lines that are too long are wrapped; the decisions of the best are cut."""
+    """Return the progress bar and the lines below it. Long lines are wrapped; the decisions of the best trial are cut."""
     rows = Table.grid(padding=(0, 1), expand=True)
     rows.add_column(style="dim", no_wrap=True, min_width=8)
     rows.add_column(ratio=1)

@@ -1,4 +1,7 @@
-"""Trials whose objective was clearly better at an earlier epoch than at the last one, which is their value by default."""
+"""The check for overtraining: trials whose objective was clearly better at an earlier epoch than at the last one.
+
+By default the value of a trial is that of its last epoch, so an overtrained trial is undervalued.
+"""
 
 from __future__ import annotations
 
@@ -14,8 +17,10 @@ from ogive.run.state import State
 from ogive.trial import Status, Step, Trial
 
 FEWEST_REPORTS = 4
+"""Trials with fewer reports are not examined."""
 FEWEST_TRIALS = 3
-MEDIAN_STEP = 0.954
+"""The fewest overtrained trials for a finding."""
+MEDIAN_DIFFERENCE = 0.954
 """The median of |a - b| for independent a and b with a normal distribution of standard deviation 1."""
 
 
@@ -24,26 +29,26 @@ class Overtraining:
     """The finding that most trials were better at an earlier epoch.
 
     Attributes:
-        objective: the objective.
-        better: how many trials were better.
-        of: how many trials were examined.
-        best_step: the median of the best epochs of the trials that were better.
-        last_step: the median of their last epochs.
+        objective: the first objective of the search.
+        better: the number of trials that were better at an earlier epoch.
+        examined: the number of trials that were examined.
+        best_step: the median of the best epochs of the trials that were better at an earlier epoch.
+        last_step: the median of the last epochs of these trials.
     """
 
     objective: Objective
     better: int
-    of: int
+    examined: int
     best_step: Step
     last_step: Step
 
     def __str__(self) -> str:
         name, goal = self.objective.metric, self.objective.goal
         return (
-            f"{self.better} of {self.of} trials had a clearly better {name} earlier than at their last epoch (median: epoch "
-            f"{self.best_step} of {self.last_step}), but the value of a trial is its last epoch: train for fewer epochs, or "
-            f"use the best epoch: Objective({name!r}, {goal!r}, epoch='best'), in a job {{metric: {name}, goal: {goal}, "
-            "epoch: best}"
+            f"{self.better} of {self.examined} trials had a clearly better {name} earlier than at their last epoch (median: "
+            f"epoch {self.best_step} of {self.last_step}), but the value of a trial is its last epoch: train for fewer "
+            f"epochs, or use the best epoch: Objective({name!r}, {goal!r}, epoch='best'), in a job {{metric: {name}, "
+            f"goal: {goal}, epoch: best}}"
         )
 
 
@@ -51,13 +56,13 @@ def overtraining(state: State) -> Overtraining | None:
     """Check whether most inactive trials were clearly better at an earlier epoch.
 
     Returns:
-        None if they were not, or if the value of a trial is its best epoch.
+        The finding; None if most trials were not better, or if the value of a trial is already that of its best epoch.
     """
     objective = state.objectives[0]
     if state.best_epoch_rule is not None:
         return None
     trials = [t for t in state.trials.values() if t.status is Status.PAUSED or (t.status.ended and not t.status.failed)]
-    curves = [(trial, _curve(trial, objective)) for trial in trials]
+    curves = [(trial, _list_costs(trial, objective)) for trial in trials]
     examined = [(trial, curve) for trial, curve in curves if len(curve) >= FEWEST_REPORTS]
     better = [(trial, curve) for trial, curve in examined if is_overtrained([cost for _, cost in curve])]
     if len(better) < FEWEST_TRIALS or 2 * len(better) <= len(examined):
@@ -66,26 +71,24 @@ def overtraining(state: State) -> Overtraining | None:
     return Overtraining(
         objective=objective,
         better=len(better),
-        of=len(examined),
+        examined=len(examined),
         best_step=round(median(best_steps)),
         last_step=round(median(trial.step for trial, _ in better)),
     )
 
 
 def is_overtrained(costs: Sequence[float]) -> bool:
-    """Return whether the least of `costs`, one for each epoch, is clearly below the last.
-
-    It is, if the gap is larger than noise alone would explain: of n values without a trend, the least is about sqrt(2 ln n)
-    standard deviations below the mean, and the last one at most two above it. The standard deviation is estimated from the
-    differences of successive values, which a slow trend hardly changes.
-    """
+    """Return whether the least of `costs`, one for each epoch, is further below the last one than noise would explain."""
     gap = costs[-1] - min(costs)
-    deviation = float(np.median(np.abs(np.diff(costs)))) / MEDIAN_STEP
+    # The differences of successive costs give the standard deviation of the noise. A slow trend hardly changes them.
+    deviation = float(np.median(np.abs(np.diff(costs)))) / MEDIAN_DIFFERENCE
+    # Of n costs without a trend, the least is about sqrt(2 ln n) standard deviations below the mean, and the last is at most
+    # two standard deviations above the mean.
     return gap > (2.0 + math.sqrt(2.0 * math.log(len(costs)))) * deviation
 
 
-def _curve(trial: Trial, objective: Objective) -> list[tuple[Step, float]]:
-    """Return the step and the cost of each report at the trial's present fidelity that has a finite value."""
+def _list_costs(trial: Trial, objective: Objective) -> list[tuple[Step, float]]:
+    """Return the steps and costs of the reports at the trial's present fidelity, without costs that are not finite."""
     reports = [report for report in trial.reports if report.began == trial.reports[-1].began]
     costs = [(report.step, objective.cost(report.metrics)) for report in reports]
     return [(step, cost) for step, cost in costs if math.isfinite(cost)]

@@ -11,20 +11,20 @@ from ogive.run.spending import HOUR
 from ogive.run.state import State
 
 SLACK = 1.1
-"""A deviation from the expected time by less than this factor is ignored, however narrow the interval is."""
+"""A deviation from the expected time by less than this factor is ignored, even if the forecast has a narrower interval."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class PlannedDuration:
-    """The forecast of the plan that a run was started with.
+class PlanForecast:
+    """The forecast in the plan that a run was started with.
 
     Attributes:
-        seconds: of the whole search.
-        trials: the number of trials.
-        split: the parallel trials and the workers of each, in words.
-        start_up: seconds of the start of a worker.
-        epoch: seconds of an epoch, on average.
-        pace: (number of reports, seconds until then), in ascending order.
+        seconds: the duration of the whole search.
+        trials: the number of trials of the search.
+        split: the parallel trials and the workers per trial, such as "4 x 2 GPUs".
+        start_up: the seconds until a worker has started.
+        epoch: the mean seconds of an epoch.
+        pace: pairs of a number of reports and the seconds until that report, in ascending order.
     """
 
     seconds: Interval
@@ -40,15 +40,15 @@ class PlanComparison:
     """The progress of a search compared with its forecast.
 
     Attributes:
-        forecast: of the plan.
-        reports: the number of reports so far, without those of the cache.
-        seconds: the time so far, of all sessions, including their start.
-        expected: the forecast of that time.
-        bounds: seconds below which the search is faster than planned, and above which it is slower.
-        epoch: seconds of an epoch so far, on average; None before the first report.
+        forecast: the forecast in the plan.
+        reports: the number of reports so far, without those from the evaluation cache.
+        seconds: the seconds of all sessions so far. The start of workers is included once, as in the plan.
+        expected: the forecast of `seconds`, for the same number of reports.
+        bounds: the seconds below which the search is faster than planned, and above which it is slower.
+        epoch: the mean seconds of an epoch so far; None before the first report.
     """
 
-    forecast: PlannedDuration
+    forecast: PlanForecast
     reports: int
     seconds: float
     expected: Interval
@@ -63,9 +63,12 @@ class PlanComparison:
 
     @property
     def total(self) -> float:
-        """Seconds of the whole search at the present pace. Before the first report only the start is late."""
-        whole, expected = self.forecast.seconds.expected, self.expected.expected
-        return whole * self.seconds / expected if self.reports and expected > 0 else whole + self.seconds - expected
+        """The seconds of the whole search at the present pace."""
+        planned_total, planned_so_far = self.forecast.seconds.expected, self.expected.expected
+        if self.reports and planned_so_far > 0:
+            return planned_total * self.seconds / planned_so_far
+        # Before the first report, a delay concerns only the start of the workers, and not the pace of the trials.
+        return planned_total + self.seconds - planned_so_far
 
     @property
     def so_far(self) -> str:
@@ -76,21 +79,22 @@ class PlanComparison:
         return f"{plural(self.reports, 'report')} took {duration(self.seconds)}, the forecast was {expected}"
 
 
-def planned_duration(state: State) -> PlannedDuration | None:
-    """Return the forecast in a run's journal.
+def read_plan_forecast(state: State) -> PlanForecast | None:
+    """Return the forecast that a run's journal contains.
 
     Returns:
-        None if the run was started without a plan, or if its number of trials or workers has changed since then.
+        The forecast; None if the run was started without a plan, or if its number of trials or workers was changed.
     """
     data = next((data for data in state.projections if "plan" in data), None)
     if data is None:
         return None
     plan = data["plan"]
     split = (plan["parallel_trials"], plan["workers_per_trial"])
-    each = state.settings.get("threads") if plan["unit"] == "threads" else state.settings.get("workers_per_trial", 1)
-    if state.settings["max_trials"] != data["trials"] or (state.settings["workers"], each or split[1]) != split:
+    settings = state.settings
+    per_trial = settings.get("threads") if plan["unit"] == "threads" else settings.get("workers_per_trial", 1)
+    if settings["max_trials"] != data["trials"] or (settings["workers"], per_trial or split[1]) != split:
         return None
-    return PlannedDuration(
+    return PlanForecast(
         seconds=Interval(*data["hours"]).scaled_by(HOUR),
         trials=data["trials"],
         split=f"{split[0]} x {split[1]} {plan['unit']}",
@@ -101,41 +105,51 @@ def planned_duration(state: State) -> PlannedDuration | None:
 
 
 def compare_with_plan(state: State, now: float | None = None) -> PlanComparison | None:
-    """Return the comparison of a search with its plan so far; None without a forecast, or before any time has passed.
+    """Return the comparison of a search with its plan; None without a forecast, or before any time has passed.
 
-    Progress is measured in reports, because their number only increases under every schedule.
+    The progress of a search is its number of reports, which grows steadily under every schedule. The number of ended trials
+    does not, because schedules pause trials and resume them later.
 
     Args:
-        state: of the run.
+        state: the state of the run.
         now: the clock's time, to include the open session up to it; by default up to the last event.
     """
-    forecast = planned_duration(state)
+    forecast = read_plan_forecast(state)
     if forecast is None or not forecast.pace:
         return None
     reports = sum(len(trial.reports) for trial in state.trials.values() if not trial.cached)
-    # The plan has one session. Each further one starts its workers again.
-    restarts = max(0, len(state.session_intervals) - 1) * forecast.start_up.expected
-    seconds = (
-        state.elapsed_seconds + (max(0.0, now - state.time) if now is not None and state.is_open else 0.0) - restarts
-    )
+    # The plan assumes one session. Each further session starts its workers again; this time is subtracted.
+    restart_seconds = max(0, len(state.session_intervals) - 1) * forecast.start_up.expected
+    open_seconds = max(0.0, now - state.time) if now is not None and state.is_open else 0.0
+    seconds = state.elapsed_seconds + open_seconds - restart_seconds
     if seconds <= 0:
         return None
     epoch = state.compute_seconds / reports if reports else None
-    # The search is late if the next point of the forecast is overdue, and early if the last one it has passed was not due.
-    next_point = (
-        forecast.seconds if state.end_reason else next((i for n, i in forecast.pace if n > reports), forecast.seconds)
-    )
-    passed = [interval.low for number, interval in forecast.pace if number <= reports]
-    low = forecast.seconds.low if state.end_reason else passed[-1] if passed else 0.0
-    expected = _expected_seconds(forecast, reports)
+    # The search is late if it has not reached the next point of the forecast by the upper bound of that point. It is early
+    # if it has reached the previous point before its lower bound.
+    previous_point, next_point = _find_neighbours(forecast, reports)
+    if state.end_reason:
+        previous_point = next_point = forecast.seconds
+    low = 0.0 if previous_point is None else previous_point.low
+    expected = _interpolate_seconds(forecast, reports)
     bounds = min(low, expected.expected / SLACK), max(next_point.high, expected.expected * SLACK)
     return PlanComparison(
         forecast=forecast, reports=reports, seconds=seconds, expected=expected, bounds=bounds, epoch=epoch
     )
 
 
-def _expected_seconds(forecast: PlannedDuration, reports: int) -> Interval:
-    """Return the forecast of the time until this many reports, interpolated between the points of the forecast."""
+def _find_neighbours(forecast: PlanForecast, reports: int) -> tuple[Interval | None, Interval]:
+    """Return the forecast at the last point that `reports` has reached, None if there is none, and at the next point.
+
+    After the last point, the next one is the end of the search.
+    """
+    reached = [interval for number, interval in forecast.pace if number <= reports]
+    ahead = [interval for number, interval in forecast.pace if number > reports]
+    return (reached[-1] if reached else None), (ahead[0] if ahead else forecast.seconds)
+
+
+def _interpolate_seconds(forecast: PlanForecast, reports: int) -> Interval:
+    """Return the forecast of the seconds until a number of reports, interpolated between the points of the forecast."""
     previous_number, previous = 0, forecast.start_up
     for number, interval in forecast.pace:
         if reports <= number:

@@ -1,4 +1,4 @@
-"""The progress of a running search, for the live view: the best so far, the pace, the remaining time, the cost."""
+"""The progress of a running search for the live view: the best trial so far, the remaining time, and the cost."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from ogive.formatting import amount, amount_of_limit, duration, nonzero_counts, number, plural
 from ogive.monitor import cost
-from ogive.monitor.plan_comparison import planned_duration
+from ogive.monitor.plan_comparison import read_plan_forecast
 from ogive.monitor.rewards import count_inactive
 from ogive.objective import total_violation
 from ogive.run import spending
@@ -18,31 +18,31 @@ from ogive.run.trial_labels import format_trial_name, select_shown_metrics
 from ogive.run.unsaved_weights import UNSAVED_PREFIX
 from ogive.trial import Status, Trial, are_finite
 
-_RANKED = (Kind.FINISHED, Kind.STOPPED, Kind.PAUSED)
-"""The events after which a trial has a value that counts."""
-ENOUGH = 3
-"""The number of trials that must have become inactive in this session before the remaining time is estimated."""
+_VALUE_EVENTS = (Kind.FINISHED, Kind.STOPPED, Kind.PAUSED)
+"""The kinds of events after which a trial is compared with the best ones."""
+FEWEST_TRIALS = 3
+"""The remaining time is estimated after this many trials have become inactive in the present session."""
 
 
 class Progress:
     """The progress of a run, updated with every event.
 
-    `note` is fast: it compares one trial with those that were best before.
+    `note` is fast: it compares only the trial of the event with the best trials so far.
 
     Attributes:
-        best: the best trial so far or, with several objectives, the trials that no other dominates. Of equal trials, the
-            first that reported is kept.
+        best: the best trial so far or, with several objectives, the trials that no other trial dominates. Of equal trials,
+            the first one that reported.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._state: State | None = None
-        self._began = 0.0  # by the clock
+        self._began = 0.0  # the time of the first event of this session, by the clock
         self._elapsed_before = 0.0  # seconds of earlier sessions
         self._inactive_before = 0  # trials that were inactive when this session began
         self._cached_count = 0  # trials of this session from the cache
         self._step = 0  # the step of the best trials
-        self._projected_at = -1
+        self._projected_at = -1  # the number of ended trials when the cost was last projected
         self._projection: cost.Projection | None = None
         self.best: list[Trial] = []
 
@@ -51,8 +51,8 @@ class Progress:
         if self._state is None:
             self._begin(state, event)
         elif event is not None and event.trial is not None:
-            trial = state.trials[event.trial] if event.kind in (*_RANKED, Kind.FAILED, Kind.PROPOSED) else None
-            if trial is not None and event.kind in _RANKED:
+            trial = state.trials[event.trial] if event.kind in (*_VALUE_EVENTS, Kind.FAILED, Kind.PROPOSED) else None
+            if trial is not None and event.kind in _VALUE_EVENTS:
                 self._consider(trial)
             elif trial is not None and event.kind is Kind.PROPOSED:
                 self._cached_count += trial.cached
@@ -73,7 +73,7 @@ class Progress:
     def _begin(self, state: State, event: Event | None) -> None:
         self._state = state
         self._began, self._elapsed_before = self._clock(), state.elapsed_seconds
-        self._inactive_before = self.inactive - (event is not None and event.kind in _RANKED)
+        self._inactive_before = self.inactive - (event is not None and event.kind in _VALUE_EVENTS)
         self._recompute_best()
 
     def _recompute_best(self) -> None:
@@ -88,7 +88,7 @@ class Progress:
                 self._consider(trial)
 
     def _consider(self, trial: Trial) -> None:
-        """Add a trial to the best ones if it belongs to them. Only trials at the highest step are compared."""
+        """Add a trial to the best ones if none of them is better. Only trials at the highest step are compared."""
         if not trial.has_reached(self._step) or not are_finite(
             trial.metrics, (o.metric for o in self.state.objectives)
         ):
@@ -102,7 +102,10 @@ class Progress:
             self.best = [best for best in self.best if not self._dominates(trial, best, ties=False)] + [trial]
 
     def _dominates(self, a: Trial, b: Trial, ties: bool) -> bool:
-        """Return whether `a` is not worse than `b` in any objective and better in one; `ties` if both are equal in all."""
+        """Return whether `a` is not worse than `b` in any objective, and better in one.
+
+        If both are equal in all objectives, return `ties`.
+        """
         costs = [(objective.cost(a.metrics), objective.cost(b.metrics)) for objective in self.state.objectives]
         return all(x <= y for x, y in costs) and (ties or any(x < y for x, y in costs))
 
@@ -125,15 +128,16 @@ class Progress:
 
     @property
     def remaining(self) -> float | None:
-        """The estimated seconds to the end, at the pace of this session or by the budget; None if there is no estimate.
+        """The estimated seconds to the end of the search; None if there is no estimate.
 
-        It does not foresee that a paused trial is promoted later, or that `max_failed_trials` ends the run.
+        The estimate is based on the pace of this session and on the budget of hours. It does not account for paused trials
+        that are promoted later, or for an end by `max_failed_trials`.
         """
         if self.state.end_reason:
             return None
         computed = self.inactive - self._inactive_before - self._cached_count
         estimates = []
-        if computed >= ENOUGH:
+        if computed >= FEWEST_TRIALS:
             estimates.append((self.total - self.inactive) * (self._clock() - self._began) / computed)
         hours = Settings.from_json(self.state.settings).hours
         if hours is not None:
@@ -141,7 +145,7 @@ class Progress:
         return min(estimates, default=None)
 
     def progress(self) -> str:
-        """Return the counts of trials, as `57/100 trials, 2 running, 3 paused`."""
+        """Return the counts of trials, such as `57/100 trials, 2 running, 3 paused`."""
         parts = [f"{self.inactive:,}/{self.total:,} trials"]
         for status in (Status.RUNNING, Status.WAITING, Status.PAUSED):
             if self.state.status_counts[status]:
@@ -149,7 +153,13 @@ class Progress:
         return ", ".join(parts)
 
     def best_so_far(self, details: bool = True) -> str:
-        """Return the best trial, as `trial 41, accuracy 0.957, parameters 45,210 ...`, or the front and its ends."""
+        """Return the best trial, such as `trial 41, accuracy 0.957, parameters 45,210 ...`.
+
+        With several objectives, return the size of the front and the best trial in each objective.
+
+        Args:
+            details: whether to show other metrics besides the objective, and the number of epochs.
+        """
         if not self.best:
             has_values = self.state.constraints and self.inactive > self.state.failed_count
             return "none satisfies the constraints yet" if has_values else "none yet"
@@ -169,22 +179,22 @@ class Progress:
         return f"front of {plural(len(self.best), 'trial')}, {', '.join(ends)}"
 
     def failures(self) -> str | None:
-        """Return the failed trials by cause, as `3: 2 error, 1 time limit`; None if there are none."""
+        """Return the number of failed trials by cause, such as `3: 2 error, 1 time limit`; None if there are none."""
         failed = {status: n for status, n in self.state.status_counts.items() if status.failed}
         return f"{self.state.failed_count:,}: {nonzero_counts(failed)}" if self.state.failed_count else None
 
     def times(self) -> str:
-        """Return the elapsed and the remaining time, as `1 min 20 s, about 40 s left`, and the forecast of the plan."""
+        """Return the elapsed and the remaining time, such as `1 min 20 s, about 40 s left`, and the plan's forecast."""
         remaining = f", about {duration(self.remaining)} left" if self.remaining else ""
-        plan = planned_duration(self.state)
+        plan = read_plan_forecast(self.state)
         forecast = f"; the plan's forecast was {duration(plan.seconds.expected)} in total" if plan else ""
         return duration(self.elapsed) + remaining + forecast
 
     @property
     def spent(self) -> str | None:
-        """The money so far and its projection, as `6.43 of 50 USD (13%), 17.10 to 22.40 at the end`.
+        """The money spent so far and its projection; None if there is no price.
 
-        None if there is no price.
+        For example: `6.43 of 50 USD (13%), 17.10 to 22.40 at the end`.
         """
         settings = Settings.from_json(self.state.settings)
         spent = spending.compute_spending(self.state, self.state.time + self.elapsed - self.state.elapsed_seconds)
@@ -201,7 +211,7 @@ class Progress:
         return paid + (f", {amount(expected.low)} to {amount(expected.high)} at the end" if expected else "")
 
     def summary(self) -> str:
-        """Return one line for the end of the session."""
+        """Return a line that summarizes the search, for the end of the session."""
         failed = f", {self.state.failed_count:,} failed" if self.state.failed_count else ""
         by = "by failures: " if self.state.ended_by_failures else ""
         end = f"ended: {by}{self.state.end_reason}" if self.state.end_reason else "not ended, can be continued"

@@ -1,4 +1,4 @@
-"""The rewards of a run as one series at equal fidelity, which the stop rules test."""
+"""The rewards of a run: a series of numbers, one for each trial, at equal fidelity. The stop rules test this series."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from functools import cache
 import numpy as np
 
 from ogive.arrays import FloatArray
-from ogive.monitor.trend import Best
+from ogive.monitor.trend import RunningBest
 from ogive.objective import hypervolume, pareto_front, total_violation
 from ogive.run.state import State
 from ogive.trial import Status, Step, Trial, TrialId, select_comparable
@@ -17,19 +17,20 @@ from ogive.trial import Status, Step, Trial, TrialId, select_comparable
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Rewards:
-    """Rewards in the order in which trials became inactive.
+    """The rewards of n trials, in the order in which the trials became inactive. More is better.
 
     Attributes:
-        values: [n], more is better: the objective, with its sign changed if it is minimized. With several objectives, minus
-            the distance to the present front.
-        best: the running best. With several objectives, the dominated hypervolume.
-        start: the value from which the running best rises: the median of the first fifth. With several objectives 0, because
-            the reference point of the volume is at the medians of the first fifth.
-        step: the step at which the trials are compared, in epochs.
+        values: the rewards [n]. With one objective, its values; the sign is changed if it is minimized. With several
+            objectives, minus the distance of each trial to the present Pareto front.
+        best_after: a function that returns the running best after k trials. With several objectives, the running best is the
+            hypervolume that the k trials dominate.
+        start: the value from which the running best rises: the median of the first fifth of the rewards. With several
+            objectives it is 0, because the hypervolume is measured from the medians of the first fifth.
+        step: the step at which the trials are compared.
     """
 
     values: FloatArray
-    best: Best
+    best_after: RunningBest
     start: float
     step: Step
 
@@ -39,57 +40,68 @@ def count_inactive(state: State) -> int:
     return state.ended_count + state.status_counts[Status.PAUSED]
 
 
-def rewards(state: State, trials: int) -> Rewards:
+def compute_rewards(state: State, trials: int) -> Rewards:
     """Return the rewards of the first `trials` trials that became inactive.
 
-    They are compared at the highest step that half of them have reached. Failed trials, and trials that violate a
-    constraint, have no reward.
+    The trials are compared at the highest step that half of them have reached. Failed trials, trials that have not reached
+    this step, and trials that violate a constraint have no reward.
     """
-    inactive = sorted((t for t in state.trials.values() if _is_inactive(t)), key=_inactive_since)[:trials]
-    valued = [t for t in inactive if t.reports and not t.status.failed]
-    step, comparable_trials = select_comparable(valued, at_least=math.ceil(len(valued) / 2))
-    metrics_of_trials = [t.at(step) for t in comparable_trials]
+    inactive = sorted((t for t in state.trials.values() if _is_inactive(t)), key=_find_end_time)[:trials]
+    valid = [t for t in inactive if t.reports and not t.status.failed]
+    step, comparable = select_comparable(valid, at_least=math.ceil(len(valid) / 2))
+    metrics = [trial.at(step) for trial in comparable]
     if state.constraints:
-        metrics_of_trials = [m for m in metrics_of_trials if total_violation(m, state.constraints) == 0]
-    rows = np.array([[objective.cost(metrics) for metrics in metrics_of_trials] for objective in state.objectives]).T
+        metrics = [row for row in metrics if total_violation(row, state.constraints) == 0]
+    rows = np.array([[objective.cost(row) for row in metrics] for objective in state.objectives]).T
     rows = rows[np.isfinite(rows).all(axis=1)]
     if len(rows) == 0:
-        return Rewards(values=np.empty(0), best=lambda k: math.nan, start=math.nan, step=step)
-    return rewards_of_one(-rows[:, 0], step) if rows.shape[1] == 1 else _rewards_of_several(rows, step)
+        return Rewards(values=np.empty(0), best_after=lambda k: math.nan, start=math.nan, step=step)
+    if rows.shape[1] == 1:
+        return make_single_objective_rewards(-rows[:, 0], step)
+    return _make_multi_objective_rewards(rows, step)
 
 
-def rewards_of_one(values: FloatArray, step: Step = 1) -> Rewards:
-    """Return the rewards of a single objective with `values` [n], n at least 1, more is better."""
+def make_single_objective_rewards(values: FloatArray, step: Step = 1) -> Rewards:
+    """Return the rewards of a single objective.
+
+    Args:
+        values: the values [n] of the objective, n at least 1, with the sign for which more is better.
+        step: the step at which the values were measured.
+    """
     running = np.maximum.accumulate(values)
-    start = float(np.median(values[: _first_fifth(values)]))
-    return Rewards(values=values, best=lambda k: float(running[k - 1]), start=start, step=step)
+    start = float(np.median(values[: _count_first_fifth(values)]))
+    return Rewards(values=values, best_after=lambda k: float(running[k - 1]), start=start, step=step)
 
 
-def _rewards_of_several(rows: FloatArray, step: Step) -> Rewards:
+def _make_multi_objective_rewards(rows: FloatArray, step: Step) -> Rewards:
     """Return the rewards of several objectives with costs [n, m].
 
-    The distance is the additive epsilon indicator (Zitzler et al., "Performance Assessment of Multiobjective Optimizers: An
-    Analysis and Review", IEEE Transactions on Evolutionary Computation 2003) of the front compared with a single trial: over
-    the points of the front, the largest of their smallest leads in any objective. Leads are in units of each objective's
-    spread (median absolute deviation) in the first fifth.
+    The distance of a trial to the front is the largest amount by which one point of the front is better than the trial in
+    all objectives at once. This is minus the additive epsilon indicator of the front relative to the trial (Zitzler et al.,
+    "Performance Assessment of Multiobjective Optimizers: An Analysis and Review", IEEE Transactions on Evolutionary
+    Computation 2003).
     """
-    first = rows[: _first_fifth(rows)]
+    # Scale each objective by its median and its spread (median absolute deviation) in the first fifth, so that amounts in
+    # different objectives can be compared.
+    first = rows[: _count_first_fifth(rows)]
     middle = np.median(first, axis=0)
     scale = np.median(np.abs(first - middle), axis=0)
     scaled = (rows - middle) / np.where(scale > 0, scale, 1.0)
     front = np.unique(scaled[pareto_front(scaled)], axis=0)
-    lead = np.full(len(scaled), -math.inf)
-    for point in front:  # one at a time, because an array [n, front, m] may be too large
-        lead = np.maximum(lead, (scaled - point).min(axis=1))
+    # Go through the points one at a time, because an array [n, front, m] may be too large.
+    distance = np.full(len(scaled), -math.inf)
+    for point in front:
+        distance = np.maximum(distance, (scaled - point).min(axis=1))
 
     @cache
-    def best(k: int) -> float:
+    def compute_hypervolume(k: int) -> float:
         return hypervolume(scaled[:k], [0.0] * scaled.shape[1])
 
-    return Rewards(values=-np.maximum(lead, 0.0), best=best, start=0.0, step=step)
+    return Rewards(values=-np.maximum(distance, 0.0), best_after=compute_hypervolume, start=0.0, step=step)
 
 
-def _first_fifth(values: FloatArray) -> int:
+def _count_first_fifth(values: FloatArray) -> int:
+    """Return the number of trials in the first fifth, at least 2."""
     return max(2, len(values) // 5)
 
 
@@ -97,6 +109,7 @@ def _is_inactive(trial: Trial) -> bool:
     return trial.status.ended or trial.status is Status.PAUSED
 
 
-def _inactive_since(trial: Trial) -> tuple[float, TrialId]:
+def _find_end_time(trial: Trial) -> tuple[float, TrialId]:
+    """Return the time since when a trial is inactive, and its number to break ties."""
     last_time = trial.reports[-1].time if trial.reports else trial.proposed_at
     return (trial.ended_at if trial.ended_at is not None else last_time), trial.id

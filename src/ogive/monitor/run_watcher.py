@@ -1,7 +1,7 @@
-"""A watcher of runs, in another process: it tells from the heartbeat of the lease whether a controller lives.
+"""A watcher of a run, in another process. It finds out from the heartbeat of the lease whether the controller is alive.
 
-The watcher needs nothing but the journal. It journals the alert that a controller has died, if it can take the lease, so
-that there is one alert for each death, however often a watcher looks.
+The watcher only needs the journal. It writes the alert that a controller has died to the journal, if it can take the lease,
+so that several watchers raise one alert for each session.
 """
 
 from __future__ import annotations
@@ -22,22 +22,22 @@ from ogive.run.settings import Settings
 from ogive.run.state import State
 
 STALE_BEATS = 6
-"""A controller that has missed this many heartbeats does not respond."""
+"""A controller is assumed not to respond after it has missed this many heartbeats."""
 
 
 @dataclass
 class RunWatcher:
-    """A watched run. `look` is to be called again and again.
+    """A watcher of one run. Call `look` at regular intervals.
 
     Attributes:
-        journal: the path of its journal.
+        journal: the path of the run's journal.
         clock: a monotonic clock, in seconds.
     """
 
     journal: Path
     clock: Callable[[], float] = time.monotonic
     _beat: int | None = None  # the number of the last heartbeat
-    _beat_since: float = 0.0  # when it was first seen, by the clock
+    _beat_since: float = 0.0  # the time of the look that first read this heartbeat, by the clock
     _beat_has_changed: bool = False
     _is_local: bool = True  # whether the controller is on this machine
     _last_state: State | None = None
@@ -47,12 +47,12 @@ class RunWatcher:
         """Return an alert if the controller has died or does not respond, once for each session.
 
         Raises:
-            RunError: there is no journal, or it cannot be read.
+            RunError: there is no journal, or the journal cannot be read.
         """
         journal = Journal(self.journal, writable=False)
         try:
             holder, beat = journal.find_holder()
-            self._read(journal)
+            self._update_state(journal)
         finally:
             journal.close()
         self._is_local = holder is None or holder.host == socket.gethostname()
@@ -67,7 +67,7 @@ class RunWatcher:
 
     @property
     def _state(self) -> State:
-        assert self._last_state is not None, "_read() comes first"
+        assert self._last_state is not None, "_update_state() comes first"
         return self._last_state
 
     @property
@@ -77,27 +77,28 @@ class RunWatcher:
 
     @property
     def is_certain(self) -> bool:
-        """Whether it is certain by now if the controller lives.
+        """Whether it is known by now that the controller is alive, or that it is not.
 
-        On this machine the process shows it at once. On another machine the heartbeat must have changed, or must have
-        stopped for long enough.
+        If the controller is on this machine, its process is checked, so it is known at once. If it is on another machine,
+        the watcher waits until the heartbeat has changed, or has stopped for long enough.
         """
         return (
             self._is_local
             or not self._state.is_open
             or self._beat_has_changed
-            or self._seconds_without_beat() >= STALE_BEATS * BEAT_SECONDS
+            or self._count_seconds_without_beat() >= STALE_BEATS * BEAT_SECONDS
         )
 
     @property
     def is_over(self) -> bool:
-        """Whether the search and its session have ended, so that there is nothing left to watch."""
+        """Whether the search and its session have ended, so that the watcher can end too."""
         return bool(self._state.end_reason) and not self._state.is_open
 
-    def _seconds_without_beat(self) -> float:
+    def _count_seconds_without_beat(self) -> float:
         return self.clock() - self._beat_since
 
-    def _read(self, journal: Journal) -> None:
+    def _update_state(self, journal: Journal) -> None:
+        """Apply the events that were added since the last look."""
         if self._last_state is None:
             self._last_state = State.from_events(journal.read())
         else:
@@ -105,9 +106,16 @@ class RunWatcher:
                 self._last_state.apply(event)
 
     def _diagnose(self, state: State, holder: LeaseHolder | None) -> Alert | None:
+        """Return an alert if the controller of the open session has died or does not respond.
+
+        Args:
+            state: the state of the run.
+            holder: the process that holds the lease; None if no process does.
+        """
         if not state.is_open:
             return None
         session = len(state.sessions)
+        # The causes contain the session's number, so that each session can raise its own alert.
         died, silent = f"controller:died:{session}", f"controller:silent:{session}"
         consequence = (
             f"{plural(len(state.running_attempts), 'trial')} pending; the same call of the search continues it"
@@ -119,7 +127,7 @@ class RunWatcher:
         if holder.host == socket.gethostname() and find_process_start(holder.pid) != holder.born:
             message = f"the controller ({holder}) has died: {consequence}"
             return Alert("critical", died, message, numbers)
-        seconds = self._seconds_without_beat()
+        seconds = self._count_seconds_without_beat()
         if seconds < STALE_BEATS * BEAT_SECONDS:
             return None
         numbers["still_seconds"] = seconds
@@ -130,11 +138,10 @@ class RunWatcher:
         return Alert("critical", died, message, numbers)
 
     def journal_alert(self, alert: Alert) -> str | None:
-        """Journal an alert.
+        """Write an alert to the journal, unless it is about a controller that may be alive, since only that one may write.
 
         Returns:
-            Why it could not be journalled; None if it was. An alert about a controller that may live is not journalled,
-            because only that controller may write.
+            The reason if the alert could not be written; otherwise None.
         """
         if alert.cause.startswith("controller:silent"):
             return None

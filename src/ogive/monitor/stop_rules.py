@@ -2,19 +2,20 @@
 
 - `criteria`: one trial reaches all success criteria, and satisfies the constraints.
 - `budget`: the hours, the money or the trials are used up.
-- `failures`: more than 20 % of the trials are invalid, by the lower 99.9 % limit of their rate (Clopper and Pearson 1934).
-- `converged`: the growth of the best and the spread of the rewards have fallen (`ogive.monitor.trend`).
+- `failures`: more than 20 % of the trials are invalid, with 99.9 % confidence (Clopper and Pearson 1934).
+- `converged`: the growth and the spread of the rewards have fallen (`ogive.monitor.trend`).
 - `no_trend`: after 500 trials, rewards do not rise with the number of trials. The rule does not apply to strategies that do
   not learn from trials, such as random search.
 
 `benchmarks/stopping.py` measures how often the rules are wrong, by these definitions:
 
-- A stop by `converged` is *false* if the search, continued to its last trial, would have raised its best by more than a
-  tenth (`trend.GAIN`) of its gain up to the stop, counted from the median of the first fifth.
-- A stop by `no_trend` is *false* if the level of the rewards (their expectation, which is known in a simulation) would still
-  have risen by more than half of their standard deviation.
-- The *delay* of a correct stop is the number of trials from the change point, where 95 % of the rise of the level is
-  done, to the stop, as a share of the planned trials.
+- The *level* of the rewards is their expectation, which is known in a simulation.
+- The *gain* of a search is the rise of its best from the median of the first fifth. A stop by `converged` is *false* if the
+  gain would have grown by more than a tenth (`trend.SMALL_GAIN`) in the rest of the search.
+- A stop by `no_trend` is *false* if the level would still have risen by more than half of the standard deviation of the
+  rewards.
+- The *change point* is the trial at which 95 % of the rise of the level is done. The *delay* of a correct stop is the number
+  of trials from the change point to the stop, as a share of the planned trials.
 """
 
 from __future__ import annotations
@@ -24,17 +25,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ogive.formatting import amount_of_limit, duration, number, plural
-from ogive.monitor.rewards import Rewards, count_inactive, rewards
+from ogive.monitor.rewards import Rewards, compute_rewards, count_inactive
 from ogive.monitor.trend import (
-    ENOUGH_FOR_TREND,
+    FEWEST_FOR_TREND,
     FIRST_LOOK,
-    GAIN,
     GROWTH_LEVEL,
+    SMALL_GAIN,
     SMALL_TAU,
     Convergence,
-    convergence,
-    last_look,
-    trend,
+    assess_convergence,
+    assess_trend,
+    find_last_look,
 )
 from ogive.objective import Constraint, total_violation
 from ogive.run.settings import Settings
@@ -44,12 +45,15 @@ from ogive.trial import EMPTY, Status, Trial
 
 RULES = ("criteria", "budget", "failures", "converged", "no_trend")
 INVALID_SHARE = 0.2
+"""The rule `failures` stops a search if a larger share of its trials is invalid."""
 INVALID_LEVEL = 0.001
-"""The level of one test of the failures. Tests are made at `last_look`, from `FIRST_FAILURES` trials on."""
+"""The significance level of a single test of the rule `failures`."""
 FIRST_FAILURES = 5
+"""The rule `failures` is first tested at this number of inactive trials."""
 FEWEST_REWARDS = 40
-NOT_LEARNING = ("random", "listed")
-"""Strategies whose proposals do not depend on earlier results."""
+"""The rules `converged` and `no_trend` need at least this many rewards."""
+STRATEGIES_WITHOUT_LEARNING = ("random", "listed")
+"""The strategies whose proposals do not depend on earlier results."""
 
 
 @dataclass(frozen=True)
@@ -59,8 +63,8 @@ class StopVerdict:
     Attributes:
         rule: one of `RULES`.
         stop: whether the rule says that the search should stop now.
-        reason: the reason in words, whatever the verdict is.
-        numbers: the finite numbers that were compared. `at` is the number of trials at which the rule was tested.
+        reason: the reason for stopping or for continuing, in words.
+        numbers: the finite numbers that were compared. `at` is the number of inactive trials at which the rule was tested.
     """
 
     rule: str
@@ -73,31 +77,31 @@ def evaluate_rules(
     state: State,
     criteria: Sequence[Constraint] | None = None,
     *,
-    former: Sequence[StopVerdict] = (),
+    previous: Sequence[StopVerdict] = (),
     ended: Trial | None = None,
     now: float | None = None,
 ) -> list[StopVerdict]:
     """Return the verdicts of all rules, in the order of `RULES`. This is a pure function of its arguments.
 
-    A caller that asks after every trial passes `former` and `ended`. Then the statistical rules are tested only at the
-    numbers of trials of `ogive.monitor.trend.last_look`, and only the new trial is compared with the criteria. Over a run of
-    10,000 trials this takes seconds.
+    To evaluate the rules after every trial, pass `previous` and `ended`, which saves time: verdicts of statistical rules are
+    reused until the next number of trials at which they are tested (`find_last_look`), and only the trial `ended` is
+    compared with the criteria. Over a run of 10,000 trials this takes seconds.
 
     Args:
-        state: of the run, at any time.
-        criteria: a trial that reaches all of them is a success; by default those of the run's settings.
-        former: the verdicts of the last call.
+        state: the state of the run, at any time.
+        criteria: a trial that satisfies all of these is a success; by default the criteria of the run's settings.
+        previous: the verdicts of the last call.
         ended: the trial that has become inactive since the last call.
         now: the clock's time, to include an open session up to it; by default up to the last event.
     """
     settings = Settings.from_json(state.settings)
-    previous = {verdict.rule: verdict for verdict in former}
+    previous_by_rule = {verdict.rule: verdict for verdict in previous}
     criteria = settings.criteria if criteria is None else tuple(criteria)
     return [
-        _check_criteria(state, criteria, previous.get("criteria"), ended),
+        _check_criteria(state, criteria, previous_by_rule.get("criteria"), ended),
         _check_budget(state, settings, now),
-        _check_failures(state, previous.get("failures")),
-        *_check_rewards(state, previous),
+        _check_failures(state, previous_by_rule.get("failures")),
+        *_check_rewards(state, previous_by_rule),
     ]
 
 
@@ -108,28 +112,30 @@ def _check_criteria(
         return StopVerdict("criteria", False, "no success criteria are set")
     if previous is not None and previous.stop:
         return previous
-    for trial in state.trials.values() if previous is None or ended is None else [ended]:
+    new_trials = state.trials.values() if previous is None or ended is None else [ended]
+    for trial in new_trials:
         if meets_criteria(trial, [*criteria, *state.constraints]):
             values = ", ".join(f"{c.metric} {number(trial.metrics[c.metric])} ({c})" for c in criteria)
             reason = f"trial {trial.id} reaches all success criteria: {values}"
             return StopVerdict("criteria", True, reason, {"trial": trial.id})
-    return _criteria_not_reached(state, criteria)
+    return _make_unmet_verdict(state, criteria)
 
 
-def _criteria_not_reached(state: State, criteria: Sequence[Constraint]) -> StopVerdict:
+def _make_unmet_verdict(state: State, criteria: Sequence[Constraint]) -> StopVerdict:
+    """Return the verdict of the rule `criteria` if no trial satisfies them."""
     trials = count_inactive(state)
     within = " within the constraints" if state.constraints else ""
     reason = f"none of {plural(trials, 'trial')} reaches {' and '.join(map(str, criteria))}{within}"
-    hint = _unreported_hint(state, criteria) or ""
+    hint = _explain_unreported(state, criteria) or ""
     return StopVerdict("criteria", False, f"not yet: {reason}{hint}", {"trials": trials})
 
 
-def _unreported_hint(state: State, criteria: Sequence[Constraint]) -> str | None:
+def _explain_unreported(state: State, criteria: Sequence[Constraint]) -> str | None:
     """Return a hint about metrics of criteria that none of the last trials reported; None if there are no such metrics."""
-    last = [state.trials[number] for number in state.last_ended if state.trials[number].reports]
-    reported = dict.fromkeys(name for trial in last for name in trial.metrics)
+    recent = [state.trials[number] for number in state.last_ended if state.trials[number].reports]
+    reported = dict.fromkeys(name for trial in recent for name in trial.metrics)
     missing = dict.fromkeys(repr(c.metric) for c in criteria if c.metric not in reported)
-    if not last or not missing:
+    if not recent or not missing:
         return None
     return f"; no trial reports {', '.join(missing)} (they report: {', '.join(reported)})"
 
@@ -137,7 +143,7 @@ def _unreported_hint(state: State, criteria: Sequence[Constraint]) -> str | None
 def meets_criteria(trial: Trial, criteria: Sequence[Constraint]) -> bool:
     """Return whether a trial is inactive and satisfies all of `criteria`.
 
-    The caller includes the constraints of the search, since a trial that violates one is not a success.
+    The caller adds the constraints of the search to `criteria`, since a trial that violates a constraint is not a success.
     """
     is_inactive = trial.status.ended or trial.status is Status.PAUSED
     return is_inactive and not trial.status.failed and total_violation(trial.metrics, criteria) == 0
@@ -162,13 +168,13 @@ def _check_budget(state: State, settings: Settings, now: float | None) -> StopVe
 
 
 def _check_failures(state: State, previous: StopVerdict | None) -> StopVerdict:
-    look = last_look(count_inactive(state), FIRST_FAILURES)
+    look = find_last_look(count_inactive(state), FIRST_FAILURES)
     if previous is not None and previous.numbers.get("at", 0) == look:
         return previous
     if not look:
         return StopVerdict("failures", False, f"not yet: tested from {FIRST_FAILURES} trials on", {"at": 0})
     trials, failed = count_inactive(state), state.failed_count
-    low = failure_rate_lower_limit(failed, trials)
+    low = compute_failure_rate_limit(failed, trials)
     numbers = {"at": look, "trials": trials, "failed": failed, "share": failed / trials, "at_least": low}
     reason = f"{failed:,} of {trials:,} trials are invalid"
     reason += f" ({failed / trials:.0%}; at least {low:.0%} with {1 - INVALID_LEVEL:.1%} confidence)" if failed else ""
@@ -177,41 +183,45 @@ def _check_failures(state: State, previous: StopVerdict | None) -> StopVerdict:
     return StopVerdict("failures", False, f"not yet: {reason}; the limit is {INVALID_SHARE:.0%}", numbers)
 
 
-def failure_rate_lower_limit(failed: int, trials: int) -> float:
-    """Return the lower limit of the failure rate at the level `INVALID_LEVEL` (Clopper and Pearson 1934, one-sided)."""
+def compute_failure_rate_limit(failed: int, trials: int) -> float:
+    """Return the one-sided lower confidence limit of the failure rate, at the level 1 - `INVALID_LEVEL`.
+
+    This is the exact limit of a binomial proportion by Clopper and Pearson (1934).
+    """
     if not failed:
         return 0.0
-    from scipy.special import betaincinv  # its import takes as long as reading a run of thousands of trials
+    # Imported here, because the import takes as long as reading a run of thousands of trials.
+    from scipy.special import betaincinv
 
     return float(betaincinv(failed, trials - failed + 1, INVALID_LEVEL))
 
 
 def _check_rewards(state: State, previous: Mapping[str, StopVerdict]) -> list[StopVerdict]:
-    """Return the verdicts of `converged` and `no_trend`, as of the last number of trials at which they are tested."""
-    look = last_look(count_inactive(state))
+    """Return the verdicts of `converged` and `no_trend` at the last number of trials at which these rules are tested."""
+    look = find_last_look(count_inactive(state))
     unchanged = [previous[rule] for rule in ("converged", "no_trend") if rule in previous]
     if len(unchanged) == 2 and all(verdict.numbers.get("at", 0) == look for verdict in unchanged):
         return unchanged
     if not look:
         reason = f"not yet: tested from {FIRST_LOOK} trials on"
         return [StopVerdict(rule, False, reason, {"at": 0}) for rule in ("converged", "no_trend")]
-    series = rewards(state, look)
-    return [check_convergence(series, look), check_no_trend(series, look, str(state.created["strategy"]["name"]))]
+    rewards = compute_rewards(state, look)
+    return [check_convergence(rewards, look), check_no_trend(rewards, look, str(state.created["strategy"]["name"]))]
 
 
-def check_convergence(series: Rewards, at: int) -> StopVerdict:
-    """Return the verdict on whether the growth of the best and the spread of the rewards have fallen.
+def check_convergence(rewards: Rewards, trials: int) -> StopVerdict:
+    """Return the verdict on whether the growth and the spread of the rewards have fallen.
 
     Args:
-        series: the rewards of the first `at` trials; fewer than `at` if some have no reward.
-        at: the number of trials at which the rule is tested.
+        rewards: the rewards of the first `trials` trials. There are fewer than `trials`, if some trials have no reward.
+        trials: the number of inactive trials at which the rule is tested.
     """
-    n = len(series.values)
+    n = len(rewards.values)
     if n < FEWEST_REWARDS:
-        return _too_few("converged", n, at, FEWEST_REWARDS)
-    result = convergence(series.values, series.best, series.start)
+        return _make_too_few_verdict("converged", n, trials, FEWEST_REWARDS)
+    result = assess_convergence(rewards.values, rewards.best_after, rewards.start)
     numbers = {
-        "at": at,
+        "at": trials,
         "trials": n,
         "window": result.window,
         "rise": result.rise,
@@ -222,14 +232,14 @@ def check_convergence(series: Rewards, at: int) -> StopVerdict:
         "spread_p": result.spread_p,
     }
     finite = {name: value for name, value in numbers.items() if math.isfinite(value)}
-    return StopVerdict("converged", result.converged, _convergence_reason(result, n), finite)
+    return StopVerdict("converged", result.has_converged, _explain_convergence(result, n), finite)
 
 
-def _convergence_reason(result: Convergence, n: int) -> str:
-    """Return the conditions that are met if all are, and otherwise those that are not met."""
+def _explain_convergence(result: Convergence, n: int) -> str:
+    """Return the conditions of convergence if all are met, and otherwise those that are not met."""
     where = f"over the last {result.window:,} of {n:,} trials"
     spread = f"from {result.spread_first:.3g} to {result.spread:.3g}, p = {result.spread_p:.2g}"
-    if result.converged:
+    if result.has_converged:
         return (
             f"{where} rewards rose at less than a third of their earlier pace (p = {result.growth_p:.2g}), the best would "
             f"gain {result.gain:.1%} more in another {n:,} trials, and the spread of the rewards fell {spread}"
@@ -237,40 +247,40 @@ def _convergence_reason(result: Convergence, n: int) -> str:
     not_met = []
     if math.isnan(result.gain):
         not_met.append("the best has not risen above the level of the first trials")
-    elif result.gain > GAIN:
+    elif result.gain > SMALL_GAIN:
         not_met.append(f"the best still grows: by {result.gain:.0%} of its gain in another {n:,} trials")
     if result.growth_p >= GROWTH_LEVEL:
         not_met.append(f"rewards may still rise at a third of their earlier pace (p = {result.growth_p:.2g})")
-    if not result.spread_fell:
+    if not result.has_spread_fallen:
         not_met.append(f"the spread of the rewards has not fallen significantly ({spread})")
     return f"not yet: {where} {'; '.join(not_met)}"
 
 
-def check_no_trend(series: Rewards, at: int, strategy: str) -> StopVerdict:
+def check_no_trend(rewards: Rewards, trials: int, strategy: str) -> StopVerdict:
     """Return the verdict on whether rewards do not rise with the number of trials.
 
     Args:
-        series: the rewards of the first `at` trials; fewer than `at` if some have no reward.
-        at: the number of trials at which the rule is tested.
+        rewards: the rewards of the first `trials` trials. There are fewer than `trials`, if some trials have no reward.
+        trials: the number of inactive trials at which the rule is tested.
         strategy: the name of the strategy.
     """
-    n = len(series.values)
-    numbers = {"at": float(at), "trials": float(n)}
+    n = len(rewards.values)
+    numbers = {"at": float(trials), "trials": float(n)}
     if n < FEWEST_REWARDS:
-        return _too_few("no_trend", n, at, FEWEST_REWARDS)
-    if strategy in NOT_LEARNING:
-        rise = series.best(n) - series.best(n // 2)
+        return _make_too_few_verdict("no_trend", n, trials, FEWEST_REWARDS)
+    if strategy in STRATEGIES_WITHOUT_LEARNING:
+        rise = rewards.best_after(n) - rewards.best_after(n // 2)
         reason = (
             f"does not apply: strategy {strategy} does not learn from trials, so no trend is expected; the best rose by "
             f"{rise:.3g} in the last half"
         )
         return StopVerdict("no_trend", False, reason, numbers | {"rise_of_best": rise})
-    if n < ENOUGH_FOR_TREND:
-        return _too_few("no_trend", n, at, ENOUGH_FOR_TREND)
-    result = trend(series.values)
+    if n < FEWEST_FOR_TREND:
+        return _make_too_few_verdict("no_trend", n, trials, FEWEST_FOR_TREND)
+    result = assess_trend(rewards.values)
     numbers |= {"tau": result.tau, "tau_at_most": result.upper, "better_p": result.better_p}
     tau = f"Kendall's tau of reward and trial is {result.tau:.3f}, at most {result.upper:.3f}, over {n:,} trials"
-    if result.absent:
+    if result.is_absent:
         better = f"the last fifth is not better than the first trials (p = {result.better_p:.2g})"
         return StopVerdict("no_trend", True, f"the search does not learn: {tau}, and {better}", numbers)
     if result.upper < SMALL_TAU:
@@ -280,7 +290,8 @@ def check_no_trend(series: Rewards, at: int, strategy: str) -> StopVerdict:
     return StopVerdict("no_trend", False, reason, numbers)
 
 
-def _too_few(rule: str, n: int, at: int, needed: int) -> StopVerdict:
-    numbers = {"at": float(at), "trials": float(n)}
+def _make_too_few_verdict(rule: str, n: int, trials: int, needed: int) -> StopVerdict:
+    """Return the verdict of a rule that needs more rewards than the n that there are."""
+    numbers = {"at": float(trials), "trials": float(n)}
     reason = f"not yet: tested from {needed} valid feasible trials on, there are {n}"
     return StopVerdict(rule, False, reason, numbers)

@@ -2,29 +2,31 @@
 
 Rewards are numbers [n], one for each trial, in the order in which the trials became inactive. More is better.
 
-**Convergence** has two conditions. Each is tested like the generations in Wagner, Trautmann and Naujoks, "OCD: Online
-Convergence Detection for Evolutionary Multi-Objective Algorithms Based on Statistical Testing" (EMO 2009), but without the
-assumption of normality, because rewards have a long tail of poor architectures.
+**Convergence** has two conditions. They are tested as in Wagner, Trautmann and Naujoks, "OCD: Online Convergence Detection
+for Evolutionary Multi-Objective Algorithms Based on Statistical Testing" (EMO 2009), with trials instead of generations.
+Rewards have a long tail of poor architectures, so the tests do not assume a normal distribution.
 
-- *The growth has fallen.* The best of a search is one of its rewards, so the growth of the rewards is tested: by Mann's test
-  for trend (Mann, "Nonparametric Tests Against Trend", Econometrica 1945, with Kendall's tau) of the recent rewards minus a
-  line. The rejected hypothesis is that rewards still rise at a third (`PACE`) of their earlier pace. In addition, the recent
-  rise of the running best must be so small that at this pace another n trials would add at most a tenth (`GAIN`)
-  of its total gain.
-- *The spread has fallen.* The absolute deviations from the median of the recent rewards and of the first fifth are compared
-  by the Mann-Whitney test (Levene's test with the median of Brown and Forsythe, and ranks instead of the t distribution).
+- *The growth has fallen.* The null hypothesis is that rewards still rise at a third (`PACE_SHARE`) of their earlier pace. A
+  line with this slope is subtracted from the recent rewards, and Mann's test (Mann, "Nonparametric Tests Against Trend",
+  Econometrica 1945, with Kendall's tau) shows whether the differences fall. In addition, the recent rise of the running best
+  must be small: at this pace, another n trials would add at most a tenth (`SMALL_GAIN`) of its total gain.
+- *The spread has fallen.* The absolute deviations from the median are compared between the recent rewards and the first
+fifth
+  by the Mann-Whitney test. This is Levene's test with the median (Brown and Forsythe), but with ranks.
 
-Both hypotheses must be rejected, each at its full level (an intersection-union test: Berger, Technometrics 1982). The
-running best alone would be too weak: of exchangeable rewards, the n-th is a new best with probability 1/n, so none of the
-trials m + 1 ... n is one with probability m/n (Renyi 1962), and a rejection at 5 % would take twenty times the trials.
+Both null hypotheses must be rejected, each at its full level (an intersection-union test: Berger, Technometrics 1982).
+
+A test of the running best alone would be too weak. If rewards have no trend, the n-th reward is a new best with probability
+1/n (Renyi 1962), so there is no new best among the trials m + 1 ... n with probability m/n. A rejection at the level of 5 %
+would need m/n < 0.05: twenty times as many trials.
 
 **No trend** is a statement about the size of a trend, and not only the failure to find one: the upper 95 % limit of
 Kendall's tau between reward and index is below `SMALL_TAU`, and the recent rewards are not better than the first ones.
 
-**Repeated tests.** A test after every trial would reject sooner or later by chance. Tests are therefore made at a geometric
-sequence of numbers of trials only (`last_look`): 21 tests up to 300 trials, 40 up to 2,000, and 57 up to 10,000, each of
-which shares most of its data with the one before. The levels below are those of one test. The rate of false stops of the
-whole sequence has no closed form; it was measured (`benchmarks/stopping.py`, docs/measured.md).
+**Repeated tests.** A test after every trial would reject sooner or later by chance. Tests are therefore made only at a
+geometric sequence of numbers of trials (`find_last_look`): 21 tests up to 300 trials, 40 up to 2,000, and 57 up to 10,000.
+Each test shares most of its data with the previous one. The levels below are those of a single test. The rate of false stops
+of the whole sequence has no closed form; it was measured (`benchmarks/stopping.py`, docs/measured.md).
 """
 
 from __future__ import annotations
@@ -38,27 +40,41 @@ import numpy as np
 from ogive.arrays import FloatArray
 from ogive.stats.trend_tests import mann_kendall, mann_whitney
 
-Best = Callable[[int], float]
-"""The running best after k trials, k = 1 ... n; more is better."""
+RunningBest = Callable[[int], float]
+"""A function that returns the best value after k trials, k = 1 ... n; more is better."""
 
 FIRST_LOOK = 40
+"""The first test is made at this number of inactive trials."""
 LOOK_RATIO = 1.1
-WINDOWS = (5, 4, 3, 2)
+"""Each further test is made at the previous number of trials multiplied by this ratio, rounded up."""
+WINDOW_DIVISORS = (5, 4, 3, 2)
 """The recent rewards are the last fifth, fourth, third or half. Noisy rewards need a longer window."""
 SMALLEST_WINDOW = 20
-PACE = 1 / 3
-GAIN = 0.1
+"""Windows of fewer rewards are not tested."""
+PACE_SHARE = 1 / 3
+"""The growth has fallen if rewards rise at less than this share of their earlier pace."""
+SMALL_GAIN = 0.1
+"""The growth has fallen only if the running best would gain at most this share of its gain so far in n more trials."""
 GROWTH_LEVEL = 0.005
+"""The significance level of the test of the growth."""
 SPREAD_LEVEL = 0.01
+"""The significance level of the test of the spread."""
 
-ENOUGH_FOR_TREND = 500
+FEWEST_FOR_TREND = 500
+"""The fewest rewards for a statement that there is no trend."""
 SMALL_TAU = 0.1
-CONFIDENT = 1.645
+"""A trend is too small to matter if Kendall's tau is below this value."""
+NORMAL_QUANTILE = 1.645
 """The 95 % quantile of the normal distribution."""
 
 
-def last_look(trials: int, first: int = FIRST_LOOK) -> int:
-    """Return the largest number of trials, up to `trials`, at which a test is made; 0 before the first."""
+def find_last_look(trials: int, first: int = FIRST_LOOK) -> int:
+    """Return the last number of trials, up to `trials`, at which a test is made; 0 before the first test.
+
+    Args:
+        trials: the present number of inactive trials.
+        first: the number of trials at which the first test is made.
+    """
     look = 0
     next_look = first
     while next_look <= trials:
@@ -72,11 +88,12 @@ class Convergence:
 
     Attributes:
         window: the number of recent rewards.
-        rise: of the median, from the first fifth to the window.
-        growth_p: the p-value of Mann's test. If it is small, rewards rise at less than `PACE` of their earlier pace.
-        gain: what the running best gains in n more trials at the pace of the window, as a share of its gain so far; NaN
-            if it has not gained anything.
-        spread_first, spread: the median absolute deviations of the first fifth and of the window.
+        rise: the rise of the median from the first fifth to the window.
+        growth_p: the p-value of Mann's test. If it is small, rewards rise at less than `PACE_SHARE` of their earlier pace.
+        gain: the expected gain of the running best in n more trials at the pace of the window, as a share of its gain so
+            far; NaN if it has not gained anything so far.
+        spread_first: the median absolute deviation of the first fifth.
+        spread: the median absolute deviation of the window.
         spread_p: the p-value of the Mann-Whitney test. If it is small, the spread has fallen.
     """
 
@@ -89,59 +106,61 @@ class Convergence:
     spread_p: float
 
     @property
-    def growth_fell(self) -> bool:
+    def has_growth_fallen(self) -> bool:
         """Whether the growth has fallen."""
-        return self.growth_p < GROWTH_LEVEL and self.gain <= GAIN
+        return self.growth_p < GROWTH_LEVEL and self.gain <= SMALL_GAIN
 
     @property
-    def spread_fell(self) -> bool:
+    def has_spread_fallen(self) -> bool:
         """Whether the spread has fallen."""
         return self.spread_p < SPREAD_LEVEL
 
     @property
-    def converged(self) -> bool:
-        """Whether both have fallen."""
-        return self.growth_fell and self.spread_fell
+    def has_converged(self) -> bool:
+        """Whether both the growth and the spread have fallen."""
+        return self.has_growth_fallen and self.has_spread_fallen
 
 
-def convergence(rewards: FloatArray, best: Best, start: float) -> Convergence:
-    """Test `rewards` [n], n at least 40, for convergence.
+def assess_convergence(rewards: FloatArray, best_after: RunningBest, start: float) -> Convergence:
+    """Test a series of rewards for convergence.
 
     Args:
-        rewards: in the order of the trials.
-        best: the running best.
+        rewards: the rewards [n] in the order of the trials, n at least 40.
+        best_after: a function that returns the running best after k trials.
         start: the value from which the running best rises.
 
     Returns:
-        The result for the first of `WINDOWS` that shows convergence, or for the one that is closest to it. Windows of fewer
-        than `SMALLEST_WINDOW` rewards are not tested.
+        The result for the first window that shows convergence. If there is none, the result for the window that is closest
+        to it.
     """
     results = []
-    for window in (len(rewards) // share for share in WINDOWS):
+    # Test the shortest window first, because it depends least on rewards from before the convergence.
+    for window in (len(rewards) // divisor for divisor in WINDOW_DIVISORS):
         if window < SMALLEST_WINDOW:
             continue
-        results.append(_test_window(rewards, window, best, start))
-        if results[-1].converged:
+        results.append(_test_window(rewards, window, best_after, start))
+        if results[-1].has_converged:
             return results[-1]
     return min(results, key=lambda r: max(r.growth_p / GROWTH_LEVEL, r.spread_p / SPREAD_LEVEL))
 
 
-def _test_window(rewards: FloatArray, window: int, best: Best, start: float) -> Convergence:
+def _test_window(rewards: FloatArray, window: int, best_after: RunningBest, start: float) -> Convergence:
+    """Return the results of all tests for the last `window` of the rewards [n]."""
     n = len(rewards)
-    first, recent = rewards[: max(2, n // WINDOWS[0])], rewards[n - window :]
-    # Growth: the earlier pace is the rise of the median per trial, between the middles of the first fifth and the window.
-    # A line that rises at a third of it is subtracted from the recent rewards: if the difference falls, they rise more
-    # slowly.
+    first, recent = rewards[: max(2, n // WINDOW_DIVISORS[0])], rewards[n - window :]
+    # Growth: the earlier pace is the rise of the median per trial, from the middle of the first fifth to the middle of the
+    # window. A line with a third of this slope is subtracted from the recent rewards. If the differences fall, the rewards
+    # rise more slowly than the line.
     rise = float(np.median(recent) - np.median(first))
     growth_p = 1.0
     if rise > 0:
         earlier_pace = rise / (n - window / 2 - len(first) / 2)
-        _, growth_p = mann_kendall(recent - PACE * earlier_pace * np.arange(window))
+        _, growth_p = mann_kendall(recent - PACE_SHARE * earlier_pace * np.arange(window))
     # Spread: compare the absolute deviations from the medians.
     first_deviations, recent_deviations = (np.abs(part - np.median(part)) for part in (first, recent))
     # Gain: extrapolate the rise of the running best in the window to n more trials.
-    total_gain = best(n) - start
-    gain = (best(n) - best(n - window)) / total_gain * n / window if total_gain > 0 else math.nan
+    total_gain = best_after(n) - start
+    gain = (best_after(n) - best_after(n - window)) / total_gain * n / window if total_gain > 0 else math.nan
     return Convergence(
         window=window,
         rise=rise,
@@ -158,10 +177,10 @@ class Trend:
     """The trend of a series of rewards.
 
     Attributes:
-        tau: Kendall's correlation of reward and index.
-        upper: its upper 95 % limit.
-        better_p: the p-value of the Mann-Whitney test that the last fifth is better than the first rewards (as many, at most
-            `FIRST_LOOK`).
+        tau: Kendall's rank correlation of the reward and its index.
+        upper: the one-sided upper 95 % limit of `tau`.
+        better_p: the p-value of the Mann-Whitney test. If it is small, the rewards in the last fifth are better than the
+            first rewards.
     """
 
     tau: float
@@ -169,17 +188,19 @@ class Trend:
     better_p: float
 
     @property
-    def absent(self) -> bool:
+    def is_absent(self) -> bool:
         """Whether there is no trend, or only a very small one."""
         return self.upper < SMALL_TAU and self.better_p > 0.05
 
 
-def trend(rewards: FloatArray) -> Trend:
-    """Return the trend of `rewards` [n], n at least 10. If all are equal, tau is 0."""
+def assess_trend(rewards: FloatArray) -> Trend:
+    """Return the trend of `rewards` [n], n at least 10. If all rewards are equal, tau is 0."""
     n = len(rewards)
     tau, _ = mann_kendall(rewards)
-    # The variance of tau without a trend, which is a good approximation for a small tau (Kendall 1938).
+    # The variance of tau without a trend (Kendall 1938). It is a good approximation for a small tau.
     error = math.sqrt(2 * (2 * n + 5) / (9 * n * (n - 1)))
-    recent = rewards[n - n // WINDOWS[0] :]
-    better = mann_whitney(recent, rewards[: min(FIRST_LOOK, n // WINDOWS[0])])
-    return Trend(tau, tau + CONFIDENT * error, better)
+    # A trend that has ended early would make tau small. So compare the last fifth with the first rewards too: the first
+    # `FIRST_LOOK`, or the first fifth if that is shorter.
+    fifth = n // WINDOW_DIVISORS[0]
+    better_p = mann_whitney(rewards[n - fifth :], rewards[: min(FIRST_LOOK, fifth)])
+    return Trend(tau, tau + NORMAL_QUANTILE * error, better_p)

@@ -1,4 +1,7 @@
-"""The utilisation of the workers: the share of the reserved time in which they had a trial."""
+"""The utilisation of the workers: the share of the reserved time in which they had a trial.
+
+The *run time* counts only the time in which a controller ran. Gaps between sessions are left out.
+"""
 
 from __future__ import annotations
 
@@ -17,12 +20,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Utilisation:
-    """The utilisation over time, in the run's own time, which leaves out the gaps between sessions.
+    """The utilisation of the workers in n bins of run time.
 
     Attributes:
-        hours: [n + 1], the edges of the bins.
-        share: [n], in [0, 1], for each bin; NaN where no worker was reserved.
-        busy_hours, reserved_hours: the busy and the reserved worker-hours.
+        hours: the edges [n + 1] of the bins, in hours of run time.
+        share: the utilisation [n] in each bin, in [0, 1]; NaN where no worker was reserved.
+        busy_hours: the worker-hours in which workers had a trial, in all bins together.
+        reserved_hours: the worker-hours for which workers were reserved, in all bins together.
     """
 
     hours: FloatArray
@@ -32,24 +36,24 @@ class Utilisation:
 
     @property
     def mean(self) -> float:
-        """The share over the whole time; 0 if no worker was reserved."""
+        """The utilisation over all bins; 0 if no worker was reserved."""
         return self.busy_hours / self.reserved_hours if self.reserved_hours else 0.0
 
 
 def utilisation(state: State, bins: int = 60, now: float | None = None, last: float | None = None) -> Utilisation:
-    """Return the utilisation of the workers over the run's own time.
+    """Return the utilisation of the workers over the run time.
 
     Args:
-        state: of the run.
+        state: the state of the run.
         bins: the number of bins, of equal length.
         now: the clock's time, up to which running trials are counted; by default up to the last event.
-        last: seconds to look back; by default up to the beginning.
+        last: if given, only these last seconds of the run time are divided into bins.
     """
-    sessions = _sessions_until(state, now)
+    sessions = _list_sessions(state, now)
     total = sum(session.seconds for session in sessions)
     edges = np.linspace(0.0 if last is None else max(0.0, total - last), total, bins + 1)
-    reserved = np.interp(edges, *_reserved_seconds(sessions)) if sessions else np.zeros(bins + 1)
-    busy = _busy_seconds(_in_own_time(state.attempt_intervals, sessions), edges)
+    reserved = np.interp(edges, *_sum_reserved_seconds(sessions)) if sessions else np.zeros(bins + 1)
+    busy = _sum_busy_seconds(_convert_to_run_time(state.attempt_intervals, sessions), edges)
     with np.errstate(invalid="ignore", divide="ignore"):
         share = np.where(np.diff(reserved) > 0, np.diff(busy) / np.diff(reserved), np.nan)
     return Utilisation(
@@ -57,8 +61,8 @@ def utilisation(state: State, bins: int = 60, now: float | None = None, last: fl
     )
 
 
-def _sessions_until(state: State, now: float | None) -> list[SessionInterval]:
-    """Return the sessions; an open one is extended to `now`."""
+def _list_sessions(state: State, now: float | None) -> list[SessionInterval]:
+    """Return the sessions; an open session is extended to `now`."""
     sessions = list(state.session_intervals)
     if sessions and state.is_open and now is not None and now > state.time:
         last = sessions[-1]
@@ -66,15 +70,15 @@ def _sessions_until(state: State, now: float | None) -> list[SessionInterval]:
     return sessions
 
 
-def _reserved_seconds(sessions: Sequence[SessionInterval]) -> tuple[FloatArray, FloatArray]:
-    """Return the run's own time at the ends of the sessions, and the reserved worker-seconds up to each of them."""
+def _sum_reserved_seconds(sessions: Sequence[SessionInterval]) -> tuple[FloatArray, FloatArray]:
+    """Return the run time at 0 and at the end of each session, and the reserved worker-seconds up to these times."""
     seconds = np.array([session.seconds for session in sessions])
     workers = np.array([session.workers for session in sessions])
     return np.concatenate([[0.0], np.cumsum(seconds)]), np.concatenate([[0.0], np.cumsum(seconds * workers)])
 
 
-def _in_own_time(attempts: Sequence[AttemptInterval], sessions: Sequence[SessionInterval]) -> FloatArray:
-    """Return [n, 2], the begin and the end of each attempt in the run's own time."""
+def _convert_to_run_time(attempts: Sequence[AttemptInterval], sessions: Sequence[SessionInterval]) -> FloatArray:
+    """Return the run times [n, 2] at which each of n attempts began and ended."""
     if not attempts or not sessions:
         return np.zeros((0, 2))
     last_end = max(session.end for session in sessions)
@@ -82,21 +86,22 @@ def _in_own_time(attempts: Sequence[AttemptInterval], sessions: Sequence[Session
     ends = [last_end if attempt.end is None else attempt.end for attempt in attempts]
     times = np.stack([begins, ends], axis=1)
     clock = np.array([[session.begin, session.end] for session in sessions])
-    own_begins = np.concatenate([[0.0], np.cumsum(clock[:, 1] - clock[:, 0])])
-    # The session in which each time lies, or the last one before it; a time in a gap counts as the end of that session.
+    run_time_at_begin = np.concatenate([[0.0], np.cumsum(clock[:, 1] - clock[:, 0])])
+    # The index of the session that contains each time. A time in a gap counts as the end of the session before the gap.
     index = np.maximum(0, np.searchsorted(clock[:, 0], times, side="right") - 1)
     since_begin = np.minimum(times, clock[index, 1]) - clock[index, 0]
-    return np.asarray(own_begins[index] + np.maximum(0.0, since_begin))
+    return np.asarray(run_time_at_begin[index] + np.maximum(0.0, since_begin))
 
 
-def _busy_seconds(attempts: FloatArray, at: FloatArray) -> FloatArray:
-    """Return the seconds of all attempts [n, 2] together before each of the times `at`."""
+def _sum_busy_seconds(attempts: FloatArray, times: FloatArray) -> FloatArray:
+    """Return the seconds that all attempts [n, 2] together took before each of `times`."""
 
-    def seconds_after(moments: FloatArray) -> FloatArray:
-        """Return for each time t in `at` the sum of t - moment over all earlier moments."""
+    def sum_seconds_since(moments: FloatArray) -> FloatArray:
+        """Return, for each t in `times`, the sum of t - moment over all moments before t."""
         ordered = np.sort(moments)
         sums = np.concatenate([[0.0], np.cumsum(ordered)])
-        count = np.searchsorted(ordered, at)
-        return np.asarray(count * at - sums[count])
+        count = np.searchsorted(ordered, times)
+        return np.asarray(count * times - sums[count])
 
-    return seconds_after(attempts[:, 0]) - seconds_after(attempts[:, 1])
+    # Seconds since the begins, less seconds since the ends. An attempt that has ended contributes its duration.
+    return sum_seconds_since(attempts[:, 0]) - sum_seconds_since(attempts[:, 1])

@@ -1,25 +1,33 @@
-"""How to use a number of workers: measure durations, simulate every split of the workers, and recommend one.
+"""The planner: it forecasts a search for every split of the workers, and recommends one.
 
-`ogive.plan` makes a plan for the arguments of `ogive.search`, and `ogive plan JOB` for a job. This package holds the steps:
-`Timings` of a few trials (`measure_durations`, `read_run_timings`, `read_timings`), a model of how they scale
-(`fit_machine`), and `build_plan`, which simulates the search with its own strategy and schedule.
+`ogive.plan` makes a plan for the arguments of `ogive.search`, and `ogive plan JOB` for a job. The steps are:
+
+1. Collect the durations of a few trials, as `Timings` (`measure_durations`, `read_run_timings` or `read_timings`).
+2. Fit a model of how the durations depend on the number of workers (`fit_machine`).
+3. Simulate the search for each split, with its strategy and schedule, and recommend a split (`build_plan`).
 """
 
 from __future__ import annotations
 
 from ogive.executors.simulated import FaultModel
-from ogive.planner.compare_splits import SEEDS, build_plan
+from ogive.planner.compare_splits import SIMULATED_SEEDS, build_plan
 from ogive.planner.landscape import Landscape, Shape, find_bundled_table, fit_shape, limit_epochs
 from ogive.planner.machine import Fit, Machine, fit_machine
-from ogive.planner.measure_durations import EPOCHS, TRIALS, list_sizes, measure_durations, measure_start_up
+from ogive.planner.measure_durations import (
+    MEASURED_EPOCHS,
+    MEASURED_TRIALS,
+    list_sizes,
+    measure_durations,
+    measure_start_up,
+)
 from ogive.planner.plan import Plan, SplitForecast
 from ogive.planner.simulated_split import PlannedSearch, SimulatedSearch, WorkerSplit, list_splits, simulate_split
 from ogive.planner.timings import Epoch, StartUp, Timings, read_run_timings, read_timings
 
 __all__ = [
-    "EPOCHS",
-    "SEEDS",
-    "TRIALS",
+    "MEASURED_EPOCHS",
+    "MEASURED_TRIALS",
+    "SIMULATED_SEEDS",
     "Epoch",
     "FaultModel",
     "Fit",

@@ -1,4 +1,4 @@
-"""The making of a plan: fit the machine, simulate every split until the fastest is clear, and recommend one."""
+"""The computation of a plan: fit the machine, simulate every split until it is clear which is fastest, and recommend one."""
 
 from __future__ import annotations
 
@@ -18,22 +18,23 @@ from ogive.planner.simulated_split import PlannedSearch, SimulatedSearch, Worker
 from ogive.planner.split_forecasts import NEAR, Searches, draw_mean_seconds, forecast_splits
 from ogive.planner.timings import Timings
 
-SEEDS = 10
+SIMULATED_SEEDS = 10
 """The default number of simulated searches of each split."""
 MIN_SEEDS = 2
+"""The fewest simulated searches of each split, however long they take."""
 MAX_CPU_SECONDS = 120.0
-"""The CPU time after which no further seed is simulated, because some strategies take long to propose."""
-DECIDED = 0.95
-"""More seeds are simulated while the probability that the fastest split is near the fastest is below this."""
+"""No further seed is simulated after this CPU time, because the proposals of some strategies take long."""
+DECISION_PROBABILITY = 0.95
+"""More seeds are simulated while the split with the least mean time is near the fastest with less than this probability."""
 MAX_SEED_FACTOR = 4
-"""The largest number of seeds, as a multiple of the requested number."""
-NEGLIGIBLE = 0.002
-"""The time of proposals is left out if it is a smaller share of the search than this."""
-REACHED = 0.75
-"""The default regret whose time is forecast: this share of the simulated searches reach it."""
+"""At most this multiple of the requested number of seeds is simulated."""
+NEGLIGIBLE_SHARE = 0.002
+"""The time of proposals is ignored if it is a smaller share of the search."""
+REGRET_QUANTILE = 0.75
+"""By default the plan forecasts the time to the regret that this share of the simulated searches reach."""
 
 Problems = Callable[[int], Problem]
-"""Returns the problem that a seed is simulated on."""
+"""A function that returns the problem on which the search with a seed is simulated."""
 
 
 def build_plan(
@@ -42,7 +43,7 @@ def build_plan(
     problems: Problems,
     workers: int,
     *,
-    seeds: int = SEEDS,
+    seeds: int = SIMULATED_SEEDS,
     seed: int = 0,
     regret: float | None = None,
     faults: FaultModel | None = None,
@@ -54,29 +55,34 @@ def build_plan(
     """Return the plan of a search with `workers` workers.
 
     Args:
-        timings: of some trials.
+        timings: the durations of some trials.
         search: the search to plan.
-        problems: returns the problem that a seed is simulated on.
-        workers: to be split.
-        seeds: simulations of each split; up to four times as many if they do not decide, fewer if the strategy is slow.
-        seed: of all random choices.
-        regret: whose time is forecast, in the unit of the first objective; None for the regret that three of four
-            simulations reach.
-        faults: stragglers, failures and preemptions.
+        problems: a function that returns the problem on which the search with a seed is simulated.
+        workers: the number of workers to split.
+        seeds: the number of simulations of each split. If they do not show which split is fastest, up to four times as many
+            are simulated; if the strategy is slow, fewer.
+        seed: the seed of all random choices.
+        regret: the plan forecasts the time to this regret, in the unit of the first objective; None for the regret that
+            three of four simulations reach.
+        faults: stragglers, failures and preemptions of the workers; None for no faults.
         proposal_seconds: the controller's time for one proposal; None to measure it.
-        assumptions: sentences on the metrics.
-        fingerprint: of the search.
+        assumptions: sentences on the origin of the metrics, for the plan.
+        fingerprint: the fingerprint of the search; "" if the plan may be used for any search.
         say: receives messages on the progress.
     """
+    # Step 1: fit the model of the machine to the durations.
     fitted = fit_machine(timings, seed)
+    # Step 2: list the splits. If only one number of workers per trial was measured, it is unknown how an epoch's time
+    # depends on this number, so only the split with the measured number can be forecast.
     splits = list_splits(workers, search.trials)
-    if fitted.has_one_size:  # how an epoch scales is unknown, so only splits with the measured number can be forecast
+    if fitted.has_one_size:
         (size,) = fitted.measured
         splits = [WorkerSplit(max(1, min(workers // size, search.trials)), size)]
+    # Step 3: simulate all splits, seed after seed, until the fastest split is known or the time is used up.
     searches: dict[WorkerSplit, list[SimulatedSearch]] = {split: [] for split in splits}
     cpu_seconds, first_problem = 0.0, problems(0)
     for number in range(MAX_SEED_FACTOR * seeds):
-        if number >= seeds and _is_decided(searches, fitted, seed):
+        if number >= seeds and _is_fastest_known(searches, fitted, seed):
             break
         if number >= MIN_SEEDS and cpu_seconds > MAX_CPU_SECONDS:
             break
@@ -97,17 +103,18 @@ def build_plan(
             )
             cpu_seconds += run.cpu_seconds
             searches[split].append(run)
+    # Step 4: forecast each split, and recommend one.
     simulated_seeds = len(searches[splits[0]])
     if regret is None:
         final_regrets = [run.final_regret for runs in searches.values() for run in runs]
-        regret = float(np.quantile(final_regrets, REACHED))
+        regret = float(np.quantile(final_regrets, REGRET_QUANTILE))
     rows = forecast_splits(searches, fitted, search, regret=regret, seed=seed)
     recommended, reason, certainty = recommend_split(rows, searches, fitted)
-    measured = _list_assumptions(timings, fitted, rows)
+    machine_assumptions = _list_machine_assumptions(timings, fitted, rows)
     if proposal_seconds:
-        measured.append(f"the strategy takes {duration(proposal_seconds)} for a proposal")
+        machine_assumptions.append(f"the strategy takes {duration(proposal_seconds)} for a proposal")
     if simulated_seeds < seeds:
-        measured.append(f"{simulated_seeds} of {seeds} seeds were simulated, because the strategy is slow")
+        machine_assumptions.append(f"{simulated_seeds} of {seeds} seeds were simulated, because the strategy is slow")
     return Plan(
         workers=workers,
         unit=timings.unit,
@@ -122,29 +129,29 @@ def build_plan(
         epochs=first_problem.epochs,
         seeds=simulated_seeds,
         price=search.price,
-        assumptions=(*measured, *assumptions),
+        assumptions=(*machine_assumptions, *assumptions),
         timings=timings,
         fingerprint=fingerprint,
     )
 
 
-def _is_decided(searches: Searches, fitted: Fit, seed: int) -> bool:
-    """Return whether the split with the least expected time is near the fastest with a probability of `DECIDED`."""
+def _is_fastest_known(searches: Searches, fitted: Fit, seed: int) -> bool:
+    """Return whether the split with the least mean time is near the fastest with a probability of `DECISION_PROBABILITY`."""
     seconds = draw_mean_seconds(searches, fitted, seed)
-    near = (seconds <= NEAR * seconds.min(axis=0)).mean(axis=1)
-    return bool(near[seconds.mean(axis=1).argmin()] >= DECIDED)
+    near_probabilities = (seconds <= NEAR * seconds.min(axis=0)).mean(axis=1)
+    return bool(near_probabilities[seconds.mean(axis=1).argmin()] >= DECISION_PROBABILITY)
 
 
 def _measure_proposal_seconds(
     problem: Problem, search: PlannedSearch, fitted: Fit, split: WorkerSplit, *, faults: FaultModel | None
 ) -> float:
-    """Return the seconds of this process for one proposal, its reports included; 0 if they are negligible."""
+    """Return the CPU seconds per trial that the controller needs for the proposal and the reports; 0 if negligible."""
     run = simulate_split(problem, search, fitted.machine, split, seed=0, faults=faults)
-    return 0.0 if run.cpu_seconds < NEGLIGIBLE * run.seconds else run.cpu_seconds / search.trials
+    return 0.0 if run.cpu_seconds < NEGLIGIBLE_SHARE * run.seconds else run.cpu_seconds / search.trials
 
 
-def _list_assumptions(timings: Timings, fitted: Fit, rows: Sequence[SplitForecast]) -> list[str]:
-    """Return what was measured, how well the machine is known, and what is left out, one sentence each."""
+def _list_machine_assumptions(timings: Timings, fitted: Fit, rows: Sequence[SplitForecast]) -> list[str]:
+    """Return sentences on the measured durations, the fitted terms of the model, and what the model leaves out."""
     machine = fitted.machine
     sentences = [f"durations: {timings.source}", *timings.notes]
     if fitted.has_one_size:
@@ -152,11 +159,11 @@ def _list_assumptions(timings: Timings, fitted: Fit, rows: Sequence[SplitForecas
         sentences.append(f"trials were measured with {size} each, so only this number is forecast")
     else:
         terms = [
-            f"{_format_seconds(fitted.term_interval(lambda m: m.serial))} serial",
-            f"{_format_seconds(fitted.term_interval(lambda m: m.parallel))} that is shared by the {timings.unit}",
+            f"{_format_seconds(fitted.compute_term_interval(lambda m: m.serial))} serial",
+            f"{_format_seconds(fitted.compute_term_interval(lambda m: m.parallel))} that is shared by the {timings.unit}",
         ]
         if machine.communication:
-            communication = fitted.term_interval(lambda m: m.communication)
+            communication = fitted.compute_term_interval(lambda m: m.communication)
             terms.append(f"{_format_seconds(communication)} more for each further one")
         sentences.append(f"an epoch of an architecture of median cost: {', '.join(terms)}")
     sentences.append(

@@ -1,13 +1,14 @@
-"""The metric values of a simulated search: a model of learning curves over the job's space, or a bundled table.
+"""The metric values of a simulated search: random learning curves over the space of the job, or a bundled table.
 
-Strategy and schedule of the simulation are the real ones; they decide by these values.
+The strategy and the schedule of the simulation are those of the search, and make their decisions by these values.
 
-Symbols: x an architecture; e epochs, E the largest number; err the distance of the metric from its ideal value.
+Symbols: x is an architecture; e is a number of epochs, and E the largest one; err is the distance of the metric from its
+ideal value.
 
     log err(x, e) = level + spread z(x) + decay log(E / e) + early_error w(x) sqrt(log(E / e) / log E) + noise
 
-z and w are sums over the decisions with random coefficients, scaled to mean 0 and variance 1 over the space. z is the
-quality of an architecture; w is the error of its rank after few epochs.
+z and w are sums over the decisions with random coefficients, scaled to mean 0 and variance 1 over the space. z determines
+the final error of an architecture. w determines how much its error after few epochs misleads about the final error.
 """
 
 from __future__ import annotations
@@ -31,20 +32,22 @@ from ogive.seeds import generator
 from ogive.space import Architecture, Space
 from ogive.trial import Fidelity, steps_of
 
-SAMPLED = 400
-"""Architectures that are sampled to scale the landscape and to start the climb to its optimum."""
+SAMPLE_SIZE = 400
+"""The number of architectures that are sampled to scale the landscape and to find its optimum."""
 DECAY, SPREAD, EARLY_ERROR, NOISE = 0.5, 0.3, 0.2, 0.05
-"""The shape without measurements: errors fall with the square root of the epochs and differ by a third, and their ranks
-after one epoch correlate with the final ranks at about 0.8."""
+"""The shape without measurements. Errors fall with the square root of the epochs, and architectures differ by a third. The
+ranks after one epoch have a correlation of about 0.8 with the final ranks."""
 MIN_SPREAD, MAX_DECAY = 0.05, 1.0
-"""Bounds of measured shapes. Curves are steepest in the first epochs, so a few epochs predict too much of the others."""
+"""Bounds of measured shapes. Curves are steepest in the first epochs, so a slope from few epochs may be too large."""
 MIN_TRIALS = 3
 """The least number of trials from which the spread is computed."""
 SLOPE_EPOCHS = 5
-"""The epochs after which the slope of a curve predicts its end. Before that, the later slope differs from the measured one
-by about `DECAY` (one standard deviation); from then on by half of it. This holds for the bundled curves of digits, which
-fall late. Before that, slopes are therefore averaged with `DECAY`, and later slopes are assumed to differ as much between
-architectures: networks that have barely begun to learn look more similar than they will be."""
+"""The number of epochs from which on the slope of a curve predicts its end.
+
+In the bundled curves of digits, which fall late, the later slope differs from a slope measured over fewer epochs by about
+`DECAY` (one standard deviation), and from a slope measured over more epochs by half of that. Therefore slopes from fewer
+epochs are averaged with `DECAY`. The later slopes of architectures are then assumed to differ by `DECAY` as well, since
+networks that have barely begun to learn are more similar than they will be."""
 
 
 @dataclass(frozen=True)
@@ -53,14 +56,15 @@ class Shape:
 
     Attributes:
         kind: "share" (at most 1, more is better), "loss" (above 0, less is better), or "plain" (any other metric).
-        level: log err at the last epoch, mean over architectures.
-        decay: how fast log err falls with log e.
-        spread: standard deviation of log err between architectures, at the last epoch.
-        early_error: standard deviation of the error that the first epoch makes about an architecture.
-        noise: standard deviation of log err between epochs.
-        level_std: standard deviation of `level`, which is extrapolated.
-        unit: of a "plain" metric: the difference that corresponds to a factor of e in the error of another metric.
-        basis: what the shape was derived from, in words that follow "learning curves are".
+        level: the mean of log err over architectures, at the last epoch.
+        decay: the slope with which log err falls with log e.
+        spread: the standard deviation of log err between architectures, at the last epoch.
+        early_error: the standard deviation of the misleading part of log err after the first epoch.
+        noise: the standard deviation of log err between epochs.
+        level_std: the standard deviation of `level`, which is extrapolated.
+        unit: the unit of a "plain" metric. A difference of one unit corresponds to a factor of 2.72 in the error of other
+            metrics.
+        basis: the origin of the shape, in words that follow "learning curves are".
     """
 
     kind: str
@@ -73,16 +77,16 @@ class Shape:
     unit: float = 1.0
     basis: str = "assumed, because no metric was measured"
 
-    def value(self, log_error: float, maximize: bool) -> float:
-        """Return the metric for a log error."""
+    def to_metric(self, log_error: float, maximize: bool) -> float:
+        """Return the metric that has a log error."""
         if self.kind == "share":
             return 1 - math.exp(min(0.0, log_error))
         if self.kind == "loss":
             return math.exp(min(50.0, log_error))
         return self.unit * (-log_error if maximize else log_error)
 
-    def log_error(self, value: float, maximize: bool) -> float:
-        """Return the log error for a metric; the inverse of `value`."""
+    def to_log_error(self, value: float, maximize: bool) -> float:
+        """Return the log error of a metric; the inverse of `to_metric`."""
         if self.kind == "share":
             return math.log(max(1e-4, 1 - value))
         if self.kind == "loss":
@@ -91,7 +95,14 @@ class Shape:
 
 
 def fit_shape(epochs: Sequence[Epoch], objective: Objective, last: int) -> Shape:
-    """Return the shape of measured learning curves, extrapolated to epoch `last` by their own power law."""
+    """Return the shape of measured learning curves.
+
+    Args:
+        epochs: the measured epochs of all trials.
+        objective: the metric and its goal.
+        last: the last epoch of the search, to which the curves are extrapolated.
+    """
+    # Step 1: collect the curves.
     maximize = objective.goal == "maximize"
     curves: dict[str, dict[int, float]] = {}
     for epoch in epochs:
@@ -101,36 +112,38 @@ def fit_shape(epochs: Sequence[Epoch], objective: Objective, last: int) -> Shape
     values = [value for curve in curves.values() for value in curve.values()]
     if not values:
         return Shape("share" if maximize else "loss", math.log(0.1))
-    kind = "share" if maximize and min(values) >= 0 and max(values) <= 1 else _loss_or_plain(values, maximize)
-    unit = _plain_unit([curve[max(curve)] for curve in curves.values()]) if kind == "plain" else 1.0
+    # Step 2: transform the metric to log errors, on which curves are nearly straight lines.
+    kind = _choose_kind(values, maximize)
+    unit = _compute_unit([curve[max(curve)] for curve in curves.values()]) if kind == "plain" else 1.0
     scale = Shape(kind, 0.0, unit=unit)
-    errors = {n: {e: scale.log_error(v, maximize) for e, v in curve.items()} for n, curve in curves.items()}
+    errors = {n: {e: scale.to_log_error(v, maximize) for e, v in curve.items()} for n, curve in curves.items()}
     longest = max(max(curve) for curve in errors.values())
     has_trend = longest >= min(SLOPE_EPOCHS, last)
-    # The slopes of log errors over log epochs, and their median.
-    slopes = {name: _slope(curve, has_trend) for name, curve in errors.items()}
+    # Step 3: the decay is the median of the slopes of log errors over log epochs.
+    slopes = {name: _compute_slope(curve, has_trend) for name, curve in errors.items()}
     measured_slopes = [slope for slope in slopes.values() if slope is not None]
     decay = min(max(float(np.median(measured_slopes)), 0.0), MAX_DECAY) if measured_slopes else DECAY
-    # The log errors at the last epoch: their mean is the level, their standard deviation the spread.
-    ends = np.array([_extrapolate(curve, last, decay, slopes[name]) for name, curve in errors.items()])
-    remaining = math.log(max(1.0, last / longest))
+    # Step 4: extrapolate the log errors to the last epoch. Their mean is the level, their standard deviation the spread.
+    final_errors = np.array([_extrapolate(curve, last, decay, slopes[name]) for name, curve in errors.items()])
+    log_remaining = math.log(max(1.0, last / longest))
     spread = SPREAD
-    if len(ends) >= MIN_TRIALS:
-        spread = math.hypot(float(ends.std(ddof=1)), 0.0 if has_trend else DECAY * remaining)
-    # The level is uncertain by the later slopes, which are common to all curves, and by the few curves.
+    if len(final_errors) >= MIN_TRIALS:
+        spread = math.hypot(float(final_errors.std(ddof=1)), 0.0 if has_trend else DECAY * log_remaining)
+    # Step 5: the level is uncertain, because the later slopes are unknown and only few curves were measured. The error of
+    # the slope is common to all curves, so it does not decrease with their number.
     slope_std = max(float(np.std(measured_slopes)) if measured_slopes else 0.0, DECAY / 2 if has_trend else DECAY)
-    level_std = math.hypot(slope_std * remaining, spread / math.sqrt(len(ends)))
-    what = f"values (in units of {scale.unit:.2g})" if kind == "plain" else "log errors"
-    averaged = (
+    level_std = math.hypot(slope_std * log_remaining, spread / math.sqrt(len(final_errors)))
+    quantity = f"values (in units of {scale.unit:.2g})" if kind == "plain" else "log errors"
+    averaging = (
         ""
         if has_trend
         else f"; before epoch {SLOPE_EPOCHS}, slopes are averaged with {DECAY:g} and assumed to differ by as much"
     )
     basis = (
-        f"extrapolated from {len(curves)} measured curves of {longest} of {last} epochs: {what} improve with a slope of "
-        f"{decay:.2g} and finally differ by {spread:.2g} (one standard deviation){averaged}"
+        f"extrapolated from {len(curves)} measured curves of {longest} of {last} epochs: {quantity} improve with a slope of "
+        f"{decay:.2g} and finally differ by {spread:.2g} (one standard deviation){averaging}"
     )
-    level, spread = float(ends.mean()), max(MIN_SPREAD, spread)
+    level, spread = float(final_errors.mean()), max(MIN_SPREAD, spread)
     # A larger final spread does not make the ranks after the first epochs more reliable.
     early_error = EARLY_ERROR * max(1.0, spread / SPREAD)
     return replace(
@@ -144,20 +157,31 @@ def fit_shape(epochs: Sequence[Epoch], objective: Objective, last: int) -> Shape
     )
 
 
-def _plain_unit(ends: Sequence[float]) -> float:
-    """Return the unit of a metric of any scale in which architectures differ by `SPREAD`, as log errors do."""
-    spread = float(np.std(ends, ddof=1)) if len(ends) > 1 else 0.0
-    return (spread or max(map(abs, ends))) / SPREAD or 1.0
+def _compute_unit(final_values: Sequence[float]) -> float:
+    """Return the unit of a "plain" metric, in which architectures differ by `SPREAD`, as the log errors of other metrics.
+
+    Args:
+        final_values: the last measured value of each trial.
+    """
+    spread = float(np.std(final_values, ddof=1)) if len(final_values) > 1 else 0.0
+    return (spread or max(map(abs, final_values))) / SPREAD or 1.0
 
 
-def _loss_or_plain(values: Sequence[float], maximize: bool) -> str:
+def _choose_kind(values: Sequence[float], maximize: bool) -> str:
+    """Return the kind of a metric (see `Shape.kind`) by its values and its goal."""
+    if maximize and min(values) >= 0 and max(values) <= 1:
+        return "share"
     return "loss" if not maximize and min(values) > 0 else "plain"
 
 
-def _slope(curve: Mapping[int, float], has_trend: bool) -> float | None:
-    """Return how fast the log error falls with the log of the epochs, over the later half of a curve.
+def _compute_slope(curve: Mapping[int, float], has_trend: bool) -> float | None:
+    """Return the slope with which the log error falls with the log of the epochs, over the later half of a curve.
 
     If too few epochs were measured for a trend, the slope is averaged with `DECAY`. None with fewer than two epochs.
+
+    Args:
+        curve: the log error by epoch.
+        has_trend: whether enough epochs were measured.
     """
     epochs = sorted(curve)[len(curve) // 2 - 1 if len(curve) > 2 else 0 :]
     if len(epochs) < 2:
@@ -167,30 +191,35 @@ def _slope(curve: Mapping[int, float], has_trend: bool) -> float | None:
 
 
 def _extrapolate(curve: Mapping[int, float], last: int, decay: float, slope: float | None) -> float:
-    """Return the log error at epoch `last`.
+    """Return the log error of a curve at epoch `last`.
 
-    Growth curves are fitted to five epochs or more. Fewer epochs are extrapolated with the mean of the curve's own slope
-    and that of all curves, `decay`.
+    Args:
+        curve: the log error by epoch.
+        last: the last epoch of the search.
+        decay: the median slope of all curves.
+        slope: the slope of this curve; None if it has fewer than two epochs.
     """
-    measured = max(curve)
-    if measured >= last:
-        return curve[last] if last in curve else curve[measured]
+    last_measured = max(curve)
+    if last_measured >= last:
+        return curve[last] if last in curve else curve[last_measured]
+    # With five epochs or more, fit growth curves. With fewer, use the mean of the slope of this curve and that of all
+    # curves.
     forecast = extrapolate_curve([curve[e] for e in sorted(curve)], last)
     if forecast is not None:
         return forecast.mean
     slope = decay if slope is None else (decay + min(max(slope, 0.0), MAX_DECAY)) / 2
-    return curve[measured] - slope * math.log(last / measured)
+    return curve[last_measured] - slope * math.log(last / last_measured)
 
 
 class Landscape(Problem):
-    """A problem on the job's space with learning curves of a given shape.
+    """A problem on the space of the job, with random learning curves of a certain shape.
 
     Args:
-        space: of the job.
+        space: the space of the job.
         objective: the metric and its goal.
-        epochs: the full fidelity; None without epochs.
-        shape: of the curves.
-        seed: of the random coefficients. Another seed gives another landscape of the same shape.
+        epochs: the largest number of epochs; None without epochs.
+        shape: the shape of the curves.
+        seed: the seed of the random coefficients. Another seed gives another landscape of the same shape.
     """
 
     name = "landscape"
@@ -205,44 +234,45 @@ class Landscape(Problem):
         self._metric = objective.metric
         self._seed = seed
         # Center and scale z and w by a sample, so that they have mean 0 and variance 1 over the space.
-        self._sample = [space.sample(generator(seed, "landscape", index)) for index in range(SAMPLED)]
+        self._sample = [space.sample(generator(seed, "landscape", index)) for index in range(SAMPLE_SIZE)]
         encoded = space.encode(self._sample)
         self._coefficients = generator(seed, "parts").normal(size=(encoded.shape[1], 2))
         raw = encoded @ self._coefficients
         self._center, self._scale = raw.mean(axis=0), np.maximum(raw.std(axis=0), 1e-9)
         self._effects: dict[str, FloatArray] = {}
 
-    def effects(self, architecture: Architecture) -> FloatArray:
-        """Return z and w of an architecture [2]; a low z is good."""
+    def compute_effects(self, architecture: Architecture) -> FloatArray:
+        """Return the array [z, w] of an architecture; the lower z, the better."""
         if architecture.id not in self._effects:
             raw = self.space.encode([architecture])[0] @ self._coefficients
             self._effects[architecture.id] = (raw - self._center) / self._scale
         return self._effects[architecture.id]
 
     def evaluate(self, architecture: Architecture, fidelity: Fidelity, seed: int) -> Iterator[StepResult]:
-        """Yield the metric after each epoch, by the equation of the module; every epoch takes one second."""
+        """Yield the metric after each epoch. Every epoch takes one second."""
         shape, last = self.shape, self.epochs or 1
-        z, w = self.effects(architecture)
+        z, w = self.compute_effects(architecture)
         noise = generator(seed, "noise").normal(0, shape.noise, size=max(last, steps_of(fidelity)))
         for step in range(1, steps_of(fidelity) + 1):
-            remaining = math.log(last / step) if step < last else 0.0
-            early = shape.early_error * w * math.sqrt(remaining / math.log(last)) if remaining else 0.0
-            error = shape.level + shape.spread * z + shape.decay * remaining + early + float(noise[step - 1])
-            yield StepResult(step, {self._metric: shape.value(error, self._maximize)}, 1.0)
+            # The equation of the module docstring, with log_remaining = log(E / e).
+            log_remaining = math.log(last / step) if step < last else 0.0
+            early = shape.early_error * w * math.sqrt(log_remaining / math.log(last)) if log_remaining else 0.0
+            error = shape.level + shape.spread * z + shape.decay * log_remaining + early + float(noise[step - 1])
+            yield StepResult(step, {self._metric: shape.to_metric(error, self._maximize)}, 1.0)
 
     def truth(self, architecture: Architecture) -> Mapping[str, float]:
         """Return the metric at the last epoch, without noise."""
-        z, _ = self.effects(architecture)
-        return {self._metric: self.shape.value(self.shape.level + self.shape.spread * z, self._maximize)}
+        z, _ = self.compute_effects(architecture)
+        return {self._metric: self.shape.to_metric(self.shape.level + self.shape.spread * z, self._maximize)}
 
     @cached_property
     def bounds(self) -> Mapping[str, Bounds]:
-        """The best value, found by climbing from the best of the sample, and the worst value of the sample."""
-        order = sorted(self._sample, key=lambda architecture: float(self.effects(architecture)[0]))
+        """The best value, by local search from the best architecture of the sample, and the worst value of the sample."""
+        order = sorted(self._sample, key=lambda architecture: float(self.compute_effects(architecture)[0]))
         best = order[0]
         while True:
-            neighbor = min(self.space.neighbors(best), key=lambda a: float(self.effects(a)[0]), default=best)
-            if self.effects(neighbor)[0] >= self.effects(best)[0]:
+            neighbor = min(self.space.neighbors(best), key=lambda a: float(self.compute_effects(a)[0]), default=best)
+            if self.compute_effects(neighbor)[0] >= self.compute_effects(best)[0]:
                 break
             best = neighbor
         worst = self.truth(order[-1])[self._metric]
@@ -253,8 +283,8 @@ class Landscape(Problem):
         return {**super().describe(), "seed": self._seed}
 
 
-class _Limited(Wrapper):
-    """A table whose curves end at `epochs`; truths and bounds stay those of the whole table."""
+class _LimitedTable(Wrapper):
+    """A table whose curves end at the epoch `epochs`. The true values and the bounds are those of the complete curves."""
 
     def __init__(self, problem: Problem, epochs: int) -> None:
         super().__init__(problem, f"up to {epochs} epochs")
@@ -262,10 +292,10 @@ class _Limited(Wrapper):
 
 
 def limit_epochs(problem: Problem, epochs: int | None) -> Callable[[int], Problem]:
-    """Return a function that gives the table for every seed, with curves up to the epochs of the job.
+    """Return a function that returns the problem for each seed: always the same table, with curves up to `epochs`.
 
     Raises:
-        JobError: the job trains for more epochs than the table has.
+        JobError: `epochs` is larger than the number of epochs in the table.
     """
     if epochs is None or problem.epochs is None or epochs == problem.epochs:
         return lambda seed: problem
@@ -273,12 +303,12 @@ def limit_epochs(problem: Problem, epochs: int | None) -> Callable[[int], Proble
         raise JobError(
             f"epochs={epochs}, but the curves of {problem.name} have {problem.epochs} epochs; give at most as many"
         )
-    limited = _Limited(problem, epochs)
+    limited = _LimitedTable(problem, epochs)
     return lambda seed: limited
 
 
 def find_bundled_table(space: Space, objective: Objective) -> Problem | None:
-    """Return the bundled table of learning curves if it has this space and this metric; None otherwise."""
+    """Return the bundled table of learning curves if it has this space and this objective's metric; None otherwise."""
     from ogive.bench import digits
 
     plain = digits.space_without_layers()

@@ -18,19 +18,21 @@ class SplitForecast:
     """The forecast for one split. The intervals have a nominal coverage of `ogive.planner.machine.LEVEL`.
 
     Attributes:
-        split: of the workers.
-        epoch: mean seconds of an epoch.
-        start_up: seconds of a worker's start-up.
-        seconds: from the start to the end of the search.
-        regret_seconds: seconds until the plan's regret is reached; None if most simulations did not reach it.
-        worker_hours: of all workers of the split, busy or not.
-        money: None without a price.
-        value: the true value of the best architecture that a search finds, of the first objective.
-        fastest: the probability that no other split is faster.
-        near: the probability that it takes at most `NEAR` times as long as the fastest split.
-        pace: tuples (reports, low, expected, high) of the seconds after which so many reports have arrived.
-        beyond: whether a trial has more workers than were measured.
-        computes: expected seconds of all trials together.
+        split: the split of the workers.
+        epoch: the mean seconds of an epoch.
+        start_up: the seconds of a worker's start-up.
+        seconds: the seconds from the start to the end of the search.
+        regret_seconds: the seconds until the search has reached the plan's regret; None if most simulations did not reach
+            it.
+        worker_hours: the hours of all workers of the split, busy or not.
+        money: the price of the search; None without a price.
+        value: the true value of the first objective, for the best architecture of the search.
+        fastest: the probability that this split is the fastest.
+        near: the probability that this split takes at most `ogive.planner.split_forecasts.NEAR` times as long as the
+            fastest.
+        pace: tuples of a number of reports and the low, expected and high seconds until this number of reports.
+        beyond: whether the split has more workers per trial than were measured.
+        computes: the expected compute seconds of all trials together.
     """
 
     split: WorkerSplit
@@ -53,22 +55,22 @@ class Plan:
     """The forecast of a search for each split of the workers, and the recommended split.
 
     Attributes:
-        workers: to be split.
-        unit: of the workers: "threads" or "devices".
-        rows: one for each split, most parallel trials first.
+        workers: the number of workers that are split.
+        unit: the unit of the workers: "threads" or "devices".
+        rows: the forecast for each split, most parallel trials first.
         chosen: the split that a search with this plan uses.
         recommended: the split that the plan recommends.
-        why: the reason for the recommendation, in a sentence.
-        sure: how certain it is, in a sentence.
-        metric: of the first objective.
-        regret: the regret of `Row.regret_seconds`, in the metric's unit.
-        trials: of the search.
-        epochs: of a trial; None without epochs.
+        why: the reason for the recommendation, as a clause.
+        sure: the certainty of the recommendation, as a clause.
+        metric: the metric of the first objective.
+        regret: the regret to which `SplitForecast.regret_seconds` refers, in the metric's unit.
+        trials: the number of trials of the search.
+        epochs: the largest number of epochs of a trial; None without epochs.
         seeds: the number of simulated searches of each split.
-        price: None without a price.
-        assumptions: what was measured and what was assumed, one sentence each.
+        price: the price of a worker-hour; None without a price.
+        assumptions: sentences on the measurements and the assumptions of the plan.
         timings: the durations that the plan was made from.
-        fingerprint: of the search that the plan is for.
+        fingerprint: the fingerprint of the search; see `ogive.session.planned_search.compute_plan_fingerprint`.
     """
 
     workers: int
@@ -91,14 +93,14 @@ class Plan:
     @property
     def row(self) -> SplitForecast:
         """The forecast for the chosen split."""
-        return self.row_of(self.chosen)
+        return self.find_row(self.chosen)
 
-    def row_of(self, split: WorkerSplit) -> SplitForecast:
+    def find_row(self, split: WorkerSplit) -> SplitForecast:
         """Return the forecast for a split of the plan."""
         return next(row for row in self.rows if row.split == split)
 
     def with_parallel_trials(self, parallel_trials: int) -> Plan | None:
-        """Return the plan with the split of that many parallel trials chosen; None if it has no such split."""
+        """Return the plan with another chosen split, that with `parallel_trials`; None if the plan has no such split."""
         splits = [row.split for row in self.rows if row.split.parallel_trials == parallel_trials]
         return replace(self, chosen=splits[0]) if splits else None
 

@@ -1,4 +1,4 @@
-"""The split of the workers that a plan recommends, with the reason and the certainty in words."""
+"""The recommendation of a split of the workers, with the reason and the certainty in words."""
 
 from __future__ import annotations
 
@@ -14,19 +14,24 @@ from ogive.planner.simulated_split import WorkerSplit
 from ogive.planner.split_forecasts import NEAR, Searches
 
 MAX_SLOWDOWN = 1.5
-"""A split that finds better architectures is preferred if it takes at most this many times as long."""
+"""A slower split with better architectures is preferred if it takes at most this multiple of the time."""
 SIGNIFICANCE = 0.01
-"""The level of the test for better architectures."""
+"""The significance level of the test for better architectures."""
 TIE = 1.01
-"""Splits whose expected times differ by at most this factor are decided by the time to the regret."""
+"""Among splits whose expected times differ by at most this factor, the time to the regret decides."""
 
 
 def recommend_split(rows: Sequence[SplitForecast], searches: Searches, fitted: Fit) -> tuple[WorkerSplit, str, str]:
-    """Return the recommended split, the reason, and how certain it is.
+    """Return the recommended split, the reason for it, and its certainty.
 
-    It is the fastest split among those that no other split improves on significantly in what it finds.
+    The recommended split is the fastest of those splits for which no other split finds significantly better architectures.
+
+    Args:
+        rows: the forecast for each split.
+        searches: the simulated searches of each split.
+        fitted: the machine and its uncertainty.
     """
-    good = [row for row in rows if not _finds_worse(row, rows, searches)]
+    good = [row for row in rows if not _finds_worse_architectures(row, rows, searches)]
     best = min(good, key=lambda row: row.seconds.expected)
     ties = [row for row in good if row.seconds.expected <= TIE * best.seconds.expected and row.regret_seconds]
     if best.regret_seconds is None or len(ties) > 1:  # for example, if a budget of hours ends all searches
@@ -43,6 +48,13 @@ def recommend_split(rows: Sequence[SplitForecast], searches: Searches, fitted: F
 
 
 def _format_reason(best: SplitForecast, rows: Sequence[SplitForecast], good: Sequence[SplitForecast]) -> str:
+    """Return the reason for the split `best`, as a clause.
+
+    Args:
+        best: the forecast for the recommended split.
+        rows: the forecasts for all splits.
+        good: the forecasts for the splits that find architectures as good as those of any other split.
+    """
     slowest = max(row.seconds.expected for row in rows)
     factor = slowest / best.seconds.expected
     others = (
@@ -60,6 +72,7 @@ def _format_reason(best: SplitForecast, rows: Sequence[SplitForecast], good: Seq
 
 
 def _format_certainty(best: SplitForecast, good: Sequence[SplitForecast], fitted: Fit) -> str:
+    """Return the certainty of the recommendation of `best`, as a clause; `good` is as for `_format_reason`."""
     near = f"within {NEAR - 1:.0%} of the fastest with a probability of {format_probability(best.near)}"
     if any(row.seconds.expected < best.seconds.expected for row in good):
         certainty = f"it is {near}"
@@ -80,17 +93,16 @@ def format_probability(share: float) -> str:
     return "over 99%" if share > 0.99 else "below 1%" if share < 0.01 else f"{share:.0%}"
 
 
-def _finds_worse(row: SplitForecast, rows: Sequence[SplitForecast], searches: Searches) -> bool:
-    """Return whether another split finds significantly better architectures in at most `MAX_SLOWDOWN` times the time.
-
-    Student's t-test of the final regrets, paired by seed, one-sided, with Bonferroni's correction for the other splits.
-    """
+def _finds_worse_architectures(row: SplitForecast, rows: Sequence[SplitForecast], searches: Searches) -> bool:
+    """Return whether another split finds significantly better architectures in at most `MAX_SLOWDOWN` times the time."""
     from scipy.special import stdtr
 
     regrets = np.array([run.final_regret for run in searches[row.split]])
     for other in rows:
         if other.seconds.expected > MAX_SLOWDOWN * row.seconds.expected:
             continue
+        # A one-sided t-test of the final regrets, paired by seed, with Bonferroni's correction for the number of other
+        # splits.
         differences = regrets - np.array([run.final_regret for run in searches[other.split]])
         n = len(regrets)
         if n >= 3 and differences.mean() > 0 and np.ptp(differences) > 0:

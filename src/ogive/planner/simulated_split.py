@@ -1,4 +1,4 @@
-"""One simulated search with one split of the workers, by the real controller, schedule and strategy, in virtual time."""
+"""The simulation of a search with one split of the workers, with the real controller, schedule and strategy."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from ogive.seeds import generator
 from ogive.trial import Fidelity, Step, steps_of
 
 COST_EXPONENTS = {"resolution": 2.0, "width": 1.3}
-"""The cost of an epoch grows with this power of a fidelity besides epochs, as measured in `docs/guide.md`; 1 for others."""
+"""The cost of an epoch is proportional to this power of a fidelity (measured in `docs/guide.md`). For others it is 1."""
 
 
 @dataclass(frozen=True, order=True)
@@ -51,8 +51,8 @@ class WorkerSplit:
 def list_splits(workers: int, max_trials: int) -> list[WorkerSplit]:
     """Return the splits of `workers` workers, most parallel trials first.
 
-    A split is left out if another one gives each trial as many workers and runs more trials at a time. Splits with more
-    parallel trials than `max_trials` are left out, unless there are no others.
+    A split is left out if another split has the same number of workers per trial and more parallel trials. Splits with more
+    parallel trials than `max_trials` are left out too, unless there are no others.
     """
     candidates = {WorkerSplit(p, workers // p) for p in range(1, workers + 1)}
     complete = [split for split in candidates if split.parallel_trials == workers // split.workers_per_trial]
@@ -65,12 +65,12 @@ class PlannedSearch:
     """The search that is simulated.
 
     Attributes:
-        strategy: by name.
-        schedule: by name.
-        trials: `max_trials`.
-        settings: with the budget, which may also end the search.
-        price: None without a price.
-        devices: whether a worker is a device, which has a price of its own, or a thread.
+        strategy: the name and the options of the strategy.
+        schedule: the name and the options of the schedule.
+        trials: the number of trials of the search.
+        settings: the settings of the search; only the budget is used.
+        price: the price of a worker-hour; None without a price.
+        devices: whether workers are devices. If not, they are threads, which have no separate price.
     """
 
     strategy: PluginSpec
@@ -81,10 +81,10 @@ class PlannedSearch:
     devices: bool = False
 
     def count_billed_workers(self, split: WorkerSplit) -> int:
-        """Return the number of workers that are billed, as a run counts them: devices, or else processes of any threads."""
+        """Return the number of workers that are billed: all devices, or one process for each parallel trial."""
         return split.workers if self.devices else split.parallel_trials
 
-    def budget_hours(self, split: WorkerSplit) -> float | None:
+    def compute_budget_hours(self, split: WorkerSplit) -> float | None:
         """Return the hours after which the budget is used up; None without a budget."""
         settings = self.settings
         paid_hours = None
@@ -95,16 +95,16 @@ class PlannedSearch:
 
 @dataclass(frozen=True, kw_only=True)
 class SimulatedSearch:
-    """The result of one simulated search; times are virtual, in seconds.
+    """The result of one simulated search. All times are in virtual seconds.
 
     Attributes:
-        seconds: from the start to the end.
-        compute: of all trials together.
-        reports: the time of each report, in order.
-        curve: [m, 2] the times at which the incumbent changed, and its regret from then on.
+        seconds: the time from the start to the end of the search.
+        compute: the compute time of all trials together.
+        reports: the time of each report, in ascending order.
+        curve: an array [m, 2] with the times at which the incumbent changed, and the regret of the new incumbent.
         value: the true value of the incumbent at the end; NaN without an incumbent.
         ended: the reason why the search ended.
-        cpu_seconds: that the simulation took in this process.
+        cpu_seconds: the CPU time of the simulation.
     """
 
     seconds: float
@@ -120,34 +120,36 @@ class SimulatedSearch:
         """The regret of the incumbent at the end; infinity without an incumbent."""
         return float(self.curve[-1, 1]) if len(self.curve) else math.inf
 
-    def time_to_regret(self, regret: float) -> float:
+    def find_time_to_regret(self, regret: float) -> float:
         """Return the seconds until the incumbent's regret was at most `regret`; infinity if it never was."""
-        reached = self.curve[self.curve[:, 1] <= regret] if len(self.curve) else self.curve
-        return float(reached[0, 0]) if len(reached) else math.inf
+        good_points = self.curve[self.curve[:, 1] <= regret] if len(self.curve) else self.curve
+        return float(good_points[0, 0]) if len(good_points) else math.inf
 
 
 def make_trajectories(
     problem: Problem, machine: Machine, workers: int, *, seed: int, proposal_seconds: float = 0.0
 ) -> SimulateTrial:
-    """Return a function that yields a trial's reports: the problem's metrics after the machine's durations.
+    """Return a function that yields the reports of a trial: the problem's metrics after the machine's durations.
 
     Args:
-        problem: gives the metrics.
-        machine: gives the durations.
-        workers: of each trial.
-        seed: of the architectures' cost factors and of the noise of epochs.
-        proposal_seconds: the controller's time for a new proposal; trials wait for it one after the other.
+        problem: the source of the metrics.
+        machine: the source of the durations.
+        workers: the number of workers of each trial.
+        seed: the seed of the architectures' cost factors and of the noise of epochs.
+        proposal_seconds: the controller's time for a proposal, which delays the first epoch of each trial.
     """
 
     def compute_trajectory(assignment: Assignment) -> Iterator[tuple[Step, Mapping[str, float], float]]:
         architecture = problem.space.architecture(assignment.choices)
-        architecture.__dict__["id"] = assignment.id  # the cached property, which the controller has computed already
+        # Set the cached property `id`, which takes long to compute. The controller has computed it already.
+        architecture.__dict__["id"] = assignment.id
         factor = float(np.exp(generator(seed, "factor", assignment.id).normal(0, machine.spread)))
         noise = generator(seed, "epochs", assignment.id).normal(
             0, machine.noise, size=steps_of(assignment.fidelity) + 1
         )
-        epoch_seconds = machine.epoch(workers) * factor * relative_epoch_cost(assignment.fidelity)
-        start_seconds = machine.attempt(workers) + (proposal_seconds if assignment.last_reported_step == 0 else 0.0)
+        epoch_seconds = machine.epoch_seconds(workers) * factor * compute_relative_cost(assignment.fidelity)
+        delay = proposal_seconds if assignment.last_reported_step == 0 else 0.0
+        start_seconds = machine.attempt_seconds(workers) + delay
         for observation in problem.evaluate(architecture, assignment.fidelity, assignment.seed):
             if observation.step > assignment.last_reported_step:
                 seconds = start_seconds + epoch_seconds * float(np.exp(noise[observation.step]))
@@ -157,8 +159,8 @@ def make_trajectories(
     return compute_trajectory
 
 
-def relative_epoch_cost(fidelity: Fidelity) -> float:
-    """Return the cost of an epoch at this fidelity, relative to a full one."""
+def compute_relative_cost(fidelity: Fidelity) -> float:
+    """Return the cost of an epoch at a fidelity, divided by the cost at the full fidelity."""
     product = 1.0
     for name, value in fidelity.items():
         if name != "epochs":
@@ -179,13 +181,13 @@ def simulate_split(
     """Simulate a search once.
 
     Args:
-        problem: gives the metrics.
-        search: what is simulated.
-        machine: gives the durations.
-        split: of the workers.
-        seed: of the search, of the cost factors and of the faults.
+        problem: the source of the metrics.
+        search: the search.
+        machine: the source of the durations.
+        split: the split of the workers.
+        seed: the seed of the search, the cost factors and the faults.
         proposal_seconds: the controller's time for one proposal.
-        faults: stragglers, failures and preemptions; its `startup` is replaced by that of the machine.
+        faults: stragglers, failures and preemptions of the workers. The start-up is always that of the machine.
     """
     recorder = Recorder(problem)
     reports: list[float] = []
@@ -195,7 +197,7 @@ def simulate_split(
         if event is not None and event.kind is Kind.REPORTED:
             reports.append(event.time)
 
-    fault_options = vars(faults or FaultModel()) | {"startup": machine.start_up(split.workers_per_trial)}
+    fault_options = vars(faults or FaultModel()) | {"startup": machine.start_up_seconds(split.workers_per_trial)}
     begin = time.process_time()
     state = simulate(
         problem,
@@ -209,7 +211,7 @@ def simulate_split(
             problem, machine, split.workers_per_trial, seed=seed, proposal_seconds=proposal_seconds
         ),
         faults=FaultModel(**fault_options),
-        hours=search.budget_hours(split),
+        hours=search.compute_budget_hours(split),
     )
     cpu_seconds = time.process_time() - begin
     curve = np.array([(point.seconds, point.values[0]) for point in recorder.points]).reshape(-1, 2)

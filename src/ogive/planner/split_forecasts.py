@@ -1,6 +1,6 @@
 """The forecast for each split of the workers, from its simulated searches and the uncertainty of the machine.
 
-Symbols: s seeds (simulated searches) of each split; d draws of the machine.
+Symbol: d is the number of draws of the machine.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ from ogive.run.spending import HOUR
 from ogive.seeds import generator
 
 NEAR = 1.1
-"""A split is as good as the fastest if its time is at most this many times the fastest one's."""
+"""A split is near the fastest if it takes at most this multiple of the time of the fastest."""
 RESAMPLES = 1000
-"""Draws of the mean time of each split, by which the splits are compared."""
+"""The number of draws of the mean time of each split, by which the splits are compared."""
 PREDICTION_DRAWS = 2000
 """The least number of draws of the time of one search."""
 MAX_DEVIATIONS = 10.0
 """Draws of Student's distribution are clipped to this many standard deviations."""
 PACE_POINTS = 10
-"""The points of a search at which its progress is forecast."""
+"""The number of points of a search at which its progress is forecast."""
 
 Searches = Mapping[WorkerSplit, Sequence[SimulatedSearch]]
 """The simulated searches of each split, one for each seed; every split has the same seeds."""
@@ -40,34 +40,36 @@ def forecast_splits(
     """Return the forecast for each split.
 
     Args:
-        searches: simulated on the fitted machine.
+        searches: the searches that were simulated with the fitted machine.
         fitted: the machine and its uncertainty.
         planned: the search that was simulated.
-        regret: whose time is forecast, in the unit of the first objective.
-        seed: of the draws.
+        regret: the time to this regret is forecast, in the unit of the first objective.
+        seed: the seed of the draws.
     """
     mean_seconds = draw_mean_seconds(searches, fitted, seed)
-    fastest, winners = mean_seconds.min(axis=0), mean_seconds.argmin(axis=0)
+    least_seconds, fastest_index = mean_seconds.min(axis=0), mean_seconds.argmin(axis=0)
     rows = []
     for index, (split, runs) in enumerate(searches.items()):
         k = split.workers_per_trial
         run_seconds = [run.seconds for run in runs]
         seconds = _predict_seconds(_draw_machine_seconds(run_seconds, split, fitted), run_seconds, seed)
-        rate = None
+        money_per_second = None
         if planned.price is not None:
-            rate = planned.price.rate(planned.count_billed_workers(split)) / HOUR
+            money_per_second = planned.price.rate(planned.count_billed_workers(split)) / HOUR
         rows.append(
             SplitForecast(
                 split=split,
-                epoch=fitted.interval(partial(Machine.mean_epoch, workers=k)),
-                start_up=fitted.interval(partial(Machine.start_up, workers=k)),
+                epoch=fitted.compute_interval(partial(Machine.mean_epoch_seconds, workers=k)),
+                start_up=fitted.compute_interval(partial(Machine.start_up_seconds, workers=k)),
                 seconds=seconds,
-                regret_seconds=_predict_regret_seconds([run.time_to_regret(regret) for run in runs], split, fitted),
+                regret_seconds=_predict_regret_seconds(
+                    [run.find_time_to_regret(regret) for run in runs], split, fitted
+                ),
                 worker_hours=seconds.scaled_by(split.workers / HOUR),
-                money=None if rate is None else seconds.scaled_by(rate),
+                money=None if money_per_second is None else seconds.scaled_by(money_per_second),
                 value=predict_value([run.value for run in runs]),
-                fastest=float(np.mean(winners == index)),
-                near=float(np.mean(mean_seconds[index] <= NEAR * fastest)),
+                fastest=float(np.mean(fastest_index == index)),
+                near=float(np.mean(mean_seconds[index] <= NEAR * least_seconds)),
                 pace=_predict_pace(runs, split, fitted),
                 beyond=k > fitted.measured[-1],
                 computes=float(np.mean([run.compute for run in runs])),
@@ -79,41 +81,47 @@ def forecast_splits(
 def draw_mean_seconds(searches: Searches, fitted: Fit, seed: int) -> FloatArray:
     """Return draws [splits, RESAMPLES] of the true mean time of each split.
 
-    Each draw resamples the seeds and takes another machine that fits the measurements; both are the same for all splits, so
+    Each draw resamples the seeds, and takes another machine that fits the measurements. Both are the same for all splits, so
     that the splits are compared under equal conditions.
     """
     n = len(next(iter(searches.values())))
-    resampled = generator(seed, "plan", "seeds").integers(n, size=(RESAMPLES, n))
-    # The mean of a resample varies less than the mean of a sample by sqrt((n - 1) / n).
+    seed_samples = generator(seed, "plan", "seeds").integers(n, size=(RESAMPLES, n))
+    # The standard deviation of a bootstrap mean is too small by the factor sqrt((n - 1) / n).
     widening = math.sqrt(n / (n - 1)) if n > 1 else 1.0
     rows = []
     for split, runs in searches.items():
         seconds = np.array([run.seconds for run in runs])
-        by_seeds = seconds.mean() + widening * (seconds[resampled].mean(axis=1) - seconds.mean())
-        by_machine = _draw_machine_seconds(seconds, split, fitted) / seconds.mean()
-        rows.append(by_seeds * np.resize(by_machine, RESAMPLES))
+        seed_means = seconds.mean() + widening * (seconds[seed_samples].mean(axis=1) - seconds.mean())
+        machine_ratios = _draw_machine_seconds(seconds, split, fitted) / seconds.mean()
+        rows.append(seed_means * np.resize(machine_ratios, RESAMPLES))
     return np.stack(rows)
 
 
 def _draw_machine_seconds(seconds: Sequence[float] | FloatArray, split: WorkerSplit, fitted: Fit) -> FloatArray:
-    """Return draws [d] of the mean of `seconds`, had the machine been another one that fits the measurements.
+    """Return draws [d] of the mean of `seconds` with other machines that fit the measurements.
 
-    If all durations grow by a factor, the search grows by this factor, because decisions depend on the order of events
-    alone; so the searches need not be simulated again. The start-up is scaled on its own, because it is paid only once.
+    The searches need not be simulated again for this: if all durations are multiplied by a factor, the duration of the
+    search is multiplied by it, because decisions depend only on the order of events. The start-up has a separate factor.
     """
-    start = fitted.machine.start_up(split.workers_per_trial)
+    start_up = fitted.machine.start_up_seconds(split.workers_per_trial)
     mean = float(np.mean(seconds))
-    starts = start * fitted.start_ratios(split.workers_per_trial)
-    return np.asarray(starts + max(0.0, mean - start) * fitted.ratios(split.workers_per_trial))
+    start_ups = start_up * fitted.draw_start_up_ratios(split.workers_per_trial)
+    return np.asarray(start_ups + max(0.0, mean - start_up) * fitted.draw_epoch_ratios(split.workers_per_trial))
 
 
 def _predict_seconds(draws: FloatArray, seconds: Sequence[float], seed: int) -> Interval:
-    """Return the time of one search: `draws` [d] for the machine, varied as the simulated searches are."""
+    """Return the duration of one search with its interval.
+
+    Args:
+        draws: draws [d] of the mean duration, for different machines.
+        seconds: the durations of the simulated searches, which show how much single searches differ from the mean.
+        seed: the seed of the draws of single searches.
+    """
     mean = float(np.mean(seconds))
     rng = generator(seed, "plan", "predicted")
     n = len(seconds)
     if n > 1 and mean > 0:
-        # Student's prediction interval of the logarithms, for one search that was not simulated.
+        # Student's prediction distribution of the logarithm, for one search that was not simulated.
         spread = float(np.std(np.log(seconds), ddof=1)) * math.sqrt(1 + 1 / n)
         repeated = np.repeat(draws, max(1, PREDICTION_DRAWS // len(draws)))
         deviations = np.clip(rng.standard_t(n - 1, size=len(repeated)), -MAX_DEVIATIONS, MAX_DEVIATIONS)
@@ -123,23 +131,33 @@ def _predict_seconds(draws: FloatArray, seconds: Sequence[float], seed: int) -> 
 
 
 def _predict_regret_seconds(times: Sequence[float], split: WorkerSplit, fitted: Fit) -> Interval | None:
-    """Return when the regret is reached: the mean over the searches that reach it, between the earliest and the latest.
+    """Return the time at which a search reaches the regret; None if fewer than half of the searches reach it.
 
-    The latest is infinite if a search does not reach it. None if fewer than half of the searches reach it.
+    The expected time is the mean over the searches that reach the regret. The bounds are the earliest and the latest time,
+    widened by the uncertainty of the machine. The upper bound is infinite if a search does not reach the regret.
+
+    Args:
+        times: the time of each simulated search; infinite if it did not reach the regret.
+        split: the split of the workers.
+        fitted: the machine and its uncertainty.
     """
-    reached = [seconds for seconds in times if math.isfinite(seconds)]
-    if 2 * len(reached) < len(times) or not reached:
+    finite_times = [seconds for seconds in times if math.isfinite(seconds)]
+    if 2 * len(finite_times) < len(times) or not finite_times:
         return None
-    low, high = np.quantile(fitted.ratios(split.workers_per_trial), [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    latest = max(reached) * max(1.0, float(high)) if len(reached) == len(times) else math.inf
-    return Interval(min(reached) * min(1.0, float(low)), float(np.mean(reached)), latest)
+    ratios = fitted.draw_epoch_ratios(split.workers_per_trial)
+    low, high = np.quantile(ratios, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    latest = max(finite_times) * max(1.0, float(high)) if len(finite_times) == len(times) else math.inf
+    return Interval(min(finite_times) * min(1.0, float(low)), float(np.mean(finite_times)), latest)
 
 
 def predict_value(values: Sequence[float]) -> Interval:
-    """Return the value that a search finds: the median of the simulations, and an interval for one more search.
+    """Return the value of the best architecture of a search, with its interval.
 
-    The median, because the mean of a loss with a few very large values is a value that no search finds. The interval is
-    Student's prediction interval (Hahn and Meeker 1991, section 4).
+    The expected value is the median of the simulated searches. The mean would not be typical for a loss with a few very
+    large values. The interval is Student's prediction interval for one more search (Hahn and Meeker 1991, section 4).
+
+    Args:
+        values: the value that each simulated search found; NaN if it found none.
     """
     from scipy.special import expit, logit, stdtrit
 
@@ -150,19 +168,20 @@ def predict_value(values: Sequence[float]) -> Interval:
     middle = float(np.median(finite))
     if n == 1:
         return Interval(-math.inf, middle, math.inf)
-    # The interval is computed on logits if all values lie in (0, 1), on logarithms if all are positive.
+    # Compute the interval on logits if all values are in (0, 1), and on logarithms if all are positive, so that it stays in
+    # the range of the metric.
     is_positive, is_share = finite.min() > 0, finite.min() > 0 and finite.max() < 1
     transformed = logit(finite) if is_share else np.log(finite) if is_positive else finite
-    half = stdtrit(n - 1, (1 + LEVEL) / 2) * transformed.std(ddof=1) * math.sqrt(1 + 1 / n)
-    ends = np.array([transformed.mean() - half, transformed.mean() + half])
-    low, high = expit(ends) if is_share else np.exp(ends) if is_positive else ends
+    half_width = stdtrit(n - 1, (1 + LEVEL) / 2) * transformed.std(ddof=1) * math.sqrt(1 + 1 / n)
+    bounds = np.array([transformed.mean() - half_width, transformed.mean() + half_width])
+    low, high = expit(bounds) if is_share else np.exp(bounds) if is_positive else bounds
     return Interval(min(float(low), middle), middle, max(float(high), middle))
 
 
 def _predict_pace(
     runs: Sequence[SimulatedSearch], split: WorkerSplit, fitted: Fit
 ) -> tuple[tuple[int, float, float, float], ...]:
-    """Return after how many seconds of the session each tenth of the reports, and the first one, will have arrived."""
+    """Return the seconds until the first report and until each tenth of the reports, as for `SplitForecast.pace`."""
     total = min(len(run.reports) for run in runs)
     if total == 0:
         return ()

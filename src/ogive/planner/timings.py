@@ -1,11 +1,11 @@
-"""The durations that a plan is made from: measured for it, taken from an earlier run, or read from a file."""
+"""The durations that a plan is made from. They are measured for the plan, or read from an earlier run or a file."""
 
 from __future__ import annotations
 
 import csv
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from statistics import median
@@ -16,8 +16,10 @@ from ogive.run.state import State
 from ogive.trial import EMPTY
 
 COLUMNS = ("trial", "workers", "epoch", "seconds")
+"""The required columns of a file."""
 NON_METRIC_COLUMNS = (*COLUMNS, "architecture", "unit")
 UNITS = ("threads", "devices")
+"""The units of workers."""
 
 
 @dataclass(frozen=True)
@@ -25,12 +27,12 @@ class Epoch:
     """One epoch of one trial.
 
     Attributes:
-        trial: the name of the trial. The same name with other `workers` is the same architecture.
-        workers: that the trial had.
-        epoch: its number, from 1.
-        seconds: wall-clock time.
-        first: whether it is the first of an attempt, so that it includes building the network.
-        metrics: that it reported; empty if unknown.
+        trial: the name of the trial. Trials with the same name and other `workers` have the same architecture.
+        workers: the number of workers of the trial.
+        epoch: the number of the epoch, from 1.
+        seconds: the wall-clock time of the epoch.
+        first: whether it is the first epoch of an attempt, which includes building the network.
+        metrics: the metrics that were reported after the epoch; empty if unknown.
     """
 
     trial: str
@@ -43,11 +45,11 @@ class Epoch:
 
 @dataclass(frozen=True)
 class StartUp:
-    """A worker's start-up. Workers that start together give one value.
+    """The start-up of a worker. Workers that start at the same time give one measurement.
 
     Attributes:
-        workers: threads, or data-parallel processes, of the worker.
-        seconds: from the start of the process to its first job.
+        workers: the number of threads of the worker, or of its data-parallel processes.
+        seconds: the time from the start of the process to its first job.
     """
 
     workers: int
@@ -59,11 +61,11 @@ class Timings:
     """Measured durations.
 
     Attributes:
-        epochs: at least one.
-        start_ups: of workers; may be empty.
-        unit: of the workers: "threads" of a CPU, or "devices" with a data-parallel process each.
-        source: of the numbers, in words.
-        notes: for the reader of the plan, one sentence each.
+        epochs: the measured epochs, at least one.
+        start_ups: the measured start-ups of workers; may be empty.
+        unit: the unit of the workers: "threads" of a CPU, or "devices" with a data-parallel process each.
+        source: the source of the durations, in words.
+        notes: sentences for the reader of the plan.
     """
 
     epochs: tuple[Epoch, ...]
@@ -110,35 +112,44 @@ def read_run_timings(state: State, source: str) -> Timings:
     The number of workers of a trial is the number of its data-parallel processes, or else of its worker's threads.
 
     Args:
-        state: of the run.
+        state: the state of the run.
         source: the run in words, for messages.
 
     Raises:
         JobError: no trial was computed, or the schedule varied a fidelity besides epochs.
     """
-    varied = sorted({name for trial in state.trials.values() for name in trial.fidelity} - {"epochs"})
-    if varied:
+    fidelities = sorted({name for trial in state.trials.values() for name in trial.fidelity} - {"epochs"})
+    if fidelities:
         raise JobError(
-            f"{source}: its schedule varied {', '.join(varied)}, so its journal does not show how long a full epoch takes; "
-            "leave this source out, and durations are measured"
+            f"{source}: its schedule varied {', '.join(fidelities)}, so its journal does not show how long a full epoch "
+            "takes; leave this source out, and durations are measured"
         )
-    sessions = list(zip(state.session_intervals, state.sessions, strict=True))
-    begins = [interval.begin for interval, _ in sessions]
-    workers = [_count_workers(session) for _, session in sessions]
-    epochs: list[Epoch] = []
+    workers = [_count_workers(session) for session in state.sessions]
+    epochs = _read_epochs(state, workers)
+    if not epochs:
+        raise JobError(f"{source}: no trial of this run was computed, so there are no durations to plan with")
+    units = {"devices" if session.get("workers_per_trial", 1) > 1 else "threads" for session in state.sessions}
+    unit = "devices" if units == {"devices"} else "threads"
+    return Timings(tuple(epochs), tuple(_read_start_ups(state, workers)), unit, source)
+
+
+def _read_epochs(state: State, workers: Sequence[int]) -> list[Epoch]:
+    """Return the epochs of all computed trials; `workers` are the workers per trial of each session."""
+    session_begins = [interval.begin for interval in state.session_intervals]
     attempt_begins: dict[int, list[float]] = {}
-    for span in state.attempt_intervals:
-        attempt_begins.setdefault(span.trial, []).append(span.begin)
+    for attempt in state.attempt_intervals:
+        attempt_begins.setdefault(attempt.trial, []).append(attempt.begin)
+    epochs: list[Epoch] = []
     for trial in state.trials.values():
         if trial.cached:
             continue
-        remaining = list(attempt_begins.get(trial.id, ()))
+        begins = list(attempt_begins.get(trial.id, ()))  # of the attempts that have no report yet
         for report in trial.reports:
             # The first report after the begin of an attempt is that of its first epoch.
-            first = bool(remaining) and report.time >= remaining[0]
-            while remaining and report.time >= remaining[0]:
-                remaining.pop(0)
-            session = max((i for i, begin in enumerate(begins) if begin <= report.time), default=-1)
+            is_first = bool(begins) and report.time >= begins[0]
+            while begins and report.time >= begins[0]:
+                begins.pop(0)
+            session = max((i for i, begin in enumerate(session_begins) if begin <= report.time), default=-1)
             if report.seconds > 0 and session >= 0:
                 epochs.append(
                     Epoch(
@@ -146,23 +157,24 @@ def read_run_timings(state: State, source: str) -> Timings:
                         workers=workers[session],
                         epoch=report.step,
                         seconds=report.seconds,
-                        first=first,
+                        first=is_first,
                         metrics=dict(report.metrics),
                     )
                 )
-    if not epochs:
-        raise JobError(f"{source}: no trial of this run was computed, so there are no durations to plan with")
-    units = {"devices" if session.get("workers_per_trial", 1) > 1 else "threads" for _, session in sessions}
+    return epochs
+
+
+def _read_start_ups(state: State, workers: Sequence[int]) -> list[StartUp]:
+    """Return a start-up for each session: the median time from its begin to the first attempt of each worker."""
     start_ups = []
-    for i, (interval, _) in enumerate(sessions):
-        # The time from the start of the session to each worker's first trial; workers that start together give one value.
-        first_begins: dict[str, float] = {}
-        for span in state.attempt_intervals:
-            if interval.begin <= span.begin <= interval.end:
-                first_begins.setdefault(span.worker, span.begin - interval.begin)
-        if seconds := [begin for begin in first_begins.values() if begin > 0]:
-            start_ups.append(StartUp(workers[i], median(seconds)))
-    return Timings(tuple(epochs), tuple(start_ups), "devices" if units == {"devices"} else "threads", source)
+    for session, session_workers in zip(state.session_intervals, workers, strict=True):
+        first_attempts: dict[str, float] = {}  # by worker, in seconds after the begin of the session
+        for attempt in state.attempt_intervals:
+            if session.begin <= attempt.begin <= session.end:
+                first_attempts.setdefault(attempt.worker, attempt.begin - session.begin)
+        if seconds := [second for second in first_attempts.values() if second > 0]:
+            start_ups.append(StartUp(session_workers, median(seconds)))
+    return start_ups
 
 
 def _count_workers(session: Mapping[str, Any]) -> int:
@@ -174,12 +186,12 @@ def _count_workers(session: Mapping[str, Any]) -> int:
 def read_timings(path: Path) -> Timings:
     """Read the durations in a file: CSV with the columns `COLUMNS`, JSON with a list of such rows, or a plan as JSON.
 
-    `trial` is any name, `workers` and `epoch` are whole numbers, `seconds` is a number above 0. Epoch 0 is the start-up of a
-    worker; epoch 1 is the first of an attempt. An optional column `unit` is one of `UNITS` ("threads" by default). Other
-    columns are metrics if they hold numbers.
+    `trial` is any name, `workers` and `epoch` are whole numbers, and `seconds` is a number above 0. A row with epoch 0 is
+    the start-up of a worker. Epoch 1 is the first epoch of an attempt. The optional column `unit` is one of `UNITS`
+    ("threads" by default). Other columns are metrics if they hold numbers.
 
     Raises:
-        JobError: the file cannot be read, or a row is wrong; the message names the row.
+        JobError: the file cannot be read, or a row is wrong. The message names the row.
     """
     try:
         text = path.read_text(encoding="utf-8-sig")
@@ -209,8 +221,8 @@ def parse_rows(rows: Iterable[Mapping[str, Any]], source: str) -> Timings:
     """Return the durations in rows with the keys `COLUMNS`.
 
     Args:
-        rows: as in a file.
-        source: the file, for messages.
+        rows: the rows of a file.
+        source: the path of the file, for messages.
 
     Raises:
         JobError: a row is wrong, or no row is an epoch above 0.
@@ -219,7 +231,8 @@ def parse_rows(rows: Iterable[Mapping[str, Any]], source: str) -> Timings:
     for number, row in enumerate(rows, 1):
         units.add(row.get("unit") or UNITS[0])
         workers, epoch = (
-            _read_whole(row, name, low, f"{source}, row {number}") for name, low in (("workers", 1), ("epoch", 0))
+            _read_whole_number(row, name, low, f"{source}, row {number}")
+            for name, low in (("workers", 1), ("epoch", 0))
         )
         seconds = _read_seconds(row, f"{source}, row {number}")
         if epoch == 0:
@@ -247,7 +260,7 @@ def parse_rows(rows: Iterable[Mapping[str, Any]], source: str) -> Timings:
     return Timings(tuple(epochs), tuple(starts), units.pop(), f"recorded in {source}")
 
 
-def _read_whole(row: Mapping[str, Any], name: str, low: int, location: str) -> int:
+def _read_whole_number(row: Mapping[str, Any], name: str, low: int, location: str) -> int:
     value = row.get(name)
     try:
         number = float(value)  # type: ignore[arg-type]

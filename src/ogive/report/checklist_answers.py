@@ -8,8 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ogive.formatting import amount, amount_of_limit, duration, plural
-from ogive.monitor.cost import compute_gain, review_projections
+from ogive.monitor.cost import review_projections
 from ogive.monitor.diversity import WINDOW, mean_distance, random_distance
+from ogive.monitor.gain import compute_gain
 from ogive.monitor.stop_rules import INVALID_SHARE
 from ogive.report.subject import Subject
 from ogive.run.settings import Settings

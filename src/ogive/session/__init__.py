@@ -1,1 +1,1 @@
-"""One session of a run: its declaration, the checks before it, and the controller that runs it."""
+"""The sessions of a run: the declaration of a search, the checks before a session, and the controller."""

@@ -1,4 +1,7 @@
-"""The first events of a session: whether a call may continue a run, what it changes, and which trials it repeats."""
+"""The first events of a session. They record the changes of the settings, the environment, and the repeated trials.
+
+This module also checks that a call of `search` may continue the run.
+"""
 
 from __future__ import annotations
 
@@ -13,17 +16,17 @@ from ogive.run.journal import Journal
 from ogive.run.manifest import collect_manifest
 from ogive.run.settings import Settings
 from ogive.run.state import State
-from ogive.session.controller_session import changed_settings
+from ogive.session.controller_session import collect_setting_changes
 from ogive.session.declaration_changes import check_unchanged
-from ogive.session.executor_config import ExecutorConfig, check_same_clock, executor_warnings
+from ogive.session.executor_config import ExecutorConfig, check_same_clock, list_executor_warnings
 from ogive.session.run_declaration import RunSpec
 from ogive.session.search_checks import (
     TEST_WAS_READ,
-    added_example_warnings,
     check_executor,
-    continued_run_warnings,
-    current_price,
-    new_run_warnings,
+    find_current_price,
+    list_continued_run_warnings,
+    list_example_input_warnings,
+    list_new_run_warnings,
 )
 from ogive.session.search_code import SOURCES, SearchCode
 from ogive.trial import Status
@@ -44,16 +47,18 @@ def open_session(
     changeable: Mapping[str, Any],
     config: ExecutorConfig,
 ) -> list[Event]:
-    """Return the events of the journal, followed by the events that open a new session (not yet appended).
+    """Return the events of the journal, followed by the events that open a new session.
+
+    The events that open the session are not yet appended to the journal.
 
     Args:
-        journal: of the run.
-        folder: of the run.
-        declared: what this call searches.
-        estimator: evaluates its trials.
-        fixed: the arguments of this call that must be as stored.
+        journal: the run's journal.
+        folder: the run's folder.
+        declared: the declaration of the search by this call.
+        estimator: the estimator of this call.
+        fixed: the arguments of this call that must be equal to the stored ones.
         changeable: the arguments of this call that may differ from the stored settings.
-        config: of the executor.
+        config: the configuration of the executor.
 
     Raises:
         JobError: the settings do not fit the executor or the estimator.
@@ -63,15 +68,15 @@ def open_session(
     data = declared.to_json()
     checked = {name: data[name] for name in (*fixed, "estimator", "fingerprints")}
     check_unchanged(State.from_events([first]).created, declared.space, checked, folder=folder, recipe=data["recipe"])
-    stored = {**first.data["settings"], **changed_settings(events)}
+    stored = {**first.data["settings"], **collect_setting_changes(events)}
     previous = Settings.from_json(stored)
     if changeable.get("workers", previous.workers) != previous.workers:
-        changeable = {**changeable, "threads": None}  # a plan's threads were for its own number of parallel trials
+        changeable = {**changeable, "threads": None}  # the plan chose the threads for another number of parallel trials
     changes = previous.changes(changeable)
     settings = Settings.from_json({**stored, **changes})
     check_executor(config, settings, estimator)
     check_same_clock(config, events, folder)
-    price = current_price(settings)
+    price = find_current_price(settings)
     opening = [Event(Kind.CHANGED, data=changes)] if changes else []
     code = SearchCode.of(declared.space, estimator)
     opened = {
@@ -79,16 +84,16 @@ def open_session(
         "code": estimator.code_hash(),
         SOURCES: code.to_json(),
         "trains_models": estimator.trains_models,
-        **config.session_fields(),
+        **config.make_session_fields(),
     }
     opening.append(Event(Kind.OPENED, data={**opened, "price": price.to_json()} if price else opened))
     if any(event.kind is Kind.OPENED for event in events):
-        messages = continued_run_warnings(events, estimator, code, previous=previous, settings=settings)
-        messages += added_example_warnings(first.data["space"], declared.space, events)
+        messages = list_continued_run_warnings(events, estimator, code, previous=previous, settings=settings)
+        messages += list_example_input_warnings(first.data["space"], declared.space, events)
     else:
-        messages = new_run_warnings(declared, estimator)
-        messages += executor_warnings(config, settings.workers)
-        messages += added_example_warnings(first.data["space"], declared.space, events)
+        messages = list_new_run_warnings(declared, estimator)
+        messages += list_executor_warnings(config, settings.workers)
+        messages += list_example_input_warnings(first.data["space"], declared.space, events)
         if "warm_start" in first.data:
             warm_start = first.data["warm_start"]
             messages.append(f"warm start from {warm_start['run']}: {'; '.join(warm_start['said'])}")
@@ -97,32 +102,40 @@ def open_session(
 
 
 def find_end_reason(events: Sequence[Event]) -> str | None:
-    """Return why the search ended; None if it has not ended, or if this call extends it.
+    """Return the reason why the search ended; None if it has not ended, or if this call continues it.
 
-    A call extends an ended search if it adds trials, repeats failed ones, or has something to warn of.
+    A call continues an ended search if it changes settings, such as the number of trials, repeats failed trials, or has new
+    warnings. A search that was ended by failures is always continued.
+
+    Args:
+        events: the events of the journal, followed by the events that open this session.
     """
-    previous = [event for event in events if event.seq]
-    last = next((event for event in reversed(previous) if event.kind in (Kind.OPENED, Kind.ENDED)), None)
+    # Events that are in the journal have a sequence number.
+    stored = [event for event in events if event.seq]
+    last = next((event for event in reversed(stored) if event.kind in (Kind.OPENED, Kind.ENDED)), None)
     if last is None or last.kind is not Kind.ENDED or last.data.get("failures"):
         return None
-    new = [event for event in events[len(previous) :] if event.kind is not Kind.OPENED]
+    new = [event for event in events[len(stored) :] if event.kind is not Kind.OPENED]
     if all(event.kind is Kind.WARNING and event.data["message"] == TEST_WAS_READ for event in new):
         return str(last.data["why"])
     return None
 
 
 def repeat_failed_trials(events: Sequence[Event]) -> list[Event]:
-    """Return the events by which the architectures of failed trials are proposed again; none if no trial has failed.
+    """Return the events that make the controller propose the architectures of failed trials again.
 
-    Trials that continued from the weights of other trials cannot be repeated, because those weights are deleted when they
-    are no longer needed. A warning names them, once for each set of such trials.
+    A trial that continued from the weights of another trial cannot be repeated, because weights are deleted when they are no
+    longer needed. A warning names these trials, unless the journal has this warning already.
+
+    Args:
+        events: the events of the journal, followed by the events that open this session.
     """
     state = State.from_events(events)
     failures = [t for t in state.trials.values() if t.status.failed and t.status is not Status.INFEASIBLE]
     repeated = [trial.id for trial in failures if trial.id not in state.repeated_by and not trial.continues_training]
-    lost = [trial.id for trial in failures if trial.continues_training]
-    message = f"{formatting.trials(lost)}: {NOT_REPEATABLE}"
-    is_new = bool(lost) and all(warning != message for warning, _ in state.warnings)
+    not_repeatable = [trial.id for trial in failures if trial.continues_training]
+    message = f"{formatting.trials(not_repeatable)}: {NOT_REPEATABLE}"
+    is_new = bool(not_repeatable) and all(warning != message for warning, _ in state.warnings)
     return [
         *([Event(Kind.REPEATING, data={"trials": repeated})] if repeated else []),
         *([Event(Kind.WARNING, data={"message": message})] if is_new else []),

@@ -47,10 +47,10 @@ def make_plugins(
     """Return the strategy and the schedule of a session.
 
     Args:
-        declared: what the run searches.
-        arguments: of this call. Its `strategy` and `schedule`, if any, may be the user's objects.
-        stored: the data of the journal's first event, by which a plug-in that `arguments` leaves out is made.
-        screen: returns the metrics of an architecture that are known before training.
+        declared: the declaration of the search.
+        arguments: the arguments of this call. `strategy` and `schedule`, if present, may be the user's objects.
+        stored: the data of the journal's first event. It names the strategy and the schedule if `arguments` does not.
+        screen: a function that returns the metrics of an architecture that are known before training.
     """
     named = {kind: {stored[kind]["name"]: stored[kind]["options"]} for kind in ("strategy", "schedule")}
     objectives = tuple(Objective(**item) for item in stored["objectives"])
@@ -85,32 +85,33 @@ def run_session(
     """Run the controller until the search ends or is interrupted.
 
     Args:
-        journal: of the run; this process holds its lease.
-        events: of the journal, followed by those that open the session and are appended here.
-        declared: what the run searches.
-        estimator: evaluates its trials.
-        folder: of the run.
-        fixed: the arguments of this call that cannot change.
-        config: of the executor.
+        journal: the run's journal; this process holds its lease.
+        events: the events of the journal, followed by the events that open the session, which are appended here.
+        declared: the declaration of the search.
+        estimator: the estimator.
+        folder: the run's folder.
+        fixed: the arguments of this call that cannot change while a run is continued.
+        config: the configuration of the executor.
         use_cache: whether results may be shared with other runs.
-        observer: receives every event; None for a live view.
-        subscribers: routes of alerts and sinks of metrics.
-        clock: real or virtual.
+        observer: a function that receives every event; None for a live view.
+        subscribers: the routes of alerts and the sinks of metrics.
+        clock: the clock of the journal, in real or virtual time.
 
     Returns:
-        What interrupted the session, such as "interrupted" or "terminated"; None if the search ended.
+        "interrupted" or "terminated"; None if the search ended.
     """
     screen = _make_caching_screen(estimator)
     strategy, schedule = make_plugins(declared, fixed, events[0].data, screen)
-    # Results that depend on other trials' weights, or on virtual time, are not shared.
-    sharable = use_cache and not (schedule.inherits_weights or config.is_simulated)
-    cache, cache_warning = _open_cache(declared.space, estimator, events) if sharable else (None, None)
+    # Results that depend on other trials' weights, or on virtual time, are not shared with other runs.
+    is_sharable = use_cache and not (schedule.inherits_weights or config.is_simulated)
+    cache, cache_warning = _open_cache(declared.space, estimator, events) if is_sharable else (None, None)
+    # Events that are in the journal have a sequence number.
     stored = [event for event in events if event.seq]
     stored += journal.append(events[len(stored) :])
     state = State.from_events(stored[:1], declared.space)
     reason, error_text = "", None
     try:
-        settings = Settings.from_json({**events[0].data["settings"], **changed_settings(stored)})
+        settings = Settings.from_json({**events[0].data["settings"], **collect_setting_changes(stored)})
         with (
             _open_view(observer) as view,
             closing(_make_executor(config, folder, declared, estimator, settings=settings, clock=clock)) as executor,
@@ -126,7 +127,7 @@ def run_session(
                 screen=screen,
                 cache=cache,
                 clock=clock,
-                observer=_checking_folder(journal, view),
+                observer=_add_folder_check(journal, view),
                 subscribers=subscribers,
                 monitor=Advisor(state, clock),
             )
@@ -138,35 +139,37 @@ def run_session(
         reason = type(error).__name__
         error_text = None if isinstance(error, KeyboardInterrupt) else f"{reason}: {error}"
         problem = journal.find_file_problem() if isinstance(error, (OSError, RunError)) else None
-        if problem is not None and str(error) != problem:  # the missing folder made something else fail
+        if problem is not None and str(error) != problem:  # the error is only a consequence of the missing file
             raise RunError(problem) from error
         raise
     finally:
         if cache is not None:
             cache.close()
-        _close(journal, subscribers, reason, error_text)
+        _close_session(journal, subscribers, reason, error_text)
     if observer is None:
         _print_hints(controller.state)
     return None if controller.state.end_reason else reason
 
 
 def _open_cache(space: Space, estimator: Estimator, events: Sequence[Event]) -> tuple[Cache | None, str | None]:
-    """Return the evaluation cache, or None if this run cannot share results, and a warning that says why.
+    """Return the evaluation cache and a warning.
 
-    If the number of processes that train a trial affects its result, and this number changed during the run, nothing is
-    shared: a trial may have started with one number and continued with another.
+    The cache is None if this run cannot share results. The warning is None, or the reason why code cannot be identified.
     """
     recipe, ranks = estimator.recipe(), list_trial_worker_counts(events)
     if estimator.rank_invariant:
         ranks = [1]
+    # If the number of ranks affects results, and was changed during the run, a trial may have started with one number and
+    # continued with another. Such results are not shared.
     if recipe is None or len(set(ranks)) > 1:
         return None, None
     code = SearchCode.of(space, estimator)
-    if code.unidentified is not None:
-        return None, code.unidentified
-    return Cache(
-        space, recipe, code.result, estimator.continuable, ranks=ranks[-1], find_edit=code.find_edited_file
-    ), None
+    if code.unidentified_reason is not None:
+        return None, code.unidentified_reason
+    cache = Cache(
+        space, recipe, code.result_hash, estimator.continuable, ranks=ranks[-1], find_edit=code.find_edited_file
+    )
+    return cache, None
 
 
 def make_subscribers(
@@ -175,12 +178,12 @@ def make_subscribers(
     """Return the sinks and the alert routes of this session.
 
     Args:
-        folder: of the run.
-        events: of the journal, with those that open the session.
-        routes: of this call; None for the stored ones.
-        sinks: of this call; None for the stored ones.
+        folder: the run's folder.
+        events: the events of the journal, followed by the events that open the session.
+        routes: the alert routes of this call; None for the stored ones.
+        sinks: the sinks of this call; None for the stored ones.
     """
-    settings = Settings.from_json({**events[0].data["settings"], **changed_settings(events)})
+    settings = Settings.from_json({**events[0].data["settings"], **collect_setting_changes(events)})
     subscribers: list[Subscriber] = []
     sinks = settings.sinks if sinks is None else sinks
     if sinks:
@@ -192,7 +195,7 @@ def make_subscribers(
     return [*subscribers, AlertRoutes(routes, folder)] if routes else subscribers
 
 
-def _close(journal: Journal, subscribers: Sequence[Subscriber], reason: str, error_text: str | None) -> None:
+def _close_session(journal: Journal, subscribers: Sequence[Subscriber], reason: str, error_text: str | None) -> None:
     """Close the subscribers, each within a limited time, and append the end of the session to the journal."""
     failures: list[str] = []
     try:
@@ -204,23 +207,23 @@ def _close(journal: Journal, subscribers: Sequence[Subscriber], reason: str, err
         journal.append([*warnings, Event(Kind.CLOSED, data=data)])
 
 
-def changed_settings(events: Iterable[Event]) -> dict[str, Any]:
-    """Return the settings that changed after the run was created, with their latest values."""
-    changed: dict[str, Any] = {}
+def collect_setting_changes(events: Iterable[Event]) -> dict[str, Any]:
+    """Return the latest values of the settings that were changed after the run was created."""
+    changes: dict[str, Any] = {}
     for event in events:
-        changed |= event.data if event.kind is Kind.CHANGED else {}
-    return changed
+        changes |= event.data if event.kind is Kind.CHANGED else {}
+    return changes
 
 
 def list_trial_worker_counts(events: Sequence[Event]) -> list[int]:
-    """Return `workers_per_trial` as the run was created, followed by each value that it was changed to."""
+    """Return all values that the setting `workers_per_trial` has had, from the creation of the run on."""
     name = "workers_per_trial"
-    changed = [event.data[name] for event in events if event.kind is Kind.CHANGED and name in event.data]
-    return [events[0].data["settings"].get(name, 1), *changed]
+    later_values = [event.data[name] for event in events if event.kind is Kind.CHANGED and name in event.data]
+    return [events[0].data["settings"].get(name, 1), *later_values]
 
 
-def _checking_folder(journal: Journal, observer: Observer) -> Observer:
-    """Return `observer`, preceded by a check that the run's folder was not moved or deleted."""
+def _add_folder_check(journal: Journal, observer: Observer) -> Observer:
+    """Return an observer that checks that the run's folder was not moved or deleted, and then calls `observer`."""
 
     def observe(state: State, event: Event | None) -> None:
         journal.check_files()
@@ -231,7 +234,7 @@ def _checking_folder(journal: Journal, observer: Observer) -> Observer:
 
 @contextmanager
 def _open_view(observer: Observer | None) -> Iterator[Observer]:
-    """Yield `observer`, or a live view, which prints lines if standard error is not a terminal."""
+    """Yield `observer`; if it is None, yield a live view, which prints lines if standard error is not a terminal."""
     if observer is not None:
         yield observer
         return
@@ -274,7 +277,7 @@ def _make_caching_screen(estimator: Estimator) -> Callable[[Any], Mapping[str, f
 
 
 def _print_hints(state: State) -> None:
-    """Print advice on the next search."""
+    """Print a hint for the next search if the trials of this search were trained for too many epochs."""
     hint = overtraining(state) if state.end_reason else None
     if hint is not None:
         print(f"hint: {hint}", file=sys.stderr, flush=True)

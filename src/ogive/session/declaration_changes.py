@@ -18,17 +18,17 @@ def check_unchanged(
     folder: Path,
     recipe: Mapping[str, Any] | None = None,
 ) -> None:
-    """Check that a call continues the run that is stored.
+    """Check that a call of `search` declares the same search as a stored run.
 
     Args:
         stored: the data of the journal's first event.
-        space: of this call.
-        arguments: of this call that must be as stored, as JSON, by name.
-        folder: of the run, for the message.
-        recipe: the recipe of this call, as JSON; the message names the keys in which it differs.
+        space: the space of this call.
+        arguments: the arguments of this call that must be equal to the stored ones, as JSON, by name.
+        folder: the run's folder, for the message.
+        recipe: the recipe of this call, as JSON. If it differs, the message names the keys that differ.
 
     Raises:
-        RunError: something differs.
+        RunError: the space or an argument differs.
     """
     lines = [f"the space: {line}" for line in Space.from_json(stored["space"]).differences(space)]
     for name, value in arguments.items():
@@ -49,7 +49,10 @@ def check_unchanged(
 
 
 def _describe_differences(stored: Mapping[str, Any] | None, now: Mapping[str, Any] | None) -> str | None:
-    """Return the differences as `epochs: was 9, and is 8; ...`; None if there are none or one side is unknown."""
+    """Return the differences of two recipes as `epochs: was 9, and is 8; ...`.
+
+    The result is None if there are no differences, or if one of the recipes is unknown.
+    """
     if not stored or not now:
         return None
     missing = "left out"

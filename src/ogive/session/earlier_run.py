@@ -1,4 +1,4 @@
-"""`warm_start=`: the architectures that a search takes over from an earlier run, chosen once and stored with the new run."""
+"""The warm start of a search: it proposes the best architectures of an earlier run, which are stored with the new run."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from ogive.space import Space
 from ogive.strategy.warm_start import DEFAULT_TRIALS, transfer_best
 
 WarmStartSpec = StoredRun | str | os.PathLike[str] | Mapping[str, Any] | None
-"""An earlier run, its folder, or {"run": either, "trials": the number of architectures to take over}."""
+"""An earlier run, the folder of an earlier run, or {"run": one of these, "trials": the number of architectures to use}."""
 
 
 def find_earlier_run(spec: WarmStartSpec) -> tuple[Path, int]:
-    """Return the folder of the earlier run, and the number of architectures to take over.
+    """Return the folder of the earlier run, and the number of architectures to use.
 
     Raises:
         JobError: `spec` has another form, or there is no run in the folder.
@@ -44,27 +44,38 @@ def find_earlier_run(spec: WarmStartSpec) -> tuple[Path, int]:
 def prepare_warm_start(
     spec: WarmStartSpec, space: Space, objectives: ObjectiveSpec, constraints: Constraint | Iterable[Constraint]
 ) -> dict[str, Any]:
-    """Return the record of a warm start as it is journalled: the earlier run, its architectures, and how the spaces match.
+    """Choose the architectures of a warm start, and return the record for the journal.
 
-    The earlier trials are ranked by the objectives and constraints of this search. If the earlier run did not measure
-    these metrics, its trials are ranked by its own objectives and constraints.
+    The earlier trials are ranked by the objectives and constraints of the new search. If the earlier run did not measure
+    these metrics, its trials are ranked by the objectives and constraints of the earlier run.
+
+    Args:
+        spec: the earlier run and the number of architectures.
+        space: the space of the new search.
+        objectives: the objectives of the new search.
+        constraints: the constraints of the new search.
+
+    Returns:
+        `run`: the folder of the earlier run; `architectures` and `trials`: the architectures, and the numbers of their
+            trials
+        in the earlier run; `said`: messages on how the spaces match.
 
     Raises:
         JobError: there is no earlier run, or none of its architectures can be used in `space`.
     """
     folder, count = find_earlier_run(spec)
     state = StoredRun(folder).state
-    ranked_by, within = parse_objectives(objectives), parse_constraints(constraints)
+    ranking_objectives, ranking_constraints = parse_objectives(objectives), parse_constraints(constraints)
     trials = list(state.trials.values())
-    metrics = [objective.metric for objective in ranked_by]
-    measured = any(all(name in trial.metrics for name in metrics) for trial in trials)
+    metrics = [objective.metric for objective in ranking_objectives]
+    has_metrics = any(all(name in trial.metrics for name in metrics) for trial in trials)
     messages = []
-    if not measured:
+    if not has_metrics:
         messages = [
             f"the earlier run did not measure {', '.join(metrics)}: its trials are ranked by its own objectives"
         ]
-        ranked_by, within = state.objectives, state.constraints
-    result = transfer_best(space, state.space, trials, ranked_by, constraints=within, count=count)
+        ranking_objectives, ranking_constraints = state.objectives, state.constraints
+    result = transfer_best(space, state.space, trials, ranking_objectives, constraints=ranking_constraints, count=count)
     return {
         "run": str(folder),
         "architectures": [dict(choices) for choices in result.architectures],

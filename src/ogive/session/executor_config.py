@@ -1,4 +1,4 @@
-"""The executors by name, and the options of the simulated one."""
+"""The names of the executors, and the options of the simulated executor."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from ogive.space import Space
 EXECUTORS = ("processes", "inline", "simulated")
 SIMULATED = "simulated"
 OPTIONS = (*(field.name for field in fields(FaultModel)), "seed")
+"""The options of the simulated executor."""
 
 NO_FAULTS = FaultModel()
 
@@ -26,12 +27,12 @@ ExecutorSpec = str | Mapping[str, Any]
 
 @dataclass(frozen=True)
 class ExecutorConfig:
-    """An executor and its options; made by `executor_config`.
+    """The name of an executor and its options; see `parse_executor_config`.
 
     Attributes:
         name: one of `EXECUTORS`.
-        faults: of simulated workers.
-        seed: of the faults; None for the seed of the search.
+        faults: the faults of simulated workers.
+        seed: the seed of the faults; None for the seed of the search.
     """
 
     name: str
@@ -43,13 +44,13 @@ class ExecutorConfig:
         """Whether the trials run in virtual time."""
         return self.name == SIMULATED
 
-    def session_fields(self) -> dict[str, Any]:
-        """Return the fields that the first event of a session has for this executor."""
+    def make_session_fields(self) -> dict[str, Any]:
+        """Return the fields that describe this executor in the first event of a session."""
         return {SIMULATED: {**asdict(self.faults), "seed": self.seed}} if self.is_simulated else {}
 
 
 def parse_executor_config(spec: ExecutorSpec) -> ExecutorConfig:
-    """Parse "name" or {"simulated": {option: value}}; the options are those of `FaultModel`, and `seed`.
+    """Parse the name of an executor, or {"simulated": {option: value}} with options of `FaultModel` and `seed`.
 
     Raises:
         JobError: there is no such executor or option, or a value is out of its range.
@@ -72,10 +73,10 @@ def parse_executor_config(spec: ExecutorSpec) -> ExecutorConfig:
 
 
 def check_simulated_times(config: ExecutorConfig, estimator: Estimator) -> None:
-    """Check that the durations of trials are known if the executor is simulated.
+    """Check that the estimator knows the durations of trials in advance, if the executor is simulated.
 
     Raises:
-        JobError: the estimator is not that of a benchmark.
+        JobError: the executor is simulated, and the estimator is not that of a benchmark.
     """
     if config.is_simulated and not isinstance(estimator, BenchmarkEstimator):
         raise JobError(
@@ -93,15 +94,15 @@ def make_simulated_executor(
     workers: int,
     seed: int,
 ) -> SimulatedExecutor:
-    """Return simulated workers that report the benchmark's metrics after the benchmark's durations.
+    """Return an executor whose workers report the benchmark's metrics after the benchmark's durations, in virtual time.
 
     Args:
-        config: of the executor.
-        clock: that the executor moves.
-        space: of the search.
-        estimator: of a benchmark, as `check_simulated_times` has checked.
-        workers: how many.
-        seed: of the search; it seeds the faults unless `config` has a seed.
+        config: the configuration of the executor.
+        clock: the virtual clock, which the executor advances.
+        space: the space of the search.
+        estimator: the estimator of a benchmark; `check_simulated_times` checks this.
+        workers: the number of simulated workers.
+        seed: the seed of the search. It seeds the faults if `config` has no seed.
     """
     assert isinstance(estimator, BenchmarkEstimator)
     problem = estimator.problem
@@ -118,27 +119,29 @@ def make_simulated_executor(
 
 
 def check_same_clock(config: ExecutorConfig, events: Sequence[Event], folder: object) -> None:
-    """Check that all sessions of a run measure the same time, virtual or real, since their times are added up.
+    """Check that this session measures the same kind of time, virtual or real, as the earlier sessions of the run.
+
+    The times of all sessions are added up, which makes no sense for different kinds of time.
 
     Args:
-        config: of the executor of this session.
-        events: of the earlier sessions.
-        folder: of the run, for the message.
+        config: the configuration of this session's executor.
+        events: the events of the earlier sessions.
+        folder: the run's folder, for the message.
 
     Raises:
         RunError: the last session had the other kind of time.
     """
-    simulated = [SIMULATED in event.data for event in events if event.kind is Kind.OPENED]
-    if simulated and simulated[-1] != config.is_simulated:
-        before, now = ("virtual", "real") if simulated[-1] else ("real", "virtual")
+    was_simulated = [SIMULATED in event.data for event in events if event.kind is Kind.OPENED]
+    if was_simulated and was_simulated[-1] != config.is_simulated:
+        before, now = ("virtual", "real") if was_simulated[-1] else ("real", "virtual")
         raise RunError(
             f"the run in {folder} measures {before} time, but executor={config.name!r} measures {now} time; use the "
-            f"executor {'simulated' if simulated[-1] else 'processes or inline'}, or start a new run"
+            f"executor {'simulated' if was_simulated[-1] else 'processes or inline'}, or start a new run"
         )
 
 
-def executor_warnings(config: ExecutorConfig, workers: int) -> list[str]:
-    """Return the warnings that a user who starts a run should read."""
+def list_executor_warnings(config: ExecutorConfig, workers: int) -> list[str]:
+    """Return the warnings about the executor of a new run."""
     if not config.is_simulated:
         return []
     return [

@@ -1,4 +1,4 @@
-"""The creation of a run: its arguments are checked, then its folder and the first events of its journal are written."""
+"""The creation of a run: check the arguments, and write the folder and the first events of the journal."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ogive.session.controller_session import make_plugins
 from ogive.session.executor_config import ExecutorConfig
 from ogive.session.planned_search import apply_plan, check_plan
 from ogive.session.run_declaration import RunSpec
-from ogive.session.search_checks import check_executor, check_fidelities, check_hard_constraints, current_price
+from ogive.session.search_checks import check_executor, check_fidelities, check_hard_constraints, find_current_price
 
 
 def create_run(
@@ -34,13 +34,13 @@ def create_run(
     """Create a run and return its folder.
 
     Args:
-        folder: of the run; None for a new folder in `runs/`.
-        declared: what the run searches.
-        estimator: evaluates its trials.
-        settings: of the run.
-        config: of the executor.
+        folder: the run's folder; None for a new folder in `runs/`.
+        declared: the declaration of the search.
+        estimator: the estimator.
+        settings: the settings of the run.
+        config: the configuration of the executor.
         plan: a `Plan`, "auto", or None for a search without a plan.
-        arguments: of the search, with the strategy and the schedule as names or objects.
+        arguments: the arguments of the search. Strategy and schedule may be names or objects.
 
     Raises:
         JobError: the arguments do not fit together.
@@ -49,9 +49,9 @@ def create_run(
     check_executor(config, settings, estimator)
     if plan is not None:
         check_plan(plan, declared, settings, config.name)
-    current_price(settings)
+    find_current_price(settings)
     check_hard_constraints(declared.space, estimator, declared.constraints, declared.seed)
-    # Strategy and schedule are made here once, so that errors in their options are raised before anything is written.
+    # Create the strategy and the schedule once before anything is written, so that errors in their options are found.
     _, schedule = make_plugins(declared, arguments, declared.to_json(), estimator.screen)
     check_fidelities(schedule, estimator, declared.space)
     folder = folder or make_fresh_folder(Path("runs").absolute())
@@ -70,7 +70,7 @@ def make_fresh_folder(parent: Path) -> Path:
     The folder is created at once, so that two searches that start in the same second get different folders.
 
     Raises:
-        RunError: it cannot be created.
+        RunError: the folder cannot be created.
     """
     name = time.strftime("%Y%m%d-%H%M%S")
     for number in itertools.count(1):
@@ -91,7 +91,7 @@ def _prepare_folder(folder: Path) -> None:
     """Create the folder of a new run.
 
     Raises:
-        RunError: it holds other files, or cannot be created.
+        RunError: the folder holds other files, or cannot be created.
     """
     if folder.exists() and (not folder.is_dir() or any(not is_draft(path) for path in folder.iterdir())):
         raise RunError(f"{folder} exists already and holds no run; choose another folder, or an empty one")

@@ -1,4 +1,4 @@
-"""The payload of a run: the space and the estimator in the file from which workers load them."""
+"""The payload of a run: a file with the space and the estimator, which workers load."""
 
 from __future__ import annotations
 
@@ -19,10 +19,12 @@ PAYLOAD = "payload.pkl"
 
 
 def write_payload(path: Path, space: Space, estimator: Estimator) -> None:
-    """Write the space and the estimator. Code is stored by import path; code defined in `__main__` is stored by value.
+    """Write the space and the estimator to the file `path`.
+
+    Functions and classes are stored by import path, but those that are defined in `__main__` by value.
 
     Raises:
-        JobError: they cannot be pickled.
+        JobError: the space or the estimator cannot be pickled.
         RunError: the file cannot be written.
     """
     try:
@@ -33,23 +35,26 @@ def write_payload(path: Path, space: Space, estimator: Estimator) -> None:
             "of a module, and open files and connections inside them"
         ) from error
     try:
-        replace_text(_import_paths_file(path), json.dumps([os.path.abspath(entry) for entry in sys.path]))
+        replace_text(_name_import_paths_file(path), json.dumps([os.path.abspath(entry) for entry in sys.path]))
         replace_file(path, lambda file: file.write(data))
     except OSError as error:
         raise RunError(f"{path} cannot be written: {error}") from error
 
 
 def load_payload(path: Path) -> tuple[Space, Estimator]:
-    """Load what `write_payload` wrote. The import paths of the writing process are appended to those of this one.
+    """Load the space and the estimator that `write_payload` wrote.
+
+    The import paths of the process that wrote the file are appended to `sys.path`.
 
     Raises:
-        OSError, ImportError, AttributeError and what unpickling raises.
+        OSError, ImportError, AttributeError, and any exception that unpickling raises.
     """
-    paths_file = _import_paths_file(path)
+    paths_file = _name_import_paths_file(path)
     if paths_file.exists():
         sys.path += [entry for entry in json.loads(paths_file.read_text()) if entry not in sys.path]
     return unpickle_payload(path)
 
 
-def _import_paths_file(path: Path) -> Path:
+def _name_import_paths_file(path: Path) -> Path:
+    """Return the path of the file beside a payload that holds the import paths."""
     return path.with_suffix(".paths.json")

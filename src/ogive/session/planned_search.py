@@ -1,4 +1,4 @@
-"""The plan of a search: made for a declared search, checked against a search, and applied to the run that it creates."""
+"""The plan of a search: make it for a declared search, check that it fits a search, and apply it to a new run."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from ogive.run.settings import Settings
 from ogive.session.controller_session import make_plugins
 from ogive.session.payload import PAYLOAD, write_payload
 from ogive.session.run_declaration import AUTO, RunSpec
-from ogive.session.search_checks import check_fidelities, current_price
+from ogive.session.search_checks import check_fidelities, find_current_price
 from ogive.session.stored_run import StoredRun
 from ogive.space import Architecture, Space
 from ogive.space.fingerprints import is_same
@@ -36,9 +36,18 @@ if TYPE_CHECKING:
 Say = Callable[[str], object]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class PlanRequest:
-    """The arguments of `ogive.plan` that are not arguments of `ogive.search`; None for the default of each.
+    """The arguments of `ogive.plan` that are not arguments of `ogive.search`; None means the default.
+
+    Attributes:
+        workers: the number of workers to split.
+        source: recorded durations; None to measure durations.
+        measured_trials: the number of architectures to measure.
+        measured_epochs: the number of epochs of each measured architecture.
+        seeds: the number of simulated searches of each split.
+        regret: the regret whose time is forecast.
+        faults: the faults of the workers.
 
     Raises:
         JobError: a value is out of its range.
@@ -65,10 +74,10 @@ def make_plan(declared: RunSpec, estimator: Estimator, settings: Settings, reque
     """Return the plan of a declared search.
 
     Args:
-        declared: what is searched, with strategy and schedule by name.
-        estimator: evaluates the trials.
-        settings: `max_trials`, budget, price and limits of the search.
-        request: what the plan is made from.
+        declared: the declaration of the search, with strategy and schedule by name.
+        estimator: the estimator of the search.
+        settings: the settings of the search: `max_trials`, budget, price and limits.
+        request: the arguments of the plan.
         say: receives messages on the progress.
 
     Raises:
@@ -86,7 +95,7 @@ def make_plan(declared: RunSpec, estimator: Estimator, settings: Settings, reque
     _, schedule = make_plugins(declared, {}, declared.to_json(), estimator.screen)
     check_fidelities(schedule, estimator, declared.space)
     if request.source is None:
-        timings = _measure(declared, estimator, settings, request, say=say)
+        timings = _measure_durations(declared, estimator, settings, request, say=say)
     else:
         timings = _read_source(request.source, declared)
     search = planner.PlannedSearch(
@@ -94,7 +103,7 @@ def make_plan(declared: RunSpec, estimator: Estimator, settings: Settings, reque
         schedule=PluginSpec(declared.schedule.name, declared.schedule.options),
         trials=settings.max_trials,
         settings=Settings(budget=settings.budget, price=settings.price),
-        price=current_price(settings),
+        price=find_current_price(settings),
         devices=timings.unit == "devices",
     )
     problems, assumptions = _make_problems(declared, estimator, timings)
@@ -103,7 +112,7 @@ def make_plan(declared: RunSpec, estimator: Estimator, settings: Settings, reque
         search,
         problems,
         request.workers or detect_worker_units(estimator)[1],
-        seeds=request.seeds or planner.SEEDS,
+        seeds=request.seeds or planner.SIMULATED_SEEDS,
         seed=declared.seed,
         regret=request.regret,
         faults=request.faults,
@@ -114,10 +123,10 @@ def make_plan(declared: RunSpec, estimator: Estimator, settings: Settings, reque
 
 
 def detect_worker_units(estimator: Estimator) -> tuple[str, int]:
-    """Return what this machine's workers are, "threads" or "devices", and how many it has.
+    """Return the unit of this machine's workers, "threads" or "devices", and their number.
 
-    Devices are GPUs; they are split if the estimator trains on GPUs and there are several. Otherwise threads of the cores
-    are split.
+    The unit is "devices" (GPUs) if the estimator trains on GPUs and the machine has several. Otherwise it is "threads", and
+    the number is that of the cores.
     """
     device = str(getattr(estimator, "device", "cpu"))
     if estimator.parallel and (device == "auto" or device.startswith("cuda")):
@@ -129,15 +138,17 @@ def detect_worker_units(estimator: Estimator) -> tuple[str, int]:
 
 
 def compute_plan_fingerprint(declared: RunSpec, settings: Settings) -> str:
-    """Return a hash of the search that a plan is for. A plan with another fingerprint does not forecast this search."""
+    """Return a hash of a search. A plan with another fingerprint is not a forecast of this search."""
     data = declared.to_json()
     names = ("objectives", "constraints", "strategy", "schedule", "epochs", "fingerprints")
     limits = {"max_trials": settings.max_trials, "budget": settings.budget, "price": settings.price}
     return hash_json({"space": declared.space.fingerprint, **{name: data[name] for name in names}, **limits})
 
 
-def _measure(declared: RunSpec, estimator: Estimator, settings: Settings, request: PlanRequest, *, say: Say) -> Timings:
-    """Return durations of trials that are trained now on this machine."""
+def _measure_durations(
+    declared: RunSpec, estimator: Estimator, settings: Settings, request: PlanRequest, *, say: Say
+) -> Timings:
+    """Train trials on this machine, and return their durations."""
     from ogive import planner
 
     unit, available = detect_worker_units(estimator)
@@ -152,8 +163,8 @@ def _measure(declared: RunSpec, estimator: Estimator, settings: Settings, reques
             workers=min(workers, available),
             unit=unit,
             epochs=declared.epochs,
-            trials=request.measured_trials or planner.TRIALS,
-            epochs_each=request.measured_epochs or planner.EPOCHS,
+            trials=request.measured_trials or planner.MEASURED_TRIALS,
+            epochs_each=request.measured_epochs or planner.MEASURED_EPOCHS,
             seed=declared.seed,
             is_allowed=_make_hard_constraint_check(declared, estimator),
             time_limit=settings.time_limit,
@@ -167,13 +178,19 @@ def _measure(declared: RunSpec, estimator: Estimator, settings: Settings, reques
 
 
 def _make_hard_constraint_check(declared: RunSpec, estimator: Estimator) -> Callable[[Architecture], bool]:
-    """Return a predicate that is true for architectures that satisfy the hard constraints."""
+    """Return a function that checks whether an architecture satisfies the hard constraints."""
     hard = [constraint for constraint in declared.constraints if constraint.hard]
     return lambda architecture: not hard or total_violation(estimator.screen(architecture), hard) == 0
 
 
 def _read_source(source: str | os.PathLike[str] | StoredRun | Timings, declared: RunSpec) -> Timings:
-    """Return the durations of an earlier run or of a file."""
+    """Return the durations that a run or a file contains.
+
+    If the run was another search, a note says so.
+
+    Raises:
+        JobError: there is no run and no file.
+    """
     from ogive import planner
 
     if isinstance(source, planner.Timings):
@@ -188,19 +205,25 @@ def _read_source(source: str | os.PathLike[str] | StoredRun | Timings, declared:
     created = source.state.created
     timings = planner.read_run_timings(source.state, f"the run in {source.folder}")
     now, before = declared.fingerprints, created["fingerprints"]
-    different = sorted(name for name in {*now, *before} if now.get(name) != before.get(name))
+    differences = sorted(name for name in {*now, *before} if now.get(name) != before.get(name))
     if not is_same(Space.from_json(created["space"]), declared.space):
-        different.append("space")
-    if not different:
+        differences.append("space")
+    if not differences:
         return timings
-    note = f"that run was of another job (different: {', '.join(different)}); its durations are used without adjustment"
+    note = (
+        f"that run was of another job (different: {', '.join(differences)}); its durations are used without adjustment"
+    )
     return replace(timings, notes=(*timings.notes, note))
 
 
 def _make_problems(
     declared: RunSpec, estimator: Estimator, timings: Timings
 ) -> tuple[Callable[[int], Problem], list[str]]:
-    """Return the problem to simulate for each seed, and sentences on how far its metrics can be trusted."""
+    """Return a function that makes the problem to simulate for a seed, and sentences on the origin of its metrics.
+
+    The problem is the estimator's benchmark. For other estimators it is a bundled benchmark with the same space and
+    objective; if there is none, it is a random landscape with the shape of the measured learning curves.
+    """
     from ogive import planner
     from ogive.bench.benchmark_estimator import BenchmarkEstimator
 
@@ -229,7 +252,7 @@ def _make_problems(
 
 
 def _list_simplifications(declared: RunSpec, schedule: Schedule) -> list[str]:
-    """Return the parts of the search that the simulation leaves out, one sentence each."""
+    """Return a sentence for each part of the search that the simulation leaves out."""
     sentences = []
     if schedule.fidelities:
         names = ", ".join(schedule.fidelities)
@@ -247,10 +270,10 @@ def _list_simplifications(declared: RunSpec, schedule: Schedule) -> list[str]:
 
 
 def is_planned(workers: Any) -> bool:
-    """Return whether the argument `workers` of a search is a plan or "auto" rather than a number.
+    """Return whether the argument `workers` of a search is a plan or "auto", and not a number.
 
     Raises:
-        JobError: it is another string.
+        JobError: `workers` is another string.
     """
     if isinstance(workers, str):
         if workers != AUTO:
@@ -263,13 +286,13 @@ def check_plan(plan: Any, declared: RunSpec, settings: Settings, executor: str) 
     """Check that a search can use a plan.
 
     Args:
-        plan: a `Plan`, or "auto" for a plan that is still to be made.
-        declared: what is searched.
-        settings: of the search.
-        executor: its name.
+        plan: a `Plan`, or "auto" for a plan that will be made later.
+        declared: the declaration of the search.
+        settings: the settings of the search.
+        executor: the name of the executor.
 
     Raises:
-        JobError: the plan is of another search, or the arguments fix the split of the workers.
+        JobError: the plan is for another search, or the arguments of the search already fix the split of the workers.
     """
     if executor != "processes" or settings.workers_per_trial > 1 or settings.threads:
         raise JobError(
@@ -288,9 +311,9 @@ def apply_plan(plan: Any, declared: RunSpec, estimator: Estimator, settings: Set
 
     Args:
         plan: a `Plan`, or "auto" to make one now.
-        declared: what is searched.
-        estimator: evaluates the trials.
-        settings: of the search.
+        declared: the declaration of the search.
+        estimator: the estimator.
+        settings: the settings of the search.
 
     Raises:
         JobError: no plan can be made.
@@ -299,13 +322,14 @@ def apply_plan(plan: Any, declared: RunSpec, estimator: Estimator, settings: Set
         plan = make_plan(declared, estimator, settings, PlanRequest(), say=_print_message)
     split = plan.chosen
     is_recommended = split == plan.recommended
-    each = f"{split.workers_per_trial} of {plan.workers} {plan.unit} each"
+    workers = f"{split.workers_per_trial} of {plan.workers} {plan.unit} each"
     reason = plan.why if is_recommended else f"{duration(plan.row.seconds.expected)}, the split that you chose"
-    _print_message(f"plan: {plural(split.parallel_trials, 'trial')} at a time, {each}: {reason}")
+    _print_message(f"plan: {plural(split.parallel_trials, 'trial')} at a time, {workers}: {reason}")
     _print_message(f"plan: {plan.sure if is_recommended else f'{plan.recommended} is recommended: {plan.why}'}")
-    changed: dict[str, Any] = {"threads" if plan.unit == "threads" else "workers_per_trial": split.workers_per_trial}
+    per_trial_setting = "threads" if plan.unit == "threads" else "workers_per_trial"
+    changes: dict[str, Any] = {"workers": split.parallel_trials, per_trial_setting: split.workers_per_trial}
     forecast = Event(Kind.PROJECTED, data=plan.to_event_data())
-    return replace(settings, workers=split.parallel_trials, **changed), [forecast]
+    return replace(settings, **changes), [forecast]
 
 
 def _print_message(message: str) -> None:

@@ -1,4 +1,4 @@
-"""The declaration of a run, which cannot change while it is continued, and the making of its strategy and schedule."""
+"""The declaration of a run, which cannot change while the run is continued, and the creation of strategy and schedule."""
 
 from __future__ import annotations
 
@@ -22,24 +22,29 @@ from ogive.strategy.base import Strategy
 from ogive.strategy.listed import Listed, parse_list
 
 AUTO = "auto"
+"""The name of the strategy that chooses a strategy, and the value of `workers` that requests a new plan."""
 
 StrategySpec = str | Mapping[str, Mapping[str, Any]] | Strategy
 ScheduleSpec = str | Mapping[str, Mapping[str, Any]] | Schedule | None
 
 
 class _LeftOut:
-    """The type of `LEFT_OUT`, the value of arguments that a caller leaves out: stored values or defaults replace it."""
+    """The type of `LEFT_OUT`."""
 
     def __repr__(self) -> str:
         return "<as stored, or the default>"
 
 
 LEFT_OUT: Any = _LeftOut()
+"""The default of arguments that a caller may leave out. It is replaced by the stored value or the default of the search."""
 
 
 @dataclass(frozen=True)
 class PluginSpec:
-    """A strategy or a schedule by name and options, as it is journalled. An object of the user's is named by its class."""
+    """The name and the options of a strategy or a schedule, as they are journalled.
+
+    If the user passed an object, the name is that of its class, as "module:class", and there are no options.
+    """
 
     name: str
     options: Mapping[str, Any]
@@ -50,10 +55,10 @@ class PluginSpec:
 
         Args:
             kind: "strategy" or "schedule", for the message.
-            spec: to parse.
+            spec: the value to parse.
 
         Raises:
-            JobError: `spec` is none of these.
+            JobError: `spec` has another form.
         """
         if isinstance(spec, str):
             return PluginSpec(spec, {})
@@ -67,7 +72,7 @@ class PluginSpec:
 
 
 def make_auto_strategy_spec(max_trials: int) -> Mapping[str, Mapping[str, Any]]:
-    """Return the default strategy of a search of `max_trials` trials. Its proposals note its choice and the reason."""
+    """Return the default strategy of a search of `max_trials` trials, which chooses a strategy by this number."""
     return {AUTO: {"trials": max_trials}}
 
 
@@ -82,22 +87,22 @@ def make_strategy(
 ) -> Strategy:
     """Return the strategy of a search, with the wrappers that all searches have.
 
-    It proposes the architectures of `initial` first, then those of `warm_start`, then those of the strategy itself. It skips
-    duplicates and architectures that violate a hard constraint. A `listed` strategy keeps its duplicates, because its list
-    may hold an architecture several times with different settings.
+    The wrappers propose the architectures of `initial` first, then those of `warm_start`, then those of the strategy. They
+    skip duplicates and architectures that violate a hard constraint. The duplicates of a `listed` strategy are not skipped,
+    because its list may hold an architecture several times with different settings.
 
     Args:
-        spec: the strategy.
-        space: of the search.
-        objectives: of the search.
-        constraints: of the search.
-        screen: returns the metrics of an architecture that are known before training.
-        initial: architectures, as names and labels.
-        warm_start: the record of a warm start (`ogive.session.earlier_run`).
+        spec: the declared strategy.
+        space: the space of the search.
+        objectives: the objectives of the search.
+        constraints: the constraints of the search.
+        screen: a function that returns the metrics of an architecture that are known before training.
+        initial: the architectures to propose first, as mappings of names to labels.
+        warm_start: the record of a warm start (`ogive.session.earlier_run`); None without one.
 
     Raises:
         JobError: the name or an option is wrong, or an object was made for another search.
-        RunError: the run was created with an object, which must be passed again.
+        RunError: the run was created with an object, and this call does not pass it.
     """
     if isinstance(spec, Strategy):
         strategy = _copy_for_run(spec, space, objectives, constraints)
@@ -118,21 +123,21 @@ def make_strategy(
 def _copy_for_run(
     strategy: Strategy, space: Space, objectives: Sequence[Objective], constraints: Sequence[Constraint]
 ) -> Strategy:
-    """Return a copy of the user's strategy, so that the trials of one run do not affect the next.
+    """Return a copy of the user's strategy, so that the trials of one run do not affect the next run.
 
     Raises:
-        JobError: it was made for another space, other objectives or other constraints.
+        JobError: the strategy was made for another space, other objectives or other constraints.
     """
-    same = is_same(strategy.space, space)
-    for what, strategy_value, search_value in (
-        ("space", strategy.space.fingerprint, strategy.space.fingerprint if same else space.fingerprint),
+    is_same_space = is_same(strategy.space, space)
+    for part, strategy_value, search_value in (
+        ("space", strategy.space.fingerprint, strategy.space.fingerprint if is_same_space else space.fingerprint),
         ("objectives", strategy.objectives, tuple(objectives)),
         ("constraints", strategy.constraints, tuple(constraints)),
     ):
         if strategy_value != search_value:
             raise JobError(
-                f"strategy={type(strategy).__name__}(...) was made for other {what} than the search: {strategy_value} "
-                f"instead of {search_value}; make it for the same {what}, or give its name"
+                f"strategy={type(strategy).__name__}(...) was made for other {part} than the search: {strategy_value} "
+                f"instead of {search_value}; make it for the same {part}, or give its name"
             )
     return copy.deepcopy(strategy, {id(strategy.space): space})
 
@@ -141,47 +146,60 @@ def _require_name(kind: str, plugin: PluginSpec) -> PluginSpec:
     """Return `plugin` if it can be created by its name.
 
     Raises:
-        RunError: it is the class of an object, which only the user can create.
+        RunError: `plugin` names the class of an object, which only the user can create.
     """
     if ":" in plugin.name:
         raise RunError(f"the run was started with an object of class {plugin.name} as its {kind}; pass {kind}= again")
     return plugin
 
 
-def schedule_for(strategy: StrategySpec, schedule: ScheduleSpec) -> ScheduleSpec:
-    """Return the schedule that the strategy brings along, as BOHB and DEHB do, or else `schedule`.
+def choose_schedule(strategy: StrategySpec, schedule: ScheduleSpec) -> ScheduleSpec:
+    """Return the schedule of a search.
+
+    Some strategies, such as BOHB and DEHB, require a certain schedule, and have its options among their options. For all
+    other strategies the result is `schedule`.
+
+    Args:
+        strategy: the declared strategy.
+        schedule: the declared schedule; None if the user has left it out.
 
     Raises:
-        JobError: the strategy brings a schedule along, and `schedule` is a different one.
+        JobError: the strategy requires another schedule than `schedule`.
     """
     if isinstance(strategy, Strategy):
         name, options = type(strategy).__name__, {o: getattr(strategy, o) for o in strategy.schedule_options}
-        included = {o: value for o, value in options.items() if value is not None}
-        brought = {strategy.schedule: included} if strategy.schedule else None
+        set_options = {o: value for o, value in options.items() if value is not None}
+        required = {strategy.schedule: set_options} if strategy.schedule else None
     else:
         named = PluginSpec.of("strategy", strategy)
-        name, brought = named.name, strategies.paired_schedule(named.name, named.options)
-    if brought is None:
+        name, required = named.name, strategies.paired_schedule(named.name, named.options)
+    if required is None:
         return schedule
-    if schedule is not None and PluginSpec.of("schedule", schedule) != PluginSpec.of("schedule", brought):
+    if schedule is not None and PluginSpec.of("schedule", schedule) != PluginSpec.of("schedule", required):
         raise JobError(
-            f"strategy {name!r} brings its own schedule, {next(iter(brought))!r}; leave schedule={schedule!r} out (its "
+            f"strategy {name!r} brings its own schedule, {next(iter(required))!r}; leave schedule={schedule!r} out (its "
             "options are among the strategy's)"
         )
-    return brought
+    return required
 
 
 def make_schedule(
     spec: ScheduleSpec, objectives: Sequence[Objective], constraints: Sequence[Constraint], epochs: int | None
 ) -> Schedule:
-    """Return the schedule of a search; None means `full`.
+    """Return the schedule of a search.
+
+    Args:
+        spec: the declared schedule; None for `full`.
+        objectives: the objectives of the search.
+        constraints: the constraints of the search.
+        epochs: the largest number of epochs of a trial; None if the estimator has no epochs.
 
     Raises:
         JobError: the name or an option is wrong.
-        RunError: the run was created with an object, which must be passed again.
+        RunError: the run was created with an object, and this call does not pass it.
     """
     if isinstance(spec, Schedule):
-        return copy.deepcopy(spec)  # the trials of one run do not affect the next
+        return copy.deepcopy(spec)  # so that the trials of one run do not affect the next run
     named = _require_name("schedule", PluginSpec.of("schedule", spec or "full"))
     return schedules.create(
         named.name, objectives=tuple(objectives), constraints=tuple(constraints), epochs=epochs, **named.options
@@ -190,20 +208,22 @@ def make_schedule(
 
 @dataclass(frozen=True, kw_only=True)
 class RunSpec:
-    """The part of a search that cannot change while the run is continued, as journalled in its first event.
+    """The declaration of a search: the arguments that cannot change while the run is continued.
+
+    It is the data of the journal's first event.
 
     Attributes:
-        space: what is searched.
+        space: the search space.
         objectives: the metrics to optimize.
-        constraints: bounds on metrics.
-        strategy: by name and options.
-        schedule: by name and options.
+        constraints: the bounds on metrics.
+        strategy: the name and the options of the strategy.
+        schedule: the name and the options of the schedule.
         epochs: the largest number of epochs of a trial; None if the estimator has no epochs.
-        seed: of all random choices.
+        seed: the seed of all random choices.
         estimator: the class of the estimator, as "module:name".
         fingerprints: hashes of the estimator's data, split and recipe.
-        recipe: of the estimator; None if unknown.
-        initial: the architectures that are proposed first, as names and labels.
+        recipe: the recipe of the estimator; None if unknown.
+        initial: the architectures that are proposed first, as mappings of names to labels.
         warm_start: the record of a warm start; None without one.
     """
 
@@ -224,6 +244,7 @@ class RunSpec:
     def of(
         space: Space,
         estimator: Estimator,
+        *,
         objectives: ObjectiveSpec,
         constraints: Constraint | Iterable[Constraint],
         strategy: StrategySpec,
@@ -233,10 +254,10 @@ class RunSpec:
         initial: Iterable[Mapping[str, Any]] = (),
         warm_start: Mapping[str, Any] | None = None,
     ) -> RunSpec:
-        """Return the declaration of a search with these arguments, which are those of `ogive.search`.
+        """Return the declaration of a search. The arguments are those of `ogive.search`.
 
         Raises:
-            JobError: an argument is wrong.
+            JobError: an argument has a wrong type or is out of its range.
         """
         if not isinstance(seed, int) or isinstance(seed, bool) or seed < 0:
             raise JobError(f"seed={seed!r}: expected a whole number, at least 0")
@@ -267,7 +288,7 @@ class RunSpec:
         """Return the data of the journal's first event, without the settings.
 
         Raises:
-            JobError: an option or the recipe is not JSON.
+            JobError: an option or the recipe cannot be written as JSON.
         """
         data = {
             "space": self.space.to_json(),
@@ -284,17 +305,17 @@ class RunSpec:
             **({"warm_start": dict(self.warm_start)} if self.warm_start else {}),
         }
         try:
-            stored: dict[str, Any] = json.loads(json.dumps(data))  # as it is read from the journal
+            stored: dict[str, Any] = json.loads(json.dumps(data))  # in the form in which it is read from the journal
         except (TypeError, ValueError) as error:
             raise JobError(f"options of strategy and schedule, and the recipe, must be JSON: {error}") from error
         return stored
 
 
 def _check_initial(space: Space, architectures: Iterable[Mapping[str, Any]]) -> tuple[Mapping[str, Any], ...]:
-    """Return the architectures to propose first, as names and labels.
+    """Return the architectures to propose first, as mappings of names to labels.
 
     Raises:
-        JobError: one of them is not an architecture of the space.
+        JobError: an element is not an architecture of the space.
     """
     architectures = tuple(architectures)
     if not architectures:

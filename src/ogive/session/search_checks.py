@@ -1,4 +1,4 @@
-"""Checks of a search before it writes anything, and the warnings that its user receives."""
+"""The checks of a search before anything is written, and the warnings at the start of a session."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ TEST_WAS_READ = (
 )
 
 
-def as_estimator(estimator: Estimator | Callable[..., Any]) -> Estimator:
-    """Return an estimator unchanged, and a train function `f(model, trial)` as an estimator.
+def convert_to_estimator(estimator: Estimator | Callable[..., Any]) -> Estimator:
+    """Return an estimator. A train function `f(model, trial)` is converted to one.
 
     Raises:
-        JobError: `estimator` is neither.
+        JobError: `estimator` is neither an estimator nor a function.
     """
     if isinstance(estimator, Estimator):
         return estimator
@@ -48,17 +48,25 @@ def as_estimator(estimator: Estimator | Callable[..., Any]) -> Estimator:
 
 
 def check_hard_constraints(space: Space, estimator: Estimator, constraints: Iterable[Constraint], seed: int) -> None:
-    """Check that the metrics of hard constraints are known before training.
+    """Check that the estimator knows the metrics of hard constraints before training.
+
+    Args:
+        space: the space of the search, from which one architecture is sampled for the check.
+        estimator: the estimator.
+        constraints: the constraints of the search.
+        seed: the seed of the search.
 
     Raises:
-        JobError: the estimator does not know one of them.
+        JobError: the estimator does not know a metric before training.
     """
     hard = [constraint.metric for constraint in constraints if constraint.hard]
     if not hard:
         return
     try:
         screened = estimator.screen(space.sample(generator(seed, "screen")))
-    except USER_EXCEPTIONS:  # an architecture that cannot be screened becomes a failed trial
+    except (
+        USER_EXCEPTIONS
+    ):  # not an error of the declaration: the search records such an architecture as a failed trial
         return
     missing = [metric for metric in hard if metric not in screened]
     if missing:
@@ -74,8 +82,8 @@ def check_hard_constraints(space: Space, estimator: Estimator, constraints: Iter
         )
 
 
-def current_price(settings: Settings) -> Price | None:
-    """Return the price of an hour, or None without a price. It is journalled, because the price file may change later.
+def find_current_price(settings: Settings) -> Price | None:
+    """Return the present price of a worker-hour; None without a price.
 
     Raises:
         JobError: the price is not in the price file, or there is a budget of money without a price.
@@ -93,7 +101,7 @@ def check_executor(config: ExecutorConfig, settings: Settings, estimator: Estima
     """Check that the executor can run the trials of this estimator with these settings.
 
     Raises:
-        JobError: it cannot.
+        JobError: the executor cannot run the trials, or does not support a setting.
     """
     check_simulated_times(config, estimator)
     workers_per_trial = settings.workers_per_trial
@@ -107,19 +115,24 @@ def check_executor(config: ExecutorConfig, settings: Settings, estimator: Estima
             f"workers_per_trial={workers_per_trial}, but executor='inline' has only one process; use executor='processes'"
         )
     check_capacity(estimator, settings.workers, workers_per_trial)
-    limited = settings.time_limit or settings.memory_limit or settings.startup_limit not in (None, STARTUP_SECONDS)
-    if config.name == "inline" and (limited or settings.workers > 1):
+    has_limits = settings.time_limit or settings.memory_limit or settings.startup_limit not in (None, STARTUP_SECONDS)
+    if config.name == "inline" and (has_limits or settings.workers > 1):
         raise JobError(
             "executor='inline' has only one worker, and no time, memory or startup limit; use executor='processes'"
         )
-    if config.is_simulated and limited:
+    if config.is_simulated and has_limits:
         raise JobError("executor='simulated' trains nothing, so it has no time, memory or startup limit; leave it out")
 
 
 def check_capacity(estimator: Estimator, parallel_trials: int, workers_per_trial: int) -> None:
-    """Check that each process of a data-parallel trial has a core or a GPU of its own.
+    """Check that the machine has a core or a GPU for each process of data-parallel trials.
 
-    The processes of a trial wait for each other at every batch, so two of them on one core would slow each other down.
+    The processes of a trial wait for each other at every batch, so two processes on one core would slow each other down.
+
+    Args:
+        estimator: the estimator.
+        parallel_trials: the number of trials that are trained at a time.
+        workers_per_trial: the number of processes of each trial.
 
     Raises:
         JobError: there are too few cores or GPUs.
@@ -132,35 +145,35 @@ def check_capacity(estimator: Estimator, parallel_trials: int, workers_per_trial
     if isinstance(estimator, Classifier) and (gpus := estimator.gpus()):
         available, unit = gpus, "GPU"
     if parallel_trials * workers_per_trial > available:
-        fitting = available // workers_per_trial
-        remedy = f"at most {plural(fitting, 'trial')} at a time" if fitting else f"at most {available}"
+        max_trials = available // workers_per_trial
+        remedy = f"at most {plural(max_trials, 'trial')} at a time" if max_trials else f"at most {available}"
         raise JobError(
             f"workers_per_trial: found {workers_per_trial} processes for each of {plural(parallel_trials, 'trial')} at "
             f"a time, and {plural(available, unit)}; each process needs one: give {remedy}"
         )
 
 
-def new_run_warnings(declared: RunSpec, estimator: Estimator) -> list[str]:
-    """Return the warnings that a user who starts this run should read."""
+def list_new_run_warnings(declared: RunSpec, estimator: Estimator) -> list[str]:
+    """Return the warnings about the space and the estimator of a new run."""
     names = training_decisions(declared.space)
-    joint = [
+    warnings = [
         f"the space holds decisions about training ({', '.join(names)}): each architecture is evaluated with its own "
         "training settings, and its result may not hold with others"
     ]
-    return (joint if names else []) + list(estimator.warnings())
+    return (warnings if names else []) + list(estimator.warnings())
 
 
-def continued_run_warnings(
+def list_continued_run_warnings(
     events: Sequence[Event], estimator: Estimator, code: SearchCode, *, previous: Settings, settings: Settings
 ) -> list[str]:
-    """Return the warnings that a user who continues this run should read.
+    """Return the warnings about changes since the last session, and about a test split that has been read.
 
     Args:
-        events: of the earlier sessions.
-        estimator: of this session.
-        code: of this session.
+        events: the events of the earlier sessions.
+        estimator: the estimator of this session.
+        code: the code of this session.
         previous: the settings of the last session.
-        settings: of this session.
+        settings: the settings of this session.
     """
     warnings = []
     number = sum(event.kind is Kind.PROPOSED for event in events)
@@ -171,19 +184,19 @@ def continued_run_warnings(
             f"processes, trials before {number} were trained with another batch size"
         )
     sessions = [event.data for event in events if event.kind is Kind.OPENED]
-    warnings += code.warnings(sessions[-1], number) if sessions else []
+    warnings += code.list_warnings(sessions[-1], number) if sessions else []
     if any(event.kind is Kind.TEST_READ for event in events):
         warnings.append(TEST_WAS_READ)
     return warnings
 
 
-def added_example_warnings(stored: Mapping[str, Any], space: Space, events: Sequence[Event]) -> list[str]:
-    """Return a notice that `space` has an example input that the stored space lacks; once in each run.
+def list_example_input_warnings(stored: Mapping[str, Any], space: Space, events: Sequence[Event]) -> list[str]:
+    """Return a notice if `space` has an example input and the stored space has none. A run gets this notice once.
 
     Args:
         stored: the space of the run, as JSON.
-        space: of this session.
-        events: of the earlier sessions.
+        space: the space of this session.
+        events: the events of the earlier sessions.
     """
     if stored["fingerprint"] == space.fingerprint:
         return []
@@ -198,7 +211,7 @@ def check_fidelities(schedule: Schedule, estimator: Estimator, space: Space) -> 
     """Check that the estimator supports the fidelities of the schedule, and can carry out the schedule's first job.
 
     Raises:
-        JobError: it does not, or cannot.
+        JobError: the estimator does not support a fidelity or the first job.
     """
     unknown = [name for name in schedule.fidelities if name not in estimator.fidelities]
     if unknown:
@@ -219,15 +232,15 @@ def check_fidelities(schedule: Schedule, estimator: Estimator, space: Space) -> 
 
 
 def check_warm_start(stored: Mapping[str, Any] | None, earlier: Path, folder: Path) -> None:
-    """Check that a continued run has the warm start with which it was created.
+    """Check that a call that continues a run has the same warm start as the run.
 
     Args:
-        stored: the journalled record of the warm start; None without one.
-        earlier: the folder of the earlier run of this call.
-        folder: of the run.
+        stored: the journalled record of the run's warm start; None without one.
+        earlier: the folder of the earlier run that this call names.
+        folder: the folder of the run that is continued.
 
     Raises:
-        RunError: this call names another earlier run.
+        RunError: the run had no warm start, or one from another earlier run.
     """
     if stored is None or Path(stored["run"]) != earlier:
         start = "without a warm start" if stored is None else f"with a warm start from {stored['run']}"

@@ -1,4 +1,4 @@
-"""The user's code in a search: its identity, its changes since a session, and whether results may be shared."""
+"""The user's code in a search: its identity, and its changes since an earlier session."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ _PHRASES = {
     RULES: ("space's constraint, canonical form or graph", "proposed under"),
     ESTIMATOR: ("train function", "evaluated by"),
 }
+"""For messages: the name of each part, and the relation of trials to this part."""
 PARTS = tuple(_PHRASES)
 
 
@@ -39,17 +40,17 @@ class SearchCode:
 
     @staticmethod
     def of(space: Space, estimator: Estimator) -> SearchCode:
-        """Return the identity of the code that is loaded now."""
+        """Return the identity of the code that this process has loaded."""
         return SearchCode(space.code_identity(), space.rules_identity(), estimator.identity())
 
     @property
-    def result(self) -> str:
+    def result_hash(self) -> str:
         """A hash of the code that determines the result of a trial."""
         return hash_json([self.layers.hash, self.estimator.hash])
 
     @property
-    def unidentified(self) -> str | None:
-        """The reason why results of this code cannot be shared with other runs; None if they can."""
+    def unidentified_reason(self) -> str | None:
+        """A message if some code cannot be identified, so that results cannot be shared with other runs; None otherwise."""
         missing = [*self.layers.missing, *self.estimator.missing]
         if not missing:
             return None
@@ -62,7 +63,7 @@ class SearchCode:
     def find_edited_file(self) -> str | None:
         """Return a message if a source file was edited during the session; None otherwise.
 
-        Workers that start later import the edited file, so their results are not those of this code.
+        Workers that start after the edit import the new version of the file, so their results do not belong to this code.
         """
         files = [*self.layers.find_edited_files(), *self.estimator.find_edited_files()]
         if not files:
@@ -70,15 +71,15 @@ class SearchCode:
         return f"{files[0]} was edited during the search: this session no longer uses the evaluation cache"
 
     def to_json(self) -> dict[str, Any]:
-        """Return the parts as a session records them."""
+        """Return the parts of the code in the form in which the record of a session stores them."""
         return {part: dict(identity.parts) for part, identity in self._identities.items()}
 
-    def changes(self, session: Mapping[str, Any], parts: tuple[str, ...] = PARTS) -> dict[str, list[str]]:
-        """Return the functions and classes that have changed since a session, by part.
+    def find_changes(self, session: Mapping[str, Any], parts: tuple[str, ...] = PARTS) -> dict[str, list[str]]:
+        """Return the names of functions, classes and data that have changed since a session, by part of the code.
 
         Args:
-            session: the record of the session. If it holds no code, nothing is returned.
-            parts: to compare.
+            session: the record of the session. The result is empty if the record has no code.
+            parts: the parts to compare.
         """
         stored = session.get(SOURCES, {})
         changes = {
@@ -86,17 +87,22 @@ class SearchCode:
         }
         return {part: names for part, names in changes.items() if names}
 
-    def sentences(self, session: Mapping[str, Any], parts: tuple[str, ...] = PARTS) -> list[str]:
-        """Return `changes` as sentences, such as "the code of the layers has changed (layer space.Block)"."""
-        changes = self.changes(session, parts)
+    def describe_changes(self, session: Mapping[str, Any], parts: tuple[str, ...] = PARTS) -> list[str]:
+        """Return a sentence for each part that has changed, such as "the code of the layers has changed (layer a.Block)"."""
+        changes = self.find_changes(session, parts)
         return [f"{_format_change(part, names)} ({', '.join(names)})" for part, names in changes.items()]
 
-    def warnings(self, session: Mapping[str, Any], trials: int) -> list[str]:
-        """Return warnings about changes since `session`, after which the run had `trials` trials."""
+    def list_warnings(self, session: Mapping[str, Any], trials: int) -> list[str]:
+        """Return a warning for each part that has changed since a session.
+
+        Args:
+            session: the record of the session.
+            trials: the number of trials that were proposed with the previous code.
+        """
         return [
             f"{_format_change(part, names)}: trials before {trials} were {_PHRASES[part][1]} the previous version "
             f"({', '.join(names)})"
-            for part, names in self.changes(session).items()
+            for part, names in self.find_changes(session).items()
         ]
 
     @property
@@ -106,6 +112,6 @@ class SearchCode:
 
 def _format_change(part: str, names: Sequence[str]) -> str:
     """Return "the code of the layers has changed", or "the data used by ..." if no code has changed."""
-    # A list or dict that code fills at run time is reported as data.
-    what = "data used by" if all(name.startswith("data ") for name in names) else "code of"
-    return f"the {what} the {_PHRASES[part][0]} has changed"
+    # The names of lists and dicts start with "data ".
+    kind = "data used by" if all(name.startswith("data ") for name in names) else "code of"
+    return f"the {kind} the {_PHRASES[part][0]} has changed"

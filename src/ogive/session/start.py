@@ -30,10 +30,10 @@ from ogive.session.run_declaration import (
     RunSpec,
     ScheduleSpec,
     StrategySpec,
+    choose_schedule,
     make_auto_strategy_spec,
-    schedule_for,
 )
-from ogive.session.search_checks import as_estimator, check_warm_start
+from ogive.session.search_checks import check_warm_start, convert_to_estimator
 from ogive.session.stored_run import StoredRun
 from ogive.sinks import check_specs as check_sinks
 from ogive.space import Space
@@ -82,8 +82,8 @@ def search(
 
     Every report of a trial is written to the run's journal at once. A run can be interrupted and continued any number of
     times: call `search` again with the same `run`. An argument that this call leaves out keeps its stored value. These
-    arguments may change between calls: `max_trials` (it may only grow), `workers`, `workers_per_trial`, `budget`, `price`,
-    `stop`, `criteria`, `patience`, `alerts`, `sinks`, `max_failed_trials`, `retries` and the limits. The space, the
+    arguments may change between calls: `max_trials` (it may only increase), `workers`, `workers_per_trial`, `budget`,
+    `price`, `stop`, `criteria`, `patience`, `alerts`, `sinks`, `max_failed_trials`, `retries` and the limits. The space, the
     estimator's data and recipe, and all other arguments that define the search must stay the same.
 
     Args:
@@ -95,7 +95,7 @@ def search(
         strategy: Proposes architectures: a name, {name: {option: value}}, or a `Strategy`. Default: "auto", which chooses
             a strategy by `max_trials`.
         schedule: Decides how far each trial is trained: a name, {name: {option: value}}, or a `Schedule`. Default: "full",
-            which trains every trial for all `epochs`; strategies such as "bohb" bring their own schedule.
+            which trains every trial for all `epochs`; for strategies such as "bohb", the schedule that they require.
         epochs: The largest number of epochs of a trial, at least 1, or None if the estimator has no epochs. Default: the
             estimator's own number.
         max_trials: The number of architectures to try, at least 1. Default: 100.
@@ -116,15 +116,15 @@ def search(
             Default: none.
         patience: The hours without an improvement after which an alert is sent. Default: one hour, or a quarter of the time
             so far if that is longer.
-        alerts: The destinations of alerts, which the journal keeps in any case: "console", {"file": path},
-            {"webhook": url}, a function that takes the alert, or a list of these. A mapping may also hold the lowest
-            "severity" to send: "info", "warning" or "critical". Functions and literal URLs apply to this call only;
+        alerts: The destinations of alerts in addition to the journal: "console", {"file": path}, {"webhook": url}, a
+            function that takes the alert, or a list of these. A mapping may also hold the lowest "severity" to send:
+            "info", "warning" or "critical". Functions and literal URLs are not stored, and apply to this call only.
             {"webhook": "env:NAME"} is stored, and the URL is read from the environment variable. Default: none.
         sinks: The destinations of metrics in addition to the journal; see `ogive.sinks`. Default: none.
         initial: Architectures to propose first, as mappings of names to labels. Default: none.
         warm_start: An earlier run, its folder, or {"run": folder, "trials": k}. Its best k architectures (10 by default)
             are proposed after `initial`. The earlier space may differ: decisions are matched by their names and labels. The
-            choice is stored with the run. Default: none.
+            chosen architectures are stored with the run. Default: none.
         executor: "processes": worker processes that are reused for many trials. "inline": this process, one trial at a
             time, for debugging. "simulated": `workers` workers in virtual time; the estimator must be that of a benchmark,
             which knows how long each trial takes. {"simulated": {option: value}} sets options of `ogive.planner.FaultModel`
@@ -138,8 +138,8 @@ def search(
         memory_limit: The memory that one trial may allocate, in gigabytes (10^9 bytes). Default: no limit.
         startup_limit: The longest time in which a worker must have loaded code and data, in seconds, or None for no limit.
             Default: 600.
-        cache: Whether to share results with other runs through the evaluation cache. It applies only if the estimator can
-            describe all that determines its results. Default: True.
+        cache: Whether to share results with other runs through the evaluation cache. It is used only if the estimator can
+            describe everything that determines its results. Default: True.
         synchronous: "NORMAL": reports survive a crash of any process. "FULL": reports also survive a crash of the machine,
             and writing them takes longer. Default: "NORMAL".
         observer: A function that is called with (state, event) after every event, and with (state, None) about every half
@@ -163,10 +163,10 @@ def search(
     config = parse_executor_config(executor)
     if synchronous not in SYNCHRONOUS:
         raise JobError(f"synchronous={synchronous!r}: expected one of {', '.join(map(repr, SYNCHRONOUS))}")
-    estimator = as_estimator(estimator)
+    estimator = convert_to_estimator(estimator)
     if strategy in (AUTO, {AUTO: {}}):  # a continued run keeps the strategy that was chosen when it was created
         strategy = LEFT_OUT
-    fixed = _without_left_out(
+    fixed = _drop_left_out(
         objectives=objectives,
         constraints=constraints,
         strategy=strategy,
@@ -179,7 +179,7 @@ def search(
     check_webhook_urls(routes or ())
     sink_specs = check_sinks(sinks) if sinks is not LEFT_OUT else None
     plan = workers if is_planned(workers) else None
-    changeable = _without_left_out(
+    changeable = _drop_left_out(
         max_trials=max_trials,
         workers=workers if plan is None else LEFT_OUT,
         workers_per_trial=workers_per_trial,
@@ -200,7 +200,7 @@ def search(
     arguments = {**_DEFAULTS, "strategy": make_auto_strategy_spec(settings.max_trials), **fixed}
     if "epochs" not in fixed:
         arguments["epochs"] = estimator.epochs
-    arguments["schedule"] = schedule_for(arguments["strategy"], arguments["schedule"])
+    arguments["schedule"] = choose_schedule(arguments["strategy"], arguments["schedule"])
     folder = Path(run).absolute() if run is not None else None
     is_new = folder is None or not (folder / JOURNAL).exists()
     if is_new and warm_start is not None:
@@ -252,13 +252,13 @@ def search(
         )
     finally:
         journal.close()
-    if interruption is not None:  # the statements after `search` in a script must not run on an unfinished search
+    if interruption is not None:  # so that a script does not continue with the results of an unfinished search
         raise KeyboardInterrupt(f"the search in {folder} was {interruption}; the same call continues it")
     return StoredRun(folder, space, estimator, trust=True)
 
 
-def _without_left_out(**arguments: Any) -> dict[str, Any]:
-    """Return the arguments that the caller passed."""
+def _drop_left_out(**arguments: Any) -> dict[str, Any]:
+    """Return the arguments that are not `LEFT_OUT`."""
     return {name: value for name, value in arguments.items() if value is not LEFT_OUT}
 
 
@@ -270,3 +270,4 @@ _DEFAULTS: Mapping[str, Any] = {
     "seed": 0,
     "initial": (),
 }
+"""The defaults of arguments that are part of the declaration of a new run."""

@@ -1,4 +1,4 @@
-"""A run in a folder, read from its journal on every access. It starts nothing and writes nothing."""
+"""A run in a folder, which is read from its journal. This module starts no session and writes nothing."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from ogive.trial import Trial
 
 
 class StoredRun:
-    """A run: its folder, its trials and its best trial. Every access to `state` reads new events of the journal.
+    """A run: its folder, its trials and its best trial. Every access to `state` reads the new events of the journal.
 
     Attributes:
-        folder: of the run; it holds the journal, and a folder for each trial in `trials/`.
+        folder: the run's folder, with the journal and a folder for each trial in `trials/`.
         trust: whether user code may be loaded from the folder; see `open`.
     """
 
@@ -39,8 +39,8 @@ class StoredRun:
         """Open a run that was started earlier and may be running now.
 
         Args:
-            folder: of the run.
-            trust: Whether to load the space's layers and the estimator. This executes code: the modules that the run names,
+            folder: the run's folder.
+            trust: whether to load the space's layers and the estimator. This executes code: the modules that the run names,
                 and the contents of `payload.pkl` in the folder. If False, only the journal is read.
 
         Raises:
@@ -54,7 +54,7 @@ class StoredRun:
 
     @property
     def state(self) -> State:
-        """The state after all events that the journal holds now."""
+        """The state of the run after all events that are in the journal now."""
         journal = Journal(self.folder / JOURNAL, writable=False)
         try:
             if self._state is None:
@@ -85,6 +85,11 @@ class StoredRun:
         return self._load()[1]
 
     def _load(self) -> tuple[Space, Estimator]:
+        """Return the space and the estimator; load them at the first call.
+
+        Raises:
+            RunError: the run was opened without `trust`, or its code cannot be loaded.
+        """
         if self._space is None or self._estimator is None:
             from ogive.session.payload import PAYLOAD, load_payload
 
@@ -105,7 +110,7 @@ class StoredRun:
                     f"the space and the estimator of this run cannot be loaded from {path}: {error}; call this "
                     "where their modules can be imported"
                 ) from error
-            if self._state is not None:  # the architectures of the trials get layers; no event is read again
+            if self._state is not None:  # so that the architectures of the trials that were read before have layers too
                 space = self._state.space.attach_declaration(space)
             self._space = space
         return self._space, self._estimator
@@ -129,7 +134,7 @@ class StoredRun:
         """Return the best `k` trials that satisfy all constraints, best first.
 
         With several objectives, trials are ranked by Pareto front and crowding distance. Trials are compared at the highest
-        fidelity that any trial has reached; trials that have not reached it rank behind.
+        fidelity that any trial has reached. Trials that have not reached it have lower ranks.
         """
         return find_best_trials(self.state, k)
 

@@ -13,18 +13,19 @@ from ogive.errors import RunError
 from ogive.files import replace_text
 from ogive.stats.paired import paired_difference
 
-EQUAL = 1e-9
-"""Smaller differences are rounding errors."""
+ROUNDING_ERROR = 1e-9
+"""Intervals that are not wider than this contain rounding errors only: all differences are equal."""
+
 FILE = "comparison.json"
-"""The name of the file in a run's folder."""
+"""The file in a run's folder that holds its comparison."""
 
 
 @dataclass(frozen=True)
 class ComparedNetwork:
-    """One side of a comparison.
+    """One of the two networks of a comparison.
 
     Attributes:
-        name: such as "trial 41" or "hand-drawn CNN".
+        name: a name for the reader, such as "trial 41" or "hand-drawn CNN".
         metrics: the values of each metric, one for each seed.
         parameters: the number of trainable parameters; None if unknown.
     """
@@ -36,14 +37,16 @@ class ComparedNetwork:
 
 @dataclass(frozen=True)
 class PairedDifference:
-    """The difference of a metric, found minus baseline, paired by seed.
+    """The mean difference of a metric between two networks that were trained with the same seeds.
+
+    A difference is the value of the search's network minus that of the baseline with the same seed.
 
     Attributes:
-        mean: over the seeds.
+        mean: the mean of the differences over the seeds.
         low: the lower bound of the confidence interval.
         high: the upper bound. Both bounds are infinite if the spread is unknown: with a single seed, or if all differences
             are equal.
-        confidence: of the interval, in (0, 1).
+        confidence: the confidence level of the interval, in (0, 1).
     """
 
     mean: float
@@ -57,9 +60,9 @@ class RandomReference:
     """The result of a random search of the same space with the same recipe.
 
     Attributes:
-        metric: its name.
-        values: one for each trial.
-        note: for the reader; "" for none.
+        metric: the name of the compared metric.
+        values: the metric of each trial of the random search.
+        note: a sentence for the reader of the report, or "".
     """
 
     metric: str
@@ -74,10 +77,10 @@ class BaselineComparison:
     Attributes:
         found: the network of the search.
         baseline: the hand-drawn network.
-        seeds: of the trainings; the i-th value of every metric belongs to the i-th seed, for both networks.
-        split: on which the metrics were measured, such as "test" or "validation".
-        differences: of each metric that both networks have.
-        random_reference: None without a separate random search.
+        seeds: the seeds of the trainings; the i-th value of every metric belongs to the i-th seed, for both networks.
+        split: the split on which the metrics were measured, such as "test" or "validation".
+        differences: the paired difference of each metric that both networks have.
+        random_reference: the result of a random search; None if there was no separate random search.
 
     Raises:
         RunError: a metric does not have one value for each seed.
@@ -113,10 +116,10 @@ class BaselineComparison:
         Args:
             found: the network of the search.
             baseline: the hand-drawn network.
-            seeds: of the trainings, in the order of the values.
-            split: on which the metrics were measured.
-            random_reference: of a separate random search.
-            confidence: of the intervals, in (0, 1).
+            seeds: the seeds of the trainings, in the order of the values.
+            split: the split on which the metrics were measured.
+            random_reference: the result of a separate random search; None without one.
+            confidence: the confidence level of the intervals, in (0, 1).
 
         Raises:
             RunError: a metric does not have one value for each seed.
@@ -124,7 +127,7 @@ class BaselineComparison:
         checked = BaselineComparison(found, baseline, tuple(seeds), split)
         differences = {
             metric: PairedDifference(
-                *_without_false_certainty(*paired_difference(values, baseline.metrics[metric], confidence)), confidence
+                *_widen_if_equal(*paired_difference(values, baseline.metrics[metric], confidence)), confidence
             )
             for metric, values in found.metrics.items()
             if metric in baseline.metrics
@@ -181,9 +184,13 @@ def read_comparison(folder: Path) -> BaselineComparison | None:
         raise RunError(f"{path} cannot be read: {error}; write it again, or remove it") from error
 
 
-def _without_false_certainty(mean: float, low: float, high: float) -> tuple[float, float, float]:
-    """Return an infinite interval if all differences are equal, as they may be for an accuracy on few examples."""
-    return (mean, low, high) if high - low > EQUAL else (mean, -math.inf, math.inf)
+def _widen_if_equal(mean: float, low: float, high: float) -> tuple[float, float, float]:
+    """Return a mean and its interval. The interval becomes infinite if all differences are equal.
+
+    With few test examples, the accuracies of all seeds can differ by the same amount by chance. An interval of width 0 would
+    then claim a certainty that the data do not give.
+    """
+    return (mean, low, high) if high - low > ROUNDING_ERROR else (mean, -math.inf, math.inf)
 
 
 def _finite_or_none(value: float) -> float | None:

@@ -16,8 +16,9 @@ def make_comparison_tables(comparison: BaselineComparison, objectives: Sequence[
     """Return the tables and sentences of a comparison for a report.
 
     Args:
-        comparison: of two networks.
-        objectives: of the search. The goal of other metrics is derived from their names, if possible.
+        comparison: the comparison of two networks.
+        objectives: the objectives of the search. The goals of other metrics are derived from the metrics' names, if
+            possible.
     """
     searched, baseline, seeds = comparison.found, comparison.baseline, comparison.seeds
     goals = {objective.metric: objective.goal for objective in objectives}
@@ -56,7 +57,14 @@ def make_comparison_tables(comparison: BaselineComparison, objectives: Sequence[
 
 
 def format_verdict(metric: str, difference: PairedDifference, goal: str, seeds: int) -> str:
-    """Return a sentence on a difference: better, worse, or not significant. `goal` is "" if it is unknown."""
+    """Return a sentence that says whether the search's network is better, worse, or not significantly different.
+
+    Args:
+        metric: the name of the metric.
+        difference: its paired difference.
+        goal: "minimize" or "maximize"; "" if it is unknown, then the sentence does not name a better network.
+        seeds: the number of seeds.
+    """
     interval = f"{100 * difference.confidence:g} % interval {format_interval(difference)}"
     text = f"{metric}: {format_signed(difference.mean)}, {interval}"
     if not math.isfinite(difference.low):
@@ -71,19 +79,19 @@ def format_verdict(metric: str, difference: PairedDifference, goal: str, seeds: 
 
 
 def format_interval(difference: PairedDifference) -> str:
-    """Return the interval as `[-0.01, +0.02]`, or "none"."""
+    """Return the interval as `[-0.01, +0.02]`, or "none" if it is infinite."""
     if not math.isfinite(difference.low):
         return "none"
     return f"[{format_signed(difference.low)}, {format_signed(difference.high)}]"
 
 
 def format_signed(value: float) -> str:
-    """Return a value with its sign."""
+    """Return a value with its sign and three significant digits: `+0.0123`."""
     return f"{value:+.3g}"
 
 
 def find_known_goal(metric: str) -> str:
-    """Return the goal that is known for a metric of this name; "" if none is."""
+    """Return the default goal of a metric, "minimize" or "maximize"; "" if there is no default for this name."""
     try:
         return Objective(metric).goal
     except JobError:

@@ -24,27 +24,29 @@ from ogive.stages.weights_file import find_winner_weights
 from ogive.trial import Status, Trial
 
 SEARCH, FULL = "search", "full training"
-"""The stages."""
+"""The names of the stages."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Delivery:
-    """A network as one stage trained it.
+    """A network with the weights and the metrics of one stage.
 
     Attributes:
-        trial: of the search; its number identifies the network.
+        trial: the trial of the search; its number identifies the network.
         stage: `SEARCH` or `FULL`.
-        training: the training of the weights, from the stage's journal; in the search it is the trial itself.
-        state: of the stage's run.
+        training: the trial, in the stage's journal, that trained the weights. If the stage is the search, it is `trial`.
+        state: the state of the stage's run.
         search: the state of the search.
-        metrics: of these weights.
-        mean: means over the stage's seeds, by which the stage ranks the network; equal to `metrics` with one training.
-        test: metrics of these weights on the test split; empty if it was not read for this network.
-        seeds: of all trainings of the network in this stage.
-        seed: of the training of the weights.
-        settings: besides the architecture, with which the network was trained.
-        saved: the newest checkpoint of `training`, or else `final/weights.pt` if it belongs to it; None without both.
-        is_winner: whether the stage is the last one with a result, and the network one of its winners.
+        metrics: the metrics of the delivered weights.
+        mean: the means of the metrics over the stage's seeds, by which the stage ranks the network; equal to `metrics` with
+            one training.
+        test: the metrics of the delivered weights on the test split; empty if the test split was not read for this network.
+        seeds: the seeds of all trainings of the network in this stage.
+        seed: the seed with which the delivered weights were trained.
+        settings: the settings, besides the architecture, with which the network was trained.
+        saved: the newest checkpoint of `training`. Without one, `final/weights.pt` if `training` trained those weights;
+            otherwise None.
+        is_winner: whether the network is a winner of the last stage that has a result.
     """
 
     trial: Trial
@@ -63,7 +65,7 @@ class Delivery:
 
     @property
     def title(self) -> str:
-        """What `mean` belongs to, such as "trial 3, full training of 2 epochs, mean over 3 seeds"."""
+        """The network, its stage and its seeds, such as "trial 3, full training of 2 epochs, mean over 3 seeds"."""
         epochs = f" of {plural(self.training.step, 'epoch')}" if self.state.created["epochs"] else ""
         seeds = f", mean over {plural(len(self.seeds), 'seed')}" if len(self.seeds) > 1 else ""
         return f"trial {self.trial.id}, {self.stage}{epochs}{seeds}"
@@ -80,10 +82,10 @@ class Delivery:
 
     @property
     def session(self) -> Mapping[str, Any]:
-        """The record of the session of the stage in which the training ended."""
-        last = self.training.reports[-1].time if self.training.reports else 0.0
+        """The journalled record of the session in which the training ended: its machine and its versions."""
+        last_report_time = self.training.reports[-1].time if self.training.reports else 0.0
         sessions = zip(self.state.session_intervals, self.state.sessions, strict=True)
-        return next((session for interval, session in reversed([*sessions]) if interval.begin <= last), {})
+        return next((session for interval, session in reversed([*sessions]) if interval.begin <= last_report_time), {})
 
     @property
     def missing(self) -> str | None:
@@ -133,8 +135,8 @@ class Stages:
     """The stages of a run: the search, and full training if it was started.
 
     Attributes:
-        state: of the search.
-        folder: of the run; None for a run without a folder.
+        state: the state of the search.
+        folder: the run's folder; None for a run without a folder.
     """
 
     state: State
@@ -152,21 +154,24 @@ class Stages:
 
     @cached_property
     def winners(self) -> list[Delivery]:
-        """The networks that the last stage with a result selects, the best first; several with several objectives."""
+        """The winners of the last stage that has a result, the best first.
+
+        There is one winner for one objective, and there may be several for several objectives.
+        """
         if self.result is not None:
-            return [self._trained(self.result[name]) for name in self.result.winners]
+            return [self._deliver_finalist(self.result[name]) for name in self.result.winners]
         return [self.deliver_searched(self.state.trials[number]) for number in self.best_of_search]
 
     def delivery(self, which: str | int = "winner") -> Delivery:
         """Return one network.
 
         Args:
-            which: "winner" of the last stage that has a result; "best" of the search, with the search's weights; or the
-                number of a trial, with the weights of the last stage that trained it.
+            which: "winner": the winner of the last stage that has a result. "best": the best trial of the search, with the
+                search's weights. A number: that trial, with the weights of the last stage that trained it.
 
         Raises:
-            RunError: there is no such trial; no trial has a value; several objectives leave several networks; or the run is
-                itself the full training of a search.
+            RunError: there is no such trial; no trial has a value; there are several winners, because there are several
+                objectives; or the run is itself the full training of a search.
         """
         if any(FULL_TRAINING_SETTING in trial.proposal.settings for trial in self.state.trials.values()):
             raise RunError(
@@ -185,20 +190,19 @@ class Stages:
             raise RunError(f"trial: found {which!r}; allowed: winner, best, or {allowed}")
         trial = trials[int(text)]
         network = self._finalists.get(trial.id)
-        return self.deliver_searched(trial) if network is None else self._trained(network)
+        return self.deliver_searched(trial) if network is None else self._deliver_finalist(network)
 
     def ranked(self, k: int) -> list[Delivery]:
         """Return the best `k` networks: the finalists by their rank in full training, then the others of the search."""
         finalists = sorted(self._finalists.values(), key=lambda network: network.rank_after or 0)
-        deliveries = [self._trained(network) for network in finalists]
-        others = [
-            trial for trial in find_best_trials(self.state, k + len(deliveries)) if trial.id not in self._finalists
-        ]
-        return [*deliveries, *(self.deliver_searched(trial) for trial in others)][:k]
+        deliveries = [self._deliver_finalist(network) for network in finalists]
+        best_trials = find_best_trials(self.state, k + len(deliveries))
+        deliveries += [self.deliver_searched(trial) for trial in best_trials if trial.id not in self._finalists]
+        return deliveries[:k]
 
     @cached_property
     def notes(self) -> list[str]:
-        """Facts to know before the winner is used, one sentence each; see `ogive.stages.stage_notes`."""
+        """The facts that a user should know before using the winner, one sentence each."""
         return list_notes(self)
 
     @cached_property
@@ -209,15 +213,15 @@ class Stages:
 
     @cached_property
     def _finalists(self) -> dict[int, TrainedNetwork]:
-        """The networks with a result of full training, by the number of their trial."""
+        """The finalists with at least one successful training, by the number of their trial."""
         networks = self.result.finalists if self.result is not None else []
         return {n.trial: n for n in networks if n.seeds and n.trial is not None}
 
     def _require_one(self, deliveries: Sequence[Delivery]) -> Delivery:
-        """Return the only network.
+        """Return the only element of `deliveries`.
 
         Raises:
-            RunError: there are several, or none.
+            RunError: there are several networks, or none.
         """
         if len(deliveries) == 1:
             return deliveries[0]
@@ -250,15 +254,15 @@ class Stages:
             is_winner=self.result is None and trial.id in self.best_of_search,
         )
 
-    def _trained(self, network: TrainedNetwork) -> Delivery:
-        """Return a finalist with the weights of its best training in full training."""
+    def _deliver_finalist(self, network: TrainedNetwork) -> Delivery:
+        """Return a finalist with the weights of its best seed in full training."""
         assert self.folder is not None
         assert self.result is not None
         assert network.trial is not None
         if self.final is None:
             raise RunError(f"{self.folder / FOLDER} has lost its journal; remove it and run `ogive finalize` again")
         trial = self.state.trials[network.trial]
-        index = self.result.best_seed(network)
+        index = self.result.find_best_index(network)
         training = _find_training(self.final, network, index)
         saved, metrics = _find_weights(training, self.folder / FOLDER)
         trial_settings = {
@@ -283,17 +287,24 @@ class Stages:
 
 
 def _find_training(final: State, network: TrainedNetwork, index: int) -> Trial:
-    """Return the training of a network with its seed at `index`."""
+    """Return the trial of full training that trained `network` with the seed `network.seeds[index]`."""
     if network.trainings:
         return final.trials[network.trainings[index]]
-    # Records of earlier versions do not hold the numbers of the trainings: the latest one with this seed.
+    # Results of earlier versions do not have the numbers of the trainings. Take the latest one with this seed.
     orders = {number: TrainingOrder.of(trial.proposal.settings) for number, trial in final.trials.items()}
     key = network.name, network.seeds[index]
     return final.trials[max(n for n, order in orders.items() if (order.network, order.seed) == key)]
 
 
 def _find_weights(training: Trial, run: Path | None) -> tuple[SavedCheckpoint | None, Mapping[str, float]]:
-    """Return the checkpoint of a training, and the metrics at its step; later reports belong to other weights."""
+    """Return the checkpoint of a training, and the metrics at the step of the checkpoint.
+
+    Reports after that step belong to weights that were not saved.
+
+    Args:
+        training: a trial of the stage.
+        run: the folder of the stage's run; None if it has none.
+    """
     saved = (find_checkpoint(training, run) or find_winner_weights(training, run)) if run is not None else None
     if saved is None:
         return None, training.metrics
@@ -303,6 +314,11 @@ def _find_weights(training: Trial, run: Path | None) -> tuple[SavedCheckpoint | 
 
 
 def find_checkpoint(training: Trial, run: Path) -> SavedCheckpoint | None:
-    """Return the checkpoint whose weights have a training's value, or None; `run` is the folder of the stage."""
+    """Return the checkpoint at the step that gives a training its value; None without a checkpoint.
+
+    Args:
+        training: a trial of the stage.
+        run: the folder of the stage's run.
+    """
     folder = trial_folder(run, training)
     return find_value_checkpoint(folder) if folder.is_dir() else None

@@ -1,4 +1,4 @@
-"""The evaluation of full training: the new ranking, its agreement with the search, the winners, and their test."""
+"""The evaluation of full training: ranks, winners, agreement with the search, and metrics on the test split."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ogive.run.state import State
 from ogive.stages.delivery import find_checkpoint
 from ogive.stages.full_training_result import FOLDER, Agreement, Bias, FullTrainingResult, TrainedNetwork
 from ogive.stages.network_scores import add_best_probabilities, measure_on_test_split
-from ogive.stages.training_plan import TrainingPlan, index_trainings, training_key
+from ogive.stages.training_plan import TrainingPlan, index_trainings, make_training_key
 from ogive.stats.rank_correlation import MIN_PAIRS, rank_correlations
 from ogive.trial import Status, Trial
 
@@ -30,16 +30,16 @@ def evaluate_finalists(
 
     Args:
         run: the search.
-        plan: of full training.
-        final: the state of the run that carried it out.
+        plan: the plan of full training.
+        final: the state of full training.
         on_read: called with the split's fingerprint before the test split is read.
-        say: receives messages on the progress.
+        say: receives a warning for each training that failed, and messages on the test split.
 
     Raises:
         RunError: not all trainings were carried out, none succeeded, or weights are missing.
     """
     networks = _collect_networks(run, plan, final, say)
-    metrics = {network.name: _mean_metrics(plan, network) for network in networks if network.trial is not None}
+    metrics = {network.name: _compute_mean_metrics(plan, network) for network in networks if network.trial is not None}
     networks = _add_ranks(run.state, networks, metrics)
     finalists = [network for network in networks if network.trial is not None]
     if not any(network.seeds for network in finalists):
@@ -80,7 +80,7 @@ def evaluate_finalists(
 def _collect_networks(
     run: StoredRun, plan: TrainingPlan, final: State, say: Callable[[str], object]
 ) -> list[TrainedNetwork]:
-    """Return the networks with the values of their trainings, without ranks after full training.
+    """Return the networks with the values of their trainings. `rank_after` is still None.
 
     Raises:
         RunError: a training has not ended.
@@ -89,7 +89,7 @@ def _collect_networks(
     trials = index_trainings(final)
     by_name: dict[str, list[tuple[int, Trial]]] = {}
     for training, (_, _, order) in zip(trainings, plan.orders, strict=True):
-        trial = trials.get(training_key(training))
+        trial = trials.get(make_training_key(training))
         if trial is None or not trial.status.ended:
             done = sum(t.status.ended for t in final.trials.values())
             remedy = (
@@ -126,9 +126,9 @@ def _make_network(
         for seed, trial in trainings
         if trial.status is not Status.FINISHED
     ]
-    names = finished[0][1].metrics if finished else ()
-    common = [metric for metric in names if all(metric in trial.metrics for _, trial in finished)]
-    values = {metric: [trial.metrics[metric] for _, trial in finished] for metric in common}
+    first_metrics = finished[0][1].metrics if finished else ()
+    common_metrics = [metric for metric in first_metrics if all(metric in trial.metrics for _, trial in finished)]
+    values = {metric: [trial.metrics[metric] for _, trial in finished] for metric in common_metrics}
     return TrainedNetwork(
         name=name,
         trial=None if searched is None else searched.id,
@@ -153,8 +153,11 @@ def _find_weights_file(run: StoredRun, trial: Trial) -> str:
     return str(saved.path.relative_to(run.folder)) if saved is not None and saved.has_model else ""
 
 
-def _mean_metrics(plan: TrainingPlan, network: TrainedNetwork) -> dict[str, float]:
-    """Return the metrics of a finalist: means over seeds, and those known before training. Empty without a training."""
+def _compute_mean_metrics(plan: TrainingPlan, network: TrainedNetwork) -> dict[str, float]:
+    """Return the metrics of a finalist: the means over seeds, and the metrics that are known before training.
+
+    The result is empty if no training of the finalist succeeded.
+    """
     searched = next(trial for trial in plan.finalists if trial.id == network.trial)
     if not network.seeds:
         return {}
@@ -169,8 +172,9 @@ def _add_ranks(
 ) -> list[TrainedNetwork]:
     """Return the networks with their ranks after full training; equal networks share the best of their ranks."""
     names = [name for name, values in metrics.items() if values]
-    order = rank_metrics([metrics[name] for name in names], state.objectives, state.constraints)
-    rank_after = {name: 1 + sum(other < own for other in order) for name, own in zip(names, order, strict=True)}
+    ranks = rank_metrics([metrics[name] for name in names], state.objectives, state.constraints)
+    # `rank_metrics` counts distinct ranks. Here a rank is 1 plus the number of better networks.
+    rank_after = {name: 1 + sum(r < rank for r in ranks) for name, rank in zip(names, ranks, strict=True)}
     return [replace(n, rank_after=rank_after[n.name]) if n.name in rank_after else n for n in networks]
 
 
@@ -192,7 +196,11 @@ def _select_winners(
 
 
 def _is_changed(metric: str, finalists: Sequence[TrainedNetwork]) -> bool:
-    """Return whether training changes a metric. The search does not predict one that it knows, such as the parameters."""
+    """Return whether full training changed a metric of a finalist.
+
+    Metrics that are known before training, such as the number of parameters, do not change. It makes no sense to compare the
+    search with full training by them.
+    """
     pairs = [(n.searched[metric], n.values[metric]) for n in finalists if metric in n.searched and metric in n.values]
     return not pairs or any(value != before for before, values in pairs for value in values)
 
@@ -220,13 +228,13 @@ def _compute_agreement(objective: Objective, finalists: Sequence[TrainedNetwork]
 
 
 def _compute_bias(metric: str, finalists: Sequence[TrainedNetwork]) -> Bias | None:
-    """Return full training minus search over the finalists; None if no finalist has both values."""
+    """Return the mean difference of a metric, full training minus search; None if no finalist has both values."""
     pairs = [(n.searched[metric], n.mean(metric) or 0.0) for n in finalists if n.seeds and metric in n.searched]
     return Bias.of(metric, [a for a, _ in pairs], [b for _, b in pairs]) if pairs else None
 
 
 def _compute_cost_ratio(finalists: Sequence[TrainedNetwork]) -> float | None:
-    """Return the compute time of a full training relative to one in the search; None if one of them is unknown."""
+    """Return the mean compute time of a full training divided by that of a training in the search; None if unknown."""
     full = [n.seconds / len(n.seeds) for n in finalists if n.seeds and not n.failures]
     searched = [n.search_seconds for n in finalists if n.search_seconds > 0]
     return float(np.mean(full) / np.mean(searched)) if full and searched else None

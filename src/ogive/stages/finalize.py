@@ -1,8 +1,10 @@
 """Full training: the best trials of a search are trained for all epochs, evaluated on new examples, and ranked again.
 
-Full training is a run of its own in `final/` of the run's folder, with the same controller and journal as a search: it can
-be interrupted and continued, its trials have limits and retries, and its cost is counted. The test split selects nothing: it
-is read once, after everything else, for the winner and the baseline, and the reading is an event of the search's journal.
+Full training is a separate run in the folder `final/` of the search. It has a controller and a journal, like a search: it
+can be interrupted and continued, its trials have limits and retries, and its cost is counted.
+
+The test split does not influence any selection. It is read once, after everything else, for the winner and the baseline. The
+reading is an event in the search's journal.
 """
 
 from __future__ import annotations
@@ -62,7 +64,7 @@ def finalize(
     `ogive.api.run.Run.finalize` documents the arguments; `run` is the search.
 
     Raises:
-        KeyboardInterrupt: interrupted by Ctrl-C or SIGTERM; the same call continues.
+        KeyboardInterrupt: interrupted by Ctrl-C or SIGTERM; the same call continues full training.
         JobError: an argument is wrong, or no trial of the search has a value.
         RunError: no training succeeded, not all trainings were carried out, or files are missing.
     """
@@ -110,7 +112,10 @@ def _complete_request(run: StoredRun, arguments: Mapping[str, Any], say: Say) ->
 
 
 def _write_comparison(run: StoredRun, result: FullTrainingResult, random: StoredRun | None) -> None:
-    """Write the comparison of the winner with the baseline, on the test split if it was read."""
+    """Write the comparison of the winner with the baseline, on the test split if it was read.
+
+    Nothing is written if there is no baseline, or if the two networks have no seed in common.
+    """
     winner, baseline = result.winner, result.baseline
     if baseline is None:
         return
@@ -122,27 +127,25 @@ def _write_comparison(run: StoredRun, result: FullTrainingResult, random: Stored
     def select(network: TrainedNetwork) -> ComparedNetwork:
         values = network.test if on_test else network.values
         indices = [list(network.seeds).index(seed) for seed in seeds]
-        metrics = {
-            name: [of_metric[index] for index in indices] for name, of_metric in values.items() if _is_compared(name)
-        }
+        metrics = {name: [values[name][index] for index in indices] for name in values if _is_compared(name)}
         return ComparedNetwork(network.name, metrics, network.parameters)
 
-    reference = _random_reference(run, random) if random is not None else None
+    reference = _make_random_reference(run, random) if random is not None else None
     split = "test" if on_test else "second validation" if result.new_validation else "validation"
     comparison = BaselineComparison.of(select(winner), select(baseline), seeds, split, random_reference=reference)
     write_comparison(comparison, run.folder)
 
 
 def _is_compared(metric: str) -> bool:
-    """Return whether networks are compared by a metric; not by times, nor by values on the training data."""
+    """Return whether a metric is part of the comparison. Times and metrics of the training data are not."""
     return not metric.endswith("seconds") and metric not in ("parameters", "train_loss")
 
 
-def _random_reference(run: StoredRun, random: StoredRun) -> RandomReference:
-    """Return the values of a random search, of those trials that were trained as far as the best of the search.
+def _make_random_reference(run: StoredRun, random: StoredRun) -> RandomReference:
+    """Return the values of a random search at the step that the best trial of `run` has reached.
 
     Raises:
-        JobError: it is no random search of the same space.
+        JobError: `random` is not a random search of the same space.
     """
     if random.state.created["strategy"]["name"] != "random" or not is_same(random.state.space, run.space):
         raise JobError(f"random={random!r}: expected a run of the same space with strategy='random'")
@@ -155,17 +158,17 @@ def _random_reference(run: StoredRun, random: StoredRun) -> RandomReference:
 
 
 def _record_reading(run: StoredRun, split: str, say: Say) -> None:
-    """Append the reading of the test split to the journal; a second reading gives a warning.
+    """Append the reading of the test split to the journal, with a warning if it was read before.
 
-    What was chosen after the first reading may depend on it, so the test split does not test it.
+    Choices that were made after the first reading may depend on its result, so the test split is no fair test of them.
     """
-    before = run.state.test_reads
+    earlier_reads = run.state.test_reads
     journal = Journal(run.folder / JOURNAL)
     try:
         journal.acquire()
         events = [Event(Kind.TEST_READ, data={"split": split, "by": "finalize"})]
-        if before:
-            times = plural(before, "time")
+        if earlier_reads:
+            times = plural(earlier_reads, "time")
             message = f"the test split has been read before ({times}), so it does not test what was chosen since then"
             events.append(Event(Kind.WARNING, data={"message": message}))
             say(f"warning: {message}")

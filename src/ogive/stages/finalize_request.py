@@ -1,4 +1,4 @@
-"""The arguments of the last full training, stored with the run, so that the next call can leave them out."""
+"""The arguments of the last call of `run.finalize`. They are stored in the run's folder, as defaults of the next call."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ogive.files import replace_text
 from ogive.stages.full_training_result import FOLDER
 
 FILE = "finalize.json"
-TOP, SEEDS = 10, (0,)
+DEFAULT_TOP, DEFAULT_SEEDS = 10, (0,)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,14 +23,14 @@ class FinalizeRequest:
 
     Attributes:
         top: the number of finalists.
-        seeds: each network is trained once with each.
-        epochs: of a training; None for those of the recipe.
+        seeds: each network is trained once with each of these seeds.
+        epochs: the epochs of each training; None for the number in the recipe.
         recipe: values that replace those of the search's recipe.
         from_weights: whether training starts from the weights that the search saved.
     """
 
-    top: int = TOP
-    seeds: Sequence[int] = SEEDS
+    top: int = DEFAULT_TOP
+    seeds: Sequence[int] = DEFAULT_SEEDS
     epochs: int | None = None
     recipe: Mapping[str, Any] | None = None
     from_weights: bool = False
@@ -39,7 +39,7 @@ class FinalizeRequest:
     def command(self) -> str:
         """The command with these arguments, such as `ogive finalize --top 3 --epochs 4`; defaults are left out."""
         words = ["ogive", "finalize"]
-        words += ["--top", str(self.top)] if self.top != TOP else []
+        words += ["--top", str(self.top)] if self.top != DEFAULT_TOP else []
         count = len(self.seeds)
         words += ["--seeds", str(count)] if tuple(self.seeds) == tuple(range(count)) and count > 1 else []
         words += ["--epochs", str(self.epochs)] if self.epochs is not None else []
@@ -49,10 +49,10 @@ class FinalizeRequest:
 
 
 def write_request(request: FinalizeRequest, run: Path) -> None:
-    """Write a request into the folder of a run.
+    """Write a request to `finalize.json` in the folder `run`.
 
     Raises:
-        RunError: it cannot be written.
+        RunError: the file cannot be written.
     """
     path = run / FILE
     try:
@@ -62,10 +62,10 @@ def write_request(request: FinalizeRequest, run: Path) -> None:
 
 
 def read_request(run: Path | None) -> FinalizeRequest | None:
-    """Return the last request, or None if its full training is not in the run's folder.
+    """Return the stored request; None if the run's folder has no request or no full training.
 
     Raises:
-        RunError: it cannot be read.
+        RunError: the file cannot be read.
     """
     if run is None or not (run / FOLDER).exists() or not (run / FILE).exists():
         return None

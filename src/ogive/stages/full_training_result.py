@@ -29,21 +29,23 @@ class TrainedNetwork:
 
     Attributes:
         name: "trial 12", or "baseline".
-        trial: its number in the search; None for the baseline.
+        trial: the number of its trial in the search; None for the baseline.
         parameters: the number of trainable parameters; None if unknown.
         searched: its metrics in the search; empty for the baseline.
-        epochs: for which the search trained it; 0 for the baseline.
+        epochs: the epochs for which the search trained it; 0 for the baseline.
         rank_before: its rank in the search, from 1; None for the baseline.
         rank_after: its rank by the means over seeds, from 1; equal networks share the best of their ranks. None for the
             baseline, and if no training succeeded.
-        seeds: of the trainings that succeeded.
-        values: for each metric the values on the second validation split, one for each of `seeds`.
-        weights: files relative to the run's folder, one for each of `seeds`; "" if the train function saved none.
-        failures: of the trainings that failed, one sentence each.
-        probability: that its true value is the best of all finalists; None if unknown.
-        test: metrics on the test split, one value for each of `seeds`; empty if it was not read for this network.
-        seconds: compute time of all its trainings together.
-        search_seconds: compute time of its trial in the search.
+        seeds: the seeds of the trainings that succeeded.
+        values: for each metric, the values on the second validation split, one for each of `seeds`.
+        weights: the files with the weights, relative to the run's folder, one for each of `seeds`; "" if the train function
+            saved none.
+        failures: a sentence for each training that failed.
+        probability: the probability that its true value is the best of all finalists; None if unknown.
+        test: for each metric, the values on the test split, one for each of `seeds`; empty if the test split was not read
+            for this network.
+        seconds: the compute time of all its trainings together.
+        search_seconds: the compute time of its trial in the search.
         trainings: the numbers of the trials in the journal of full training, one for each of `seeds`; empty in results of
             earlier versions.
     """
@@ -66,7 +68,7 @@ class TrainedNetwork:
     trainings: Sequence[int] = field(default_factory=list)
 
     def mean(self, metric: str) -> float | None:
-        """Return the mean of a metric over seeds; None if it was not measured."""
+        """Return the mean of a metric over seeds; None if the metric was not measured."""
         values = self.values.get(metric, ())
         return sum(values) / len(values) if values else None
 
@@ -76,10 +78,10 @@ class Agreement:
     """The rank correlations, over the finalists, of a metric in the search and after full training.
 
     Attributes:
-        metric: its name.
+        metric: the name of the metric.
         kendall: Kendall's tau; None if it cannot be computed.
         spearman: Spearman's rho; None if it cannot be computed.
-        note: why they are missing, or which finalists are left out; "" for neither.
+        note: the reason why the correlations are missing, or which finalists they leave out; "" otherwise.
     """
 
     metric: str
@@ -90,14 +92,14 @@ class Agreement:
 
 @dataclass(frozen=True)
 class Bias:
-    """The mean difference b - a of a metric, over networks or seeds.
+    """The mean difference b - a of a metric over pairs of values (a, b), one pair for each network or seed.
 
     Attributes:
-        metric: its name.
-        mean: of the differences.
-        low: the lower bound of its 95 % interval; None with a single pair.
+        metric: the name of the metric.
+        mean: the mean of the differences.
+        low: the lower bound of the 95 % interval of the mean; None with a single pair.
         high: the upper bound; None with a single pair.
-        pairs: how many.
+        pairs: the number of pairs.
     """
 
     metric: str
@@ -119,21 +121,23 @@ class FullTrainingResult:
     """The result of full training.
 
     Attributes:
-        objectives: the metric and the goal of each; the first one leads.
+        objectives: the metric and the goal of each objective, in the order of the search.
         networks: the finalists in the order of the search, then the baseline.
-        agreement: of the search with full training, for each objective that training changes.
-        probability: that the search's best is the true best of the finalists; None if unknown.
+        agreement: the rank correlation of the search with full training, for each objective that training changes.
+        probability: the probability that the search's best is the true best of the finalists; None if unknown.
         probability_note: what the probability accounts for, or why it is unknown.
         winners: the names of the winners: one, or with several objectives those that no other network dominates.
-        bias: for each objective, full training on the second validation split minus the search on the first, over finalists.
-        chosen_bias: for each metric, test split minus second validation split of the first winner, over seeds; empty if the
-            test split was not read.
-        recipe: of full training, with its `epochs`; for a train function without a recipe, only its changed `settings`.
-        new_validation: whether other validation examples were used than in the search.
-        splits: fingerprints of the splits: `search`, `second`; empty if only a train function knows them.
-        cost_ratio: the mean compute time of a full training relative to one in the search; None if the search's results came
-            from the cache.
-        judged: how many trainings had ended when the result was computed; 0 in results of earlier versions.
+        bias: for each objective, the mean over finalists of the value in full training (second validation split) minus the
+            value in the search (first validation split).
+        chosen_bias: for each metric of the first winner, the mean over seeds of the value on the test split minus the value
+            on the second validation split; empty if the test split was not read.
+        recipe: the recipe of full training, with its `epochs`; for a train function without a recipe, only the changed
+            `settings`.
+        new_validation: whether the validation examples differ from those of the search.
+        splits: the fingerprints of the splits `search` and `second`; empty if only a train function knows the data.
+        cost_ratio: the mean compute time of a full training divided by that of a training in the search; None if the
+            search's results came from the cache.
+        judged: the number of trainings that had ended when the result was computed; 0 in results of earlier versions.
     """
 
     objectives: Sequence[tuple[str, str]]
@@ -162,7 +166,7 @@ class FullTrainingResult:
 
     @property
     def finalists(self) -> list[TrainedNetwork]:
-        """The networks without the baseline."""
+        """The networks except the baseline."""
         return [network for network in self.networks if network.trial is not None]
 
     @property
@@ -175,14 +179,18 @@ class FullTrainingResult:
         """The hand-drawn network; None without one."""
         return next((network for network in self.networks if network.trial is None), None)
 
-    def best_seed(self, network: TrainedNetwork) -> int:
+    def find_best_index(self, network: TrainedNetwork) -> int:
         """Return the index in `network.seeds` of the training with the best validation value of the first objective."""
         metric, goal = self.objectives[0]
         values = list(network.values.get(metric, ()))
         return values.index((max if goal == "maximize" else min)(values)) if values else 0
 
     def __getitem__(self, name: str) -> TrainedNetwork:
-        """Return the network of that name."""
+        """Return the network with a name.
+
+        Raises:
+            KeyError: there is no network with this name.
+        """
         for network in self.networks:
             if network.name == name:
                 return network
@@ -215,10 +223,10 @@ class FullTrainingResult:
 
 
 def write_full_training(result: FullTrainingResult, run: Path) -> Path:
-    """Write a result to `final/result.json` in the run's folder, and return the path.
+    """Write a result to `final/result.json` in the folder `run`, and return the path.
 
     Raises:
-        RunError: it cannot be written.
+        RunError: the file cannot be written.
     """
     path = run / FOLDER / FILE
     try:
@@ -229,10 +237,10 @@ def write_full_training(result: FullTrainingResult, run: Path) -> Path:
 
 
 def read_full_training(run: Path) -> FullTrainingResult | None:
-    """Return the result of full training of the run in the folder `run`, or None if there is none.
+    """Return the result that is stored in the folder `run`; None if there is none.
 
     Raises:
-        RunError: it cannot be read.
+        RunError: the file cannot be read.
     """
     path = run / FOLDER / FILE
     if not path.exists():

@@ -1,4 +1,4 @@
-"""The run of full training in `final/` of the run's folder: the trainings that are missing are carried out."""
+"""The run of full training, in the folder `final/` of the search. It carries out the trainings that have not ended."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ogive.run.events import Event, Kind
 from ogive.run.settings import Settings
 from ogive.run.state import State
 from ogive.stages.reuse import describe_reuse
-from ogive.stages.training_plan import Training, TrainingPlan, index_trainings, read_training, training_key
+from ogive.stages.training_plan import Training, TrainingPlan, index_trainings, make_training_key, read_training
 from ogive.trial import Status
 
 if TYPE_CHECKING:
@@ -41,15 +41,15 @@ def run_trainings(
 
     Args:
         run: the search.
-        folder: of full training.
-        plan: of full training.
-        stored: the state of an earlier full training to continue; None without one.
-        repeated: trainings to repeat.
-        workers: the number of parallel trainings; None for that of the search.
-        executor: its name.
+        folder: the folder of full training.
+        plan: the plan of full training.
+        stored: the state of an earlier full training that this call continues; None without one.
+        repeated: trainings that ended and are carried out a second time.
+        workers: the number of parallel trainings; None for the number of the search.
+        executor: the name of the executor.
         say: receives messages on the progress.
-        observer: of the trainings; None for a live view or messages.
-        settings: arguments of `ogive.search`.
+        observer: the observer of the run; None for a live view on a terminal, or messages to `say` otherwise.
+        settings: further arguments of `ogive.search`.
     """
     from ogive.session.start import search
 
@@ -57,7 +57,7 @@ def run_trainings(
     stored_trials = {} if stored is None else index_trainings(stored)
     # A continued run lists its own trainings first, then new ones, then repeated ones.
     trainings = [read_training(trial) for trial in previous]
-    trainings += [training for training in plan.list_trainings() if training_key(training) not in stored_trials]
+    trainings += [training for training in plan.list_trainings() if make_training_key(training) not in stored_trials]
     trainings += repeated
     ended = [trial for trial in previous if trial.status.ended]
     if stored is not None and previous:
@@ -92,7 +92,7 @@ def run_trainings(
 
 @contextmanager
 def _name_interruption(folder: Path) -> Iterator[None]:
-    """Replace the message of an interruption, which would call full training a search."""
+    """Replace the message of an interruption, because the message of `search` would call full training a search."""
     try:
         yield
     except KeyboardInterrupt as error:

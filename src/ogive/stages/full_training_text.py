@@ -1,4 +1,4 @@
-"""The result of full training in sentences: the winners, the agreement with the search, and biases."""
+"""The result of full training as sentences and as a table."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from ogive.stats.rank_correlation import Correlation
 if TYPE_CHECKING:
     from ogive.stages.full_training_result import Agreement, Bias, FullTrainingResult, TrainedNetwork
 
-NAMES = {"kendall": "Kendall's tau", "spearman": "Spearman's rho"}
+STATISTIC_NAMES = {"kendall": "Kendall's tau", "spearman": "Spearman's rho"}
 
 
 def list_conclusions(result: FullTrainingResult) -> list[str]:
-    """Return the conclusions, the most important first."""
+    """Return the conclusions from a result as sentences, the most important first."""
     return [
         *_format_winners(result),
         *_format_probability(result),
@@ -29,7 +29,10 @@ def list_conclusions(result: FullTrainingResult) -> list[str]:
 
 
 def format_agreement(item: Agreement) -> str:
-    """Return `accuracy, search against full training: Kendall's tau 0.64, 95 % interval [0.12, 0.88]; Spearman's ...`."""
+    """Return the rank correlations of a metric between the search and full training as a sentence.
+
+    For example: `accuracy, search against full training: Kendall's tau 0.64, 95 % interval [0.12, 0.88]; Spearman's ...`.
+    """
     correlations = [format_correlation(item.kendall), format_correlation(item.spearman)]
     text = "; ".join(correlation for correlation in correlations if correlation is not None)
     note = f" ({item.note})" if item.note else ""
@@ -40,7 +43,7 @@ def format_correlation(correlation: Correlation | None) -> str | None:
     """Return a correlation with its interval; None without a correlation."""
     if correlation is None or correlation.value is None:
         return None
-    name = NAMES[correlation.statistic]
+    name = STATISTIC_NAMES[correlation.statistic]
     if correlation.low is None or correlation.high is None:
         return f"{name} {correlation.value:.2f}, too few pairs for an interval"
     interval = f"{100 * correlation.confidence:g} % interval [{correlation.low:.2f}, {correlation.high:.2f}]"
@@ -59,15 +62,15 @@ def _format_winners(result: FullTrainingResult) -> Iterator[str]:
         rank = "which was the search's best" if before == 1 else f"which had rank {before} in the search"
         yield f"{result.winner.name} is the best of {finalists} after full training, {rank}."
     for name in result.winners:
-        tested = _format_test(result[name])
-        if tested is not None:
-            yield f"{name} on the test split: {tested}."
+        test_text = _format_test(result[name])
+        if test_text is not None:
+            yield f"{name} on the test split: {test_text}."
     if not result.winner.test:
         yield "The test split was not read: only the train function knows its data. Test the winner with your own program."
 
 
 def _format_test(network: TrainedNetwork) -> str | None:
-    """Return the metrics on the test split; None if it was not read."""
+    """Return the metrics of a network on the test split; None if it was not read for this network."""
     seeds = f", mean over {plural(len(network.seeds), 'seed')}" if len(network.seeds) > 1 else ""
     means = ", ".join(f"{name} {number(sum(values) / len(values))}" for name, values in network.test.items())
     return f"{means}{seeds}" if means else None
@@ -86,7 +89,7 @@ def _format_probability(result: FullTrainingResult) -> Iterator[str]:
 
 
 def _format_cautions(result: FullTrainingResult) -> Iterator[str]:
-    """Yield how the validation data and the selection of finalists affect the values above."""
+    """Yield sentences on how the validation data and the selection of finalists affect the values and correlations."""
     if not result.new_validation:
         yield (
             "The finalists were evaluated on the examples by which the search selected them, so their values are too "
@@ -114,7 +117,7 @@ def _format_chosen_bias(item: Bias, winner: TrainedNetwork) -> str:
 
 
 def format_difference(item: Bias) -> str:
-    """Return `+0.01, 95 % interval [-0.01, +0.02]`."""
+    """Return a mean difference with its interval: `+0.01, 95 % interval [-0.01, +0.02]`."""
     if item.low is None or item.high is None:
         return f"{format_signed(item.mean)}, no interval from one pair"
     return f"{format_signed(item.mean)}, 95 % interval [{format_signed(item.low)}, {format_signed(item.high)}]"
@@ -131,9 +134,9 @@ def make_table(result: FullTrainingResult) -> tuple[list[str], list[Sequence[str
     head = ["", "rank before", "rank after", "true best"]
     for metric in metrics:
         head += [f"{metric} before", f"{metric} after"]
-    tested = list(dict.fromkeys(name for network in result.networks for name in network.test))
-    head += ["seeds", *(f"test {name}" for name in tested)]
-    return head, [_make_row(network, metrics, tested) for network in result.networks]
+    test_metrics = list(dict.fromkeys(name for network in result.networks for name in network.test))
+    head += ["seeds", *(f"test {name}" for name in test_metrics)]
+    return head, [_make_row(network, metrics, test_metrics) for network in result.networks]
 
 
 def format_probability(probability: float) -> str:
@@ -143,7 +146,7 @@ def format_probability(probability: float) -> str:
     return ">99%" if probability > 0.99 else f"{probability:.0%}"
 
 
-def _make_row(network: TrainedNetwork, metrics: Sequence[str], tested: Sequence[str]) -> list[str]:
+def _make_row(network: TrainedNetwork, metrics: Sequence[str], test_metrics: Sequence[str]) -> list[str]:
     cells = [network.name, str(network.rank_before or "-"), str(network.rank_after or "-")]
     cells.append("-" if network.probability is None else format_probability(network.probability))
     for metric in metrics:
@@ -154,5 +157,7 @@ def _make_row(network: TrainedNetwork, metrics: Sequence[str], tested: Sequence[
         cells.append("failed" if after is None else number(after))
     trainings = f" of {len(network.seeds) + len(network.failures)}" if network.failures else ""
     cells.append(f"{len(network.seeds)}{trainings}")
-    values = (network.test.get(name) for name in tested)
-    return [*cells, *("-" if not of_metric else number(sum(of_metric) / len(of_metric)) for of_metric in values)]
+    for metric in test_metrics:
+        values = network.test.get(metric)
+        cells.append(number(sum(values) / len(values)) if values else "-")
+    return cells

@@ -29,16 +29,16 @@ def write_card(
     """Write `final/MODEL_CARD.md`, and return its path.
 
     Args:
-        state: of the search.
-        result: of full training.
-        network: of the card.
-        index: of its delivered training in `network.seeds`.
-        facts: `task`: `Task.describe()`; `cost`: of one example; `trained`: epochs; `weights`: why there are none. Each may
-            be missing.
+        state: the state of the search.
+        result: the result of full training.
+        network: the network that the card describes.
+        index: the index in `network.seeds` of the seed whose weights are delivered.
+        facts: further facts, each of which may be missing. `task`: the result of `Task.describe()`. `cost`: the parameters,
+            FLOPs and memory of one example. `trained`: the number of epochs. `weights`: the reason why there are none.
         run: the search's folder.
 
     Raises:
-        RunError: it cannot be written.
+        RunError: the file cannot be written.
     """
     path = run / FOLDER / FILE
     try:
@@ -57,7 +57,16 @@ def format_card(
     facts: Mapping[str, Any],
     name: str,
 ) -> str:
-    """Return the card as Markdown; it depends on the arguments alone. `name`: of the run."""
+    """Return the card as Markdown.
+
+    Args:
+        state: the state of the search.
+        result: the result of full training.
+        network: the network that the card describes.
+        index: the index in `network.seeds` of the seed whose weights are delivered.
+        facts: as for `write_card`.
+        name: the name of the run.
+    """
     parts = [
         f"# Model card: {network.name} of run {name}",
         "The run measured every number here; unknown facts are marked as unknown. Add yourself what the model must not be "
@@ -119,8 +128,8 @@ def _list_data(task: Mapping[str, Any] | None) -> Iterable[tuple[str, object]]:
 def _list_training(
     result: FullTrainingResult, network: TrainedNetwork, facts: Mapping[str, Any]
 ) -> Iterable[tuple[str, object]]:
-    left_out = ("task", "versions", "estimator", "trainer", "settings")
-    recipe = {name: value for name, value in result.recipe.items() if name not in left_out}
+    omitted = ("task", "versions", "estimator", "trainer", "settings")
+    recipe = {name: value for name, value in result.recipe.items() if name not in omitted}
     recipe |= dict(result.recipe.get("settings", {}))
     yield "epochs", facts.get("trained") or "the train function's own"
     yield "recipe", ", ".join(f"{name} {value}" for name, value in recipe.items()) or "that of the train function"
@@ -133,7 +142,7 @@ def _list_training(
 def _list_quality(
     result: FullTrainingResult, network: TrainedNetwork, index: int, facts: Mapping[str, Any]
 ) -> Iterable[str]:
-    """Yield the metrics with their intervals over seeds, and what they mean."""
+    """Yield a table of the metrics with their intervals over seeds, and sentences that explain it."""
     names = [name for name in network.values if not name.endswith("seconds") and name != "parameters"]
     where = "second validation split" if result.new_validation else "validation data of the train function"
     head = f"| metric | {where} | test split |\n|---|---|---|"
@@ -152,7 +161,7 @@ def _list_quality(
     baseline = result.baseline
     if baseline is not None and baseline.seeds:
         values = baseline.test or baseline.values
-        parts = [f"{name} {_format_mean(of_metric)}" for name, of_metric in values.items() if name in names]
+        parts = [f"{name} {_format_mean(values[name])}" for name in values if name in names]
         yield f"The hand-drawn baseline with the same recipe: {', '.join(parts)}."
 
 
@@ -162,8 +171,8 @@ def _list_test_accuracy(network: TrainedNetwork, index: int, task: Mapping[str, 
         return
     p, n, z = network.test["accuracy"][index], task["sizes"]["test"], 1.96
     # Wilson's score interval (1927) at 95 %.
-    middle, half = p + z * z / (2 * n), z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
-    low, high = ((middle + side * half) / (1 + z * z / n) for side in (-1, 1))
+    center, half_width = p + z * z / (2 * n), z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
+    low, high = ((center + sign * half_width) / (1 + z * z / n) for sign in (-1, 1))
     yield (
         f"The delivered weights: test accuracy {number(p)}, 95 % interval [{number(low)}, {number(high)}] over {n:,} "
         "examples (Wilson 1927)."

@@ -1,4 +1,7 @@
-"""The scores of trained networks on single examples: the probability to be the true best, and the test split."""
+"""The probability of each finalist to be the true best, and the metrics of the winners on the test split.
+
+Both are computed from the scores of trained networks on single examples.
+"""
 
 from __future__ import annotations
 
@@ -30,13 +33,13 @@ def add_best_probabilities(
 
     Args:
         run: the search.
-        plan: of full training.
-        networks: in the order of the search.
-        metrics: of each finalist after full training.
+        plan: the plan of full training.
+        networks: the networks of full training, in the order of the search.
+        metrics: the metrics of each finalist after full training, by the name of the network.
 
     Returns:
-        The networks with their probabilities; that of the search's best, None if it is unknown; and a note on what it takes
-        into account, or why it is unknown.
+        The networks with their probabilities; the probability of the search's best, or None if it is unknown; and a note
+        that says what the probability accounts for, or why it is unknown.
     """
     objectives, constraints = run.state.objectives, run.state.constraints
     if len(objectives) > 1:
@@ -50,7 +53,7 @@ def add_best_probabilities(
     if len(feasible) < 2:
         return list(networks), None, "there is only one finalist"
     values = [n.values[metric] for n in feasible]
-    training_noise = estimate_noise(values, _mean_example_scores(run, plan, feasible, metric))
+    training_noise = estimate_noise(values, _compute_mean_example_scores(run, plan, feasible, metric))
     if training_noise.seed_deviation is None:
         return list(networks), None, "a single seed does not show the noise of training; give two seeds or more"
     # The search's values predict the true values only if they have the same fidelity.
@@ -71,24 +74,30 @@ def add_best_probabilities(
     return updated, by_name[feasible[0].name], note
 
 
-def _mean_example_scores(
+def _compute_mean_example_scores(
     run: StoredRun, plan: TrainingPlan, networks: Sequence[TrainedNetwork], metric: str
 ) -> FloatArray | None:
-    """Return each network's score on each validation example [k, m], means over seeds; None if they are not known.
+    """Return the scores of k networks on m validation examples as an array [k, m], averaged over seeds.
 
-    The mean over the examples is the metric.
+    The mean over the examples is the metric. The result is None if the scores are unknown: the metric is not a mean over
+    examples, or only the user's train function knows the data.
     """
     classifier = plan.classifier
     if classifier is None or metric not in ("accuracy", "log_loss"):
         return None
     examples = classifier.task.validation()
-    return np.stack([np.mean([s[metric] for s in _score_trainings(run, plan, n, examples)], axis=0) for n in networks])
+    return np.stack(
+        [
+            np.mean([scores[metric] for scores in _score_trainings(run, plan, network, examples)], axis=0)
+            for network in networks
+        ]
+    )
 
 
 def _score_trainings(
     run: StoredRun, plan: TrainingPlan, network: TrainedNetwork, examples: Any
 ) -> list[dict[str, FloatArray]]:
-    """Return for each training of a network its scores on each of `examples`, by metric."""
+    """Return, for each seed of a network, the scores on each of `examples` by metric."""
     assert plan.classifier is not None
     scores = []
     for index, seed in enumerate(network.seeds):
@@ -99,7 +108,7 @@ def _score_trainings(
 
 
 def _load_weights(run: Path, network: TrainedNetwork, index: int) -> Mapping[str, Any]:
-    """Return the state dict of the training with the seed at `index`, by the built-in trainer.
+    """Return the state dict that the built-in trainer saved for the seed `network.seeds[index]`.
 
     Raises:
         RunError: the checkpoint was deleted.
@@ -129,17 +138,18 @@ def measure_on_test_split(
     on_read: Callable[[str], object],
     say: Callable[[str], object],
 ) -> list[TrainedNetwork]:
-    """Return the networks, the winners and the baseline with their metrics on the test split.
+    """Return all networks. The winners and the baseline have their metrics on the test split.
 
-    Metrics of an earlier call for the same trainings are used again, so that the test split is not read twice for them.
+    Metrics that an earlier call has measured for the same trainings are reused, so that the test split is not read twice for
+    these trainings.
 
     Args:
         run: the search.
-        plan: of full training.
-        networks: of full training.
-        winners: their names.
+        plan: the plan of full training.
+        networks: the networks of full training.
+        winners: the names of the winners.
         on_read: called with the split's fingerprint before the test split is read.
-        say: receives messages on the progress.
+        say: receives a message if the test split is not read, or the earlier result cannot be read.
     """
     classifier = plan.classifier
     if classifier is None:
@@ -158,7 +168,7 @@ def measure_on_test_split(
             tested[network.name] = replace(network, test=tested_before[network.name].test)
             continue
         scores = _score_trainings(run, plan, network, examples)
-        test = {name: [float(of_seed[name].mean()) for of_seed in scores] for name in scores[0]}
+        test = {metric: [float(seed_scores[metric].mean()) for seed_scores in scores] for metric in scores[0]}
         tested[network.name] = replace(network, test=test)
     return [tested.get(network.name, network) for network in networks]
 

@@ -1,4 +1,4 @@
-"""What an earlier full training contributes: trainings to reuse and to repeat, and whether their code has changed."""
+"""The reuse of an earlier full training: which trainings are reused or repeated, and whether the code has changed."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from ogive.session.search_code import ESTIMATOR, LAYERS, SearchCode
 from ogive.space import Space
 from ogive.stages.delivery import find_checkpoint
 from ogive.stages.full_training_result import FOLDER
-from ogive.stages.training_plan import Training, TrainingPlan, index_trainings, read_training, training_key
+from ogive.stages.training_plan import Training, TrainingPlan, index_trainings, make_training_key, read_training
 from ogive.trial import Trial
 
 if TYPE_CHECKING:
@@ -29,11 +29,11 @@ Say = Callable[[str], object]
 
 
 def describe_code(run: StoredRun, plan: TrainingPlan, stored: State | None) -> Iterator[str]:
-    """Yield messages on the user's code: which version trains, and whether it is known to save no weights.
+    """Yield messages on the user's code: which version full training uses, and whether it saves no weights.
 
     Args:
         run: the search.
-        plan: of full training.
+        plan: the plan of full training.
         stored: the state of an earlier full training; None without one.
     """
     estimator, searched = run.estimator, run.state
@@ -49,26 +49,30 @@ def describe_code(run: StoredRun, plan: TrainingPlan, stored: State | None) -> I
             "version"
         )
     for state in (searched, stored):
-        notes = [] if state is None else [message for message, _ in state.warnings]
-        # Only notes on whole trainings: those on paused trials do not apply to full training.
-        unsaved = find_unsaved_reason(note for note in notes if note.startswith(f"{UNSAVED_PREFIX}: "))
-        if state is not None and unsaved is not None and state.code_hash == code:
+        if state is None or state.code_hash != code:
+            continue
+        # The prefix selects the warnings about complete trainings: those about paused trials do not apply to full training.
+        unsaved = find_unsaved_reason(
+            message for message, _ in state.warnings if message.startswith(f"{UNSAVED_PREFIX}: ")
+        )
+        if unsaved is not None:
             yield f"warning: full training will save no weights either: {unsaved}"
             return
 
 
 def find_reusable(folder: Path, plan: TrainingPlan, say: Say) -> State | None:
-    """Return the state of an earlier full training that this call continues; None without one.
+    """Return the state of the earlier full training that this call can continue; None without one.
 
-    An earlier full training with another recipe, other epochs or other code is moved aside.
+    If the earlier full training had another recipe, other epochs or other code, its folder is renamed, and the result is
+    None.
 
     Args:
-        folder: of full training.
-        plan: of full training.
-        say: receives a message if it is moved.
+        folder: the folder of full training.
+        plan: the plan of full training.
+        say: receives a message if the folder is renamed.
 
     Raises:
-        RunError: a controller is working on it, or it cannot be moved.
+        RunError: a controller is working on the earlier full training, or its folder cannot be renamed.
     """
     if not folder.exists():
         return None
@@ -107,9 +111,9 @@ def find_reusable(folder: Path, plan: TrainingPlan, say: Say) -> State | None:
 
 
 def _list_code_changes(space: Space, estimator: Estimator, state: State) -> list[str]:
-    """Return the changes in the code of layers and train function since the last session of a run."""
+    """Return a sentence for each change in the code of the layers and the train function since a run's last session."""
     session = state.sessions[-1] if state.sessions else {}
-    return SearchCode.of(space, estimator).sentences(session, (LAYERS, ESTIMATOR))
+    return SearchCode.of(space, estimator).describe_changes(session, (LAYERS, ESTIMATOR))
 
 
 def _move_aside(folder: Path, reason: str, say: Say) -> None:
@@ -128,8 +132,8 @@ def list_repeats(
     """Return the trainings to repeat.
 
     Args:
-        folder: of full training.
-        plan: of full training.
+        folder: the folder of full training.
+        plan: the plan of full training.
         stored: the state of an earlier full training; None without one.
         retrain: whether to repeat trainings without weights.
         retry_failed: whether to repeat trainings that failed.
@@ -139,22 +143,18 @@ def list_repeats(
     stored_trials = {} if stored is None else index_trainings(stored)
     repeats: list[Training] = []
     for training in plan.list_trainings():
-        trial = stored_trials.get(training_key(training))
+        trial = stored_trials.get(make_training_key(training))
         if trial is None or not trial.status.ended:
             continue
-        lacks_weights = retrain and plan.estimator.trains_models and not _has_weights(trial, folder)
-        if retry_failed if trial.status.failed else lacks_weights:
+        if trial.status.failed:
+            is_repeated = retry_failed
+        else:
+            is_repeated = retrain and plan.estimator.trains_models and not _has_weights(trial, folder)
+        if is_repeated:
             choices, settings = read_training(trial)
             order = TrainingOrder.of(settings)
-            repeats.append(
-                (
-                    choices,
-                    {
-                        **settings,
-                        FULL_TRAINING_SETTING: replace(order, earlier_trainings=order.earlier_trainings + 1).to_json(),
-                    },
-                )
-            )
+            order = replace(order, earlier_trainings=order.earlier_trainings + 1)
+            repeats.append((choices, {**settings, FULL_TRAINING_SETTING: order.to_json()}))
     return repeats
 
 
@@ -168,15 +168,15 @@ def describe_reuse(stored_trials: Mapping[str, Trial], plan: TrainingPlan, repea
 
     Args:
         stored_trials: trials of the earlier full training, by the key of their training.
-        plan: of full training.
+        plan: the plan of full training.
         repeats: the trainings that are repeated.
     """
     ended = [
         trial
         for training in plan.list_trainings()
-        if (trial := stored_trials.get(training_key(training))) and trial.status.ended
+        if (trial := stored_trials.get(make_training_key(training))) and trial.status.ended
     ]
-    repeated_failures = sum(stored_trials[training_key(training)].status.failed for training in repeats)
+    repeated_failures = sum(stored_trials[make_training_key(training)].status.failed for training in repeats)
     without_weights = len(repeats) - repeated_failures
     text = f"{len(ended) - len(repeats)} of {len(plan.orders)} trainings are reused"
     text += f"; {without_weights} without weights are repeated" if without_weights else ""
@@ -191,7 +191,7 @@ def ensure_idle(folder: Path) -> None:
     """Check that no controller is working on the run in `folder`.
 
     Raises:
-        RunError: one is.
+        RunError: a controller is working on it.
     """
     journal = Journal(folder / JOURNAL, writable=False)
     try:

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 def list_notes(stages: Stages) -> list[str]:
     """Return the notes on the winners of a run, one sentence each.
 
-    They name full training that has not ended, trainings that failed, a better trial that the search found later, a better
-    baseline, violated constraints, and weights of another epoch than the value.
+    There are notes on full training that has not ended, failed trainings, a better trial that the search found later, a
+    better baseline, violated constraints, and weights that are not from the epoch of the winner's value.
     """
     return [
         *_note_unfinished(stages),
@@ -32,13 +32,13 @@ def list_notes(stages: Stages) -> list[str]:
 
 
 def _note_unfinished(stages: Stages) -> Sequence[str]:
-    """Note full training that was started but is not evaluated, and what is delivered instead."""
+    """Note full training that was started but has no complete result, and which network is the winner meanwhile."""
     final, result = stages.final, stages.result
     if final is None:
         return []
     remaining = final.total_trials - final.ended_count
-    has_new = result is not None and 0 < result.judged < final.ended_count
-    if remaining <= 0 and result is not None and not has_new:
+    has_new_trainings = result is not None and 0 < result.judged < final.ended_count
+    if remaining <= 0 and result is not None and not has_new_trainings:
         return []
     if remaining <= 0 and final.failed_count == final.ended_count:
         return ["all trainings of full training failed: the winner is still that of the search"]
@@ -46,15 +46,17 @@ def _note_unfinished(stages: Stages) -> Sequence[str]:
         return [f"full training was ended by failures, so the winner is not from it: {final.end_reason}"]
     missing = f"{plural(remaining, 'training')} left" if remaining > 0 else "its trainings are not evaluated"
     winner = "the winner is still that of the search" if result is None else "the winner is that of the earlier ones"
-    aside = [path.name for path in sorted((stages.folder or Path()).glob(f"{FOLDER}-*"))]
-    aside_note = f" (an earlier full training is kept in {', '.join(aside)})" if aside and result is None else ""
+    earlier_folders = [path.name for path in sorted((stages.folder or Path()).glob(f"{FOLDER}-*"))]
+    earlier = ""
+    if earlier_folders and result is None:
+        earlier = f" (an earlier full training is kept in {', '.join(earlier_folders)})"
     request = read_request(stages.folder)
     command = request.command if request is not None else "ogive finalize"
-    return [f"full training has not ended, {missing}: {winner}{aside_note}; `{command}` continues it"]
+    return [f"full training has not ended, {missing}: {winner}{earlier}; `{command}` continues it"]
 
 
 def _note_failed(stages: Stages) -> Iterator[str]:
-    """Note failed trainings of networks that have other trainings, so that their values are from fewer seeds."""
+    """Note networks of which some trainings failed, so that their values are from fewer seeds."""
     for network in stages.result.networks if stages.result is not None else ():
         if network.seeds and network.failures:
             trained = len(network.seeds) + len(network.failures)
@@ -66,7 +68,7 @@ def _note_failed(stages: Stages) -> Iterator[str]:
 
 
 def _note_later_best(stages: Stages) -> Sequence[str]:
-    """Note a best trial of the search that was found after full training."""
+    """Note that the search has found a new best trial after full training."""
     state = stages.state
     if stages.result is None or len(state.objectives) > 1 or not stages.best_of_search:
         return []
@@ -80,7 +82,7 @@ def _note_later_best(stages: Stages) -> Sequence[str]:
 
 
 def _note_better_baseline(stages: Stages) -> Sequence[str]:
-    """Note a hand-drawn baseline that is better than the winner; a baseline is never a winner."""
+    """Note a baseline that is better than the winner. A baseline itself cannot be a winner."""
     result = stages.result
     if result is None or result.baseline is None or len(stages.state.objectives) > 1:
         return []
@@ -109,7 +111,7 @@ def _note_violations(stages: Stages) -> Iterator[str]:
 
 
 def _note_other_epoch(stages: Stages) -> Iterator[str]:
-    """Note weights of another epoch than that of the winner's value."""
+    """Note winners whose weights are not from the epoch that gives their value."""
     for winner in stages.winners:
         report = winner.training.value_report
         if winner.weights is not None and report is not None and report.step != winner.step:

@@ -10,11 +10,11 @@ from ogive.stages.full_training_result import FOLDER
 
 
 def stage_states(folder: Path, state: State) -> dict[str, State]:
-    """Return the states by stage: "search", and "final" if full training was started.
+    """Return the state of each stage: "search", and "final" if full training was started.
 
     Args:
-        folder: of the run.
-        state: of the search.
+        folder: the run's folder.
+        state: the state of the search.
     """
     states = {"search": state}
     if (folder / FOLDER / JOURNAL).is_file():

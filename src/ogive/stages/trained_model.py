@@ -1,4 +1,4 @@
-"""The trained model of a run: in Python, and as an export that runs without Ogive."""
+"""The trained model of a run: loading it in Python, and exporting it as a program that runs without Ogive."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ogive.export.export_folder import ABOUT, read_export_form
 from ogive.session.search_code import LAYERS, SearchCode
 from ogive.stages.delivery import FULL, Delivery
 from ogive.stages.trial_json import export_json
-from ogive.stages.weights_file import OF, WEIGHTS, describe_weights
+from ogive.stages.weights_file import DESCRIPTION_KEY, WEIGHTS, describe_weights
 
 if TYPE_CHECKING:
     import torch
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from ogive.export import TaskData
     from ogive.session.stored_run import StoredRun
 
-FORMS = ("json", "torch")
+EXPORT_FORMS = ("json", "torch")
 Say = Callable[[str], object]
 
 
@@ -30,7 +30,7 @@ def load_weights(delivery: Delivery) -> Mapping[str, torch.Tensor]:
     """Return the state dict of a delivered network, with tensors on the CPU.
 
     Raises:
-        RunError: there are no weights; the message gives the reason and the remedy.
+        RunError: there are no weights. The message gives the reason and what to do.
     """
     if delivery.weights is None or delivery.saved is None:
         raise RunError(f"{delivery.title}: there are no weights: {delivery.missing}")
@@ -40,7 +40,9 @@ def load_weights(delivery: Delivery) -> Mapping[str, torch.Tensor]:
             f"{delivery.title}: {delivery.weights} has {', '.join(state)}, but no weights under 'model'; let the train "
             "function call trial.checkpoint(model=model.state_dict(), ...) and run `ogive finalize` again"
         )
-    if delivery.weights.name == WEIGHTS and state.get(OF) != describe_weights(delivery.training, delivery.saved.step):
+    if delivery.weights.name == WEIGHTS and state.get(DESCRIPTION_KEY) != describe_weights(
+        delivery.training, delivery.saved.step
+    ):
         raise RunError(
             f"{delivery.title}: {delivery.weights} is not the file that `ogive finalize` wrote; put that file back, or "
             "remove this one and let `ogive finalize --retrain` (retrain=True) train the network again"
@@ -49,16 +51,16 @@ def load_weights(delivery: Delivery) -> Mapping[str, torch.Tensor]:
     return weights
 
 
-def changed_code(run: StoredRun, delivery: Delivery) -> list[str]:
-    """Return the changes in the code of the layers since a network was trained, one sentence each.
+def list_code_changes(run: StoredRun, delivery: Delivery) -> list[str]:
+    """Return a sentence for each change in the code of the layers since a network was trained.
 
-    The model is built from the present code, while its metrics were measured with the previous one. This is not an error:
-    most changes do not affect the result, and some models can only be exported after a change.
+    The model is built from the present code, although its metrics were measured with the previous code. This is not an
+    error: most changes do not affect the result, and some models can only be exported after a change.
     """
-    return SearchCode.of(run.space, run.estimator).sentences(delivery.session, (LAYERS,))
+    return SearchCode.of(run.space, run.estimator).describe_changes(delivery.session, (LAYERS,))
 
 
-def _code_warnings(delivery: Delivery, changes: Sequence[str]) -> Iterator[str]:
+def _format_code_warnings(delivery: Delivery, changes: Sequence[str]) -> Iterator[str]:
     for change in changes:
         yield (
             f"{delivery.title}: {change} since it was trained: its metrics were measured with the previous code, and the "
@@ -67,14 +69,16 @@ def _code_warnings(delivery: Delivery, changes: Sequence[str]) -> Iterator[str]:
 
 
 def load_model(run: StoredRun, delivery: Delivery) -> torch.nn.Module:
-    """Return a network with its weights, on the CPU and in eval mode. A `UserWarning` names changed code.
+    """Return the model of a network with its weights, on the CPU and in eval mode.
+
+    A `UserWarning` is issued for each change in the code of the layers since the training.
 
     Raises:
         RunError: there are no weights, or they do not fit the network.
     """
     weights = load_weights(delivery)
-    for message in _code_warnings(delivery, changed_code(run, delivery)):
-        warnings.warn(message, stacklevel=3)  # the line that calls run.model()
+    for message in _format_code_warnings(delivery, list_code_changes(run, delivery)):
+        warnings.warn(message, stacklevel=3)  # so that the warning names the line that calls run.model()
     architecture = run.space.architecture(delivery.trial.architecture.to_json())
     model: torch.nn.Module = architecture.build(delivery.seed)
     try:
@@ -110,34 +114,34 @@ def export(
     inputs: Any = None,
     say: Say = lambda message: None,
 ) -> Path:
-    """Export a network as JSON, or with its weights as a program that needs PyTorch alone.
+    """Export a network as JSON, or with its weights as a program that needs only PyTorch.
 
     Args:
-        run: opened with `trust` for "torch".
+        run: the run that trained the network. It must be opened with `trust` for "torch".
         delivery: the network.
         to: "json" or "torch".
         output: a folder; for "json" also a file that ends in `.json`. None for `exports/TRIAL` in the run's folder.
         inputs: example inputs, as for `ogive.export.export_torch`; None for those of the task or the space.
-        say: receives messages: the form of the export, how much its outputs differ, and warnings.
+        say: receives messages: the form of the export, the largest difference of its outputs from the model's, and warnings.
 
     Returns:
-        The folder, or the JSON file.
+        The path of the folder or the JSON file.
 
     Raises:
         JobError: `to` has another value.
-        RunError: there are no weights, they do not fit, the export does not compute what the model computes, or it cannot
-            be written.
+        RunError: there are no weights, the weights do not fit the network, the outputs of the export differ from those of
+            the model, or a file cannot be written.
     """
-    if to not in FORMS:
-        raise JobError(f"to={to!r}: expected {' or '.join(map(repr, FORMS))}")
+    if to not in EXPORT_FORMS:
+        raise JobError(f"to={to!r}: expected {' or '.join(map(repr, EXPORT_FORMS))}")
     folder = output or run.folder / "exports" / f"{delivery.trial.id:06d}"
     description = export_json(delivery)
     if to == "json":
         return _write_json(folder, description)
     from ogive.export import export_torch
 
-    weights, changes = load_weights(delivery), changed_code(run, delivery)
-    for message in _code_warnings(delivery, changes):
+    weights, changes = load_weights(delivery), list_code_changes(run, delivery)
+    for message in _format_code_warnings(delivery, changes):
         say(f"warning: {message}")
     export_torch(
         run.space.architecture(delivery.trial.architecture.to_json()),
@@ -153,7 +157,7 @@ def export(
 
 
 def _contains(path: Path, description: Mapping[str, Any]) -> bool:
-    """Return whether the JSON file has all values of `description`."""
+    """Return whether the JSON file `path` has all values of `description`."""
     stored = json.loads(path.read_text(encoding="utf-8"))
     return bool({name: stored.get(name) for name in description} == json.loads(json.dumps(description)))
 
@@ -162,12 +166,12 @@ def _write_json(output: Path, description: Mapping[str, Any]) -> Path:
     """Write `description` to the file `output`, or into the folder `output`, and return the file's path.
 
     Raises:
-        RunError: the file belongs to another export or program, or cannot be written.
+        RunError: the file belongs to another export or program, or it cannot be written.
     """
     path = output if output.suffix == ".json" and not output.is_dir() else output / ABOUT
     form = read_export_form(path)
     if form and _contains(path, description):
-        return path  # the export of the model of this network has the description already
+        return path  # an export of the same network with its weights has written the description already
     if form or (form is None and path.parent == output and path.exists()):
         owner = "belongs to an exported model, which needs it" if form else "was not written by an export"
         raise RunError(f"{path} {owner}; choose another file with -o (output=), such as one that ends in .json")
@@ -180,7 +184,7 @@ def _write_json(output: Path, description: Mapping[str, Any]) -> Path:
 
 
 def _find_task(run: StoredRun, say: Say) -> TaskData | None:
-    """Return the data that the model was trained on; None if only the user's train function knows them."""
+    """Return the description of the training data; None if only the user's train function knows it."""
     from ogive.export import read_task_data
 
     try:

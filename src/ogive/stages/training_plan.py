@@ -1,4 +1,4 @@
-"""The trainings of full training: which networks, with which seeds, from which weights, and by which estimator."""
+"""The plan of full training: the networks, seeds, starting weights and the estimator of its trainings."""
 
 from __future__ import annotations
 
@@ -25,7 +25,10 @@ if TYPE_CHECKING:
     from ogive.session.stored_run import StoredRun
 
 Training = tuple[Mapping[str, Any], Mapping[str, Any]]
-"""The labels of an architecture, and the settings with which its training is proposed."""
+"""The labels of an architecture, and the settings of the proposal to train it."""
+
+OrderedTraining = tuple[Mapping[str, Any], Mapping[str, Any], "TrainingOrder"]
+"""The labels of an architecture, the settings of its trial in the search, and the order (network, seed, weights)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,13 +36,13 @@ class TrainingPlan:
     """The trainings of full training.
 
     Attributes:
-        space: of the search.
+        space: the search's space.
         finalists: trials of the search, the best first.
-        seeds: of the trainings.
-        estimator: for all trainings.
-        epochs: of a training; None if the estimator has no epochs.
-        objectives: those of the search that training changes.
-        orders: for each training, the labels of the architecture, the settings of the searched trial, and the order.
+        seeds: each network is trained once with each of these seeds.
+        estimator: the estimator that carries out the trainings.
+        epochs: the epochs of each training; None if the estimator has no epochs.
+        objectives: the objectives of the search that training changes.
+        orders: all trainings.
     """
 
     space: Space
@@ -48,10 +51,10 @@ class TrainingPlan:
     estimator: FullTraining
     epochs: int | None
     objectives: tuple[Objective, ...]
-    orders: tuple[tuple[Mapping[str, Any], Mapping[str, Any], TrainingOrder], ...]
+    orders: tuple[OrderedTraining, ...]
 
     def list_trainings(self) -> list[Training]:
-        """Return the trainings as they are read back from a journal."""
+        """Return the trainings in the form in which they are read from a journal, so that both can be compared."""
         trainings: list[Training] = []
         for choices, settings, order in self.orders:
             choices, settings = json.loads(json.dumps([choices, {**settings, FULL_TRAINING_SETTING: order.to_json()}]))
@@ -60,13 +63,19 @@ class TrainingPlan:
 
     @property
     def classifier(self) -> Classifier | None:
-        """The built-in trainer with the splits of full training; None if the estimator is the user's."""
+        """The built-in trainer, with the splits of full training; None if a user's train function trains."""
         from ogive.estimate import Classifier
 
         return self.estimator.estimator if isinstance(self.estimator.estimator, Classifier) else None
 
     def build(self, network: TrainedNetwork, seed: int, run: StoredRun) -> Any:
-        """Return an untrained model of a network of the plan."""
+        """Return an untrained model of a network.
+
+        Args:
+            network: a finalist or the baseline.
+            seed: the seed for the initial weights.
+            run: the search.
+        """
         from ogive.estimate.full_training import BaselineNetwork
 
         if network.trial is None:
@@ -80,33 +89,33 @@ class TrainingPlan:
 
 
 def read_training(trial: Trial) -> Training:
-    """Return the training that a trial of full training carries out."""
+    """Return the training that a trial of full training carries out or has carried out."""
     return trial.architecture.to_json(), dict(trial.proposal.settings)
 
 
-def training_key(training: Training) -> str:
-    """Return a key that a training and its repetitions share."""
+def make_training_key(training: Training) -> str:
+    """Return a key of a training. A repetition has the same key, because the count of repetitions is left out."""
     choices, settings = training
     order = {name: value for name, value in settings[FULL_TRAINING_SETTING].items() if name != "again"}
     return json.dumps([choices, {**settings, FULL_TRAINING_SETTING: order}], sort_keys=True)
 
 
 def index_trainings(state: State) -> dict[str, Trial]:
-    """Return the trials of full training by the key of their training; of repeated ones the last."""
-    return {training_key(read_training(trial)): trial for trial in state.trials.values()}
+    """Return the trials of full training by the key of their training. For a repeated training it is the last trial."""
+    return {make_training_key(read_training(trial)): trial for trial in state.trials.values()}
 
 
 def make_training_plan(run: StoredRun, request: FinalizeRequest, baseline: Callable[[], Any] | None) -> TrainingPlan:
-    """Return the plan of full training. All arguments are checked here, before anything is written.
+    """Check all arguments, before anything is written, and return the plan of full training.
 
     Args:
         run: the search.
         request: the arguments of `run.finalize`.
-        baseline: returns a hand-drawn model; None without a baseline.
+        baseline: a function that returns a hand-drawn model; None without a baseline.
 
     Raises:
         JobError: an argument is wrong, or there is nothing to train.
-        RunError: weights to start from are missing.
+        RunError: training shall start from the search's weights, but a trial has none.
     """
     from ogive.estimate import Classifier
     from ogive.estimate.full_training import BaselineNetwork, FullTraining
@@ -121,13 +130,13 @@ def make_training_plan(run: StoredRun, request: FinalizeRequest, baseline: Calla
         raise JobError(f"there is nothing to train in full in {run.folder}: {explain_no_best(run.state)}")
     if baseline is not None:
         BaselineNetwork(baseline).build(0)  # so that a baseline that cannot be built is refused now
-    replaced = dict(request.recipe or {})
+    changes = dict(request.recipe or {})
     if isinstance(searched, Classifier):
-        full = searched.full_training({**replaced, **({} if epochs is None else {"epochs": epochs})})
+        full = searched.full_training({**changes, **({} if epochs is None else {"epochs": epochs})})
         estimator = FullTraining(full, baseline, {})
         max_epochs: int | None = full.epochs
     else:
-        estimator = FullTraining(searched, baseline, replaced)
+        estimator = FullTraining(searched, baseline, changes)
         max_epochs = epochs or run.state.created["epochs"]
     objectives = [
         objective for objective in run.state.objectives if objective.metric in finalists[0].reports[-1].metrics
@@ -162,29 +171,29 @@ def _list_orders(
     *,
     from_weights: bool,
     baseline: Callable[[], Any] | None,
-) -> list[tuple[Mapping[str, Any], Mapping[str, Any], TrainingOrder]]:
-    """Return the orders of a plan: all networks with the first seed, then with the second, and so on."""
+) -> list[OrderedTraining]:
+    """Return all trainings: first those of all networks with the first seed, then with the second, and so on."""
     from ogive.estimate.full_training import BASELINE, BaselineNetwork, TrainingOrder
 
     starts = {trial.id: _find_start(run, trial) if from_weights else None for trial in finalists}
-    orders: list[tuple[Mapping[str, Any], Mapping[str, Any], TrainingOrder]] = []
+    orders: list[OrderedTraining] = []
     for seed in seeds:
         for trial in finalists:
             order = TrainingOrder(f"trial {trial.id}", trial.id, seed, starts[trial.id])
             orders.append((trial.architecture.to_json(), trial.proposal.settings, order))
         if baseline is not None:
-            # A trial needs an architecture, but the baseline is not in the space: the first finalist's is a placeholder.
+            # A trial needs an architecture, but the baseline is not in the space. The first finalist's is a placeholder.
             order = TrainingOrder(BASELINE, None, seed, baseline_hash=BaselineNetwork(baseline).hash)
             orders.append((finalists[0].architecture.to_json(), {}, order))
     return orders
 
 
 def _find_start(run: StoredRun, trial: Trial) -> tuple[str, int]:
-    """Return the folder with the weights of a searched trial, relative to the run's, and the step of its checkpoint.
+    """Return where the weights of a trial of the search are: its folder, relative to the run's, and the checkpoint's step.
 
     Raises:
-        RunError: there are no weights.
-        JobError: they are those of a proxy, which do not fit the network.
+        RunError: the trial has no weights.
+        JobError: the search trained the trial as a proxy, whose weights do not fit the network.
     """
     from ogive.estimate import Classifier
     from ogive.estimate.checkpoint import find_newest_checkpoint

@@ -1,4 +1,4 @@
-"""A network as JSON. Trained models are exported by `ogive.export`."""
+"""The description of a delivered network as JSON, without its weights. `ogive.export` exports models with weights."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The file with the first winner's weights, and a text that identifies their training and is read without PyTorch."""
+"""The file with the first winner's weights, and a text file beside it that identifies the training of the weights.
+
+The text can be read without PyTorch.
+"""
 
 from __future__ import annotations
 
@@ -9,12 +12,14 @@ from ogive.estimate.checkpoint import SavedCheckpoint
 from ogive.trial import Step, Trial
 
 WEIGHTS, DESCRIPTION = "weights.pt", "weights.json"
-OF = "of"
-"""The key in `WEIGHTS` of the text of `describe_weights`."""
+"""The names of both files in the folder of full training."""
+
+DESCRIPTION_KEY = "of"
+"""The key in the file `WEIGHTS` under which the description is stored too."""
 
 
 def describe_weights(training: Trial, step: Step) -> str:
-    """Return a text that identifies the weights of a training at a step, by what the journal has."""
+    """Return a text that identifies the weights of a training at a step, by facts that are in the journal."""
     reported = next((report for report in training.reports if report.step == training.began + step), None)
     facts = {
         "training": training.id,
@@ -27,7 +32,12 @@ def describe_weights(training: Trial, step: Step) -> str:
 
 
 def find_winner_weights(training: Trial, folder: Path) -> SavedCheckpoint | None:
-    """Return `WEIGHTS` in the folder of full training if it holds the weights of `training`, or None."""
+    """Return the file `WEIGHTS` in `folder` if it has the weights of `training`; otherwise None.
+
+    Args:
+        training: a trial of full training.
+        folder: the folder of full training.
+    """
     try:
         text = (folder / DESCRIPTION).read_text(encoding="utf-8")
         step = int(json.loads(text)["step"])
@@ -38,4 +48,6 @@ def find_winner_weights(training: Trial, folder: Path) -> SavedCheckpoint | None
     if not reported or text != describe_weights(training, step) or not path.is_file():
         return None
     metrics = json.loads(text)["metrics"]
-    return SavedCheckpoint(step=step, metrics=metrics, reported=True, path=path, keys=("model", "metrics", OF))
+    return SavedCheckpoint(
+        step=step, metrics=metrics, reported=True, path=path, keys=("model", "metrics", DESCRIPTION_KEY)
+    )

@@ -16,7 +16,7 @@ from ogive.stages.full_training_result import FOLDER, FullTrainingResult, Traine
 from ogive.stages.model_card import write_card
 from ogive.stages.trained_model import load_weights
 from ogive.stages.training_plan import TrainingPlan
-from ogive.stages.weights_file import DESCRIPTION, OF, WEIGHTS, describe_weights
+from ogive.stages.weights_file import DESCRIPTION, DESCRIPTION_KEY, WEIGHTS, describe_weights
 
 if TYPE_CHECKING:
     from ogive.session.stored_run import StoredRun
@@ -27,9 +27,9 @@ def write_winner(run: StoredRun, plan: TrainingPlan, result: FullTrainingResult,
 
     Args:
         run: the search.
-        plan: of full training.
-        result: of full training.
-        say: receives messages: missing weights, notes, and the winners.
+        plan: the plan of full training.
+        result: the result of full training.
+        say: receives messages: the reason if there are no weights, the notes on the winners, and the winners.
 
     Raises:
         RunError: a file cannot be written.
@@ -43,7 +43,7 @@ def write_winner(run: StoredRun, plan: TrainingPlan, result: FullTrainingResult,
     else:
         _save_weights(run.folder / FOLDER, winner)
     facts = {**_collect_facts(run, plan, result.winner), "weights": winner.missing or ""}
-    write_card(run.state, result, result.winner, result.best_seed(result.winner), facts=facts, run=run.folder)
+    write_card(run.state, result, result.winner, result.find_best_index(result.winner), facts=facts, run=run.folder)
     for note in stages.notes:
         say(f"warning: {note}")
     for winner in stages.winners:
@@ -54,12 +54,16 @@ def write_winner(run: StoredRun, plan: TrainingPlan, result: FullTrainingResult,
 
 
 def _save_weights(folder: Path, winner: Delivery) -> None:
-    """Write the weights and their description; the description is never that of other weights, even after a crash."""
+    """Write the weights and their description.
+
+    The old description is removed before the new weights replace the old ones. So a crash can leave weights without a
+    description, but never weights with a wrong one.
+    """
     import torch
 
-    assert winner.saved is not None  # it has weights
+    assert winner.saved is not None  # the caller has checked that there are weights
     description = describe_weights(winner.training, winner.saved.step)
-    content = {"model": dict(load_weights(winner)), "metrics": dict(winner.metrics), OF: description}
+    content = {"model": dict(load_weights(winner)), "metrics": dict(winner.metrics), DESCRIPTION_KEY: description}
     draft = folder / f"{WEIGHTS}.draft"
     try:
         write_flushed(draft, lambda file: torch.save(content, file))
@@ -71,7 +75,7 @@ def _save_weights(folder: Path, winner: Delivery) -> None:
 
 
 def _collect_facts(run: StoredRun, plan: TrainingPlan, winner: TrainedNetwork) -> dict[str, Any]:
-    """Return facts for the model card that are not in the result: epochs, data, and the cost of one example."""
+    """Return the facts for the model card that are not in the result: epochs, data, and the cost of one example."""
     facts: dict[str, Any] = {"trained": plan.epochs}
     if plan.classifier is not None:
         facts["task"] = plan.classifier.task.describe()
@@ -91,6 +95,6 @@ def _measure_cost(run: StoredRun, trial: int) -> dict[str, Any]:
     inputs = example_inputs(architecture.space.example_input)
     try:
         cost = measure(architecture.build(0), inputs)
-    except (OgiveError, RuntimeError) as error:  # a model whose FLOPs cannot be counted can still be trained
+    except (OgiveError, RuntimeError) as error:  # the model card can do without the FLOPs
         return {"not counted": str(error).splitlines()[0]}
     return {**asdict(cost), "convention": FLOP_CONVENTION}

@@ -6,16 +6,10 @@ from collections.abc import Sequence
 
 from ogive.document.blocks import Block, Keys, Section, Table, Text
 from ogive.formatting import amount, as_sentence, duration, number, plural
-from ogive.monitor.cost import (
-    Interval,
-    Projection,
-    Saving,
-    compute_gain,
-    compute_ledger,
-    project_cost,
-    review_projections,
-)
+from ogive.monitor.cost import Interval, Projection, project_cost, review_projections
 from ogive.monitor.cost_text import plan_line
+from ogive.monitor.gain import compute_gain
+from ogive.monitor.ledger import Saving, compute_ledger
 from ogive.report.subject import Subject
 from ogive.run.spending import HOUR, Spending, compute_spending_by_device
 
