@@ -33,13 +33,13 @@ def as_arguments(inputs: Any) -> Any:
     return inputs if isinstance(inputs, (tuple, list, Mapping)) else (inputs,)
 
 
-def tensors(tree: Any) -> Iterator[Tensor]:
+def iterate_tensors(tree: Any) -> Iterator[Tensor]:
     """Yield the tensors in nested tuples, lists and mappings, in order."""
     if isinstance(tree, Tensor):
         yield tree
     elif isinstance(tree, Mapping):
         for item in tree.values():
-            yield from tensors(item)
+            yield from iterate_tensors(item)
     elif isinstance(tree, (list, tuple)):
         for item in tree:
-            yield from tensors(item)
+            yield from iterate_tensors(item)
