@@ -184,8 +184,8 @@ def _collect_notes(
         )
     if len(architectures) < samples:
         notes.append(
-            f"{samples} samples were requested, but only {len(architectures)} of {DRAWS_PER_SAMPLE * samples:,} draws satisfy "
-            "the constraint"
+            f"{samples} samples were requested, but only {len(architectures)} of {DRAWS_PER_SAMPLE * samples:,} draws "
+            "satisfy the constraint"
         )
     meta_errors = [result.meta_error for result in results if result.meta_error is not None]
     if meta_errors:
