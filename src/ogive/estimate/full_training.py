@@ -69,14 +69,14 @@ class FullTraining(Estimator):
         settings: settings that override those of the search.
     """
 
-    def __init__(self, judge: Estimator, baseline: Callable[[], Any] | None, settings: Mapping[str, Any]) -> None:
-        self.estimator = judge
+    def __init__(self, estimator: Estimator, baseline: Callable[[], Any] | None, settings: Mapping[str, Any]) -> None:
+        self.estimator = estimator
         self.baseline = baseline
         self.settings = dict(settings)
-        self.epochs = judge.epochs
-        self.continuable = judge.continuable
-        self.parallel, self.rank_invariant = judge.parallel, judge.rank_invariant
-        self.trains_models, self.uses_stored_code = judge.trains_models, judge.uses_stored_code
+        self.epochs = estimator.epochs
+        self.continuable = estimator.continuable
+        self.parallel, self.rank_invariant = estimator.parallel, estimator.rank_invariant
+        self.trains_models, self.uses_stored_code = estimator.trains_models, estimator.uses_stored_code
 
     def prepare(self) -> None:
         self.estimator.prepare()
