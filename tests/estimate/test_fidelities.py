@@ -97,7 +97,7 @@ def test_a_proxy_trains_a_smaller_model_on_smaller_images(tmp_path: Path) -> Non
     full = TASK.subset(0.5).train()[0]
     assert (x.shape, u.shape, len(y)) == ((100, 1, 4, 4), (300, 1, 4, 4), 100)
     torch.testing.assert_close(x[:, :, 0, 0], full[:, :, :2, :2].mean((2, 3)))
-    assert Proxy(resolution=0.5).recipe(Recipe(shift=2, cutout=4)) == Recipe(shift=1, cutout=2)
+    assert Proxy(resolution=0.5).scale_recipe(Recipe(shift=2, cutout=4)) == Recipe(shift=1, cutout=2)
     assert proxy.full_training({}).proxy == Proxy()
     assert proxy.fingerprints()["recipe"] != og.estimate.classifier(TASK, epochs=1, data_fraction=0.5).fingerprints()
 

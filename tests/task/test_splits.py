@@ -12,7 +12,7 @@ from sklearn.model_selection import StratifiedShuffleSplit
 
 from ogive import task
 from ogive.errors import JobError
-from ogive.task.splits import SplitPlan, allocate, draw_split, nested_order
+from ogive.task.splits import SplitPlan, allocate_to_classes, draw_split, nested_order
 
 
 def labels(n: int, classes: int, seed: int) -> np.ndarray:
@@ -40,7 +40,7 @@ def test_class_counts_are_those_of_scikit_learn(n: int, classes: int, seed: int)
     """Both use the largest-remainder method. Ties are broken at random, so the counts are sorted before comparing."""
     y = labels(n, classes, seed)
     counts, size = np.bincount(y), n // 3
-    ours = allocate(counts, size, np.random.default_rng(seed))
+    ours = allocate_to_classes(counts, size, np.random.default_rng(seed))
     theirs, _ = next(StratifiedShuffleSplit(1, train_size=size, test_size=n - size, random_state=seed).split(y, y))
     remainders = counts * size % n
     for remainder in np.unique(remainders):

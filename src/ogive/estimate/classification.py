@@ -97,16 +97,16 @@ class Classifier(Estimator):
         run_live(evaluation, self._train)
 
     def check(self, space: Space, fidelity: Fidelity, settings: Mapping[str, Any]) -> None:
-        proxy = self.proxy.at(fidelity)
+        proxy = self.proxy.multiply_shares(fidelity)
         override(self.training, settings)
         for name in proxy.multipliers:
             if name not in space.multipliers:
                 raise JobError(
-                    f"{name}={proxy.shares()[name]:g}: nothing in the space is scaled by {name!r}, so its models cannot be "
-                    f"made smaller; mark the numbers that shrink as og.scaled(value, {name!r}), or remove {name}"
+                    f"{name}={proxy.list_shares()[name]:g}: nothing in the space is scaled by {name!r}, so its models "
+                    f"cannot be made smaller; mark the numbers that shrink as og.scaled(value, {name!r}), or remove {name}"
                 )
         self._make_reduced_task(proxy.data_fraction).prepare()
-        shape = proxy.shape(self.task.data.shape)
+        shape = proxy.scale_shape(self.task.data.shape)
         if proxy.reduced().keys() - {"data_fraction"}:
             check_proxy_size(space, proxy, shape)
 
@@ -199,9 +199,14 @@ class Classifier(Estimator):
             fidelity: the fidelity at which it was trained.
         """
         shape = self.task.data.shape
-        proxies = ((name, share, Proxy(**{name: share})) for name, share in self.proxy.at(fidelity).reduced().items())
+        proxies = (
+            (name, share, Proxy(**{name: share}))
+            for name, share in self.proxy.multiply_shares(fidelity).reduced().items()
+        )
         return {
-            name: share for name, share, proxy in proxies if changes_weights(architecture, proxy, proxy.shape(shape))
+            name: share
+            for name, share, proxy in proxies
+            if changes_weights(architecture, proxy, proxy.scale_shape(shape))
         }
 
     def scores(self, model: nn.Module, examples: Examples) -> dict[str, FloatArray]:
@@ -215,9 +220,9 @@ class Classifier(Estimator):
     def _train(self, trial: LiveTrial) -> None:
         from ogive.task.trainer import Training, choose_device, evaluate
 
-        proxy = self.proxy.at(trial.fidelity)
+        proxy = self.proxy.multiply_shares(trial.fidelity)
         train, validation = self.examples(proxy, str(choose_device(self.device, trial.team)))
-        recipe = proxy.recipe(override(self.training, trial.settings))
+        recipe = proxy.scale_recipe(override(self.training, trial.settings))
         model = build_proxy_model(trial.architecture, trial.seed, proxy, tuple(train[0].shape[1:]))
         training = Training(model, train, self.task.classes, recipe, trial.seed, trial.team)
         # A trial that inherits weights continues the learning rate schedule in the epoch in which they were saved. Full
