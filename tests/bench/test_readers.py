@@ -20,7 +20,7 @@ import pytest
 
 from ogive.bench import hw_nasbench, load, nasbench101, nasbench201, nasbench201_pth, nasbench_graph, nats
 from ogive.bench.pickles import load_pickle
-from ogive.bench.tfrecord import masked_crc, records
+from ogive.bench.tfrecord import compute_masked_crc, read_records
 from ogive.errors import JobError
 
 
@@ -33,13 +33,13 @@ def string(operations: tuple[str, ...]) -> str:
 
 
 def test_the_checksum_is_crc32c() -> None:
-    crc = masked_crc(b"123456789") - 0xA282EAD8 & 0xFFFFFFFF
+    crc = compute_masked_crc(b"123456789") - 0xA282EAD8 & 0xFFFFFFFF
     assert (crc << 15 | crc >> 17) & 0xFFFFFFFF == 0xE3069283  # the check value of CRC-32C (RFC 3720, appendix B.4)
 
 
 @pytest.mark.parametrize(("vertices", "cells"), [(2, 1), (3, 6), (4, 84), (5, 2441)])
 def test_the_numbers_of_cells_of_nasbench101_are_the_published_ones(vertices: int, cells: int) -> None:
-    assert sum(1 for _ in nasbench101.graphs(vertices)) == cells
+    assert sum(1 for _ in nasbench101.enumerate_graphs(vertices)) == cells
 
 
 def double(field: int, value: float) -> bytes:
@@ -64,7 +64,9 @@ def write_records(path: Path, bodies: list[bytes]) -> Path:
     with path.open("wb") as file:
         for body in bodies:
             head = struct.pack("<Q", len(body))
-            file.write(head + struct.pack("<I", masked_crc(head)) + body + struct.pack("<I", masked_crc(body)))
+            file.write(
+                head + struct.pack("<I", compute_masked_crc(head)) + body + struct.pack("<I", compute_masked_crc(body))
+            )
     return path
 
 
@@ -121,13 +123,13 @@ def test_an_invalid_record_is_reported_with_its_file(
 
 def test_a_damaged_tfrecord_file_is_an_error(tmp_path: Path) -> None:
     path = write_records(tmp_path / "x.tfrecord", [b"[1]", b"[2]"])
-    assert list(records(path)) == [b"[1]", b"[2]"]
+    assert list(read_records(path)) == [b"[1]", b"[2]"]
     path.write_bytes(path.read_bytes()[:-6])
     with pytest.raises(JobError, match="record 2 is truncated"):
-        list(records(path))
+        list(read_records(path))
     path.write_bytes(b"this is no TFRecord file at all")
     with pytest.raises(JobError, match="record 1 has a wrong checksum"):
-        list(records(path))
+        list(read_records(path))
 
 
 # -- NATS-Bench --------------------------------------------------------------------------------------------------------
@@ -465,7 +467,7 @@ def test_a_pickle_that_runs_code_is_not_loaded(tmp_path: Path, protocol: int) ->
     with pytest.raises(JobError, match=r"requests (posix|os)\.system"), path.open("rb") as file:
         load_pickle(file, path)
     with pytest.raises(JobError, match="system"):
-        hw_nasbench.measurements(path)
+        hw_nasbench.read_measurements(path)
 
 
 def test_the_published_format_of_hw_nas_bench(tmp_path: Path) -> None:
@@ -477,7 +479,7 @@ def test_the_published_format_of_hw_nas_bench(tmp_path: Path) -> None:
     }
     path = tmp_path / "HW-NAS-Bench-v1_0.pickle"
     path.write_bytes(pickle.dumps({"nasbench201": {"cifar10": table}}))
-    measured = hw_nasbench.measurements(path)
+    measured = hw_nasbench.read_measurements(path)
     assert measured[cells[3]] == {"edgegpu_latency": 8.5, "fpga_energy": 3.0}
 
 
@@ -511,13 +513,13 @@ def test_measurements_of_hw_nas_bench_are_added_to_the_accuracies_of_the_same_ce
 def test_analog_nasbench_has_another_order_of_edges() -> None:
     if find_spec("analognasbench") is None:
         pytest.skip("analog-nasbench is not installed")
-    table = nasbench201.analog()
+    table = nasbench201.load_analog()
     best = dict(zip(nasbench201.EDGES, table.best()[0], strict=True))
     # the best cell of the condensed table, and its highest and lowest accuracy
     assert list(best.values()) == ["nor_conv_3x3"] * 3 + ["skip_connect", "nor_conv_1x1", "nor_conv_3x3"]
     assert table.bounds["accuracy"] == (94.0664, 10.0)
     with pytest.raises(JobError, match="no metric 'digital'; it has analog_accuracy"):
-        nasbench201.analog("digital")
+        nasbench201.load_analog("digital")
 
 
 def test_nasbench_graph_has_the_equivalences_of_its_authors() -> None:
@@ -531,5 +533,5 @@ def test_nasbench_graph_has_the_equivalences_of_its_authors() -> None:
             continue
         operations = [architecture[f"operation{node}"] for node in range(1, 5)]
         code = Arch([int(link) for link in str(architecture["links"])], operations).valid_hash()
-        assert nasbench_graph._decode(code, Path("x")) == nasbench_graph.key(architecture), dict(architecture)
+        assert nasbench_graph._decode_key(code, Path("x")) == nasbench_graph.make_key(architecture), dict(architecture)
     assert nasbench_graph.load("proteins").size == 2_021
