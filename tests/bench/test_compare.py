@@ -130,7 +130,7 @@ def _stored_episodes(folder: Path) -> dict[Any, dict[str, Any]]:
     except RunError:  # the folder is just being created
         return {}
     try:
-        return store.episodes()
+        return store.read_episodes()
     finally:
         store.close()
 

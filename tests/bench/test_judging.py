@@ -161,7 +161,7 @@ def test_five_benchmarks_are_ranked_by_their_means(tmp_path: Path) -> None:
 def test_at_equal_cost_the_end_is_the_cost_of_the_cheapest_search(tmp_path: Path) -> None:
     done = compare(["chain:depth=3"], ["random@asha:eta=3"], tmp_path, seeds=3, protocol=Protocol(trials=20))
     (item,) = collect_results(done)
-    costs = [episode["cost"] / item.problem.full_seconds for name in item.names for episode in item.episodes(name)]
+    costs = [episode["cost"] / item.problem.full_seconds for name in item.names for episode in item.list_episodes(name)]
     assert item.end_position == pytest.approx(min(costs))
     assert item.end_position < 0.7 * max(costs)
 

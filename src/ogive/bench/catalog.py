@@ -68,7 +68,7 @@ def register(name: str, factory: str | Callable[..., Problem]) -> None:
     _REGISTRY.register(name, factory)
 
 
-def options(name: str) -> dict[str, Any]:
+def list_options(name: str) -> dict[str, Any]:
     """Return the options of a benchmark with their defaults; `inspect.Parameter.empty` for a required option."""
     parameters = _REGISTRY.options(name).items()
     return {k: v for k, v in parameters if k not in ("space", "name", "source") or v is inspect.Parameter.empty}
@@ -162,7 +162,7 @@ def parse_plugin(spec: str) -> PluginSpec:
 
 def get_required_options(name: str) -> list[str]:
     """Return the options of a benchmark that have no default."""
-    return [key for key, value in options(name).items() if value is inspect.Parameter.empty]
+    return [key for key, value in list_options(name).items() if value is inspect.Parameter.empty]
 
 
 # -- factories of benchmarks that build Python objects from the strings of a command line -------------------------

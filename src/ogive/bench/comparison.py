@@ -97,17 +97,17 @@ def compare(
         for spec, problem in problems.items():
             store.add_benchmark(spec, problem.fingerprint, problem.describe())
         keys = [(spec, str(method), seed) for seed in range(seeds) for spec in problems for method in parsed_methods]
-        stored = store.episodes()
+        stored = store.read_episodes()
         missing_keys = [key for key in keys if key not in stored]
         progress(len(keys) - len(missing_keys), len(keys))
         if processes == 1:
             _run_in_process(missing_keys, len(keys), store, problems, progress)
         elif missing_keys:
             _run_in_workers(missing_keys, len(keys), store, processes, progress)
-        stored = store.episodes()
+        stored = store.read_episodes()
         episodes = {key: stored[key] for key in keys}
         hashes = {episode["environment"] for episode in episodes.values()}
-        environments = {key: versions for key, versions in store.environments().items() if key in hashes}
+        environments = {key: versions for key, versions in store.read_environments().items() if key in hashes}
     finally:
         store.close()
     return Comparison(
@@ -146,7 +146,9 @@ def _run_in_process(
     environment = get_environment()
     for done, key in enumerate(keys, total - len(keys) + 1):
         spec, name, seed = key
-        store.add(key, environment, run_episode(problems[spec], catalog.parse_method(name), seed, store.protocol))
+        store.add_episode(
+            key, environment, run_episode(problems[spec], catalog.parse_method(name), seed, store.protocol)
+        )
         progress(done, total)
 
 
@@ -177,7 +179,7 @@ def _run_in_workers(
                     f"{episode} failed: {result['error']}\n"
                     "the episodes that have ended are stored; the same call continues with the others"
                 )
-            store.add(finished_key, environment, result)
+            store.add_episode(finished_key, environment, result)
             done += 1
             progress(done, total)
     finally:

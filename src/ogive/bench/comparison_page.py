@@ -112,7 +112,7 @@ def _describe_early_ends(benchmark: BenchmarkResults) -> list[str]:
     """Return sentences about searches that ended early, the cost at which methods are compared, and failed trials."""
     early_ends: dict[str, list[str]] = {}
     for name in benchmark.names:
-        for episode in benchmark.episodes(name):
+        for episode in benchmark.list_episodes(name):
             if episode["trials"] < benchmark.comparison.protocol.trials and benchmark.comparison.protocol.cost is None:
                 early_ends.setdefault(episode["ended"].split(":")[0], []).append(name)
     texts = [
@@ -121,13 +121,13 @@ def _describe_early_ends(benchmark: BenchmarkResults) -> list[str]:
     ]
     if benchmark.is_compared_by_cost:
         cheapest_method = min(
-            benchmark.names, key=lambda name: min(episode["cost"] for episode in benchmark.episodes(name))
+            benchmark.names, key=lambda name: min(episode["cost"] for episode in benchmark.list_episodes(name))
         )
         texts.append(
             f"Methods are compared at equal cost: {benchmark.end_position:.4g} full trainings, the lowest cost of a search "
             f"(of {cheapest_method})."
         )
-    failed = {name: sum(episode["failed"] for episode in benchmark.episodes(name)) for name in benchmark.names}
+    failed = {name: sum(episode["failed"] for episode in benchmark.list_episodes(name)) for name in benchmark.names}
     if any(failed.values()):
         texts.append("Failed trials: " + ", ".join(f"{name} {count}" for name, count in failed.items()) + ".")
     return texts

@@ -79,7 +79,7 @@ class BenchmarkResults:
         names = [problem.name for problem in self.comparison.problems.values()]
         return self.problem.name if names.count(self.problem.name) == 1 else self.spec
 
-    def episodes(self, name: str) -> list[dict[str, Any]]:
+    def list_episodes(self, name: str) -> list[dict[str, Any]]:
         """Return the episodes of one method, in the order of the seeds."""
         return [self.comparison.episodes[self.spec, name, seed] for seed in self.comparison.seeds]
 
@@ -116,7 +116,7 @@ class BenchmarkResults:
     def end_position(self) -> float:
         """The position at which methods are compared: the end of the searches, or the cost of the cheapest search."""
         ends: list[float] = [
-            min(episode[self.axis.name] for episode in self.episodes(name)) / self.axis.unit for name in self.names
+            min(episode[self.axis.name] for episode in self.list_episodes(name)) / self.axis.unit for name in self.names
         ]
         return min(ends) if self.is_compared_by_cost else max(ends)
 
@@ -130,10 +130,12 @@ class BenchmarkResults:
 
     def list_figure_positions(self, axis: Axis) -> list[float]:
         """Return positions along an axis for a figure."""
-        last = max(episode[axis.name] for name in self.names for episode in self.episodes(name)) / axis.unit
+        last_position = (
+            max(episode[axis.name] for name in self.names for episode in self.list_episodes(name)) / axis.unit
+        )
         if axis.name == "evaluations":
-            return [float(n) for n in range(1, max(2, round(last)) + 1)]
-        return [last * index / FIGURE_POSITIONS for index in range(1, FIGURE_POSITIONS + 1)]
+            return [float(n) for n in range(1, max(2, round(last_position)) + 1)]
+        return [last_position * index / FIGURE_POSITIONS for index in range(1, FIGURE_POSITIONS + 1)]
 
     @cached_property
     def final_regrets(self) -> FloatArray:
@@ -157,7 +159,7 @@ class BenchmarkResults:
 
     def compute_cpu_milliseconds(self, name: str) -> float:
         """Return the CPU time per trial in milliseconds, including strategy, schedule and benchmark; NaN without trials."""
-        episodes = self.episodes(name)
+        episodes = self.list_episodes(name)
         trials = sum(episode["trials"] for episode in episodes)
         return 1e3 * sum(episode["processor"] for episode in episodes) / trials if trials else math.nan
 

@@ -209,7 +209,7 @@ def rank_correlations(table: Table, metric: str) -> dict[int, float]:
     for epoch, level in _select_levels(table).items():
         values = table.values(metric, level)
         pairs = itertools.combinations(range(values.shape[1]), 2)
-        correlations[epoch] = float(np.mean([_spearman(values[:, a], values[:, b]) for a, b in pairs]))
+        correlations[epoch] = float(np.mean([_compute_spearman(values[:, a], values[:, b]) for a, b in pairs]))
     return correlations
 
 
@@ -217,7 +217,7 @@ def level_correlations(table: Table, metric: str) -> dict[int, float]:
     """Return Spearman's rank correlation of a metric (mean over the seeds) between each epoch and the last, by epoch."""
     last_values = table.values(metric).mean(axis=1)
     return {
-        epoch: _spearman(table.values(metric, level).mean(axis=1), last_values)
+        epoch: _compute_spearman(table.values(metric, level).mean(axis=1), last_values)
         for epoch, level in _select_levels(table).items()
     }
 
@@ -229,7 +229,7 @@ def _select_levels(table: Table) -> dict[int, int]:
     return {epoch: levels.index(epoch) for epoch in epochs}
 
 
-def _spearman(a: FloatArray, b: FloatArray) -> float:
+def _compute_spearman(a: FloatArray, b: FloatArray) -> float:
     from scipy.stats import spearmanr
 
     return float(spearmanr(a, b, nan_policy="omit").statistic)

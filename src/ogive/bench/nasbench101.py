@@ -44,10 +44,10 @@ def make_space() -> Space:
     """
     edges = [one_of(0, 1, name=f"edge{i}-{j}") for i, j in PAIRS]
     operations = [one_of(*OPERATIONS, name=f"operation{v}") for v in range(1, VERTICES - 1)]
-    return Space(layer(cell, edges, operations), constraint=_violation, canonical=make_key, graph=_list_edges)
+    return Space(layer(cell, edges, operations), constraint=_explain_violation, canonical=make_key, graph=_list_edges)
 
 
-def _violation(architecture: Architecture) -> str | None:
+def _explain_violation(architecture: Architecture) -> str | None:
     """Return why an architecture is not a cell of NAS-Bench-101; None if it is one."""
     graph = prune(make_graph(architecture))
     if graph is None:

@@ -35,11 +35,14 @@ def make_space(operations: tuple[str, ...] = OPERATIONS) -> Space:
     choices = [one_of(*operations, name=f"operation{node}") for node in range(1, NODES + 1)]
     net = layer(network, one_of(*LINKS, name="links"), *choices)
     return Space(
-        net, constraint=_violation, canonical=lambda architecture: repr(make_key(architecture)), graph=_make_graph
+        net,
+        constraint=_explain_violation,
+        canonical=lambda architecture: repr(make_key(architecture)),
+        graph=_make_graph,
     )
 
 
-def _violation(architecture: Architecture) -> str | None:
+def _explain_violation(architecture: Architecture) -> str | None:
     """Return why an architecture is not part of the benchmark; None if it is."""
     all_skips = all(architecture[f"operation{node}"] == "skip" for node in range(1, NODES + 1))
     return "it computes nothing: every operation is a skip" if all_skips else None
@@ -67,23 +70,23 @@ def build_tree(links: str, operations: list[str]) -> Hashable:
     for node, source in enumerate(sources, 1):
         successors[source].append(node)
 
-    def branches_from(node: int, is_features: bool) -> list[Hashable]:
+    def list_branches(node: int, is_features: bool) -> list[Hashable]:
         """Return the branches that start at `node`; `is_features` says that its value is the raw features."""
         branches: list[Hashable] = []
         for child in successors[node]:
             if operations[child - 1] != "skip":
-                child_branches = branches_from(child, False)
+                child_branches = list_branches(child, False)
                 # A single skip at the end of a branch has no effect: its input is concatenated anyway.
                 inner_branches = () if child_branches == [("skip", ())] else tuple(sorted(child_branches, key=repr))
                 branches.append((operations[child - 1], inner_branches))
             elif successors[child]:
-                branches += branches_from(child, is_features)
+                branches += list_branches(child, is_features)
             # The raw features are never concatenated, so a skip that returns them has no effect.
             elif not is_features:
                 branches.append(("skip", ()))
         return branches
 
-    return tuple(sorted(branches_from(0, True), key=repr))
+    return tuple(sorted(list_branches(0, True), key=repr))
 
 
 def _make_graph(architecture: Mapping[str, Any]) -> tuple[list[str], list[tuple[int, int]]]:

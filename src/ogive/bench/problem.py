@@ -120,7 +120,7 @@ class Problem(ABC):
         Raises:
             JobError: the class does not implement it.
         """
-        raise self._missing_property("front", "list[Mapping[str, float]]", "the truths on the Pareto front")
+        raise self._make_missing_property_error("front", "list[Mapping[str, float]]", "the truths on the Pareto front")
 
     @property
     def reference(self) -> tuple[float, ...]:
@@ -129,7 +129,7 @@ class Problem(ABC):
         Raises:
             JobError: the class does not implement it.
         """
-        raise self._missing_property(
+        raise self._make_missing_property_error(
             "reference",
             "tuple[float, ...]",
             "one cost for each objective, with the sign changed where it is maximized",
@@ -158,7 +158,7 @@ class Problem(ABC):
             "split": self.split,
         }
 
-    def _missing_property(self, name: str, returns: str, meaning: str) -> JobError:
+    def _make_missing_property_error(self, name: str, returns: str, meaning: str) -> JobError:
         """Return the error for a problem with several objectives that lacks a property."""
         return JobError(
             f"the problem {self.name!r} has several objectives, but does not define {name!r}, which is needed to evaluate a "

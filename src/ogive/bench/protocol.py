@@ -131,7 +131,7 @@ class EpisodeStore:
                 values = spec, fingerprint, json.dumps(dict(description))
                 self._connection.execute("INSERT INTO benchmarks VALUES (?, ?, ?)", values)
 
-    def add(self, key: EpisodeKey, environment: Mapping[str, str], result: Mapping[str, Any]) -> None:
+    def add_episode(self, key: EpisodeKey, environment: Mapping[str, str], result: Mapping[str, Any]) -> None:
         """Store an episode; an episode that is already stored is not replaced."""
         environment_hash = hash_environment(environment)
         with self._convert_errors():
@@ -143,7 +143,7 @@ class EpisodeStore:
                 (*key, environment_hash, json.dumps(dict(result))),
             )
 
-    def episodes(self) -> dict[EpisodeKey, dict[str, Any]]:
+    def read_episodes(self) -> dict[EpisodeKey, dict[str, Any]]:
         """Return the results of all stored episodes, each with the hash of its `environment`."""
         query = "SELECT benchmark, entrant, seed, environment, result FROM episodes"
         with self._convert_errors():
@@ -153,7 +153,7 @@ class EpisodeStore:
             for benchmark, method, seed, environment_hash, text in rows
         }
 
-    def environments(self) -> dict[str, dict[str, str]]:
+    def read_environments(self) -> dict[str, dict[str, str]]:
         """Return the environments of all episodes, by hash."""
         with self._convert_errors():
             rows = self._connection.execute("SELECT id, text FROM environments").fetchall()

@@ -65,9 +65,9 @@ class MemoryLog:
         self._last_seq = 1
 
     def append(self, events: Sequence[Event]) -> list[Event]:
-        first = self._last_seq + 1
+        first_seq = self._last_seq + 1
         self._last_seq += len(events)
-        return [event.at(event.time, first + number) for number, event in enumerate(events)]
+        return [event.at(event.time, first_seq + index) for index, event in enumerate(events)]
 
 
 def make_trajectory(problem: Problem) -> SimulateTrial:
@@ -101,7 +101,7 @@ def make_strategy(spec: PluginSpec, problem: Problem, trials: int) -> Strategy:
     inner_strategy = strategies.create(spec.name, problem.space, problem.objectives, problem.constraints, **options)
     strategy: Strategy = strategies.Deduplicated(inner_strategy)
     if any(constraint.hard for constraint in problem.constraints):
-        strategy = strategies.Constrained(strategy, _cached_screen(problem))
+        strategy = strategies.Constrained(strategy, _make_cached_screen(problem))
     return strategy
 
 
@@ -120,7 +120,7 @@ def make_schedule(spec: PluginSpec, problem: Problem) -> Schedule:
     )
 
 
-def _cached_screen(problem: Problem) -> Any:
+def _make_cached_screen(problem: Problem) -> Any:
     """Return `problem.screen` with a cache of its results."""
     return lru_cache(maxsize=4096)(problem.screen)
 
@@ -172,7 +172,7 @@ def simulate(
         schedule=make_schedule(schedule, problem),
         executor=executor,
         folder=NOWHERE,
-        screen=_cached_screen(problem),
+        screen=_make_cached_screen(problem),
         clock=clock,
         observer=lambda state, event: _observe(controller, observer, cost, hours, event),
     )

@@ -100,7 +100,7 @@ def nk(n: int = 10, k: int = 3, alternatives: int = 3, seed: int = 0) -> Table:
     accuracies = (values - values.min()) / (values.max() - values.min())
     names = [f"x{i}" for i in range(n)]
 
-    def key(architecture: Mapping[str, Any]) -> tuple[Any, ...]:
+    def make_key(architecture: Mapping[str, Any]) -> tuple[Any, ...]:
         return tuple(architecture[name] for name in names)
 
     return Table(
@@ -110,7 +110,7 @@ def nk(n: int = 10, k: int = 3, alternatives: int = 3, seed: int = 0) -> Table:
         {"accuracy": accuracies},
         "accuracy",
         split="",
-        key=key,
+        key=make_key,
         source=f"NK landscape, n={n}, k={k}, {alternatives} alternatives",
     )
 

@@ -23,7 +23,7 @@ NOT_INHERITED = (
 
 _REMEDY = (
     "no trial can be exported; call trial.checkpoint(model=model.state_dict(), ...) in the train function, then "
-    "`ogive finalize` trains the best again and keeps their weights"
+    "`ogive finalize` trains the best trials again and saves their weights"
 )
 # Reports look for `UNSAVED_PREFIX`, and show the text after the first colon.
 NO_CHECKPOINT = (

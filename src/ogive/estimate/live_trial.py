@@ -66,6 +66,7 @@ class LiveTrial:
         self._until = evaluation.until if until is None else until
         self._missing_metrics = set(evaluation.missing_metrics)
         self._writer = CheckpointWriter(evaluation.folder, evaluation.best_epoch_rule if self._team.rank == 0 else None)
+        # The newest checkpoint at the start of the attempt, which `restore` returns.
         self._initial_checkpoint = find_newest_checkpoint(evaluation.folder)
         self._metrics: dict[str, float] = {}
         # The last step with a report in this attempt or in the restored checkpoint, even if it was not sent.
@@ -88,8 +89,8 @@ class LiveTrial:
         """The number of processes that train the trial together, each with its own share of every batch.
 
         If there are several, `torch.distributed` is initialized, so that
-        `torch.nn.parallel.DistributedDataParallel(model)` works. Every rank runs the whole train function. Reports and
-        checkpoints of rank 0 count; those of other ranks are ignored.
+        `torch.nn.parallel.DistributedDataParallel(model)` works. Every rank runs the whole train function. Only reports
+        and checkpoints of rank 0 count.
         """
         return self.team.size
 
@@ -100,7 +101,7 @@ class LiveTrial:
         return self._team
 
     def epochs(self) -> Iterator[int]:
-        """Yield the epochs to train, from the one after the restored checkpoint up to that of the fidelity.
+        """Yield the epochs to train, from the epoch after the restored checkpoint to the last epoch of the fidelity.
 
         The loop ends early if a report was answered with pause or stop, or if the worker has to give the trial back. The
         loop continues beyond the last epoch until all metrics of the objectives have been reported, if that is allowed.
@@ -142,7 +143,8 @@ class LiveTrial:
         self._check_ranks()
         self._metrics |= values
         self.epoch = self._last_reported_step = step
-        # The checkpoint must be on disk before the report is sent: if the process dies here, the next attempt sends it.
+        # The checkpoint must be on disk before the report is sent: if the process dies here, the next attempt sends
+        # the report.
         if self._writer.staged == step:
             self._writer.commit(self._metrics, reported=True)
         self._send(step, self._metrics)
@@ -203,8 +205,8 @@ class LiveTrial:
             return None
         folder, step = self._evaluation.inherit_from
         checkpoints = [find_newest_checkpoint(folder), find_value_checkpoint(folder)] if folder.is_dir() else []
-        match = next((saved for saved in checkpoints if saved is not None and saved.step == step), None)
-        if match is None:
+        parent_checkpoint = next((saved for saved in checkpoints if saved is not None and saved.step == step), None)
+        if parent_checkpoint is None:
             newest_step = (
                 f"the newest is of step {checkpoints[0].step}" if checkpoints and checkpoints[0] else "there is none"
             )
@@ -212,7 +214,7 @@ class LiveTrial:
                 f"{folder}: no checkpoint of step {step} to inherit from: {newest_step}; call trial.checkpoint(...) in "
                 "every epoch"
             )
-        return load_checkpoint(match.path)
+        return load_checkpoint(parent_checkpoint.path)
 
     def _send_stored_report(self) -> bool:
         """Send the report of the initial checkpoint if the journal lacks it. Return whether more training is needed."""
@@ -227,14 +229,15 @@ class LiveTrial:
         return max(self._until, self._evaluation.max_step) if self._missing_metrics else self._until
 
     def _has_next_epoch(self) -> bool:
-        last = max(self._until, self._evaluation.max_step if self._evaluation.missing_metrics else 0)
-        if self._until <= self.epoch < last:
+        """Return whether the train function has to train another epoch. All ranks agree on the answer."""
+        last_epoch = max(self._until, self._evaluation.max_step if self._evaluation.missing_metrics else 0)
+        if self._until <= self.epoch < last_epoch:
             # Beyond the fidelity, another epoch is needed only if this epoch was reported and objectives are still missing.
             # If it was not reported, the train function may still report it after the loop.
             is_incomplete = bool(self._missing_metrics) and self._last_reported_step == self.epoch
             if self._any_rank(self._team.rank == 0 and not is_incomplete):
                 return False
-        return self.epoch < last and not self._agree_on_end()
+        return self.epoch < last_epoch and not self._agree_on_end()
 
     def _has_returned_early(self) -> bool:
         """Return whether the train function returned before it reported all objectives, and may be called again."""
@@ -307,8 +310,9 @@ def run_live(evaluation: Evaluation, body: Callable[[LiveTrial], None]) -> None:
         last_trial = trial
         _run(body, trial)
         if trial._has_returned_early():
-            # The train function reports less often than the schedule compares, such as in every fifth epoch. It is called
-            # again, with more epochs: it continues from its checkpoint, or starts again, until it reports the objectives.
+            # The train function reports less often than the schedule compares trials, for example in every fifth epoch. It
+            # is called again with more epochs. It continues from its checkpoint, or starts again, until it reports the
+            # objectives.
             last_trial = LiveTrial(evaluation, any_rank, until=evaluation.max_step)
             last_trial._last_sent_step = trial._last_sent_step
             _run(body, last_trial)
@@ -317,6 +321,7 @@ def run_live(evaluation: Evaluation, body: Callable[[LiveTrial], None]) -> None:
 
 
 def _run(body: Callable[[LiveTrial], None], trial: LiveTrial) -> None:
+    """Call `body`, and store the checkpoint of its last epoch."""
     with suppress(TrialEnds):
         body(trial)
     trial._close()

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from ogive.errors import Infeasible
-from ogive.hardware.example_inputs import example_inputs
+from ogive.hardware.example_inputs import make_example_inputs
 from ogive.hardware.locate import OpenCall, explain_mismatch, track_calls
 from ogive.hardware.model_cost import Cost, measure, parameters
 from ogive.hardware.preflight_result import Failure
@@ -74,7 +74,7 @@ def _dry_run_on(device: str, architecture: Architecture, seed: int) -> DryRunRes
 
 
 def _run_model(architecture: Architecture, model: nn.Module, device: str) -> DryRunResult:
-    inputs = example_inputs(architecture.space, device)
+    inputs = make_example_inputs(architecture.space, device)
     with track_calls(model) as open_calls:
         try:
             return DryRunResult(measure(model, inputs))

@@ -13,8 +13,8 @@ from ogive.space import Space
 from ogive.space import build as space_build
 
 
-def example_inputs(space: Space, device: torch.device | str = "cpu") -> tuple[Any, ...] | dict[str, Any]:
-    """Return example inputs of a model on `device`: zeros of [1, *shape], or the tensors of the space's example input.
+def make_example_inputs(space: Space, device: torch.device | str = "cpu") -> tuple[Any, ...] | dict[str, Any]:
+    """Make example inputs of a model on `device`: zeros of [1, *shape], or the tensors of the space's example input.
 
     They are created on the CPU, because a callable example input may compute values, and then moved. The random state is
     restored.

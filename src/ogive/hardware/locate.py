@@ -68,6 +68,6 @@ def explain_mismatch(module: nn.Module, inputs: tuple[Shape, ...]) -> str | None
     if isinstance(module, _BatchNorm) and len(shape) > 1 and shape[1] != module.num_features:
         return f"expects {module.num_features} channels, but got {shape[1]}"
     if isinstance(module, nn.LayerNorm) and shape[-len(module.normalized_shape) :] != tuple(module.normalized_shape):
-        last = shape[-len(module.normalized_shape) :]
-        return f"expects {list(module.normalized_shape)} as last dimensions, but got {list(last)}"
+        last_sides = shape[-len(module.normalized_shape) :]
+        return f"expects {list(module.normalized_shape)} as last dimensions, but got {list(last_sides)}"
     return None

@@ -71,13 +71,13 @@ def measure(model: nn.Module, inputs: Any) -> Cost:
         inputs: a tensor, a tuple of positional arguments, or a dict of keyword arguments.
     """
     counter = FlopCounterMode(display=False)
-    with _eval_mode(model), torch.no_grad(), _collect_outputs(model) as storages, counter:
+    with _set_eval_mode(model), torch.no_grad(), _collect_outputs(model) as storages, counter:
         call_model(model, as_arguments(inputs))
     return Cost(parameters(model), counter.get_total_flops(), sum(storage.nbytes() for storage in storages.values()))
 
 
 @contextmanager
-def _eval_mode(model: nn.Module) -> Iterator[None]:
+def _set_eval_mode(model: nn.Module) -> Iterator[None]:
     """Set all modules to eval mode, and restore the mode of each module afterwards."""
     modes = [(module, module.training) for module in model.modules()]
     model.eval()

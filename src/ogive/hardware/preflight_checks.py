@@ -8,7 +8,7 @@ from dataclasses import replace
 from ogive.errors import SpaceError
 from ogive.formatting import plural
 from ogive.hardware.dry_run import DryRunResult, dry_run
-from ogive.hardware.example_inputs import example_inputs
+from ogive.hardware.example_inputs import make_example_inputs
 from ogive.hardware.model_cost import FLOP_CONVENTION, Cost
 from ogive.hardware.preflight_result import Failure, Preflight, Spread
 from ogive.seeds import derive, generator
@@ -41,7 +41,7 @@ def preflight(space: Space, samples: int = 200, seed: int = 0) -> Preflight:
         raise SpaceError(f"preflight(samples={samples}): samples must be at least 1")
     if space.tree is None:
         raise SpaceError("this space was read from a journal and has no layers; load it from where it is declared")
-    example_inputs(space, "meta")
+    make_example_inputs(space, "meta")
     architectures, infeasible = _sample_architectures(space, samples, seed)
     distinct_results: dict[Architecture, DryRunResult] = {}
     for architecture in architectures:

@@ -38,7 +38,7 @@ def _match_paths(
         # In the standalone model, the chosen alternative is at the position of the mixture.
         label = architecture[module.decision.name]
         yield from _match_paths(
-            module.alternative(label), _join_path(path, child_name(label)), standalone_path, architecture
+            module.get_alternative(label), _join_path(path, child_name(label)), standalone_path, architecture
         )
         return
     # `named_children` would leave out a module that is registered under a second name, as with tied weights.

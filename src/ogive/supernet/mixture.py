@@ -57,7 +57,7 @@ class Mixture(nn.Module):
         for label, module in alternatives.items():
             self.add_module(child_name(label), module)
 
-    def alternative(self, label: Label) -> nn.Module:
+    def get_alternative(self, label: Label) -> nn.Module:
         """Return the module of an alternative."""
         return self.get_submodule(child_name(label))
 
@@ -65,7 +65,7 @@ class Mixture(nn.Module):
         decision = self.decision
         # A single path: the other alternatives are not evaluated, so an activated architecture costs no more than its model.
         if decision.chosen is not None:
-            return self.alternative(decision.chosen)(*args, **kwargs)
+            return self.get_alternative(decision.chosen)(*args, **kwargs)
         if decision.weights is None:
             raise SpaceError(
                 f"the mixture at {self.path!r} was called outside of its supernet, which computes the weights of "
@@ -74,7 +74,7 @@ class Mixture(nn.Module):
         # DARTS, equation 2: the sum of all alternatives, weighted by a function of the architecture parameters.
         total: Tensor | None = None
         for label, weight in zip(decision.labels, decision.weights, strict=True):
-            output = self.alternative(label)(*args, **kwargs)
+            output = self.get_alternative(label)(*args, **kwargs)
             if not isinstance(output, Tensor) or (total is not None and output.shape != total.shape):
                 raise SpaceError(self._format_shape_error(label, output, total))
             total = weight * output if total is None else total + weight * output

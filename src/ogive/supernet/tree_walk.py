@@ -21,7 +21,7 @@ def relax_tree(node: Node, decisions: dict[str, RelaxedDecision], enclosing: Map
 
     Args:
         node: a node of the compiled tree.
-        decisions: the relaxed decisions by name; decisions that are met for the first time are added.
+        decisions: the relaxed decisions by name; decisions that are new are added to it.
         enclosing: the labels of the alternatives that contain this node, by the name of their decision.
 
     Raises:
@@ -83,7 +83,7 @@ def _compute_repeats(node: Splice, enclosing: Mapping[str, Label]) -> int:
             return int(times)
         case Choose(_, decision, alternatives) if decision in enclosing:
             return _compute_repeats(Splice(node.path, alternatives[enclosing[decision]], node.items), enclosing)
-        # The number is scaled by a depth multiplier. A supernet is built in full size, so the multiplier is ignored.
+        # The number is scaled by a depth multiplier. A supernet is built at full size, so the multiplier is ignored.
         case Compute(_, (number,)):
             return _compute_repeats(Splice(node.path, number, node.items), enclosing)
         case Choose(_, decision, _) | Value(_, decision):

@@ -37,7 +37,10 @@ def _shift_images(x: Tensor, max_shift: int) -> Tensor:
     count, _, height, width = x.shape
     # Each image is padded on all sides, and a window of the original size is cut out at a random offset.
     down, right = torch.randint(0, 2 * max_shift + 1, (2, count, 1))
-    rows, columns = (down + torch.arange(height)).to(x.device), (right + torch.arange(width)).to(x.device)  # [b, side]
+    rows, columns = (
+        (down + torch.arange(height)).to(x.device),
+        (right + torch.arange(width)).to(x.device),
+    )  # [count, side]
     images = torch.arange(count, device=x.device)[:, None, None]
     padded = F.pad(x, (max_shift, max_shift, max_shift, max_shift))
     return padded.permute(0, 2, 3, 1)[images, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)

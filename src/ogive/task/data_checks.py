@@ -23,13 +23,13 @@ MAX_COPY_SHARE = 0.01
 def collect_data_warnings(data: Data, plan: SplitPlan, parts: Split) -> list[str]:
     """Return a warning for each problem of the data or of the split."""
     warnings = [
-        _check_size(data),
-        _check_balance(data),
-        _check_order(data.y),
-        _check_copies(data, parts),
-        _check_official_test(data, plan),
+        _warn_about_size(data),
+        _warn_about_imbalance(data),
+        _warn_about_order(data.y),
+        _warn_about_copies(data, parts),
+        _warn_about_official_test(data, plan),
     ]
-    return [warning for warning in warnings if warning is not None] + _check_classes(data, parts)
+    return [warning for warning in warnings if warning is not None] + _warn_about_missing_classes(data, parts)
 
 
 def list_parts(parts: Split) -> Mapping[str, Indices]:
@@ -37,7 +37,8 @@ def list_parts(parts: Split) -> Mapping[str, Indices]:
     return {"train": parts.train, "validation": parts.validation, "test": parts.test, "rest": parts.rest}
 
 
-def _check_size(data: Data) -> str | None:
+def _warn_about_size(data: Data) -> str | None:
+    """Return a warning if there are few examples."""
     if len(data.y) >= MIN_EXAMPLES:
         return None
     return (
@@ -46,7 +47,8 @@ def _check_size(data: Data) -> str | None:
     )
 
 
-def _check_balance(data: Data) -> str | None:
+def _warn_about_imbalance(data: Data) -> str | None:
+    """Return a warning if the classes differ much in size."""
     largest, smallest = int(data.class_counts.max()), int(data.class_counts.min())
     if largest <= MAX_IMBALANCE * smallest:
         return None
@@ -56,7 +58,7 @@ def _check_balance(data: Data) -> str | None:
     )
 
 
-def _check_order(labels: IntArray) -> str | None:
+def _warn_about_order(labels: IntArray) -> str | None:
     """Return a warning if neighbouring examples have different classes far less often than in a random order."""
     # In a random order, two examples have different classes with probability 1 - sum p^2, for class shares p.
     class_shares = np.bincount(labels) / len(labels)
@@ -72,7 +74,7 @@ def _check_order(labels: IntArray) -> str | None:
     )
 
 
-def _check_copies(data: Data, parts: Split) -> str | None:
+def _warn_about_copies(data: Data, parts: Split) -> str | None:
     """Return a warning if validation or test examples equal training examples to the last bit."""
     training = {data.x[index].tobytes() for index in parts.train}
     evaluation_indices = np.concatenate([parts.validation, parts.test])
@@ -85,7 +87,8 @@ def _check_copies(data: Data, parts: Split) -> str | None:
     )
 
 
-def _check_official_test(data: Data, plan: SplitPlan) -> str | None:
+def _warn_about_official_test(data: Data, plan: SplitPlan) -> str | None:
+    """Return a warning if the plan does not use the official test split of the data."""
     if not data.official_test_size or plan.test is None:
         return None
     return (
@@ -94,7 +97,8 @@ def _check_official_test(data: Data, plan: SplitPlan) -> str | None:
     )
 
 
-def _check_classes(data: Data, parts: Split) -> list[str]:
+def _warn_about_missing_classes(data: Data, parts: Split) -> list[str]:
+    """Return a warning for each part that lacks a class."""
     warnings = []
     for name, indices in list_parts(parts).items():
         missing = np.setdiff1d(np.arange(data.classes), data.y[indices])

@@ -91,21 +91,21 @@ class DataParallel:
             self._random_state = torch.get_rng_state()
             torch.set_rng_state(shared_state)
 
-    def mean(self, value: Tensor) -> Tensor:
+    def average(self, value: Tensor) -> Tensor:
         """Return the mean of a scalar over the ranks."""
         distributed.all_reduce(value)
         return value / self.team.size
 
 
-def rank_slice(team: Team, examples: int) -> slice:
+def get_rank_slice(team: Team, examples: int) -> slice:
     """Return the slice of `examples` examples that this rank evaluates."""
     return slice(team.rank * examples // team.size, (team.rank + 1) * examples // team.size)
 
 
 def gather_values(team: Team, examples: int, rank_values: Tensor) -> Tensor:
-    """Return the values [examples] of all ranks; `rank_values` are those of `rank_slice`."""
+    """Return the values [examples] of all ranks; `rank_values` are those of `get_rank_slice`."""
     values = rank_values.new_zeros(examples)
-    values[rank_slice(team, examples)] = rank_values
+    values[get_rank_slice(team, examples)] = rank_values
     distributed.all_reduce(values)  # the sum over the ranks: each value is zero on all ranks but one
     return values
 

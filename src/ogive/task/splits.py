@@ -140,7 +140,7 @@ def draw_split(
         sizes["train"] = len(remaining)
     train, rest = _draw_part(remaining, labels, sizes["train"], plan.seed, "train")
     if plan.fraction < 1:
-        order = nested_order(labels[train], plan.seed)
+        order = draw_nested_order(labels[train], plan.seed)
         size = round(plan.fraction * len(train))
         _check_size(f"{plan.fraction:g} of train", size, classes)
         train, rest = train[order[:size]], np.concatenate([train[order[size:]], rest])
@@ -148,8 +148,8 @@ def draw_split(
     return Split(train, validation, test, rest, _compute_fingerprint(parts, data_fingerprint))
 
 
-def nested_order(labels: NDArray[np.int64], seed: int) -> Indices:
-    """Return an order of the examples in which every prefix is stratified: indices, int64 [n].
+def draw_nested_order(labels: NDArray[np.int64], seed: int) -> Indices:
+    """Draw an order of the examples in which every prefix is stratified. Return the indices, int64 [n].
 
     The first k examples (for k classes) contain one of each class. In the first m examples, the number of examples of a
     class differs from its share of m by at most two.

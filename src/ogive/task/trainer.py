@@ -19,7 +19,7 @@ from ogive.formatting import plural
 from ogive.run.estimator import SINGLE_PROCESS, Team
 from ogive.seeds import derive
 from ogive.task.augment import augment
-from ogive.task.data_parallel import DataParallel, gather_values, rank_slice
+from ogive.task.data_parallel import DataParallel, gather_values, get_rank_slice
 from ogive.task.recipe import Recipe, compute_learning_rate
 
 Examples = tuple[Tensor, Tensor]
@@ -77,7 +77,7 @@ class Training:
             loss_sum += self._train_step(batch.to(self.x.device), learning_rate).double() * len(batch)
         if self._data_parallel is not None:
             self._data_parallel.end_epoch()
-            loss_sum = self._data_parallel.mean(loss_sum)
+            loss_sum = self._data_parallel.average(loss_sum)
         return loss_sum.item() / len(self.y)
 
     def _train_step(self, batch: Tensor, learning_rate: float) -> Tensor:
@@ -152,7 +152,7 @@ def evaluate(model: nn.Module, examples: Examples, classes: int, team: Team = SI
     if team.size == 1:
         return {name: values.mean().item() for name, values in score(model, examples, classes).items()}
     (x, y), n = examples, len(examples[1])
-    rank_part = rank_slice(team, n)
+    rank_part = get_rank_slice(team, n)
     scores = score(model, (x[rank_part], y[rank_part]), classes)
     return {name: gather_values(team, n, values).mean().item() for name, values in scores.items()}
 
