@@ -130,7 +130,7 @@ def _stored_episodes(folder: Path) -> dict[Any, dict[str, Any]]:
     except RunError:  # the folder is just being created
         return {}
     try:
-        return store.episodes()
+        return store.read_episodes()
     finally:
         store.close()
 
@@ -148,7 +148,7 @@ def test_the_report_has_regrets_tests_and_the_protocol(tmp_path: Path) -> None:
     assert "Against random" in page
     assert "Ended early, because every architecture that the space allows was proposed" in text
     assert "The table has" not in text, "these benchmarks are formulas"
-    assert small.at_optimum("random") == 4
+    assert small.count_optimal_seeds("random") == 4
     assert done.protocol.hash in text
     assert "seeds | 0, 1, 2, 3" in text
     figures = sorted((tmp_path / "figures").glob("*.svg"))
@@ -197,7 +197,7 @@ def test_schedules_are_compared_at_equal_cost(tmp_path: Path) -> None:
     (item,) = collect_results(done)
     assert item.axis.units == "full trainings"
     assert item.end_position == pytest.approx(10.0, abs=1.0)
-    asha, plain = (item.regrets(name, item.axis, [item.end_position])[:, 0, 0].mean() for name in item.names)
+    asha, plain = (item.compute_regrets(name, item.axis, [item.end_position])[:, 0, 0].mean() for name in item.names)
     assert asha < plain, "early stopping helps where short trainings predict full ones"
 
 

@@ -13,7 +13,9 @@ from ogive.strategy.gaussian_process import GaussianProcess
 from ogive.surrogates.graph_features import compute_features, list_paths
 from ogive.trial import Pending, Proposal, Report, Status, Trial
 
-SPACES = {module.__name__.rpartition(".")[2]: module.space for module in (nasbench101, nasbench201, nasbench_graph)}
+SPACES = {
+    module.__name__.rpartition(".")[2]: module.make_space for module in (nasbench101, nasbench201, nasbench_graph)
+}
 
 
 @pytest.mark.parametrize("name", SPACES)
@@ -45,7 +47,7 @@ def test_the_surrogate_uses_graphs_in_small_and_large_spaces(name: str) -> None:
 
 def test_an_infeasible_cell_has_a_graph() -> None:
     """A strategy may receive it as a failed trial."""
-    space = nasbench101.space()
+    space = nasbench101.make_space()
     choices = {d.name: 0 if d.name.startswith("edge") else nasbench101.OPERATIONS[0] for d in space.decisions}
     assert space.graph is not None
     assert space.graph(space.architecture(choices)) == (("input", "output"), [])
@@ -53,7 +55,7 @@ def test_an_infeasible_cell_has_a_graph() -> None:
 
 def test_the_graph_of_nasbench_graph_has_no_skips_that_do_nothing() -> None:
     """Nodes 3 and 4 follow node 2, a skip, which returns the output of node 1."""
-    space = nasbench_graph.space()
+    space = nasbench_graph.make_space()
     operations = {"operation1": "gcn", "operation2": "skip", "operation3": "gat", "operation4": "gin"}
     labels, edges = space.graph(space.architecture({"links": "0122", **operations}))  # type: ignore[misc]
     assert list_paths(labels, edges) == [("features", "gcn", "gat", "output"), ("features", "gcn", "gin", "output")]

@@ -13,7 +13,7 @@ from scipy.stats import rankdata, wilcoxon
 
 import ogive as og
 from ogive.bench import Protocol, compare
-from ogive.bench.anytime_curve import Recorder, initial_values
+from ogive.bench.anytime_curve import Recorder, get_initial_values
 from ogive.bench.catalog import parse_method
 from ogive.bench.comparison_results import collect_results, compute_ranks
 from ogive.bench.problem import Problem
@@ -77,7 +77,7 @@ def test_an_incumbent_that_violates_a_constraint_in_truth_has_the_worst_regret(s
         regret = max(0.0, best - incumbent[1]["accuracy"]) if feasible else best - worst
         recorded = curve[max(n for n in curve if n <= number)]
         assert recorded == pytest.approx(regret), f"after {number} evaluations"
-    assert initial_values(problem) == (pytest.approx(best - worst),)
+    assert get_initial_values(problem) == (pytest.approx(best - worst),)
 
 
 def test_the_front_consists_of_reported_metrics_and_its_hypervolume_of_true_ones() -> None:
@@ -120,7 +120,7 @@ def test_optima_are_counted_on_validation_and_regret_is_measured_on_test(tmp_pat
     og.bench.register("split", lambda: split)
     (item,) = collect_results(compare(["split"], [], tmp_path, seeds=2, protocol=Protocol(trials=81)))
     assert item.measures == ("accuracy (validation)", "accuracy (test)")
-    assert item.at_optimum("random") == 2
+    assert item.count_optimal_seeds("random") == 2
     best = columns["unseen"].max() - columns["unseen"][columns["accuracy"].argmax()]
     assert best > 0, "the best on validation is not the best on test"
     assert item.final_regrets == pytest.approx(np.full((1, 2), best))
@@ -133,7 +133,7 @@ def test_methods_are_compared_by_paired_tests_with_correction(tmp_path: Path) ->
     )
     for item in collect_results(done):
         random = item.final_regrets[item.names.index("random")]
-        tests = item.differences("random")
+        tests = item.compare_with("random")
         p = {}
         for name in ("local_search", "tpe"):
             difference = item.final_regrets[item.names.index(name)] - random
@@ -161,7 +161,7 @@ def test_five_benchmarks_are_ranked_by_their_means(tmp_path: Path) -> None:
 def test_at_equal_cost_the_end_is_the_cost_of_the_cheapest_search(tmp_path: Path) -> None:
     done = compare(["chain:depth=3"], ["random@asha:eta=3"], tmp_path, seeds=3, protocol=Protocol(trials=20))
     (item,) = collect_results(done)
-    costs = [episode["cost"] / item.problem.full_seconds for name in item.names for episode in item.episodes(name)]
+    costs = [episode["cost"] / item.problem.full_seconds for name in item.names for episode in item.list_episodes(name)]
     assert item.end_position == pytest.approx(min(costs))
     assert item.end_position < 0.7 * max(costs)
 

@@ -15,7 +15,7 @@ from ogive.bench.anytime_curve import Recorder
 from ogive.bench.benchmark_estimator import estimator
 from ogive.bench.catalog import load, parse_method
 from ogive.bench.problem import Problem
-from ogive.bench.simulated_search import FULL, PluginSpec, simulate
+from ogive.bench.simulated_search import FULL_SCHEDULE, PluginSpec, simulate
 from ogive.bench.synthetic import Chain, nk
 from ogive.bench.table_problem import Table
 from ogive.run.state import State
@@ -36,8 +36,8 @@ def test_random_search_has_the_regret_of_the_order_statistic() -> None:
     measured = np.empty((seeds, len(marks)))
     for seed in range(seeds):
         _, recorder = run_search(problem, "random", trials=marks[-1], seed=seed)
-        regrets = anytime_curve.values_at(
-            recorder.points, "evaluations", list(map(float, marks)), anytime_curve.initial_values(problem)
+        regrets = anytime_curve.evaluate_curve(
+            recorder.points, "evaluations", list(map(float, marks)), anytime_curve.get_initial_values(problem)
         )
         measured[seed] = [row[0] for row in regrets]
     for column, n in enumerate(marks):
@@ -159,7 +159,7 @@ def test_the_hypervolume_gap_closes_when_the_whole_front_is_found() -> None:
     keys = [a.id for a in space.grid()]
     goals = [og.Objective("error", "minimize"), og.Objective("latency_ms", "minimize")]
     table = Table("front", space, keys, columns, goals, reference=(13.0, 30.0))
-    simulate(table, PluginSpec("random"), FULL, trials=30, observer=(recorder := Recorder(table)))
+    simulate(table, PluginSpec("random"), FULL_SCHEDULE, trials=30, observer=(recorder := Recorder(table)))
     gaps = [point.values[0] for point in recorder.points]
     assert gaps == sorted(gaps, reverse=True)
     assert gaps[0] > 1

@@ -93,7 +93,7 @@ def test_settings_override_the_recipe(digits: task.Task, tmp_path: Path) -> None
         Driver(tmp_path / "c").run(estimate.classifier(digits), settings={"lr": 0.1})
 
 
-def test_an_heir_starts_from_the_weights_of_another_trial(digits: task.Task, tmp_path: Path) -> None:
+def test_a_trial_can_start_from_the_weights_of_another_trial(digits: task.Task, tmp_path: Path) -> None:
     (tmp_path / "parent").mkdir()
     (tmp_path / "child").mkdir()
     parent = Driver(tmp_path / "parent").run(estimate.classifier(digits, epochs=8), 8)

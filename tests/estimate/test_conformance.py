@@ -26,17 +26,17 @@ class Correct(Estimator):
         return {"score": step + 0.1 * evaluation.architecture["width"]}
 
 
-class Silent(Correct):
+class NeverReports(Correct):
     def evaluate(self, evaluation: Evaluation) -> None: ...
 
 
-class Beyond(Correct):
+class ReportsTooMuch(Correct):
     def evaluate(self, evaluation: Evaluation) -> None:
         super().evaluate(evaluation)
         evaluation.report(evaluation.until + 1, {"score": 0})
 
 
-class Repeats(Correct):
+class RepeatsSteps(Correct):
     def evaluate(self, evaluation: Evaluation) -> None:
         for step in range(1, evaluation.until + 1):
             if evaluation.report(step, self.metrics(evaluation, step)) != Action.CONTINUE:
@@ -49,12 +49,12 @@ class IgnoresStop(Correct):
             evaluation.report(step, self.metrics(evaluation, step))
 
 
-class Forgetful(Correct):
+class DependsOnContinuation(Correct):
     def metrics(self, evaluation: Evaluation, step: int) -> dict[str, Any]:
         return {"score": step - evaluation.last_reported_step}
 
 
-class Leaks(Correct):
+class SharesState(Correct):
     calls = 0
 
     def metrics(self, evaluation: Evaluation, step: int) -> dict[str, Any]:
@@ -62,13 +62,13 @@ class Leaks(Correct):
         return {"score": self.calls - evaluation.last_reported_step}
 
 
-class Swallows(Correct):
+class SuppressesErrors(Correct):
     def evaluate(self, evaluation: Evaluation) -> None:
         with suppress(BaseException):
             super().evaluate(evaluation)
 
 
-class Inconsistent(Correct):
+class ScreensInconsistently(Correct):
     calls = 0
 
     def screen(self, architecture: Any) -> dict[str, float]:
@@ -83,14 +83,14 @@ def test_a_correct_estimator_passes() -> None:
 @pytest.mark.parametrize(
     ("broken", "message"),
     [
-        (Silent, "without a report"),
-        (Beyond, "step 4 was reported, but the trial must end at step 3"),
-        (Repeats, "step 1 was reported after step 1; steps must increase"),
+        (NeverReports, "without a report"),
+        (ReportsTooMuch, "step 4 was reported, but the trial must end at step 3"),
+        (RepeatsSteps, "step 1 was reported after step 1; steps must increase"),
         (IgnoresStop, "the answer to step 1 was STOP, but the reported steps are"),
-        (Forgetful, "when it was continued after 1 epoch, step 2 reported"),
-        (Leaks, "after another evaluation in the same worker, step 1 reported"),
-        (Swallows, "evaluate.. suppressed an exception"),
-        (Inconsistent, "screen.. returned different values"),
+        (DependsOnContinuation, "when it was continued after 1 epoch, step 2 reported"),
+        (SharesState, "after another evaluation in the same worker, step 1 reported"),
+        (SuppressesErrors, "evaluate.. suppressed an exception"),
+        (ScreensInconsistently, "screen.. returned different values"),
     ],
 )
 def test_a_broken_guarantee_is_reported(broken: type[Correct], message: str) -> None:

@@ -27,8 +27,8 @@ ARCHITECTURE = CHAIN.architecture(
 )
 
 
-def blocks(state: dict[str, Any]) -> list[list[int]]:
-    """The shapes of the convolutions in a checkpoint of a chain."""
+def list_block_shapes(state: dict[str, Any]) -> list[list[int]]:
+    """Return the shapes of the convolutions in a checkpoint of a chain."""
     return [list(value.shape) for name, value in state["model"].items() if value.ndim == 4 and "blocks" in name]
 
 
@@ -54,14 +54,16 @@ def test_invalid_multipliers_are_errors(name: str, factor: Any) -> None:
         ARCHITECTURE.build(multipliers={name: factor})
 
 
-def counting(bias: bool, rates: int) -> nn.Module:
+def build_with_computed_rates(bias: bool, rates: int) -> nn.Module:
     """A model that computes with values while it is built, as models with stochastic depth do."""
     drop = [rate.item() for rate in torch.linspace(0, 0.1, rates)]
     return nn.Sequential(nn.Flatten(), nn.Dropout(drop[-1]), nn.LazyLinear(10, bias=bias))
 
 
 def test_models_that_compute_while_they_are_built_accept_multipliers() -> None:
-    space = og.Space(og.layer(counting, og.one_of(True, False), og.scaled(4, "depth")), example_input=(1, 8, 8))
+    space = og.Space(
+        og.layer(build_with_computed_rates, og.one_of(True, False), og.scaled(4, "depth")), example_input=(1, 8, 8)
+    )
     og.estimate.classifier(TASK, depth=0.5).check(space, {}, {})
 
 
@@ -87,7 +89,7 @@ def test_scaled_values_do_not_change_the_space() -> None:
 def test_a_proxy_trains_a_smaller_model_on_smaller_images(tmp_path: Path) -> None:
     proxy = og.estimate.classifier(TASK, epochs=1, data_fraction=0.5, resolution=0.5, width=0.5, depth=0.5)
     (metrics,) = Driver(tmp_path, ARCHITECTURE).run(proxy).values()
-    assert blocks(load_checkpoint(tmp_path)) == [[4, 1, 3, 3], [4, 4, 3, 3]]
+    assert list_block_shapes(load_checkpoint(tmp_path)) == [[4, 1, 3, 3], [4, 4, 3, 3]]
     assert metrics["parameters"] == sum(p.numel() for p in ARCHITECTURE.build().parameters()), (
         "the parameters of the architecture in full size"
     )
@@ -95,7 +97,7 @@ def test_a_proxy_trains_a_smaller_model_on_smaller_images(tmp_path: Path) -> Non
     full = TASK.subset(0.5).train()[0]
     assert (x.shape, u.shape, len(y)) == ((100, 1, 4, 4), (300, 1, 4, 4), 100)
     torch.testing.assert_close(x[:, :, 0, 0], full[:, :, :2, :2].mean((2, 3)))
-    assert Proxy(resolution=0.5).recipe(Recipe(shift=2, cutout=4)) == Recipe(shift=1, cutout=2)
+    assert Proxy(resolution=0.5).scale_recipe(Recipe(shift=2, cutout=4)) == Recipe(shift=1, cutout=2)
     assert proxy.full_training({}).proxy == Proxy()
     assert proxy.fingerprints()["recipe"] != og.estimate.classifier(TASK, epochs=1, data_fraction=0.5).fingerprints()
 
@@ -122,10 +124,10 @@ cache: false
     paused = next(trial for trial in run.trials if trial.status is Status.PAUSED)
     assert dict(paused.fidelity) == {"epochs": 1, "data_fraction": 0.25, "resolution": 0.5, "width": 0.5, "depth": 0.5}
     folder = run.folder / f"trials/{paused.id:06d}"
-    assert {shape[0] for shape in blocks(load_checkpoint(folder))} == {4}
+    assert {shape[0] for shape in list_block_shapes(load_checkpoint(folder))} == {4}
     folder = run.folder / f"trials/{best.id:06d}/from-1"
-    assert {shape[0] for shape in blocks(load_checkpoint(folder))} == {8}
-    assert len(blocks(load_checkpoint(folder))) == best.architecture["depth"]
+    assert {shape[0] for shape in list_block_shapes(load_checkpoint(folder))} == {8}
+    assert len(list_block_shapes(load_checkpoint(folder))) == best.architecture["depth"]
     assert len({trial.metrics["parameters"] for trial in run.trials if trial.architecture == best.architecture}) == 1
 
 

@@ -22,13 +22,21 @@ def files_in(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
-def counting(order: str, trained: list[int], restore: bool = True) -> Callable[[Any, LiveTrial], None]:
-    """A train function whose state is the sum of its epochs; `order` is that of checkpoint ("c") and report ("r")."""
+def make_train_function(
+    order: str, trained_epochs: list[int], restore: bool = True
+) -> Callable[[Any, LiveTrial], None]:
+    """Return a train function whose state is the sum of its epochs.
+
+    Args:
+        order: the calls in each epoch: "c" for `checkpoint`, "r" for `report`.
+        trained_epochs: receives the epochs that are trained.
+        restore: whether the function restores its state.
+    """
 
     def f(model: Any, trial: LiveTrial) -> None:
         state = (trial.restore() if restore else None) or {"sum": 0}
         for epoch in trial.epochs():
-            trained.append(epoch)
+            trained_epochs.append(epoch)
             state["sum"] += epoch
             for action in order:
                 if action == "c":
@@ -46,65 +54,69 @@ ALL_REPORTS = {step: {"sum": step * (step + 1) / 2, "first": 1.0} for step in ra
 @pytest.mark.parametrize("restore", [True, False])
 def test_after_a_crash_at_any_moment_every_report_is_sent_once(tmp_path: Path, order: str, restore: bool) -> None:
     """Metrics that are not reported again keep their values, also after a crash."""
-    for die in range(1, 6):
-        for stage in ("before the report is stored", "after it", "in the next epoch"):
-            driver, trained = Driver(tmp_path / f"{die}-{stage}"), []
+    for crash_step in range(1, 6):
+        for moment in ("before the report is stored", "after it", "in the next epoch"):
+            driver, trained_epochs = Driver(tmp_path / f"{crash_step}-{moment}"), []
             driver.folder.mkdir()
-            f = counting(order, trained, restore)
+            f = make_train_function(order, trained_epochs, restore)
 
-            def dying(model: Any, trial: LiveTrial, f: Any = f, die: int = die, stage: str = stage) -> None:
+            def crashing(
+                model: Any, trial: LiveTrial, f: Any = f, crash_step: int = crash_step, moment: str = moment
+            ) -> None:
                 epochs = trial.epochs
 
-                def until_death() -> Any:
+                def epochs_until_crash() -> Any:
                     for epoch in epochs():
-                        if stage == "in the next epoch" and epoch == die + 1:
+                        if moment == "in the next epoch" and epoch == crash_step + 1:
                             raise Dead
                         yield epoch
 
-                trial.epochs = until_death  # type: ignore[method-assign]
+                trial.epochs = epochs_until_crash  # type: ignore[method-assign]
                 f(model, trial)
 
-            def after(step: int, driver: Driver = driver, die: int = die) -> Action:
-                if step == die + 1:
+            def answer_after_crash_step(step: int, driver: Driver = driver, crash_step: int = crash_step) -> Action:
+                if step == crash_step + 1:
                     raise Dead
                 return Action.CONTINUE
 
-            answer = {"before the report is stored": die_at(die), "after it": after}.get(stage)
-            if die < 5 or stage == "before the report is stored":
+            answer = {"before the report is stored": die_at(crash_step), "after it": answer_after_crash_step}.get(
+                moment
+            )
+            if crash_step < 5 or moment == "before the report is stored":
                 with pytest.raises(Dead):
-                    driver.run(dying, 5, **({"answer": answer} if answer else {}))
+                    driver.run(crashing, 5, **({"answer": answer} if answer else {}))
             assert driver.run(f, 5) == ALL_REPORTS
             if order == "cr" and restore:
-                assert trained.count(die) == 1, "an existing checkpoint was not used"
+                assert trained_epochs.count(crash_step) == 1, "an existing checkpoint was not used"
 
 
 def test_a_stored_report_that_the_journal_lacks_is_sent_before_training(tmp_path: Path) -> None:
-    driver, trained = Driver(tmp_path), []
+    driver, trained_epochs = Driver(tmp_path), []
     with pytest.raises(Dead):
-        driver.run(counting("cr", trained), 3, answer=die_at(3))
+        driver.run(make_train_function("cr", trained_epochs), 3, answer=die_at(3))
     assert list(driver.reports) == [1, 2]
-    assert driver.run(counting("cr", trained), 3) == {step: ALL_REPORTS[step] for step in (1, 2, 3)}
-    assert trained == [1, 2, 3]
+    assert driver.run(make_train_function("cr", trained_epochs), 3) == {step: ALL_REPORTS[step] for step in (1, 2, 3)}
+    assert trained_epochs == [1, 2, 3]
 
 
 @pytest.mark.parametrize("action", [Action.PAUSE, Action.STOP])
 def test_the_answer_to_a_stored_report_counts(tmp_path: Path, action: Action) -> None:
-    driver, trained = Driver(tmp_path), []
+    driver, trained_epochs = Driver(tmp_path), []
     with pytest.raises(Dead):
-        driver.run(counting("cr", trained), 5, answer=die_at(3))
-    driver.run(counting("cr", trained), 5, answer=lambda step: action)
-    assert trained == [1, 2, 3]
+        driver.run(make_train_function("cr", trained_epochs), 5, answer=die_at(3))
+    driver.run(make_train_function("cr", trained_epochs), 5, answer=lambda step: action)
+    assert trained_epochs == [1, 2, 3]
     assert list(driver.reports) == [1, 2, 3]
 
 
 @pytest.mark.parametrize("order", ["cr", "rc", "r"])
 def test_a_pause_ends_the_epochs_and_training_continues_after_it(tmp_path: Path, order: str) -> None:
-    driver, trained = Driver(tmp_path), []
-    driver.run(counting(order, trained), 5, answer=lambda step: Action.PAUSE)
-    assert list(driver.reports) == trained == [1]
-    driver.run(counting(order, trained), 3)
-    assert driver.run(counting(order, trained), 5) == ALL_REPORTS
-    assert trained == ([1, 2, 3, 4, 5] if "c" in order else [1, 1, 2, 3, 1, 2, 3, 4, 5])
+    driver, trained_epochs = Driver(tmp_path), []
+    driver.run(make_train_function(order, trained_epochs), 5, answer=lambda step: Action.PAUSE)
+    assert list(driver.reports) == trained_epochs == [1]
+    driver.run(make_train_function(order, trained_epochs), 3)
+    assert driver.run(make_train_function(order, trained_epochs), 5) == ALL_REPORTS
+    assert trained_epochs == ([1, 2, 3, 4, 5] if "c" in order else [1, 1, 2, 3, 1, 2, 3, 4, 5])
 
 
 def test_there_is_a_complete_checkpoint_at_every_moment(tmp_path: Path) -> None:
@@ -117,31 +129,31 @@ def test_there_is_a_complete_checkpoint_at_every_moment(tmp_path: Path) -> None:
         return Action.CONTINUE
 
     (tmp_path / "checkpoint-best.pt").write_text("the user's own")
-    driver.run(counting("cr", []), 3, answer=answer)
+    driver.run(make_train_function("cr", []), 3, answer=answer)
     assert files[1] == ["checkpoint-2.json", "checkpoint-2.pickle", "checkpoint-best.pt"]
     assert files_in(tmp_path) == ["checkpoint-3.json", "checkpoint-3.pickle", "checkpoint-best.pt"]
 
 
 def test_files_of_a_killed_attempt_are_ignored_and_deleted(tmp_path: Path) -> None:
-    driver, trained = Driver(tmp_path), []
-    driver.run(counting("cr", trained), 2)
+    driver, trained_epochs = Driver(tmp_path), []
+    driver.run(make_train_function("cr", trained_epochs), 2)
     (tmp_path / "checkpoint-3.pt.tmp").write_bytes(b"incomplete")
     (tmp_path / "checkpoint-3.json").write_text('{"step": 3, "metr')  # without the state, there is no checkpoint
-    assert driver.run(counting("cr", trained), 5) == ALL_REPORTS
-    assert trained == [1, 2, 3, 4, 5]
+    assert driver.run(make_train_function("cr", trained_epochs), 5) == ALL_REPORTS
+    assert trained_epochs == [1, 2, 3, 4, 5]
     assert files_in(tmp_path) == ["checkpoint-5.json", "checkpoint-5.pickle"]
 
 
 def test_a_checkpoint_without_a_report_is_used_but_its_epoch_is_not_reported(tmp_path: Path) -> None:
     """Reports every second epoch: the checkpoint of epoch 3 is committed when epoch 4 starts, the last one at the end."""
-    driver, trained = Driver(tmp_path), []
+    driver, trained_epochs = Driver(tmp_path), []
 
     def f(model: Any, trial: LiveTrial) -> None:
         trial.restore()
         for epoch in trial.epochs():
-            trained.append(epoch)
+            trained_epochs.append(epoch)
             trial.checkpoint(epoch=epoch)
-            if epoch == 4 and trained.count(4) == 1:
+            if epoch == 4 and trained_epochs.count(4) == 1:
                 raise Dead
             if epoch % 2 == 0:
                 trial.report(epoch=epoch)
@@ -149,7 +161,7 @@ def test_a_checkpoint_without_a_report_is_used_but_its_epoch_is_not_reported(tmp
     with pytest.raises(Dead):
         driver.run(f, 5)
     assert driver.run(f, 5) == {step: {"epoch": step} for step in (2, 4)}
-    assert trained == [1, 2, 3, 4, 4, 5]
+    assert trained_epochs == [1, 2, 3, 4, 4, 5]
     assert load_checkpoint(tmp_path) == {"epoch": 5}
 
 
@@ -243,7 +255,7 @@ def test_a_state_that_cannot_be_read_back_is_an_error_when_it_is_saved(tmp_path:
     assert files_in(tmp_path) == []
 
 
-class Bomb:
+class Malicious:
     """Creates a file if it is unpickled without restrictions."""
 
     def __init__(self, path: Path) -> None:
@@ -256,7 +268,7 @@ class Bomb:
 @pytest.mark.parametrize("suffix", ["pickle", "pt"])
 def test_a_malicious_file_is_an_error_and_runs_no_code(tmp_path: Path, suffix: str) -> None:
     with (tmp_path / f"checkpoint-1.{suffix}").open("wb") as file:
-        (torch.save if suffix == "pt" else pickle.dump)({"model": Bomb(tmp_path / "ran")}, file)
+        (torch.save if suffix == "pt" else pickle.dump)({"model": Malicious(tmp_path / "ran")}, file)
     with pytest.raises(RunError, match=f"checkpoint-1.{suffix}: the checkpoint cannot be read"):
         load_checkpoint(tmp_path / f"checkpoint-1.{suffix}")
     assert not (tmp_path / "ran").exists()
@@ -288,7 +300,7 @@ def misuse(name: str) -> Callable[[Any, LiveTrial], None]:
     def nothing(model: Any, trial: LiveTrial) -> None:
         trial.report()
 
-    def uncounted(model: Any, trial: LiveTrial) -> None:
+    def without_epochs(model: Any, trial: LiveTrial) -> None:
         trial.checkpoint(a=1)
 
     def late(model: Any, trial: LiveTrial) -> None:
@@ -304,7 +316,7 @@ def misuse(name: str) -> Callable[[Any, LiveTrial], None]:
     [
         ("twice", "called twice in epoch 1; report all metrics of an epoch in one call"),
         ("nothing", "called without metrics"),
-        ("uncounted", r"loop over `for epoch in trial.epochs\(\):`"),
+        ("without_epochs", r"loop over `for epoch in trial.epochs\(\):`"),
         ("late", "must be called before"),
     ],
 )
@@ -317,7 +329,7 @@ def test_inherited_reads_the_checkpoint_of_another_trial(tmp_path: Path) -> None
     parent, child = Driver(tmp_path / "0"), Driver(tmp_path / "1")
     parent.folder.mkdir()
     child.folder.mkdir()
-    parent.run(counting("cr", []), 4)
+    parent.run(make_train_function("cr", []), 4)
     states: list[Any] = []
 
     def f(model: Any, trial: LiveTrial) -> None:

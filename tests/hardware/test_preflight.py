@@ -137,7 +137,7 @@ def test_draws_that_violate_the_constraint_or_are_infeasible_are_counted():
 def test_a_constraint_that_no_architecture_satisfies_is_an_error():
     space = Space(layer(nn.Linear, 2, integer(1, 4)), example_input=(2,), constraint=lambda architecture: "never")
     with pytest.raises(
-        SpaceError, match="all of 300 random architectures violate the constraint; 300 of them because: never"
+        SpaceError, match="all 300 sampled architectures violate the constraint, 300 of them because: never"
     ):
         preflight(space, samples=3)
 

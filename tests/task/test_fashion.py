@@ -63,30 +63,32 @@ def test_another_test_split_needs_an_argument_and_gives_a_warning() -> None:
 @needs_data
 def test_a_download_is_stored_and_used_again(server: tuple[Path, str], tmp_path: Path) -> None:
     served, url = server
-    for name in fashion.CONTENTS:
-        source = next(p for p in (fashion.DEBIAN, fashion._cache_folder()) if p.is_dir()) / f"{name}.gz"
+    for name in fashion.CHECKSUMS:
+        source = next(p for p in (fashion.DEBIAN_FOLDER, fashion._default_cache_folder()) if p.is_dir()) / f"{name}.gz"
         (served / source.name).write_bytes(source.read_bytes())
-    nowhere, cache = tmp_path / "no package", tmp_path / "cache"
-    x, y, own_test = fashion.arrays(nowhere, cache, url)
-    assert (x.shape, y.shape, own_test) == ((70_000, 28, 28), (70_000,), 10_000)
-    assert fashion.is_available(nowhere, cache)
-    np.testing.assert_array_equal(x, fashion.arrays(nowhere, cache, "http://127.0.0.1:9")[0])  # no network is used
+    no_package, cache = tmp_path / "no package", tmp_path / "cache"
+    x, y, test_size = fashion.load_arrays(no_package, cache, url)
+    assert (x.shape, y.shape, test_size) == ((70_000, 28, 28), (70_000,), 10_000)
+    assert fashion.is_available(no_package, cache)
+    np.testing.assert_array_equal(
+        x, fashion.load_arrays(no_package, cache, "http://127.0.0.1:9")[0]
+    )  # no network is used
 
 
 def test_files_that_are_not_the_published_ones_are_errors(server: tuple[Path, str], tmp_path: Path) -> None:
     served, url = server
-    name = next(iter(fashion.CONTENTS))
+    name = next(iter(fashion.CHECKSUMS))
     (served / f"{name}.gz").write_bytes(gzip.compress(b"something else"))
     with pytest.raises(JobError, match=r"train-images.* is not the published file: its SHA-256 starts with"):
-        fashion.arrays(tmp_path / "none", tmp_path / "cache", url)
+        fashion.load_arrays(tmp_path / "none", tmp_path / "cache", url)
     assert not (tmp_path / "cache").exists()
     (served / f"{name}.gz").write_bytes(b"half of i")
     with pytest.raises(JobError, match="is damaged"):
-        fashion.arrays(tmp_path / "none", tmp_path / "cache", url)
+        fashion.load_arrays(tmp_path / "none", tmp_path / "cache", url)
 
 
 def test_without_network_the_error_says_how_to_install_the_data(tmp_path: Path) -> None:
     with pytest.raises(
         JobError, match=r"cannot be downloaded .* install Debian's package dataset-fashion-mnist, or put"
     ):
-        fashion.arrays(tmp_path / "none", tmp_path / "cache", "http://127.0.0.1:9")
+        fashion.load_arrays(tmp_path / "none", tmp_path / "cache", "http://127.0.0.1:9")

@@ -12,7 +12,7 @@ from sklearn.model_selection import StratifiedShuffleSplit
 
 from ogive import task
 from ogive.errors import JobError
-from ogive.task.splits import SplitPlan, allocate, draw_split, nested_order
+from ogive.task.splits import SplitPlan, allocate_to_classes, draw_nested_order, draw_split
 
 
 def labels(n: int, classes: int, seed: int) -> np.ndarray:
@@ -40,7 +40,7 @@ def test_class_counts_are_those_of_scikit_learn(n: int, classes: int, seed: int)
     """Both use the largest-remainder method. Ties are broken at random, so the counts are sorted before comparing."""
     y = labels(n, classes, seed)
     counts, size = np.bincount(y), n // 3
-    ours = allocate(counts, size, np.random.default_rng(seed))
+    ours = allocate_to_classes(counts, size, np.random.default_rng(seed))
     theirs, _ = next(StratifiedShuffleSplit(1, train_size=size, test_size=n - size, random_state=seed).split(y, y))
     remainders = counts * size % n
     for remainder in np.unique(remainders):
@@ -127,7 +127,7 @@ def test_the_second_split_validates_on_other_examples_and_keeps_the_test_set(
 @given(n=st.integers(10, 300), classes=st.integers(2, 6), seed=st.integers(0, 1000))
 def test_every_prefix_of_the_nested_order_is_stratified(n: int, classes: int, seed: int) -> None:
     y = labels(max(n, 2 * classes + 1), classes, seed)
-    order = nested_order(y, seed)
+    order = draw_nested_order(y, seed)
     assert sorted(order) == list(range(len(y)))
     assert len(set(y[order[:classes]])) == classes
     shares = np.bincount(y) / len(y)

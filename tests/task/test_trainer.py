@@ -14,7 +14,7 @@ from torch import nn
 from ogive import task
 from ogive.errors import JobError
 from ogive.seeds import derive
-from ogive.task.recipe import Recipe, learning_rate, override
+from ogive.task.recipe import Recipe, compute_learning_rate, override
 from ogive.task.trainer import Training, choose_device, evaluate, split_batches
 
 
@@ -86,7 +86,7 @@ def test_learning_rates_are_those_of_pytorch() -> None:
         [warm],
     )
     for step in range(total):
-        assert learning_rate(recipe, step, 10) == pytest.approx(optimizer.param_groups[0]["lr"], abs=1e-12)
+        assert compute_learning_rate(recipe, step, 10) == pytest.approx(optimizer.param_groups[0]["lr"], abs=1e-12)
         optimizer.step()
         schedule.step()
 

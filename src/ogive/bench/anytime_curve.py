@@ -22,19 +22,19 @@ from ogive.trial import Trial
 
 HYPERVOLUME_GAP = "hypervolume gap (%)"
 
-_ENDS_EVALUATION = (Kind.FINISHED, Kind.STOPPED, Kind.PAUSED, Kind.FAILED)
-"""Events after which the strategy receives a trial."""
+_END_OF_EVALUATION = (Kind.FINISHED, Kind.STOPPED, Kind.PAUSED, Kind.FAILED)
+"""The events that end an evaluation; the strategy receives the trial after them."""
 
 
 @dataclass(frozen=True)
 class IncumbentPoint:
-    """A point of an any-time curve: the incumbent from here to the next point.
+    """A point of an any-time curve: the regret of the incumbent until the next point.
 
     Attributes:
         evaluations: the number of trials that the strategy has received.
-        seconds: virtual time since the start of the search.
+        seconds: virtual seconds since the start of the search.
         cost: training seconds of all trials together.
-        values: the regrets, in the order of `measure_names(problem)`; 0 at the optimum.
+        values: the value of each measure, in the order of `list_measures(problem)`; 0 at the optimum.
     """
 
     evaluations: int
@@ -43,8 +43,12 @@ class IncumbentPoint:
     values: tuple[float, ...]
 
 
-def measure_names(problem: Problem) -> tuple[str, ...]:
-    """Return the names of the measures of an incumbent: regret on validation and, if it is known, regret on test."""
+def list_measures(problem: Problem) -> tuple[str, ...]:
+    """Return the names of the measures of an incumbent.
+
+    These are the regret on the validation split and, if it is known, on the test split; with several objectives, the missing
+    share of hypervolume.
+    """
     if len(problem.objectives) > 1:
         return (HYPERVOLUME_GAP,)
     metric = problem.objectives[0].metric
@@ -69,34 +73,37 @@ class Recorder:
         self.evaluations = 0
         self._evaluated: set[int] = set()
         self._highest_step = -1
-        self._incumbent: _BestTrial | _Front = _BestTrial(problem) if len(problem.objectives) == 1 else _Front(problem)
+        self._incumbent: _BestTrial | _ParetoFront = (
+            _BestTrial(problem) if len(problem.objectives) == 1 else _ParetoFront(problem)
+        )
 
     def __call__(self, state: State, event: Event | None) -> None:
         if event is None or event.trial is None:
             return
-        if event.kind in _ENDS_EVALUATION and event.trial not in self._evaluated:
+        if event.kind in _END_OF_EVALUATION and event.trial not in self._evaluated:
             self._evaluated.add(event.trial)
             self.evaluations += 1
         if event.kind is Kind.REPORTED:
             trial = state.trials[event.trial]
             if not all(math.isfinite(trial.metrics.get(name, math.nan)) for name in state.metrics_needed):
                 return
-            if trial.step > self._highest_step:  # reports at lower fidelities no longer count
+            # Reports at different fidelities are not comparable: only those at the highest fidelity so far count.
+            if trial.step > self._highest_step:
                 self._highest_step = trial.step
                 self._incumbent.clear()
             if trial.step == self._highest_step and self._incumbent.update(trial):
                 self._add_point(state, event)
 
     def _add_point(self, state: State, event: Event) -> None:
-        # A trial is reported before it ends, so `evaluations` does not include it yet.
+        # A report comes before the end of its trial, so `self.evaluations` may not include the trial yet.
         evaluations = self.evaluations + (event.trial not in self._evaluated)
-        point = IncumbentPoint(evaluations, event.time, state.compute_seconds, self._incumbent.regrets())
+        point = IncumbentPoint(evaluations, event.time, state.compute_seconds, self._incumbent.compute_regrets())
         if not self.points or self.points[-1].values != point.values:
             self.points.append(point)
 
 
 class _BestTrial:
-    """The incumbent of a problem with one objective."""
+    """The incumbent of a problem with one objective: the best trial by the reported metrics."""
 
     def __init__(self, problem: Problem) -> None:
         self._problem = problem
@@ -114,34 +121,36 @@ class _BestTrial:
         self._best, self._key = trial, key
         return True
 
-    def regrets(self) -> tuple[float, ...]:
+    def compute_regrets(self) -> tuple[float, ...]:
         assert self._best is not None
         truth = self._problem.truth(self._best.architecture)
-        feasible = total_violation(truth, self._problem.constraints) == 0
-        return tuple(compute_regret(self._problem, name, truth if feasible else None) for name in self._problem.bounds)
+        is_feasible = total_violation(truth, self._problem.constraints) == 0
+        return tuple(
+            compute_regret(self._problem, name, truth if is_feasible else None) for name in self._problem.bounds
+        )
 
 
 def compute_regret(problem: Problem, metric: str, truth: Mapping[str, float] | None) -> float:
     """Return the distance of a true value from the optimum, in the unit of the metric.
 
-    None, or a value that is not finite, counts as the worst true value. The regret is never negative, even if a true value
-    exceeds the bounds: by rounding, or in a problem whose bounds are estimates.
+    If the truth is None or not finite, the regret is that of the worst true value. The regret is never negative, although a
+    true value can exceed the bounds: by rounding, or in a problem whose bounds are estimates.
     """
     best, worst = problem.bounds[metric]
     value = worst if truth is None or not math.isfinite(truth[metric]) else truth[metric]
     return max(0.0, best - value if best > worst else value - best)
 
 
-class _Front:
+class _ParetoFront:
     """The incumbents of a problem with several objectives: the trials on the Pareto front of the reported metrics.
 
-    The measure is the share of the problem's hypervolume that their true values miss, in per cent. Trials that violate a
-    constraint in truth add nothing.
+    The measure is the share of the problem's hypervolume, in per cent, that the true values of the incumbents do not cover.
+    Trials whose true values violate a constraint cover nothing.
     """
 
     def __init__(self, problem: Problem) -> None:
         self._problem = problem
-        self._members: dict[int, tuple[Any, Mapping[str, float]]] = {}  # by trial id: reported costs, truth
+        self._members: dict[int, tuple[Any, Mapping[str, float]]] = {}  # by trial id: (reported costs, truth)
         true_front = np.array([cost_vector(truth, problem.objectives) for truth in problem.front])
         self._full_hypervolume = hypervolume(true_front, problem.reference)
 
@@ -155,20 +164,22 @@ class _Front:
         reported = cost_vector(trial.metrics, self._problem.objectives)
         self._members[trial.id] = reported, self._problem.truth(trial.architecture)
         on_front = pareto_front(np.array([reported for reported, _ in self._members.values()]))
-        self._members = {key: value for (key, value), on in zip(self._members.items(), on_front, strict=True) if on}
+        self._members = {
+            key: value for (key, value), is_on_front in zip(self._members.items(), on_front, strict=True) if is_on_front
+        }
         return trial.id in self._members
 
-    def regrets(self) -> tuple[float, ...]:
+    def compute_regrets(self) -> tuple[float, ...]:
         objectives, constraints = self._problem.objectives, self._problem.constraints
         feasible = [truth for _, truth in self._members.values() if total_violation(truth, constraints) == 0]
         true_costs = np.array([cost_vector(truth, objectives) for truth in feasible]).reshape(-1, len(objectives))
         return (100.0 * (1.0 - hypervolume(true_costs, self._problem.reference) / self._full_hypervolume),)
 
 
-def values_at(
+def evaluate_curve(
     points: list[IncumbentPoint], axis: str, positions: list[float], initial: tuple[float, ...]
 ) -> list[tuple[float, ...]]:
-    """Return the values of a curve at ascending positions of an axis.
+    """Return the values of a curve at ascending positions along an axis.
 
     Args:
         points: the curve.
@@ -185,8 +196,8 @@ def values_at(
     return values
 
 
-def initial_values(problem: Problem) -> tuple[float, ...]:
-    """Return the values of a search that has no incumbent yet: the worst regrets."""
+def get_initial_values(problem: Problem) -> tuple[float, ...]:
+    """Return the values of the measures before a search has an incumbent: the worst regrets."""
     if len(problem.objectives) > 1:
         return (100.0,)
     return tuple(compute_regret(problem, name, None) for name in problem.bounds)

@@ -13,7 +13,7 @@ from ogive.space import Architecture
 class BenchmarkEstimator(Estimator):
     """An estimator that reports the metrics of a benchmark problem; created by `estimator`.
 
-    It takes no time. The training time in the table is reported as the metric `seconds`.
+    It does not train anything. The training time of the problem is reported as the metric `seconds`.
     """
 
     def __init__(self, problem: Problem) -> None:

@@ -15,7 +15,7 @@ import yaml
 from ogive import schedule as schedules
 from ogive import strategy as strategies
 from ogive.bench.problem import Problem
-from ogive.bench.simulated_search import FULL, PluginSpec
+from ogive.bench.simulated_search import FULL_SCHEDULE, PluginSpec
 from ogive.bench.wrappers import WRAPPERS
 from ogive.errors import JobError
 from ogive.objective import Objective
@@ -30,7 +30,7 @@ _REGISTRY: Registry[Problem] = Registry(
         "curves": "ogive.bench.curve_file:load",
         "nasbench201": "ogive.bench.nasbench201:load",
         "nasbench201-pth": "ogive.bench.nasbench201_pth:load",
-        "analog": "ogive.bench.nasbench201:analog",
+        "analog": "ogive.bench.nasbench201:load_analog",
         "nats": "ogive.bench.nats:load",
         "hw-nasbench": "ogive.bench.catalog:load_hw_nasbench",
         "nasbench101": "ogive.bench.nasbench101:load",
@@ -64,21 +64,21 @@ def names() -> tuple[str, ...]:
 
 
 def register(name: str, factory: str | Callable[..., Problem]) -> None:
-    """Register `factory(**options)` as the benchmark `name`; a factory may be named as "module:name"."""
+    """Register `factory(**options)` as the benchmark `name`; the factory is a function, or the string "module:function"."""
     _REGISTRY.register(name, factory)
 
 
-def options(name: str) -> dict[str, Any]:
+def list_options(name: str) -> dict[str, Any]:
     """Return the options of a benchmark with their defaults; `inspect.Parameter.empty` for a required option."""
     parameters = _REGISTRY.options(name).items()
     return {k: v for k, v in parameters if k not in ("space", "name", "source") or v is inspect.Parameter.empty}
 
 
 def load(spec: str, **more_options: Any) -> Problem:
-    """Return the problem that `spec` specifies: a benchmark with its options, inside the wrappers that they ask for.
+    """Return the problem that `spec` specifies: a benchmark, in the wrappers that its options name.
 
-    Every benchmark takes the options noise=DEVIATION, failures=SHARE, permuted=SEED and irrelevant=DECISIONS. Each of them
-    adds a wrapper, in this order. A leading `~` of a path is expanded.
+    Every benchmark accepts the options noise=DEVIATION, failures=SHARE, permuted=SEED and irrelevant=DECISIONS. Each of
+    these options adds a wrapper, in this order. A leading `~` of a path is expanded.
 
     Args:
         spec: such as "digits" or "nk:n=8,k=2,noise=0.05".
@@ -103,13 +103,13 @@ def load(spec: str, **more_options: Any) -> Problem:
 
 @dataclass(frozen=True)
 class Method:
-    """A strategy with a schedule, as one row of a comparison."""
+    """A strategy with a schedule. A comparison has one row for each method."""
 
     strategy: PluginSpec
-    schedule: PluginSpec = FULL
+    schedule: PluginSpec = FULL_SCHEDULE
 
     def __str__(self) -> str:
-        default = get_bundled_schedule(self.strategy) or FULL
+        default = get_bundled_schedule(self.strategy) or FULL_SCHEDULE
         return str(self.strategy) if self.schedule == default else f"{self.strategy}@{self.schedule}"
 
 
@@ -117,15 +117,15 @@ def parse_method(spec: str) -> Method:
     """Parse `strategy[:option=value,...][@schedule[:option=value,...]]`.
 
     Raises:
-        JobError: there is no such strategy, schedule or option (the nearest name is suggested), or a schedule is given for a
-            strategy that brings its own.
+        JobError: there is no such strategy, schedule or option (the nearest name is suggested), or `spec` has a schedule for
+            a strategy that has its own.
     """
-    strategy_spec, at, schedule_spec = spec.partition("@")
-    strategy, schedule = parse_plugin(strategy_spec), parse_plugin(schedule_spec) if at else FULL
+    strategy_spec, separator, schedule_spec = spec.partition("@")
+    strategy, schedule = parse_plugin(strategy_spec), parse_plugin(schedule_spec) if separator else FULL_SCHEDULE
     strategies.check_options(strategy.name, strategy.options)
     schedules.check_options(schedule.name, schedule.options)
     bundled = get_bundled_schedule(strategy)
-    if bundled is not None and at:
+    if bundled is not None and separator:
         raise JobError(
             f"{spec!r}: strategy {strategy.name!r} brings its own schedule, {bundled.name!r}; remove @{schedule_spec}"
         )
@@ -133,7 +133,7 @@ def parse_method(spec: str) -> Method:
 
 
 def get_bundled_schedule(strategy: PluginSpec) -> PluginSpec | None:
-    """Return the schedule that a strategy such as BOHB or DEHB brings, with the options that concern it; None for others."""
+    """Return the schedule that is part of a strategy such as BOHB or DEHB, with its options; None for other strategies."""
     schedule = strategies.paired_schedule(strategy.name, strategy.options)
     return None if schedule is None else next(PluginSpec(name, options) for name, options in schedule.items())
 
@@ -144,12 +144,12 @@ def parse_plugin(spec: str) -> PluginSpec:
     Raises:
         JobError: an option has no value, or appears twice.
     """
-    name, colon, option_text = spec.partition(":")
+    name, _, option_text = spec.partition(":")
     parsed: dict[str, Any] = {}
-    # Split at commas, except those that are followed by a closing bracket without an opening one in between.
-    for part in re.split(r",(?![^\[{]*[\]}])", option_text) if colon and option_text else ():
-        option, equals, text = part.partition("=")
-        if not equals or not option.strip() or option.strip() in parsed:
+    # Split at commas outside of brackets: a comma is inside if a closing bracket follows before any opening one.
+    for part in re.split(r",(?![^\[{]*[\]}])", option_text) if option_text else ():
+        option, separator, text = part.partition("=")
+        if not separator or not option.strip() or option.strip() in parsed:
             raise JobError(
                 f"{spec!r}: {part!r} is not a valid option; write name:option=value,option=value, each option once"
             )
@@ -162,7 +162,7 @@ def parse_plugin(spec: str) -> PluginSpec:
 
 def get_required_options(name: str) -> list[str]:
     """Return the options of a benchmark that have no default."""
-    return [key for key, value in options(name).items() if value is inspect.Parameter.empty]
+    return [key for key, value in list_options(name).items() if value is inspect.Parameter.empty]
 
 
 # -- factories of benchmarks that build Python objects from the strings of a command line -------------------------
@@ -206,8 +206,15 @@ def load_table(
 def load_hw_nasbench(
     path: str, accuracies: str = "", metric: str = "edgegpu_latency", data: str = "cifar10"
 ) -> Problem:
-    """Load HW-NAS-Bench's pickle, with accuracies from a CSV file of NAS-Bench-201 or from the package analog-nasbench."""
+    """Load HW-NAS-Bench's pickle, and accuracies of the same cells from another table.
+
+    Args:
+        path: HW-NAS-Bench's pickle.
+        accuracies: a CSV file of NAS-Bench-201; by default the package analog-nasbench.
+        metric: the second objective, one of `hw_nasbench.HARDWARE`.
+        data: the data set that the hardware metrics were measured for.
+    """
     from ogive.bench import hw_nasbench, nasbench201
 
-    table = nasbench201.load(accuracies) if accuracies else nasbench201.analog()
+    table = nasbench201.load(accuracies) if accuracies else nasbench201.load_analog()
     return hw_nasbench.add_hardware_metric(table, path, metric, data)

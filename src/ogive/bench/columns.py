@@ -42,7 +42,7 @@ def load(
     A row has the metrics of one architecture, at one number of epochs and with one seed. The columns are:
 
     - one for each decision, with its label; empty where the decision is inactive;
-    - optionally `epochs`, the level of the row, and `seed`, its repetition (integers);
+    - optionally `epochs`, the level of the row, and `seed`, the repetition of the row (integers);
     - optionally `seconds`, the training time (since the start of the training if `continuable`);
     - metrics: all other columns that contain numbers only. Columns with text are ignored.
 
@@ -62,29 +62,33 @@ def load(
         JobError: the file cannot be read, or a row is missing, invalid or a duplicate; the message names it.
     """
     file = Path(path)
-    header, rows = _read(file)
+    header, rows = _read_csv(file)
     decisions = [decision.name for decision in space.decisions]
-    missing = [decision for decision in decisions if decision not in header]
-    if missing:
-        raise JobError(f"{file}: has no column for the decision {missing[0]!r}; it has {', '.join(header)}")
+    missing_columns = [decision for decision in decisions if decision not in header]
+    if missing_columns:
+        raise JobError(f"{file}: has no column for the decision {missing_columns[0]!r}; it has {', '.join(header)}")
     architectures = [_parse_architecture(space, row, f"{file}, line {line}") for line, row in rows]
     keys = _collect_keys(file, architectures, rows)
-    needed = {o.metric for o in parse_objectives(objectives)} | {c.metric for c in parse_constraints(constraints)}
-    needed |= {*test.values(), *screened, SECONDS}
-    others = [name for name in header if name not in (*decisions, EPOCHS, SEED)]
-    metrics = [name for name in others if name in needed or all(_is_number(row[name]) for _, row in rows)]
+    required_metrics = {o.metric for o in parse_objectives(objectives)} | {
+        c.metric for c in parse_constraints(constraints)
+    }
+    required_metrics |= {*test.values(), *screened, SECONDS}
+    metric_columns = [name for name in header if name not in (*decisions, EPOCHS, SEED)]
+    metrics = [
+        name for name in metric_columns if name in required_metrics or all(_is_number(row[name]) for _, row in rows)
+    ]
     distinct = {architecture.id: architecture for architecture in architectures}
     seeds = sorted({seed for _, seed, _ in keys})
     levels = sorted({epochs for _, _, epochs in keys})
     values = {metric: np.full((len(distinct), len(seeds), len(levels)), np.nan) for metric in metrics}
     indices = {architecture_id: index for index, architecture_id in enumerate(distinct)}
-    present = np.zeros((len(distinct), len(seeds), len(levels)), dtype=bool)
+    is_present = np.zeros((len(distinct), len(seeds), len(levels)), dtype=bool)
     for (line, row), (architecture_id, seed, epochs) in zip(rows, keys, strict=True):
         cell = indices[architecture_id], seeds.index(seed), levels.index(epochs)
-        present[cell] = True
+        is_present[cell] = True
         for metric in metrics:
             values[metric][cell] = _parse_number(row[metric], f"{file}, line {line}, column {metric!r}")
-    _check_all_present(file, present, list(distinct.values()), seeds, levels)
+    _check_all_present(file, is_present, list(distinct.values()), seeds, levels)
     return Table(
         name or file.name.split(".")[0],
         space,
@@ -102,8 +106,12 @@ def load(
     ).check_complete()
 
 
-def _read(file: Path) -> tuple[Sequence[str], list[tuple[int, dict[str, str]]]]:
-    """Return the header, and each row with its line number."""
+def _read_csv(file: Path) -> tuple[Sequence[str], list[tuple[int, dict[str, str]]]]:
+    """Return the header, and each row with its line number.
+
+    Raises:
+        JobError: the file cannot be read, is empty, or a row does not fit the header.
+    """
     open_text: Any = gzip.open if file.suffix == ".gz" else open
     try:
         with open_text(file, "rt", encoding="utf-8-sig", newline="") as stream:
@@ -123,7 +131,17 @@ def _read(file: Path) -> tuple[Sequence[str], list[tuple[int, dict[str, str]]]]:
     return header, rows
 
 
-def _parse_architecture(space: Space, row: Mapping[str, str], where: str) -> Architecture:
+def _parse_architecture(space: Space, row: Mapping[str, str], location: str) -> Architecture:
+    """Return the architecture of a row.
+
+    Args:
+        space: the search space.
+        row: the row, by column.
+        location: the file and the line, for error messages.
+
+    Raises:
+        JobError: the row is not an architecture of the space.
+    """
     choices: dict[str, Any] = {}
     for decision in space.decisions:
         text = row[decision.name]
@@ -132,7 +150,7 @@ def _parse_architecture(space: Space, row: Mapping[str, str], where: str) -> Arc
     try:
         return space.architecture(choices)
     except SpaceError as error:
-        raise JobError(f"{where}: {error}") from error
+        raise JobError(f"{location}: {error}") from error
 
 
 def _parse_label(labels: Sequence[Any] | None, text: str) -> Any:
@@ -156,27 +174,30 @@ def _collect_keys(
     """
     lines: dict[tuple[str, int, int], int] = {}
     for architecture, (line, row) in zip(architectures, rows, strict=True):
-        where = f"{file}, line {line}"
-        seed, epochs = (int(_parse_number(row.get(name, "0"), f"{where}, column {name!r}")) for name in (SEED, EPOCHS))
-        first = lines.setdefault((architecture.id, seed, epochs), line)
-        if first != line:
+        location = f"{file}, line {line}"
+        seed, epochs = (
+            int(_parse_number(row.get(name, "0"), f"{location}, column {name!r}")) for name in (SEED, EPOCHS)
+        )
+        first_line = lines.setdefault((architecture.id, seed, epochs), line)
+        if first_line != line:
             raise JobError(
-                f"{where}: the same architecture{' and epoch' if EPOCHS in row else ''} as line {first}; remove one of "
-                "them, or number the repetitions in a column 'seed'"
+                f"{location}: the same architecture{' and epoch' if EPOCHS in row else ''} as line {first_line}; remove one "
+                "of them, or number the repetitions in a column 'seed'"
             )
     return list(lines)
 
 
 def _check_all_present(
-    file: Path, present: Any, architectures: Sequence[Architecture], seeds: Sequence[int], levels: Sequence[int]
+    file: Path, is_present: Any, architectures: Sequence[Architecture], seeds: Sequence[int], levels: Sequence[int]
 ) -> None:
-    missing = np.argwhere(~present)
-    if len(missing):
-        row, seed, level = missing[0]
+    """Raise JobError if a row is missing; `is_present` is [architectures, seeds, levels]."""
+    missing_rows = np.argwhere(~is_present)
+    if len(missing_rows):
+        row, seed, level = missing_rows[0]
         choices = ", ".join(f"{k}={v}" for k, v in architectures[row].items())
         raise JobError(
-            f"{file}: {len(missing)} rows are missing, the first is {choices} at epochs {levels[level]} with seed "
-            f"{seeds[seed]}; each architecture needs a row for each number of epochs and each seed that others have"
+            f"{file}: {len(missing_rows)} rows are missing, the first is {choices} at epochs {levels[level]} with seed "
+            f"{seeds[seed]}; each architecture needs a row for each number of epochs and each seed in the file"
         )
 
 
@@ -188,8 +209,9 @@ def _is_number(text: str) -> bool:
     return True
 
 
-def _parse_number(text: str, where: str) -> float:
+def _parse_number(text: str, location: str) -> float:
+    """Return the number in a cell; `location` is for the error message."""
     try:
         return float(text)
     except ValueError:
-        raise JobError(f"{where}: {text!r} is not a number") from None
+        raise JobError(f"{location}: {text!r} is not a number") from None

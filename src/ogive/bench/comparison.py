@@ -24,7 +24,7 @@ from ogive.errors import JobError, RunError
 from ogive.registry import check_positive, check_whole_number
 
 RANDOM = "random"
-"""Every comparison includes random search."""
+"""The name of random search, which every comparison includes."""
 Progress = Callable[[int, int], None]
 """Receives the number of finished episodes and their total number."""
 
@@ -36,11 +36,11 @@ class Comparison:
     Attributes:
         folder: the folder of the comparison.
         protocol: the settings that all episodes share.
-        problems: by specification.
-        methods: in the order in which they were named; random search is last if it was not named.
+        problems: the benchmarks by specification.
+        methods: the methods in the order of the call; random search is last if it was not named.
         seeds: the seeds of each method on each benchmark.
         episodes: the result of each episode, as JSON (see `episode.run_episode`).
-        environments: by hash; more than one if versions changed between episodes.
+        environments: the versions of Python and the packages, by hash; more than one if they changed between episodes.
     """
 
     folder: Path
@@ -64,7 +64,8 @@ def compare(
 ) -> Comparison:
     """Run each method on each benchmark with each seed. Episodes that are stored in `folder` are not run again.
 
-    Random search is added if it is not among the methods. The call can be interrupted at any time; the same call continues.
+    Random search is added if it is not among the methods. The call can be interrupted at any time. A call
+    with the same arguments continues.
 
     Args:
         benchmarks: such as "digits" or "nk:k=5" (see `og.bench.load`).
@@ -95,18 +96,18 @@ def compare(
     try:
         for spec, problem in problems.items():
             store.add_benchmark(spec, problem.fingerprint, problem.describe())
-        keys = [(spec, str(m), seed) for seed in range(seeds) for spec in problems for m in parsed_methods]
-        stored = store.episodes()
-        missing = [key for key in keys if key not in stored]
-        progress(len(keys) - len(missing), len(keys))
+        keys = [(spec, str(method), seed) for seed in range(seeds) for spec in problems for method in parsed_methods]
+        stored = store.read_episodes()
+        missing_keys = [key for key in keys if key not in stored]
+        progress(len(keys) - len(missing_keys), len(keys))
         if processes == 1:
-            _run_in_process(missing, len(keys), store, problems, progress)
-        elif missing:
-            _run_in_workers(missing, len(keys), store, processes, progress)
-        stored = store.episodes()
+            _run_in_process(missing_keys, len(keys), store, problems, progress)
+        elif missing_keys:
+            _run_in_workers(missing_keys, len(keys), store, processes, progress)
+        stored = store.read_episodes()
         episodes = {key: stored[key] for key in keys}
         hashes = {episode["environment"] for episode in episodes.values()}
-        environments = {code: versions for code, versions in store.environments().items() if code in hashes}
+        environments = {key: versions for key, versions in store.read_environments().items() if key in hashes}
     finally:
         store.close()
     return Comparison(
@@ -127,7 +128,7 @@ def _parse_methods(specs: Sequence[str]) -> tuple[Method, ...]:
 
 
 def _check_methods(problems: dict[str, Problem], methods: Sequence[Method], protocol: Protocol) -> None:
-    """Construct each strategy, schedule and recorder once, so that invalid combinations raise before anything runs."""
+    """Raise JobError if a strategy, a schedule or the measures do not fit a benchmark, before any episode runs."""
     for spec, problem in problems.items():
         Recorder(problem)
         for method in methods:
@@ -141,24 +142,28 @@ def _check_methods(problems: dict[str, Problem], methods: Sequence[Method], prot
 def _run_in_process(
     keys: Sequence[EpisodeKey], total: int, store: EpisodeStore, problems: dict[str, Problem], progress: Progress
 ) -> None:
+    """Run and store episodes one after the other in this process."""
     environment = get_environment()
     for done, key in enumerate(keys, total - len(keys) + 1):
         spec, name, seed = key
-        store.add(key, environment, run_episode(problems[spec], catalog.parse_method(name), seed, store.protocol))
+        store.add_episode(
+            key, environment, run_episode(problems[spec], catalog.parse_method(name), seed, store.protocol)
+        )
         progress(done, total)
 
 
 def _run_in_workers(
     keys: Sequence[EpisodeKey], total: int, store: EpisodeStore, processes: int, progress: Progress
 ) -> None:
+    """Run episodes in worker processes, and store each as soon as it ends."""
     done = total - len(keys)
-    waiting: queue.SimpleQueue[EpisodeKey] = queue.SimpleQueue()
+    queued_keys: queue.SimpleQueue[EpisodeKey] = queue.SimpleQueue()
     for key in keys:
-        waiting.put(key)
+        queued_keys.put(key)
     results: queue.SimpleQueue[tuple[EpisodeKey | None, dict[str, Any]]] = queue.SimpleQueue()
     workers = [_start_worker() for _ in range(min(processes, len(keys)))]
     threads = [
-        threading.Thread(target=_send_episodes, args=(worker, waiting, results, store.protocol), daemon=True)
+        threading.Thread(target=_send_episodes, args=(worker, queued_keys, results, store.protocol), daemon=True)
         for worker in workers
     ]
     environment = get_environment()
@@ -166,14 +171,15 @@ def _run_in_workers(
         for thread in threads:
             thread.start()
         while done < total:
-            finished, result = results.get()
-            if "error" in result or finished is None:
-                episode = f"{finished[1]} on {finished[0]}, seed {finished[2]}" if finished else "an episode"
+            finished_key, result = results.get()
+            if "error" in result or finished_key is None:
+                benchmark, method, seed = finished_key or (None, None, None)
+                episode = f"{method} on {benchmark}, seed {seed}" if finished_key else "an episode"
                 raise RunError(
                     f"{episode} failed: {result['error']}\n"
-                    "the episodes that have ended are stored; the same call continues"
+                    "the episodes that have ended are stored; the same call continues with the others"
                 )
-            store.add(finished, environment, result)
+            store.add_episode(finished_key, environment, result)
             done += 1
             progress(done, total)
     finally:
@@ -183,6 +189,7 @@ def _run_in_workers(
 
 
 def _start_worker() -> subprocess.Popen[str]:
+    """Start a process that runs episodes, with one thread for linear algebra."""
     one_thread = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
     return subprocess.Popen(
         [sys.executable, "-m", "ogive.bench.episode_worker"],
@@ -196,18 +203,21 @@ def _start_worker() -> subprocess.Popen[str]:
 
 def _send_episodes(
     worker: subprocess.Popen[str],
-    waiting: queue.SimpleQueue[EpisodeKey],
+    queued_keys: queue.SimpleQueue[EpisodeKey],
     results: queue.SimpleQueue[tuple[EpisodeKey | None, dict[str, Any]]],
     protocol: Protocol,
 ) -> None:
-    """Send episodes to one worker, one at a time, until none is waiting."""
+    """Send queued episodes to one worker, one at a time, until the queue is empty.
+
+    A failure of the worker is a result with the key `error`.
+    """
     assert worker.stdin is not None
     assert worker.stdout is not None
     key: EpisodeKey | None = None
     try:
         while True:
             try:
-                key = waiting.get_nowait()
+                key = queued_keys.get_nowait()
             except queue.Empty:
                 return
             benchmark, method, seed = key

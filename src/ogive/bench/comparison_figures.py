@@ -11,8 +11,8 @@ from ogive.bench.comparison_results import Axis, BenchmarkResults
 from ogive.drawing.plot import CHARACTER, AxisScale, Plot
 from ogive.stats.comparison_tests import indistinguishable_groups, mean_interval
 
-COLOURS = 10
-"""From the eleventh method on, colours are used a second time, with dashed lines."""
+COLOUR_COUNT = 10
+"""The number of colours. Methods beyond this number use the same colours with dashed lines."""
 EXTRA_STYLE = """
 .c6 { color: #7a5cc8; } .c7 { color: #5f7a13; } .c8 { color: #a0522d; } .c9 { color: #0e8a9a; }
 svg.figure .rank { stroke: currentColor; stroke-width: 1; fill: none; opacity: .7; }
@@ -22,17 +22,17 @@ svg.figure .tie { stroke: currentColor; stroke-width: 4; stroke-linecap: round; 
 }
 """
 MAX_INTERVALS = 4
-"""With more methods, only some of the intervals are drawn (see `methods_with_intervals`)."""
-FLOOR = 1e-3
-"""As a share of the largest mean: smaller regrets are drawn at the lower end of the logarithmic axis."""
+"""With more methods, only the intervals of the reference and of random search are drawn."""
+MIN_RELATIVE_REGRET = 1e-3
+"""The smallest regret on the logarithmic axis, as a share of the largest. Smaller regrets are drawn at the lower end."""
 
 
-def style_class(index: int, name: str) -> str:
+def get_style_class(index: int, name: str) -> str:
     """Return the CSS class of a method's colour; random search is grey."""
-    return "grey" if name == "random" else f"c{index % COLOURS}"
+    return "grey" if name == "random" else f"c{index % COLOUR_COUNT}"
 
 
-def methods_with_intervals(names: Sequence[str], reference: str) -> list[str]:
+def select_methods_with_intervals(names: Sequence[str], reference: str) -> list[str]:
     """Return the methods whose intervals are drawn: all, or the reference and random search if there are many."""
     return [name for name in names if len(names) <= MAX_INTERVALS or name in (reference, "random")]
 
@@ -46,24 +46,27 @@ def draw_anytime_curves(results: BenchmarkResults, axis: Axis, measure: int, ref
         measure: the index of the measure in `results.measures`.
         reference: the method whose interval is always drawn.
     """
-    positions = results.figure_positions(axis)
-    intervals = {name: mean_interval(results.regrets(name, axis, positions)[:, :, measure]) for name in results.names}
+    positions = results.list_figure_positions(axis)
+    intervals = {
+        name: mean_interval(results.compute_regrets(name, axis, positions)[:, :, measure]) for name in results.names
+    }
     means = np.concatenate([mean for mean, _, _ in intervals.values()])
-    # The first few evaluations have huge regrets: the top 2 % of all means do not count for the scale.
-    top = float(np.quantile(means, 0.98)) or 1.0
-    floor = max(float(means[means > 0].min(initial=top)), FLOOR * top) * 0.8
+    # The first few evaluations have very large regrets, so the scale ignores the largest 2 % of all means.
+    highest = float(np.quantile(means, 0.98)) or 1.0
+    floor = max(float(means[means > 0].min(initial=highest)), MIN_RELATIVE_REGRET * highest) * 0.8
     unit = results.measures[measure]
-    y = AxisScale(floor, top * 1.25, unit if unit.startswith("hyper") else f"regret, {unit}", log=True)
+    y = AxisScale(floor, highest * 1.25, unit if unit.startswith("hyper") else f"regret, {unit}", log=True)
     plot = Plot(AxisScale(0.0, positions[-1], axis.label), y)
-    classes = {name: style_class(index, name) for index, name in enumerate(intervals)}
-    for name in methods_with_intervals(results.names, reference):
+    classes = {name: get_style_class(index, name) for index, name in enumerate(intervals)}
+    for name in select_methods_with_intervals(results.names, reference):
         _, low, high = intervals[name]
         if np.isfinite(low).all():
             xs = [*positions, *positions[::-1]]
             plot.area(xs, np.clip([*high, *low[::-1]], floor, y.high), classes[name])
-    for index, (name, (mean, _, _)) in enumerate(intervals.items()):  # after the areas, so that no area covers a line
-        label = name + " " * (len(name) // 6)  # spaces widen the legend, which wide fonts need
-        dashed = index >= COLOURS and name != "random"
+    # The lines are drawn after all areas, so that no area covers a line.
+    for index, (name, (mean, _, _)) in enumerate(intervals.items()):
+        label = name + " " * (len(name) // 6)  # the spaces widen the legend, so that the name fits in wide fonts
+        dashed = index >= COLOUR_COUNT and name != "random"
         plot.steps(positions, np.clip(mean, floor, y.high), classes[name], label, dash=dashed)
     description = f"{unit} over {axis.label}: " + ", ".join(
         f"{name} ends at {mean[-1]:.4g}" for name, (mean, _, _) in intervals.items()
@@ -82,43 +85,48 @@ def draw_critical_differences(names: Sequence[str], ranks: Sequence[float], diff
         difference: the critical difference of mean ranks.
     """
     order = np.argsort(ranks, kind="stable")
-    k, width, line = len(names), 900.0, 62.0
-    margin = min(
-        380.0, 24.0 + 1.12 * CHARACTER * (5 + max(map(len, names)))
-    )  # fits a name and its rank, also in wide fonts
+    method_count, width, line_y = len(names), 900.0, 62.0
+    # The margin fits the longest name and its rank, also in wide fonts.
+    margin = min(380.0, 24.0 + 1.12 * CHARACTER * (5 + max(map(len, names))))
     sorted_ranks = [float(ranks[i]) for i in order]
     bars = indistinguishable_groups(sorted_ranks, difference)
-    half = (k + 1) // 2
-    labels_top = line + 18 + 9 * len(bars)
-    height = labels_top + 24 * half + 10
+    left_count = (method_count + 1) // 2
+    labels_top = line_y + 18 + 9 * len(bars)
+    height = labels_top + 24 * left_count + 10
 
-    def x(rank: float) -> float:
-        return margin + (rank - 1) / max(1, k - 1) * (width - 2 * margin)
+    def to_x(rank: float) -> float:
+        return margin + (rank - 1) / max(1, method_count - 1) * (width - 2 * margin)
 
-    parts = [f'<path class="axis" d="M{x(1):.1f} {line}H{x(k):.1f}"/>']
-    for tick in range(1, k + 1):
-        parts.append(f'<path class="axis" d="M{x(tick):.1f} {line}v-6"/>')
-        parts.append(f'<text class="tick" x="{x(tick):.1f}" y="{line - 11:g}" text-anchor="middle">{tick}</text>')
-    cd = min(x(1 + difference), width - 8)
-    parts.append(f'<path class="rank" d="M{x(1):.1f} 24v-8M{x(1):.1f} 20H{cd:.1f}M{cd:.1f} 24v-8"/>')
-    parts.append(f'<text class="note" x="{x(1):.1f}" y="11">critical difference {difference:.2f}</text>')
+    parts = [f'<path class="axis" d="M{to_x(1):.1f} {line_y}H{to_x(method_count):.1f}"/>']
+    for tick in range(1, method_count + 1):
+        parts.append(f'<path class="axis" d="M{to_x(tick):.1f} {line_y}v-6"/>')
+        parts.append(f'<text class="tick" x="{to_x(tick):.1f}" y="{line_y - 11:g}" text-anchor="middle">{tick}</text>')
+    critical_x = min(to_x(1 + difference), width - 8)
+    parts.append(
+        f'<path class="rank" d="M{to_x(1):.1f} 24v-8M{to_x(1):.1f} 20H{critical_x:.1f}M{critical_x:.1f} 24v-8"/>'
+    )
+    parts.append(f'<text class="note" x="{to_x(1):.1f}" y="11">critical difference {difference:.2f}</text>')
     for number, (first, last) in enumerate(bars):
-        y = line + 12 + 9 * number
-        parts.append(f'<path class="tie" d="M{x(sorted_ranks[first]) - 4:.1f} {y:g}H{x(sorted_ranks[last]) + 4:.1f}"/>')
+        y = line_y + 12 + 9 * number
+        parts.append(
+            f'<path class="tie" d="M{to_x(sorted_ranks[first]) - 4:.1f} {y:g}H{to_x(sorted_ranks[last]) + 4:.1f}"/>'
+        )
     for position, index in enumerate(order):
-        is_left = position < half
-        row = position if is_left else k - 1 - position
+        is_left = position < left_count
+        row = position if is_left else method_count - 1 - position
         y = labels_top + 24 * row
         line_end, anchor, text_x = (
             (margin - 12, "end", margin - 17) if is_left else (width - margin + 12, "start", width - margin + 17)
         )
-        css = style_class(int(index), names[index])
-        parts.append(f'<path class="rank s {css}" d="M{x(sorted_ranks[position]):.1f} {line}V{y:g}H{line_end:g}"/>')
+        css = get_style_class(int(index), names[index])
+        parts.append(
+            f'<path class="rank s {css}" d="M{to_x(sorted_ranks[position]):.1f} {line_y}V{y:g}H{line_end:g}"/>'
+        )
         text = f"{names[index]} {sorted_ranks[position]:.2f}"
         parts.append(f'<text x="{text_x:g}" y="{y + 4:g}" text-anchor="{anchor}">{escape(text)}</text>')
     description = "mean ranks: " + ", ".join(f"{names[i]} {ranks[i]:.2f}" for i in order)
-    head = (
+    opening_tag = (
         f'<svg class="figure" xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:g} {height:g}" width="{width:g}" '
         f'height="{height:g}" role="img" aria-label="{escape(description, {chr(34): "&quot;"})}">'
     )
-    return "".join([head, *parts, "</svg>"])
+    return "".join([opening_tag, *parts, "</svg>"])

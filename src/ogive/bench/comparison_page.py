@@ -29,7 +29,7 @@ def write_report(comparison: Comparison, reference: str | None = None) -> Path:
 
     Args:
         comparison: the result of `og.bench.compare`.
-        reference: the method that all others are tested against, in addition to random search; by default the first.
+        reference: the method that all others are tested against, in addition to random search; by default the first method.
 
     Raises:
         RunError: the comparison has no such method, or the folder cannot be written.
@@ -38,9 +38,9 @@ def write_report(comparison: Comparison, reference: str | None = None) -> Path:
     reference = reference or results[0].names[0]
     if reference not in results[0].names:
         raise RunError(f"the comparison has no method {reference!r}; it has {', '.join(results[0].names)}")
-    sections = [_benchmark_section(item, reference) for item in results]
-    sections += [_ranks_section(results), _protocol_section(comparison)]
-    title, lead = f"Comparison of {plural(len(comparison.methods), 'method')}", _lead(comparison, results)
+    sections = [_make_benchmark_section(benchmark, reference) for benchmark in results]
+    sections += [_make_ranks_section(results), _make_protocol_section(comparison)]
+    title, lead = f"Comparison of {plural(len(comparison.methods), 'method')}", _format_lead(comparison, results)
     page = Page(title, lead, sections, FOOTER, style=comparison_figures.EXTRA_STYLE)
     path = comparison.folder / "report.html"
     try:
@@ -53,13 +53,13 @@ def write_report(comparison: Comparison, reference: str | None = None) -> Path:
 
 def tables(comparison: Comparison) -> list[tuple[str, list[Table]]]:
     """Return the tables of regrets of each benchmark, for a terminal."""
-    return [(item.spec, _regret_tables(item)) for item in collect_results(comparison)]
+    return [(benchmark.spec, _make_regret_tables(benchmark)) for benchmark in collect_results(comparison)]
 
 
 # -- sections ----------------------------------------------------------------------------------------------------------
 
 
-def _lead(comparison: Comparison, results: Sequence[BenchmarkResults]) -> str:
+def _format_lead(comparison: Comparison, results: Sequence[BenchmarkResults]) -> str:
     protocol = comparison.protocol
     limit = f" or {protocol.cost:g} full trainings" if protocol.cost is not None else ""
     return (
@@ -73,8 +73,8 @@ def _lead(comparison: Comparison, results: Sequence[BenchmarkResults]) -> str:
     )
 
 
-def _benchmark_section(item: BenchmarkResults, reference: str) -> Section:
-    problem = item.problem
+def _make_benchmark_section(benchmark: BenchmarkResults, reference: str) -> Section:
+    problem = benchmark.problem
     size = problem.space.size()
     count = f"{size:,}" if isinstance(size, int) else str(size) if isinstance(size, SizeBounds) else "infinitely many"
     goals = ", ".join(f"{o.goal} {o.metric}" for o in problem.objectives)
@@ -84,75 +84,85 @@ def _benchmark_section(item: BenchmarkResults, reference: str) -> Section:
             f"{c} ({'known before training' if c.hard else 'known after training'})" for c in problem.constraints
         )
         texts.append(f"Constraints: {constraints}.")
-    if len(item.measures) == 1 and problem.split:
+    if len(benchmark.measures) == 1 and problem.split:
         texts.append(
             f"The table has {problem.split} values only: the search optimizes the values that the regret is computed from. "
-            "Part of a low regret may be luck that values of another split would not confirm."
+            "Part of a low regret may be chance, which values of another split would not confirm."
         )
-    texts += _early_ends(item)
-    shaded = comparison_figures.methods_with_intervals(item.names, reference)
-    if len(shaded) < len(item.names):
-        texts.append(f"The figures show the intervals of {' and '.join(shaded)}; the tables have those of all methods.")
-    slug = _slug(item.spec)
+    texts += _describe_early_ends(benchmark)
+    methods_with_intervals = comparison_figures.select_methods_with_intervals(benchmark.names, reference)
+    if len(methods_with_intervals) < len(benchmark.names):
+        texts.append(
+            f"The figures show the intervals of {' and '.join(methods_with_intervals)}; the tables have those of all "
+            "methods."
+        )
+    slug = _make_slug(benchmark.spec)
     drawings = []
-    for index, measure in enumerate(item.measures):
-        svg = comparison_figures.draw_anytime_curves(item, item.axis, index, reference)
-        drawings.append(_figure(f"Over {item.axis.label}: {measure}", f"{slug}-{index}", svg))
-    svg = comparison_figures.draw_anytime_curves(item, item.time, len(item.measures) - 1, reference)
-    drawings.append(_figure(f"Over simulated time: {item.measures[-1]}", f"{slug}-time", svg))
-    tests = [_test_table(item, name) for name in dict.fromkeys((reference, RANDOM))]
-    blocks: list[Block] = [*map(Text, texts), *drawings, *_regret_tables(item), *tests]
-    return Section(slug, item.title, blocks)
+    for index, measure in enumerate(benchmark.measures):
+        svg = comparison_figures.draw_anytime_curves(benchmark, benchmark.axis, index, reference)
+        drawings.append(_make_figure(f"Over {benchmark.axis.label}: {measure}", f"{slug}-{index}", svg))
+    svg = comparison_figures.draw_anytime_curves(benchmark, benchmark.time_axis, len(benchmark.measures) - 1, reference)
+    drawings.append(_make_figure(f"Over simulated time: {benchmark.measures[-1]}", f"{slug}-time", svg))
+    tests = [_make_test_table(benchmark, name) for name in dict.fromkeys((reference, RANDOM))]
+    blocks: list[Block] = [*map(Text, texts), *drawings, *_make_regret_tables(benchmark), *tests]
+    return Section(slug, benchmark.title, blocks)
 
 
-def _early_ends(item: BenchmarkResults) -> list[str]:
-    """Describe the searches that ended before they had all trials, the limit of cost, and failed trials."""
-    early: dict[str, list[str]] = {}
-    for name in item.names:
-        for episode in item.episodes(name):
-            if episode["trials"] < item.comparison.protocol.trials and item.comparison.protocol.cost is None:
-                early.setdefault(episode["ended"].split(":")[0], []).append(name)
+def _describe_early_ends(benchmark: BenchmarkResults) -> list[str]:
+    """Return sentences about searches that ended early, the cost at which methods are compared, and failed trials."""
+    early_ends: dict[str, list[str]] = {}
+    for name in benchmark.names:
+        for episode in benchmark.list_episodes(name):
+            if episode["trials"] < benchmark.comparison.protocol.trials and benchmark.comparison.protocol.cost is None:
+                early_ends.setdefault(episode["ended"].split(":")[0], []).append(name)
     texts = [
         f"Ended early, because {reason}: {', '.join(f'{n} ({names.count(n)})' for n in dict.fromkeys(names))}."
-        for reason, names in early.items()
+        for reason, names in early_ends.items()
     ]
-    if item.by_cost:
-        least = min(item.names, key=lambda name: min(episode["cost"] for episode in item.episodes(name)))
-        texts.append(
-            f"Methods are compared at equal cost: {item.end_position:.4g} full trainings, the lowest cost of a search "
-            f"(of {least})."
+    if benchmark.is_compared_by_cost:
+        cheapest_method = min(
+            benchmark.names, key=lambda name: min(episode["cost"] for episode in benchmark.list_episodes(name))
         )
-    failed = {name: sum(episode["failed"] for episode in item.episodes(name)) for name in item.names}
+        texts.append(
+            f"Methods are compared at equal cost: {benchmark.end_position:.4g} full trainings, the lowest cost of a search "
+            f"(of {cheapest_method})."
+        )
+    failed = {name: sum(episode["failed"] for episode in benchmark.list_episodes(name)) for name in benchmark.names}
     if any(failed.values()):
         texts.append("Failed trials: " + ", ".join(f"{name} {count}" for name, count in failed.items()) + ".")
     return texts
 
 
-def _regret_tables(item: BenchmarkResults) -> list[Table]:
+def _make_regret_tables(benchmark: BenchmarkResults) -> list[Table]:
     result = []
-    marks = item.marks
-    for index, measure in enumerate(item.measures):
+    positions = benchmark.table_positions
+    for index, measure in enumerate(benchmark.measures):
         rows = []
-        for name in item.names:
-            mean, low, _ = mean_interval(item.regrets(name, item.axis, marks)[:, :, index])
-            half = np.round(mean - low, 12)  # equal regrets have no width, in spite of rounding
+        for name in benchmark.names:
+            mean, low, _ = mean_interval(benchmark.compute_regrets(name, benchmark.axis, positions)[:, :, index])
+            half_widths = np.round(mean - low, 12)  # rounded, so that the interval of equal regrets has width 0
             cells = [
                 f"{_format_value(m)} ± {_format_value(h)}" if math.isfinite(h) else _format_value(m)
-                for m, h in zip(mean, half, strict=True)
+                for m, h in zip(mean, half_widths, strict=True)
             ]
-            extra = [f"{item.at_optimum(name)} of {len(item.comparison.seeds)}", f"{item.milliseconds(name):.1f}"]
-            rows.append([name, *cells, *(extra if index == 0 else ())])
+            extra_cells = [
+                f"{benchmark.count_optimal_seeds(name)} of {len(benchmark.comparison.seeds)}",
+                f"{benchmark.compute_cpu_milliseconds(name):.1f}",
+            ]
+            rows.append([name, *cells, *(extra_cells if index == 0 else ())])
         extra_head = ("at the optimum", "CPU ms per trial") if index == 0 else ()
-        head = ["", *(f"{mark:.4g}" for mark in marks), *extra_head]
+        head = ["", *(f"{position:.4g}" for position in positions), *extra_head]
         title = measure if measure.startswith("hyper") else f"regret, {measure}"
-        note = f"Mean over the seeds ± half of its confidence interval; the columns are numbers of {item.axis.units}."
+        note = (
+            f"Mean over the seeds ± half of its confidence interval; the columns are numbers of {benchmark.axis.units}."
+        )
         result.append(Table(head, rows, title=f"{title[0].upper()}{title[1:]}", note=note))
     return result
 
 
-def _test_table(item: BenchmarkResults, reference: str) -> Table:
+def _make_test_table(benchmark: BenchmarkResults, reference: str) -> Table:
     rows = []
-    for name, test in item.differences(reference).items():
+    for name, test in benchmark.compare_with(reference).items():
         interval = (
             f"[{_format_value(test.low)}, {_format_value(test.high)}]" if math.isfinite(test.low) else "one seed only"
         )
@@ -161,14 +171,14 @@ def _test_table(item: BenchmarkResults, reference: str) -> Table:
         rows.append([name, f"{test.mean:+.3g}", interval, _format_p(test.p), _format_p(test.corrected), verdict])
     head = ["", "difference", "95 % interval", "p", "p after correction", "at 0.05"]
     note = (
-        f"Each method minus {reference}, paired over the seeds: {item.measures[-1]} at the end ({item.end_position:.4g} "
-        f"{item.axis.units}); below 0 is better. Wilcoxon's signed-rank test, corrected by Holm's method over the rows of "
-        "this table."
+        f"Each method minus {reference}, paired over the seeds: {benchmark.measures[-1]} at the end "
+        f"({benchmark.end_position:.4g} {benchmark.axis.units}); below 0 is better. Wilcoxon's signed-rank test, corrected "
+        "by Holm's method over the rows of this table."
     )
     return Table(head, rows, frozenset({5}), f"Against {reference}", note)
 
 
-def _ranks_section(results: Sequence[BenchmarkResults]) -> Section:
+def _make_ranks_section(results: Sequence[BenchmarkResults]) -> Section:
     ranks, values, blocks = compute_ranks(results)
     names = results[0].names
     if len(names) < 2 or len(values) < 2:
@@ -185,7 +195,7 @@ def _ranks_section(results: Sequence[BenchmarkResults]) -> Section:
             "With so few benchmarks the blocks are the seeds of the same benchmarks: the ranks hold for these benchmarks, "
             "not for others."
         )
-    figure = _figure(
+    figure = _make_figure(
         "Critical differences",
         "ranks",
         comparison_figures.draw_critical_differences(names, ranks.tolist(), difference),
@@ -195,7 +205,7 @@ def _ranks_section(results: Sequence[BenchmarkResults]) -> Section:
     return Section("ranks", "Ranks", [*map(Text, texts), figure, Table(["", "rank"], rows, title="Mean ranks")])
 
 
-def _protocol_section(comparison: Comparison) -> Section:
+def _make_protocol_section(comparison: Comparison) -> Section:
     protocol = comparison.protocol
     rows: list[tuple[str, object]] = [
         ("protocol", protocol.hash),
@@ -205,8 +215,8 @@ def _protocol_section(comparison: Comparison) -> Section:
         ("seeds", ", ".join(map(str, comparison.seeds))),
         *((f"fingerprint of {spec}", problem.fingerprint) for spec, problem in comparison.problems.items()),
         *(
-            (f"environment {code}", ", ".join(f"{name} {version}" for name, version in environment.items()))
-            for code, environment in comparison.environments.items()
+            (f"environment {environment_hash}", ", ".join(f"{name} {version}" for name, version in environment.items()))
+            for environment_hash, environment in comparison.environments.items()
         ),
         ("command", shlex.join(["ogive", *sys.argv[1:]]) if "ogive" in Path(sys.argv[0]).name else "from Python"),
     ]
@@ -219,11 +229,11 @@ def _protocol_section(comparison: Comparison) -> Section:
     return Section("protocol", "Protocol", [*map(Text, texts), Keys(rows)])
 
 
-def _figure(title: str, name: str, svg: str) -> Drawing:
+def _make_figure(title: str, name: str, svg: str) -> Drawing:
     return Drawing(name, svg, title, title)
 
 
-def _slug(text: str) -> str:
+def _make_slug(text: str) -> str:
     return re.sub(r"[^A-Za-z0-9]+", "-", text).strip("-")[:80]
 
 

@@ -18,19 +18,19 @@ from ogive.bench import anytime_curve
 from ogive.bench.comparison import Comparison
 from ogive.bench.episode import read_points
 from ogive.bench.problem import Problem
-from ogive.bench.simulated_search import FULL
+from ogive.bench.simulated_search import FULL_SCHEDULE
 from ogive.stats.comparison_tests import average_ranks
 from ogive.stats.corrections import holm
 from ogive.stats.paired import PairedComparison, compare_pairs
 
-MARKS = (5, 10, 25, 50, 75, 100, 150, 200, 300, 500, 750, 1000, 2000, 5000, 10_000)
-"""The columns of the tables of regrets."""
+TABLE_POSITIONS = (5, 10, 25, 50, 75, 100, 150, 200, 300, 500, 750, 1000, 2000, 5000, 10_000)
+"""The positions, in units of the axis, that are columns of the tables of regrets."""
 FIGURE_POSITIONS = 240
 """The number of points of a curve in a figure."""
 MIN_BENCHMARKS = 5
-"""With fewer benchmarks, methods are ranked on (benchmark, seed) pairs, and the report says so."""
+"""With fewer benchmarks, methods are ranked on each (benchmark, seed) pair instead of on each benchmark."""
 OPTIMUM_TOLERANCE = 1e-12
-"""A regret up to this value counts as 0: it comes from rounding."""
+"""A regret up to this value counts as 0, because it can be due to rounding."""
 
 
 @dataclass(frozen=True)
@@ -40,8 +40,8 @@ class Axis:
     Attributes:
         name: an attribute of `anytime_curve.IncumbentPoint`: "evaluations", "seconds" or "cost".
         label: the label of the axis.
-        units: the name of its unit, in the plural.
-        unit: the size of the unit: the attribute is divided by it.
+        units: the name of the unit, in the plural.
+        unit: the size of the unit; values of the attribute are divided by it.
     """
 
     name: str
@@ -58,15 +58,15 @@ class BenchmarkResults:
         spec: the specification of the benchmark.
         problem: the benchmark.
         names: the names of the methods.
-        measures: the names of the measures, such as "log_loss (validation)". The last one decides: it is the test split's if
-            the benchmark has one.
+        measures: the names of the measures, such as "log_loss (validation)". Methods are compared by the last one, which is
+            measured on the test split if the benchmark has one.
     """
 
     def __init__(self, comparison: Comparison, spec: str) -> None:
         self.comparison, self.spec = comparison, spec
         self.problem: Problem = comparison.problems[spec]
         self.names = tuple(map(str, comparison.methods))
-        self.measures = anytime_curve.measure_names(self.problem)
+        self.measures = anytime_curve.list_measures(self.problem)
         self._curves = {
             (name, seed): read_points(comparison.episodes[spec, name, seed])
             for name in self.names
@@ -79,70 +79,75 @@ class BenchmarkResults:
         names = [problem.name for problem in self.comparison.problems.values()]
         return self.problem.name if names.count(self.problem.name) == 1 else self.spec
 
-    def episodes(self, name: str) -> list[dict[str, Any]]:
-        """Return the episodes of one method, by seed."""
+    def list_episodes(self, name: str) -> list[dict[str, Any]]:
+        """Return the episodes of one method, in the order of the seeds."""
         return [self.comparison.episodes[self.spec, name, seed] for seed in self.comparison.seeds]
 
     @property
-    def by_cost(self) -> bool:
+    def is_compared_by_cost(self) -> bool:
         """Whether methods are compared at equal cost rather than at equal numbers of evaluations."""
         methods = self.comparison.methods
-        return self.comparison.protocol.cost is not None or any(method.schedule != FULL for method in methods)
+        return self.comparison.protocol.cost is not None or any(method.schedule != FULL_SCHEDULE for method in methods)
 
     @cached_property
     def axis(self) -> Axis:
         """The axis on which methods are compared."""
-        if self.by_cost:
+        if self.is_compared_by_cost:
             return Axis("cost", "training spent, in full trainings", "full trainings", self.problem.full_seconds)
         return Axis("evaluations", "evaluations", "evaluations")
 
     @cached_property
-    def time(self) -> Axis:
+    def time_axis(self) -> Axis:
         """Virtual time, with the number of workers of the protocol."""
         return Axis("seconds", "simulated time, in full trainings", "full trainings", self.problem.full_seconds)
 
-    def regrets(self, name: str, axis: Axis, positions: Sequence[float]) -> FloatArray:
+    def compute_regrets(self, name: str, axis: Axis, positions: Sequence[float]) -> FloatArray:
         """Return the regrets of one method at positions along `axis`: [s, t, m]."""
-        initial = anytime_curve.initial_values(self.problem)
-        # A point exactly at a position counts, also if dividing by the unit has rounded the position down.
+        initial = anytime_curve.get_initial_values(self.problem)
+        # The factor includes a point exactly at a position, even if dividing by the unit has rounded the position down.
         scaled = [position * axis.unit * (1 + 1e-9) for position in positions]
         rows = [
-            anytime_curve.values_at(self._curves[name, seed], axis.name, scaled, initial)
+            anytime_curve.evaluate_curve(self._curves[name, seed], axis.name, scaled, initial)
             for seed in self.comparison.seeds
         ]
         return np.array(rows, dtype=np.float64).reshape(len(rows), len(positions), len(self.measures))
 
     @cached_property
     def end_position(self) -> float:
-        """The position at which methods are compared: the end of the searches, or the least cost that a search reached."""
-        reached: list[float] = [
-            min(episode[self.axis.name] for episode in self.episodes(name)) / self.axis.unit for name in self.names
+        """The position at which methods are compared: the end of the searches, or the cost of the cheapest search."""
+        ends: list[float] = [
+            min(episode[self.axis.name] for episode in self.list_episodes(name)) / self.axis.unit for name in self.names
         ]
-        return min(reached) if self.by_cost else max(reached)
+        return min(ends) if self.is_compared_by_cost else max(ends)
 
     @property
-    def marks(self) -> list[float]:
-        """Round positions along the axis, and the end."""
-        return [*(float(mark) for mark in MARKS if mark < self.end_position * 0.999), self.end_position]
+    def table_positions(self) -> list[float]:
+        """The positions that are columns of the tables: round numbers, and the end."""
+        return [
+            *(float(position) for position in TABLE_POSITIONS if position < self.end_position * 0.999),
+            self.end_position,
+        ]
 
-    def figure_positions(self, axis: Axis) -> list[float]:
+    def list_figure_positions(self, axis: Axis) -> list[float]:
         """Return positions along an axis for a figure."""
-        last = max(episode[axis.name] for name in self.names for episode in self.episodes(name)) / axis.unit
+        last_position = (
+            max(episode[axis.name] for name in self.names for episode in self.list_episodes(name)) / axis.unit
+        )
         if axis.name == "evaluations":
-            return [float(n) for n in range(1, max(2, round(last)) + 1)]
-        return [last * index / FIGURE_POSITIONS for index in range(1, FIGURE_POSITIONS + 1)]
+            return [float(n) for n in range(1, max(2, round(last_position)) + 1)]
+        return [last_position * index / FIGURE_POSITIONS for index in range(1, FIGURE_POSITIONS + 1)]
 
     @cached_property
     def final_regrets(self) -> FloatArray:
         """The regrets at the end by the last measure: [k, s]."""
-        return np.stack([self.regrets(name, self.axis, [self.end_position])[:, 0, -1] for name in self.names])
+        return np.stack([self.compute_regrets(name, self.axis, [self.end_position])[:, 0, -1] for name in self.names])
 
-    def at_optimum(self, name: str) -> int:
-        """Return the number of seeds whose regret is 0 at the end, by the first measure (validation)."""
-        return int((self.regrets(name, self.axis, [self.end_position])[:, 0, 0] <= OPTIMUM_TOLERANCE).sum())
+    def count_optimal_seeds(self, name: str) -> int:
+        """Return the number of seeds with a regret of 0 at the end, by the first measure (validation)."""
+        return int((self.compute_regrets(name, self.axis, [self.end_position])[:, 0, 0] <= OPTIMUM_TOLERANCE).sum())
 
-    def differences(self, reference: str) -> dict[str, PairedComparison]:
-        """Return the paired test of each other method minus `reference` at the end, with Holm's correction over all."""
+    def compare_with(self, reference: str) -> dict[str, PairedComparison]:
+        """Return the paired test of each other method against `reference` at the end, with Holm's correction over all."""
         row = self.final_regrets[self.names.index(reference)]
         tests = {
             name: compare_pairs(self.final_regrets[i].tolist(), row.tolist())
@@ -152,9 +157,9 @@ class BenchmarkResults:
         corrected = holm([test.p for test in tests.values()]).tolist()
         return {name: replace(test, corrected=p) for (name, test), p in zip(tests.items(), corrected, strict=True)}
 
-    def milliseconds(self, name: str) -> float:
-        """Return the CPU time per trial, including strategy, schedule and benchmark; NaN without trials."""
-        episodes = self.episodes(name)
+    def compute_cpu_milliseconds(self, name: str) -> float:
+        """Return the CPU time per trial in milliseconds, including strategy, schedule and benchmark; NaN without trials."""
+        episodes = self.list_episodes(name)
         trials = sum(episode["trials"] for episode in episodes)
         return 1e3 * sum(episode["processor"] for episode in episodes) / trials if trials else math.nan
 

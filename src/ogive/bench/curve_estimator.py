@@ -21,14 +21,14 @@ if TYPE_CHECKING:
     from ogive.task.trainer import Examples, Training
 
 COLUMNS = ("accuracy", "log_loss", "test_accuracy", "test_log_loss", "train_loss", "seconds")
-"""The metrics of each seed. `seconds` is the CPU time of training and validation of one epoch, without the test."""
+"""The metrics of each seed. `seconds` is the CPU time of one epoch of training and validation, without the test split."""
 
 
 class Curves(Estimator):
-    """Trains an architecture with several seeds at once, and reports `COLUMNS` of each at every epoch: `accuracy_seed0`, ...
+    """Trains an architecture with several seeds, and reports `COLUMNS` for each seed at every epoch: `accuracy_seed0`, ...
 
-    `accuracy` and `log_loss` are the means over the seeds on the validation split. There are no checkpoints: networks of
-    this size are trained again faster than their states are stored.
+    It also reports `accuracy` and `log_loss`, the means over the seeds on the validation split. It writes no checkpoints,
+    because small networks are trained again faster than their states are stored.
 
     Args:
         task: the task, from `og.task.classification`.
@@ -73,6 +73,7 @@ class Curves(Estimator):
         return self.task.fingerprints()
 
     def _run_epoch(self, training: Training, number: int) -> dict[str, float]:
+        """Train one epoch, and return the values of `COLUMNS`."""
         from ogive.task.trainer import evaluate
 
         _, validation, test = self._load_splits()
@@ -85,6 +86,7 @@ class Curves(Estimator):
         return {**validation_metrics, **prefixed, "train_loss": train_loss, "seconds": seconds}
 
     def _load_splits(self) -> tuple[Examples, Examples, Examples]:
+        """Return the examples for training, validation and test; they are read once in each process."""
         if self._splits is None:
             task = self.task
             self._splits = task.train(), task.validation(), task.test(lambda fingerprint: None)

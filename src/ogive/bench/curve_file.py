@@ -30,14 +30,14 @@ from ogive.space import Space
 from ogive.trial import Status, Trial
 
 FORMAT = 1
-COUNTED = {"accuracy": "validation", "test_accuracy": "test"}
-"""The columns that are stored as counts, and the split whose examples they count."""
-SMALLEST = 2.0**-14
+COUNT_COLUMNS = {"accuracy": "validation", "test_accuracy": "test"}
+"""The columns that are stored as numbers of correct examples, and the split that these examples are from."""
+MIN_NORMAL = 2.0**-14
 """The smallest normal number in half precision; smaller numbers have fewer digits."""
 
 POWERS_OF_TWO = tuple(2**n for n in range(12))
 MAX_LEVELS = 8
-"""With more levels, correlations are computed at powers of two only."""
+"""With more levels, correlations are computed only at powers of two and at the last level."""
 
 
 def collect(
@@ -46,7 +46,7 @@ def collect(
     """Return the choices and the columns of the trials that `og.bench.Curves` evaluated, in the order of `space.grid()`.
 
     Args:
-        trials: with a finished trial for every architecture of the space.
+        trials: the trials; every architecture of the space needs a finished one.
         space: the search space.
         seeds: the number of seeds, r.
         epochs: the number of epochs, k.
@@ -57,9 +57,9 @@ def collect(
     Raises:
         JobError: an architecture has no finished trial, or a trial has another number of epochs.
     """
-    done = {trial.architecture.id: trial for trial in trials if trial.status is Status.FINISHED}
+    finished_trials = {trial.architecture.id: trial for trial in trials if trial.status is Status.FINISHED}
     grid = list(space.grid())
-    missing = [architecture for architecture in grid if architecture.id not in done]
+    missing = [architecture for architecture in grid if architecture.id not in finished_trials]
     if missing:
         example = ", ".join(f"{name}={label}" for name, label in missing[0].items())
         raise JobError(f"{len(missing)} of {len(grid)} architectures have no finished trial, such as {example}")
@@ -70,9 +70,11 @@ def collect(
         for column_index, (name, alternatives) in enumerate(labels.items()):
             if name in architecture:
                 choices[row, column_index] = alternatives.index(architecture[name])
-        reports = done[architecture.id].reports
+        reports = finished_trials[architecture.id].reports
         if len(reports) != epochs:
-            raise JobError(f"trial {done[architecture.id].id} has {len(reports)} reports instead of {epochs}")
+            raise JobError(
+                f"trial {finished_trials[architecture.id].id} has {len(reports)} reports instead of {epochs}"
+            )
         for name, column in values.items():
             column[row] = [[report.metrics[f"{name}_seed{seed}"] for report in reports] for seed in range(seeds)]
     return choices, values
@@ -81,7 +83,7 @@ def collect(
 def write(
     path: Path, space: Space, choices: NDArray[np.int8], values: Mapping[str, FloatArray], meta: Mapping[str, Any]
 ) -> None:
-    """Write a file of learning curves. Equal contents give equal bytes.
+    """Write a file of learning curves. The same contents give the same bytes.
 
     Args:
         path: the file.
@@ -90,30 +92,30 @@ def write(
         values: the columns [n, r, k], from `collect`.
         meta: JSON values; it must contain `sizes`, the number of examples in each split, and `space`, its fingerprint.
     """
-    stored: dict[str, NDArray[Any]] = {"choices": choices}
+    arrays: dict[str, NDArray[Any]] = {"choices": choices}
     for name, column in values.items():
-        if name in COUNTED:
-            stored[name] = np.round(column * meta["sizes"][COUNTED[name]]).astype(np.uint16)
+        if name in COUNT_COLUMNS:
+            arrays[name] = np.round(column * meta["sizes"][COUNT_COLUMNS[name]]).astype(np.uint16)
         else:
-            stored[name] = np.maximum(column, SMALLEST).astype(np.float16)
-    head = {**meta, "format": FORMAT, "decisions": [decision.describe() for decision in space.decisions]}
-    stored["meta"] = np.array(json.dumps(head, sort_keys=True))
+            arrays[name] = np.maximum(column, MIN_NORMAL).astype(np.float16)
+    full_meta = {**meta, "format": FORMAT, "decisions": [decision.describe() for decision in space.decisions]}
+    arrays["meta"] = np.array(json.dumps(full_meta, sort_keys=True))
     with zipfile.ZipFile(path, "w", zipfile.ZIP_LZMA) as archive:
-        for name, array in stored.items():
+        for name, array in arrays.items():
             buffer = io.BytesIO()
             np.lib.format.write_array(buffer, _to_planes(array), allow_pickle=False)
             archive.writestr(zipfile.ZipInfo(f"{name}.npy"), buffer.getvalue(), zipfile.ZIP_LZMA)
 
 
 def _to_planes(array: NDArray[Any]) -> NDArray[Any]:
-    """Return two-byte values as two arrays of bytes, the high bytes first: [2, ...]. They compress far better."""
+    """Return two-byte values as two arrays of bytes, the high bytes first: [2, ...]. These arrays compress much better."""
     if array.dtype.itemsize != 2:
         return array
     return np.ascontiguousarray(np.moveaxis(array[..., None].view(np.uint8), -1, 0)[::-1])
 
 
 def _from_planes(planes: NDArray[Any], dtype: Any) -> NDArray[Any]:
-    """Return the two-byte values of `_to_planes`."""
+    """Return the two-byte values [...] of the byte arrays [2, ...] that `_to_planes` made."""
     return np.asarray(np.ascontiguousarray(np.moveaxis(planes[::-1], 0, -1)).view(dtype)[..., 0])
 
 
@@ -130,8 +132,8 @@ def read(path: Path) -> tuple[dict[str, Any], NDArray[np.int8], dict[str, FloatA
                 raise JobError(f"{path}: has format {meta['format']}, but this version of Ogive reads format {FORMAT}")
             values = {}
             for name in COLUMNS:
-                if name in COUNTED:
-                    values[name] = _from_planes(archive[name], np.uint16) / meta["sizes"][COUNTED[name]]
+                if name in COUNT_COLUMNS:
+                    values[name] = _from_planes(archive[name], np.uint16) / meta["sizes"][COUNT_COLUMNS[name]]
                 else:
                     values[name] = _from_planes(archive[name], np.float16).astype(np.float64)
             return meta, archive["choices"], values
@@ -139,8 +141,8 @@ def read(path: Path) -> tuple[dict[str, Any], NDArray[np.int8], dict[str, FloatA
         raise JobError(f"{path}: is not a file of learning curves: {error}") from error
 
 
-def space_from_meta(meta: Mapping[str, Any]) -> Space:
-    """Return the space of the curves. It has the decisions, but no layers to build a model from."""
+def make_space(meta: Mapping[str, Any]) -> Space:
+    """Return the space of a file from its `meta`. It has the decisions, but no layers to build a model from."""
     return Space.from_json({"decisions": meta["decisions"], "fingerprint": meta["space"]})
 
 
@@ -156,8 +158,8 @@ def load(
     Args:
         path: the file.
         objectives: "accuracy" (0 to 1), "log_loss" (nats per example), or both.
-        space: the declared space, if models are to be built; its decisions must be those of the file. By default the space
-            in the file, which has no layers.
+        space: the declared space, which is needed to build models; its decisions must be those of the file. By default the
+            space in the file, which has no layers.
         name: the name of the problem; by default the name of the file.
         source: the origin of the values; by default the text in the file.
 
@@ -165,17 +167,18 @@ def load(
         JobError: the file cannot be read, or belongs to another space.
     """
     meta, choices, values = read(Path(path))
-    table_space = space or space_from_meta(meta)
+    table_space = space or make_space(meta)
     if space is not None and [d.describe() for d in space.decisions] != meta["decisions"]:
         raise JobError(
-            f"{path}: its decisions differ from those of the space; leave the space out, or pass the one it is for"
+            f"{path}: its decisions differ from those of the space; leave the space out, or pass the "
+            "space that the file was built for"
         )
     seconds = np.cumsum(values["seconds"], axis=2)
     metrics = ("accuracy", "log_loss", "train_loss", "test_accuracy", "test_log_loss")
     return Table(
         name or Path(path).stem,
         table_space,
-        _row_keys(table_space, choices),
+        _list_row_keys(table_space, choices),
         {metric: values[metric] for metric in metrics},
         objectives,
         levels=range(1, seconds.shape[2] + 1),
@@ -186,46 +189,47 @@ def load(
     )
 
 
-def _row_keys(space: Space, choices: NDArray[np.int8]) -> Sequence[str]:
+def _list_row_keys(space: Space, choices: NDArray[np.int8]) -> Sequence[str]:
     """Return the id of the architecture of each row of `choices` [n, decisions]."""
     labels = [(decision.name, list(decision.domain.enumerate_labels(0))) for decision in space.decisions]
-    keys = []
+    row_keys = []
     for row in choices:
-        active = {name: names[index] for (name, names), index in zip(labels, row, strict=True) if index >= 0}
-        keys.append(space.architecture(active).id)
-    return keys
+        choices_of_row = {name: names[index] for (name, names), index in zip(labels, row, strict=True) if index >= 0}
+        row_keys.append(space.architecture(choices_of_row).id)
+    return row_keys
 
 
 def rank_correlations(table: Table, metric: str) -> dict[int, float]:
     """Return Spearman's rank correlation of a metric between single seeds, averaged over all pairs of seeds, by epoch.
 
-    It measures how well a single training ranks architectures. Below 0.7 at the last epoch, luck decides which is best.
+    It measures how well a single training ranks architectures. If it is below 0.7 at the last epoch, the best architecture
+    of a search is mostly determined by chance.
     """
     correlations = {}
-    for epoch, level in _selected_levels(table).items():
+    for epoch, level in _select_levels(table).items():
         values = table.values(metric, level)
         pairs = itertools.combinations(range(values.shape[1]), 2)
-        correlations[epoch] = float(np.mean([_spearman(values[:, a], values[:, b]) for a, b in pairs]))
+        correlations[epoch] = float(np.mean([_compute_spearman(values[:, a], values[:, b]) for a, b in pairs]))
     return correlations
 
 
 def level_correlations(table: Table, metric: str) -> dict[int, float]:
-    """Return Spearman's rank correlation between a metric at an epoch and at the last (means over the seeds), by epoch."""
-    last = table.values(metric).mean(axis=1)
+    """Return Spearman's rank correlation of a metric (mean over the seeds) between each epoch and the last, by epoch."""
+    last_values = table.values(metric).mean(axis=1)
     return {
-        epoch: _spearman(table.values(metric, level).mean(axis=1), last)
-        for epoch, level in _selected_levels(table).items()
+        epoch: _compute_spearman(table.values(metric, level).mean(axis=1), last_values)
+        for epoch, level in _select_levels(table).items()
     }
 
 
-def _selected_levels(table: Table) -> dict[int, int]:
-    """Return the epochs and indices of some levels, including the last. A single level without epochs has epoch 0."""
+def _select_levels(table: Table) -> dict[int, int]:
+    """Return the index of some levels, including the last, by epoch. A single level without epochs has epoch 0."""
     levels = table.levels or (0,)
     epochs = levels if len(levels) <= MAX_LEVELS else [e for e in levels if e in POWERS_OF_TWO or e == levels[-1]]
     return {epoch: levels.index(epoch) for epoch in epochs}
 
 
-def _spearman(a: FloatArray, b: FloatArray) -> float:
+def _compute_spearman(a: FloatArray, b: FloatArray) -> float:
     from scipy.stats import spearmanr
 
     return float(spearmanr(a, b, nan_policy="omit").statistic)

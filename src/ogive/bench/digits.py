@@ -1,7 +1,7 @@
 """The benchmark `digits`: learning curves of small convolutional networks on scikit-learn's digits, shipped with Ogive.
 
 It has 1,554 architectures (`zoo.chain` with three widths, two kernel sizes and one to four blocks), each trained with three
-seeds for 32 epochs on 300 examples, with 500 for validation and the other 997 for the test. `ogive bench build` builds it.
+seeds for 32 epochs on 300 examples; 500 examples are for validation, and 997 for the test. `ogive bench build` builds it.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def space() -> Space:
 
 
 def task() -> Task:
-    """Return the task: few examples for training, so that architectures differ; many to measure the difference with."""
+    """Return the task: few training examples, so that architectures differ, and many to measure the differences with."""
     return classification("digits", test=997, validation=500, train=300)
 
 
@@ -43,7 +43,7 @@ def load(objectives: ObjectiveSpec = "log_loss") -> Table:
     """Return the table. The space has the decisions of `space()` without layers, so that PyTorch is not imported.
 
     Args:
-        objectives: "log_loss" (nats per example, the finer of the two), "accuracy" (0 to 1), or both.
+        objectives: "log_loss" (nats per example; it distinguishes architectures better), "accuracy" (0 to 1), or both.
 
     Raises:
         JobError: the file of the table is missing.
@@ -63,7 +63,7 @@ def load(objectives: ObjectiveSpec = "log_loss") -> Table:
 
 
 def network(*blocks: object) -> tuple[object, ...]:
-    """A placeholder for the network: a table needs no model."""
+    """Return the arguments: a placeholder for the network, because a table needs no model."""
     return blocks
 
 

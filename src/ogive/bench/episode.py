@@ -17,7 +17,7 @@ def run_episode(problem: Problem, method: Method, seed: int, protocol: Protocol)
     """Search `problem` with `method` under `protocol`, and return the result as JSON.
 
     Returns:
-        `points`: the any-time curve; `evaluations`, `trials`, `failed`: numbers of trials; `ended`: the reason of the end;
+        `points`: the any-time curve; `evaluations`, `trials`, `failed`: numbers of trials; `ended`: why the search ended;
         `seconds`: virtual time; `cost`: training seconds of all workers together; `processor`: CPU seconds of this process.
     """
     recorder = Recorder(problem)

@@ -21,9 +21,10 @@ from ogive.errors import OgiveError
 
 
 def main() -> None:
-    """Answer requests until standard input is closed. Anything else that is printed goes to standard error."""
+    """Answer requests until standard input is closed."""
     results = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)  # a library that prints must not write into the results
+    # Standard output becomes standard error, so that a library that prints does not write into the results.
+    os.dup2(2, 1)
     requests: queue.SimpleQueue[str] = queue.SimpleQueue()
     threading.Thread(target=_read_requests, args=(requests,), daemon=True).start()
     problems: dict[str, Problem] = {}
@@ -33,13 +34,14 @@ def main() -> None:
 
 
 def _read_requests(requests: queue.SimpleQueue[str]) -> None:
-    """Queue the requests. End the process when the parent is gone, without finishing the episode that is running."""
+    """Queue the requests. When standard input is closed, end the process at once, even if an episode is running."""
     for line in sys.stdin:
         requests.put(line)
     os._exit(0)
 
 
 def _answer(request: dict[str, Any], problems: dict[str, Problem]) -> dict[str, Any]:
+    """Return the result of an episode, or its `error`."""
     try:
         spec = request["benchmark"]
         if spec not in problems:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ogive.bench.nasbench201 import key, operations
+from ogive.bench.nasbench201 import make_key, parse_operations
 from ogive.bench.pickles import load_pickle
 from ogive.bench.table_problem import Table
 from ogive.errors import JobError
@@ -23,7 +23,7 @@ HARDWARE = (
 )
 
 
-def measurements(path: str | Path, data: str = "cifar10") -> dict[tuple[str, ...], dict[str, float]]:
+def read_measurements(path: str | Path, data: str = "cifar10") -> dict[tuple[str, ...], dict[str, float]]:
     """Return the measurements of each cell from `HW-NAS-Bench-v1_0.pickle`: latencies in ms, energies in mJ.
 
     Raises:
@@ -33,7 +33,7 @@ def measurements(path: str | Path, data: str = "cifar10") -> dict[tuple[str, ...
     try:
         with file.open("rb") as stream:
             table = load_pickle(stream, file)["nasbench201"][data]
-        cells = [operations(config["arch_str"]) for config in table["config"]]
+        cells = [parse_operations(config["arch_str"]) for config in table["config"]]
         return {
             cell: {name: float(table[name][number]) for name in HARDWARE if name in table}
             for number, cell in enumerate(cells)
@@ -55,31 +55,31 @@ def add_hardware_metric(
         accuracies: a table on the space of NAS-Bench-201, with the column `accuracy` in per cent.
         path: the file `HW-NAS-Bench-v1_0.pickle`.
         metric: one of `HARDWARE`.
-        data: the data set that the networks are for.
+        data: the data set of the networks.
 
     Raises:
         JobError: the file has no such metric, or lacks a cell.
     """
-    measured = measurements(path, data)
-    available = next(iter(measured.values()), {})
+    measurements = read_measurements(path, data)
+    available = next(iter(measurements.values()), {})
     if metric not in available:
         raise JobError(f"{path}: has no metric {metric!r}; it has {', '.join(available)}")
-    rows = {key(architecture): accuracies.row(architecture) for architecture in accuracies.space.grid()}
-    missing = [cell for cell in rows if cell not in measured]
+    rows = {make_key(architecture): accuracies.find_row(architecture) for architecture in accuracies.space.grid()}
+    missing = [cell for cell in rows if cell not in measurements]
     if missing:
         raise JobError(f"{path}: has no measurements of {len(missing)} cells, such as {missing[0]}")
     accuracy = accuracies.columns["accuracy"]
-    order = list(rows.values())
+    rows_in_order = list(rows.values())
     return Table(
         f"{accuracies.name} and {metric}",
         accuracies.space,
         list(rows),
-        {"error": 100 - accuracy[order], metric: [measured[cell][metric] for cell in rows]},
+        {"error": 100 - accuracy[rows_in_order], metric: [measurements[cell][metric] for cell in rows]},
         [Objective("error", "minimize"), Objective(metric, "minimize")],
         levels=accuracies.levels,
         continuable=accuracies.continuable,
         screened=(metric,),
         split=accuracies.split,
-        key=key,
+        key=make_key,
         source=f"{accuracies.source}; {metric} of HW-NAS-Bench (Li et al., ICLR 2021)",
     )

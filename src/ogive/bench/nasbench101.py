@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from ogive.bench.table_problem import Table
-from ogive.bench.tfrecord import fields, records
+from ogive.bench.tfrecord import read_fields, read_records
 from ogive.errors import JobError
 from ogive.space import Architecture, Space, layer, one_of
 
@@ -32,11 +32,11 @@ Graph = tuple[tuple[tuple[int, ...], ...], tuple[str, ...]]
 
 
 def cell(edges: Sequence[bool], operations: Sequence[str]) -> tuple[Sequence[bool], Sequence[str]]:
-    """A placeholder for the network: a table needs no model."""
+    """Return the arguments: a placeholder for the network, because a table needs no model."""
     return edges, operations
 
 
-def space() -> Space:
+def make_space() -> Space:
     """Return the space of NAS-Bench-101: 21 possible edges and 5 operations. Isomorphic cells are one architecture.
 
     The decisions are `edge0-1` ... `edge5-6` (0 or 1) and `operation1` ... `operation5`. An operation has an effect only if
@@ -44,18 +44,19 @@ def space() -> Space:
     """
     edges = [one_of(0, 1, name=f"edge{i}-{j}") for i, j in PAIRS]
     operations = [one_of(*OPERATIONS, name=f"operation{v}") for v in range(1, VERTICES - 1)]
-    return Space(layer(cell, edges, operations), constraint=_violation, canonical=key, graph=_edge_list)
+    return Space(layer(cell, edges, operations), constraint=_explain_violation, canonical=make_key, graph=_list_edges)
 
 
-def _violation(architecture: Architecture) -> str | None:
-    graph = prune(graph_of(architecture))
+def _explain_violation(architecture: Architecture) -> str | None:
+    """Return why an architecture is not a cell of NAS-Bench-101; None if it is one."""
+    graph = prune(make_graph(architecture))
     if graph is None:
         return "the output is not connected to the input"
     edges = sum(map(sum, graph[0]))
     return f"{edges} edges, more than {EDGES}" if edges > EDGES else None
 
 
-def graph_of(architecture: Mapping[str, Any]) -> Graph:
+def make_graph(architecture: Mapping[str, Any]) -> Graph:
     """Return the graph of an architecture with all 7 vertices, before it is pruned."""
     matrix = np.zeros((VERTICES, VERTICES), dtype=int)
     for i, j in PAIRS:
@@ -64,9 +65,9 @@ def graph_of(architecture: Mapping[str, Any]) -> Graph:
     return tuple(map(tuple, matrix.tolist())), ("input", *inner, "output")
 
 
-def _edge_list(architecture: Architecture) -> tuple[Sequence[str], list[tuple[int, int]]]:
-    """Return the operations and the edges of the pruned cell; no edges if input and output are not connected."""
-    matrix, operations = prune(graph_of(architecture)) or (((0, 0), (0, 0)), ("input", "output"))
+def _list_edges(architecture: Architecture) -> tuple[Sequence[str], list[tuple[int, int]]]:
+    """Return the operations and the edges of the pruned cell. There are no edges if input and output are not connected."""
+    matrix, operations = prune(make_graph(architecture)) or (((0, 0), (0, 0)), ("input", "output"))
     return operations, [(u, v) for u, row in enumerate(matrix) for v, is_edge in enumerate(row) if is_edge]
 
 
@@ -74,6 +75,7 @@ def prune(graph: Graph) -> Graph | None:
     """Return the graph of the vertices on a path from input to output; None if there is no such path."""
     matrix, operations = graph
     n = len(matrix)
+    # The edges go from lower to higher vertices, so one pass in each direction visits all paths.
     from_input, to_output = {0}, {n - 1}
     for v in range(1, n):
         if any(matrix[u][v] for u in from_input):
@@ -87,7 +89,7 @@ def prune(graph: Graph) -> Graph | None:
     return tuple(tuple(matrix[u][v] for v in vertices) for u in vertices), tuple(operations[v] for v in vertices)
 
 
-def graph_hash(graph: Graph) -> str:
+def hash_graph(graph: Graph) -> str:
     """Return a hash that does not depend on the order of the vertices: isomorphic graphs have equal hashes.
 
     The hash of a vertex starts with its degrees and its operation. It is combined n times with the hashes of its neighbours,
@@ -97,29 +99,36 @@ def graph_hash(graph: Graph) -> str:
     n = len(matrix)
     successors = [[v for v in range(n) if matrix[u][v]] for u in range(n)]
     predecessors = [[u for u in range(n) if matrix[u][v]] for v in range(n)]
-    hashes = [_hash(f"{len(successors[v])} {len(predecessors[v])} {operations[v]}") for v in range(n)]
+    # Initial hashes: out-degree, in-degree and operation of each vertex.
+    hashes = [_hash_text(f"{len(successors[v])} {len(predecessors[v])} {operations[v]}") for v in range(n)]
+    # Each round extends the hash of a vertex to the hashes of its neighbours. After n rounds it covers the whole graph.
     for _ in range(n):
         hashes = [
-            _hash(
+            _hash_text(
                 f"{sorted(hashes[u] for u in predecessors[v])} {sorted(hashes[w] for w in successors[v])} {hashes[v]}"
             )
             for v in range(n)
         ]
-    return _hash(str(sorted(hashes)))
+    return _hash_text(str(sorted(hashes)))
 
 
-def _hash(text: str) -> str:
+def _hash_text(text: str) -> str:
     return hashlib.blake2b(text.encode(), digest_size=12).hexdigest()
 
 
-def key(architecture: Mapping[str, Any]) -> Hashable:
-    """Return the hash of the pruned cell, which isomorphic cells share; "" if input and output are not connected."""
-    graph = prune(graph_of(architecture))
-    return "" if graph is None else graph_hash(graph)
+def make_key(architecture: Mapping[str, Any]) -> Hashable:
+    """Return the key of a row: the hash of the pruned cell. It is "" if input and output are not connected."""
+    graph = prune(make_graph(architecture))
+    return "" if graph is None else hash_graph(graph)
 
 
-def graphs(vertices: int, edges: int = EDGES) -> Iterator[Graph]:
-    """Yield one graph for each distinct cell with exactly this number of vertices: 1, 6, 84 and 2,441 for 2 to 5."""
+def enumerate_graphs(vertices: int, edges: int = EDGES) -> Iterator[Graph]:
+    """Yield one graph for each distinct cell with exactly this number of vertices.
+
+    Args:
+        vertices: the number of vertices; 2, 3, 4 and 5 vertices have 1, 6, 84 and 2,441 cells.
+        edges: the maximum number of edges.
+    """
     pairs = [(i, j) for j in range(1, vertices) for i in range(j)]
     hashes: set[str] = set()
     for bits in itertools.product((0, 1), repeat=len(pairs)):
@@ -128,14 +137,15 @@ def graphs(vertices: int, edges: int = EDGES) -> Iterator[Graph]:
         matrix = [[0] * vertices for _ in range(vertices)]
         for (i, j), bit in zip(pairs, bits, strict=True):
             matrix[i][j] = bit
+        # Graphs with a vertex that is not on a path are the cells of fewer vertices.
         unlabelled = prune((tuple(map(tuple, matrix)), ("x",) * vertices))
         if unlabelled is None or len(unlabelled[0]) < vertices:
             continue
         for inner in itertools.product(OPERATIONS, repeat=vertices - 2):
             graph = unlabelled[0], ("input", *inner, "output")
-            code = graph_hash(graph)
-            if code not in hashes:
-                hashes.add(code)
+            cell_hash = hash_graph(graph)
+            if cell_hash not in hashes:
+                hashes.add(cell_hash)
                 yield graph
 
 
@@ -157,36 +167,36 @@ def load(path: str | Path) -> Table:
 
 
 def read(path: str | Path) -> Table:
-    """Return the table like `load`, but accept a file with some of the cells only."""
+    """Return the table as `load` does, but accept a file that contains only some of the cells."""
     file = Path(path)
     cells: dict[str, Graph] = {}
     runs: dict[str, dict[int, list[tuple[float, ...]]]] = {}
-    for record in records(file):
-        code, epochs, matrix, operations, metrics = _parse_record(record, file)
-        cells[code] = matrix, operations
-        runs.setdefault(code, {}).setdefault(epochs, []).append(_final_metrics(metrics, file))
+    for record in read_records(file):
+        cell_hash, epochs, matrix, operations, metrics = _parse_record(record, file)
+        cells[cell_hash] = matrix, operations
+        runs.setdefault(cell_hash, {}).setdefault(epochs, []).append(_read_final_metrics(metrics, file))
     if not runs:
         raise JobError(f"{file}: contains no records")
-    levels = sorted({epochs for by_epochs in runs.values() for epochs in by_epochs})
-    repetitions = max(len(repeats) for by_epochs in runs.values() for repeats in by_epochs.values())
+    levels = sorted({epochs for runs_by_epochs in runs.values() for epochs in runs_by_epochs})
+    repetitions = max(len(trainings) for runs_by_epochs in runs.values() for trainings in runs_by_epochs.values())
     values = np.full((len(runs), repetitions, len(levels), 4), np.nan)
-    for row, (code, by_epochs) in enumerate(runs.items()):
+    for row, (cell_hash, runs_by_epochs) in enumerate(runs.items()):
         for level, epochs in enumerate(levels):
-            repeats = by_epochs.get(epochs)
-            if repeats is None:
-                raise JobError(f"{file}: cell {code} has no training of {epochs} epochs, but other cells have one")
-            values[row, :, level] = (repeats * repetitions)[:repetitions]  # repeated where a cell has fewer trainings
+            trainings = runs_by_epochs.get(epochs)
+            if trainings is None:
+                raise JobError(f"{file}: cell {cell_hash} has no training of {epochs} epochs, but other cells have one")
+            values[row, :, level] = (trainings * repetitions)[:repetitions]  # a cell with fewer trainings repeats them
     return Table(
         "nasbench101",
-        space(),
-        [graph_hash(graph) for graph in cells.values()],
+        make_space(),
+        [hash_graph(graph) for graph in cells.values()],
         {"accuracy": 100 * values[..., 1], "test_accuracy": 100 * values[..., 2], "parameters": values[..., 3]},
         "accuracy",
         levels=levels,
         seconds=values[..., 0],
         test={"accuracy": "test_accuracy"},
         screened=("parameters",),
-        key=key,
+        key=make_key,
         source="NAS-Bench-101 (Ying et al., ICML 2019), CIFAR-10",
     )
 
@@ -194,35 +204,37 @@ def read(path: str | Path) -> Table:
 def _parse_record(record: bytes, file: Path) -> tuple[str, int, tuple[tuple[int, ...], ...], tuple[str, ...], bytes]:
     """Return the hash of the cell, the number of epochs, the adjacency matrix, the operations, and the encoded metrics."""
     try:
-        code, epochs, bits, operations, metrics = json.loads(record)
+        cell_hash, epochs, bits, operations, metrics = json.loads(record)
         n = int(len(bits) ** 0.5)
         matrix = tuple(tuple(int(bit) for bit in bits[n * i : n * (i + 1)]) for i in range(n))
         labels = tuple(operations.split(","))
         if n != len(labels) or n**2 != len(bits) or {*labels[1:-1]} - {*OPERATIONS} or labels[0] != "input":
             raise ValueError(f"{bits!r} and {operations!r} do not describe a cell")
-        return code, int(epochs), matrix, labels, base64.b64decode(metrics)
+        return cell_hash, int(epochs), matrix, labels, base64.b64decode(metrics)
     except (ValueError, TypeError, AttributeError) as error:
         raise JobError(f"{file}: a record is not one of NAS-Bench-101: {error}") from error
 
 
-def _final_metrics(metrics: bytes, file: Path) -> tuple[float, ...]:
-    """Return training seconds, validation accuracy, test accuracy (at the end of training) and the number of parameters.
+def _read_final_metrics(metrics: bytes, file: Path) -> tuple[float, ...]:
+    """Return training seconds, validation accuracy and test accuracy at the end of training, and the number of parameters.
 
     Args:
         metrics: an encoded `ModelMetrics` message of the authors.
         file: the file, for error messages.
     """
+    # Fields of `ModelMetrics`: 1 is an evaluation (repeated), 2 the number of parameters.
     evaluations, parameters = [], 0
     try:
-        for number, value in fields(metrics):
+        for number, value in read_fields(metrics):
             if number == 1:
-                evaluations.append(dict(fields(value)))
+                evaluations.append(dict(read_fields(value)))
             elif number == 2:
                 parameters = value
         if not evaluations:
             raise JobError("it contains no evaluation")
-        last = evaluations[-1]
-        return last[2], last[4], last[5], float(parameters)
+        last_evaluation = evaluations[-1]
+        # Fields of an evaluation: 2 is the training time, 4 the validation accuracy, 5 the test accuracy.
+        return last_evaluation[2], last_evaluation[4], last_evaluation[5], float(parameters)
     except KeyError as error:
         raise JobError(f"{file}: a record's last evaluation lacks field {error}") from error
     except (JobError, TypeError) as error:

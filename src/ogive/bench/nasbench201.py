@@ -3,8 +3,8 @@
 - The space: X. Dong and Y. Yang, NAS-Bench-201, ICLR 2020. NATS-Bench, which extends it, is in `nats`.
 - AnalogNAS-Bench: the same cells trained again (PyPI package analog-nasbench).
 
-Each of the 15,625 cells has its own row, even if other cells are the same network: they were trained separately, and have
-different values. Therefore the space has no canonical form, unlike `og.zoo.nasbench201`.
+Each of the 15,625 cells has its own row, even if other cells are the same network: the cells were trained separately, and
+have different values. Therefore the space has no canonical form, unlike `og.zoo.nasbench201`.
 """
 
 from __future__ import annotations
@@ -30,24 +30,25 @@ OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_
 EDGES = ("0-1", "0-2", "1-2", "0-3", "1-3", "2-3")
 CELLS = 15_625
 TWO_LEVELS = (12, 200)
+"""The numbers of epochs of a table with the column `cheap`."""
 
 
 def cell(*operations: str) -> tuple[str, ...]:
-    """A placeholder for the network: a table needs no model."""
+    """Return the arguments: a placeholder for the network, because a table needs no model."""
     return operations
 
 
-def space() -> Space:
+def make_space() -> Space:
     """Return the space of 5^6 cells: the decisions `0-1`, `0-2`, `1-2`, `0-3`, `1-3`, `2-3`, as in the published strings."""
-    return Space(layer(cell, *(one_of(*OPERATIONS, name=edge) for edge in EDGES)), graph=graph)
+    return Space(layer(cell, *(one_of(*OPERATIONS, name=edge) for edge in EDGES)), graph=make_graph)
 
 
-def graph(architecture: Mapping[str, Any]) -> tuple[list[str], list[tuple[int, int]]]:
-    """Return the graph of the operations that are connected to input and output."""
+def make_graph(architecture: Mapping[str, Any]) -> tuple[list[str], list[tuple[int, int]]]:
+    """Return the graph of the operations that lie on a path from input to output."""
     return wiring({(int(edge[0]), int(edge[2])): architecture[edge] for edge in EDGES})
 
 
-def operations(text: str) -> tuple[str, ...]:
+def parse_operations(text: str) -> tuple[str, ...]:
     """Parse a published string, and return its six operations in the order of `EDGES`.
 
     Raises:
@@ -59,8 +60,8 @@ def operations(text: str) -> tuple[str, ...]:
     return labels
 
 
-def key(architecture: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return the six operations."""
+def make_key(architecture: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the key of a row: the six operations."""
     return tuple(architecture[edge] for edge in EDGES)
 
 
@@ -77,7 +78,8 @@ def load(
     Args:
         path: the file.
         column: the objective, an accuracy in per cent; the table calls it `accuracy`.
-        cheap: the column with the same metric after 12 epochs. With it the table has two levels, 12 and 200 epochs.
+        cheap: the column with the same metric after 12 epochs; with this column, the table has two levels, 12 and 200
+            epochs.
         second: a column to minimize as well, such as "latency_ms_pixel3". The first objective is then `error` in per cent,
             and the reference point is an error of 20 % and the 90th percentile of the second objective.
         at_most: makes `second` a constraint with this bound instead of an objective.
@@ -93,8 +95,8 @@ def load(
     keys, values = _read_csv(Path(path), [name for name in (column, cheap, second) if name])
     if len(set(keys)) == len(keys) != CELLS:
         raise JobError(f"{path}: has {len(keys)} rows, but NAS-Bench-201 has {CELLS} cells; each needs a row")
-    full = values[column]
-    accuracy = np.stack([values[cheap], full], axis=1) if cheap else full
+    full_accuracy = values[column]
+    accuracy = np.stack([values[cheap], full_accuracy], axis=1) if cheap else full_accuracy
     columns: dict[str, Any] = {"accuracy": accuracy}
     options: dict[str, Any] = {}
     objectives: Any = "accuracy"
@@ -111,12 +113,12 @@ def load(
     levels = TWO_LEVELS if cheap else ()
     return Table(
         name,
-        space(),
+        make_space(),
         keys,
         columns,
         objectives,
         levels=levels,
-        key=key,
+        key=make_key,
         split="test" if "test" in column else "validation",
         source=f"NAS-Bench-201 cells, {column.replace('_', ' ')}",
         **options,
@@ -144,27 +146,27 @@ def _read_csv(path: Path, names: Sequence[str]) -> tuple[list[tuple[str, ...]], 
     return keys, {name: np.array(column) for name, column in columns.items()}
 
 
-def _parse_cell(text: str, where: str) -> tuple[str, ...]:
+def _parse_cell(text: str, location: str) -> tuple[str, ...]:
     try:
-        return operations(text)
+        return parse_operations(text)
     except JobError as error:
-        raise JobError(f"{where}: {error}") from None
+        raise JobError(f"{location}: {error}") from None
 
 
-def _parse_number(text: str | None, where: str) -> float:
+def _parse_number(text: str | None, location: str) -> float:
     try:
         return float(text or "")
     except ValueError:
-        raise JobError(f"{where}: {text or ''!r} is not a number") from None
+        raise JobError(f"{location}: {text or ''!r} is not a number") from None
 
 
 ANALOG_OPERATIONS = ("skip_connect", "none", "nor_conv_3x3", "nor_conv_1x1", "avg_pool_3x3")
-"""The operations in the order of the package's codes."""
+"""The operations; a code of the package contains indices into this tuple."""
 ANALOG_EDGES = (0, 1, 3, 2, 4, 5)
-"""The index of each of `EDGES` in the package's codes, whose edges are ordered 0-1, 0-2, 0-3, 1-2, 1-3, 2-3."""
+"""For each of `EDGES`, its index in a code of the package, which orders the edges 0-1, 0-2, 0-3, 1-2, 1-3, 2-3."""
 
 
-def analog(metric: str = "baseline_accuracy") -> Table:
+def load_analog(metric: str = "baseline_accuracy") -> Table:
     """Return AnalogNAS-Bench from the package analog-nasbench: cells of NAS-Bench-201 trained again on CIFAR-10.
 
     All its metrics were measured on the test split.
@@ -192,11 +194,11 @@ def analog(metric: str = "baseline_accuracy") -> Table:
     keys = [tuple(ANALOG_OPERATIONS[code[index]] for index in ANALOG_EDGES) for code in table]
     return Table(
         "analog",
-        space(),
+        make_space(),
         keys,
         {"accuracy": [getattr(row, metric) for row in table.values()]},
         "accuracy",
-        key=key,
+        key=make_key,
         split="test",
         source=f"AnalogNAS-Bench (package analog-nasbench), {metric.replace('_', ' ')}, CIFAR-10",
     )

@@ -1,9 +1,9 @@
 """The table of NAS-Bench-201 as first published: X. Dong and Y. Yang, NAS-Bench-201, ICLR 2020; files of `torch.save`.
 
-A file contains a dictionary with `meta_archs` (a string for each cell), `arch2infos` (for the index of each string: `less`,
-the training of 12 epochs, and `full`, that of 200 epochs) and `evaluated_indexes`. A training is a state dict of the
-authors' class `ArchResults`, with one of `ResultsCount` for each data set and seed. NATS-Bench uses the same classes, so
-`nats.build_table` builds the table.
+A file contains a dictionary with `meta_archs` (a string for each cell), `arch2infos` (by the index of the string: `less`,
+the training of 12 epochs, and `full`, the training of 200 epochs) and `evaluated_indexes`. A training is a state dict of the
+authors' class `ArchResults`; it contains a state dict of `ResultsCount` for each data set and seed. NATS-Bench uses the same
+classes, so `nats.build_table` builds the table.
 """
 
 from __future__ import annotations
@@ -18,7 +18,9 @@ from ogive.bench.table_problem import Table
 from ogive.errors import JobError
 
 TRAININGS = {"12": "less", "200": "full"}
+"""The name of each training in the file, by the number of epochs."""
 PARTS = ("meta_archs", "arch2infos")
+"""The keys of the file that are read."""
 
 
 def load(path: str | Path, data: str = "cifar10", hp: str | int = "200") -> Table:
@@ -26,7 +28,7 @@ def load(path: str | Path, data: str = "cifar10", hp: str | int = "200") -> Tabl
 
     The objective is the validation accuracy in per cent; the test accuracy is known as well. On CIFAR-10 both belong to the
     training on half of the training data (`cifar10-valid`). The levels are the epochs at which every training has a
-    validation accuracy: a single one, the last, if some trainings were validated at the end only.
+    validation accuracy. If some trainings were validated only at the end, the last epoch is the only level.
 
     Args:
         path: the file.
@@ -40,7 +42,7 @@ def load(path: str | Path, data: str = "cifar10", hp: str | int = "200") -> Tabl
 
 
 def read(path: str | Path, data: str = "cifar10", hp: str = "200") -> Table:
-    """Return the table like `load`, but accept a file with some of the cells only."""
+    """Return the table as `load` does, but accept a file that contains only some of the cells."""
     if hp not in TRAININGS:
         raise JobError(f"hp={hp!r}: NAS-Bench-201 has trainings of {' and '.join(TRAININGS)} epochs")
     file = Path(path)
@@ -49,7 +51,7 @@ def read(path: str | Path, data: str = "cifar10", hp: str = "200") -> Table:
 
 
 def _read_cells(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Yield the published string of each cell, with its results by training as NATS-Bench has them."""
+    """Yield the published string of each cell, with its results by training, in the form of NATS-Bench."""
     saved = load_saved(path)
     if not isinstance(saved, dict) or any(part not in saved for part in PARTS):
         content = ", ".join(map(str, saved)) if isinstance(saved, dict) else f"a {type(saved).__name__}"

@@ -1,8 +1,8 @@
 """NAS-Bench-Graph: Y. Qin et al., NAS-Bench-Graph: Benchmarking graph neural architecture search, NeurIPS 2022.
 
-An architecture has four computing nodes. The input of each is an earlier node or the raw features (0), and it has one of
-nine operations. The nodes without successors are concatenated. Equivalent architectures share a row; there are 26,206 on
-all data sets but proteins.
+An architecture has four computing nodes. Each node has one of nine operations, and its input is an earlier node or the raw
+features (0). The outputs of the nodes without successors are concatenated. Equivalent architectures share a row. There are
+26,206 rows for every data set but proteins.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from ogive.errors import JobError, MissingExtra
 from ogive.space import Architecture, Space, layer, one_of
 
 LINKS = ("0000", "0001", "0011", "0012", "0013", "0111", "0112", "0122", "0123")
-"""The nine shapes: the input of each of the four nodes."""
+"""The nine shapes of an architecture: the input of each of the four nodes."""
 OPERATIONS = ("gat", "gcn", "gin", "cheb", "sage", "arma", "graph", "fc", "skip")
 PROTEINS_OPERATIONS = ("gcn", "sage", "arma", "fc", "skip")
 DATA_SETS = ("arxiv", "citeseer", "computers", "cora", "cs", "photo", "physics", "proteins", "pubmed")
@@ -26,32 +26,40 @@ NODES = 4
 
 
 def network(links: str, *operations: str) -> tuple[str, ...]:
-    """A placeholder for the network: a table needs no model."""
+    """Return the arguments: a placeholder for the network, because a table needs no model."""
     return (links, *operations)
 
 
-def space(operations: tuple[str, ...] = OPERATIONS) -> Space:
-    """Return the space: the decisions `links` and `operation1` to `operation4`. Equivalent architectures are one."""
+def make_space(operations: tuple[str, ...] = OPERATIONS) -> Space:
+    """Return the space: the decisions `links` and `operation1` to `operation4`. Equivalent architectures have one id."""
     choices = [one_of(*operations, name=f"operation{node}") for node in range(1, NODES + 1)]
     net = layer(network, one_of(*LINKS, name="links"), *choices)
-    return Space(net, constraint=_violation, canonical=lambda architecture: repr(key(architecture)), graph=_graph)
+    return Space(
+        net,
+        constraint=_explain_violation,
+        canonical=lambda architecture: repr(make_key(architecture)),
+        graph=_make_graph,
+    )
 
 
-def _violation(architecture: Architecture) -> str | None:
+def _explain_violation(architecture: Architecture) -> str | None:
+    """Return why an architecture is not part of the benchmark; None if it is."""
     all_skips = all(architecture[f"operation{node}"] == "skip" for node in range(1, NODES + 1))
     return "it computes nothing: every operation is a skip" if all_skips else None
 
 
-def key(architecture: Mapping[str, Any]) -> Hashable:
-    """Return the tree of the computation (see `tree`), which equivalent architectures share."""
-    return tree(str(architecture["links"]), [str(architecture[f"operation{node}"]) for node in range(1, NODES + 1)])
+def make_key(architecture: Mapping[str, Any]) -> Hashable:
+    """Return the key of a row: the tree of the computation, which is the same for equivalent architectures."""
+    return build_tree(
+        str(architecture["links"]), [str(architecture[f"operation{node}"]) for node in range(1, NODES + 1)]
+    )
 
 
-def tree(links: str, operations: list[str]) -> Hashable:
-    """Return the computation as nested tuples of (operation, branches), with sorted branches and without idle skips.
+def build_tree(links: str, operations: list[str]) -> Hashable:
+    """Return the computation as nested tuples of (operation, branches), with sorted branches.
 
-    A skip returns its input, so it is replaced by that. It stays only as the end of a branch whose input also has other
-    branches: then the value of the input is concatenated as well.
+    A skip returns its input, so it is removed. The exception is a skip at the end of a branch whose input has other branches
+    as well. Without the skip, the value of the input would not be part of the concatenation.
 
     Args:
         links: the input of each node, one of `LINKS`.
@@ -62,36 +70,38 @@ def tree(links: str, operations: list[str]) -> Hashable:
     for node, source in enumerate(sources, 1):
         successors[source].append(node)
 
-    def branches_from(node: int, is_features: bool) -> list[Hashable]:
-        """Return the branches that start at `node`. Raw features (`is_features`) are never concatenated."""
+    def list_branches(node: int, is_features: bool) -> list[Hashable]:
+        """Return the branches that start at `node`; `is_features` says that its value is the raw features."""
         branches: list[Hashable] = []
         for child in successors[node]:
             if operations[child - 1] != "skip":
-                following = branches_from(child, False)
-                inner = () if following == [("skip", ())] else tuple(sorted(following, key=repr))
-                branches.append((operations[child - 1], inner))
+                child_branches = list_branches(child, False)
+                # A single skip at the end of a branch has no effect: its input is concatenated anyway.
+                inner_branches = () if child_branches == [("skip", ())] else tuple(sorted(child_branches, key=repr))
+                branches.append((operations[child - 1], inner_branches))
             elif successors[child]:
-                branches += branches_from(child, is_features)
+                branches += list_branches(child, is_features)
+            # The raw features are never concatenated, so a skip that returns them has no effect.
             elif not is_features:
                 branches.append(("skip", ()))
         return branches
 
-    return tuple(sorted(branches_from(0, True), key=repr))
+    return tuple(sorted(list_branches(0, True), key=repr))
 
 
-def _graph(architecture: Mapping[str, Any]) -> tuple[list[str], list[tuple[int, int]]]:
+def _make_graph(architecture: Mapping[str, Any]) -> tuple[list[str], list[tuple[int, int]]]:
     """Return the operations and the edges of the computation, from the raw features to the concatenation."""
     labels, edges = ["features"], list[tuple[int, int]]()
 
     def add_branches(node: int, branches: Any) -> None:
-        for operation, inner in branches:
+        for operation, inner_branches in branches:
             edges.append((node, len(labels)))
             labels.append(operation)
-            add_branches(len(labels) - 1, inner)
+            add_branches(len(labels) - 1, inner_branches)
 
-    add_branches(0, key(architecture))
-    ends = set(range(len(labels))) - {source for source, _ in edges}
-    return [*labels, "output"], [*edges, *((end, len(labels)) for end in sorted(ends))]
+    add_branches(0, make_key(architecture))
+    last_nodes = set(range(len(labels))) - {source for source, _ in edges}
+    return [*labels, "output"], [*edges, *((node, len(labels)) for node in sorted(last_nodes))]
 
 
 def load(data: str = "cora") -> Table:
@@ -114,29 +124,29 @@ def read(path: Path, data: str) -> Table:
     operations = PROTEINS_OPERATIONS if data == "proteins" else OPERATIONS
     with path.open("rb") as file:
         rows = load_pickle(file, path)
-    keys = [_decode(code, path) for code in rows]
-    columns = {metric: [float(row[name]) for row in rows.values()] for metric, name in _COLUMNS.items()}
+    keys = [_decode_key(code, path) for code in rows]
+    columns = {metric: [float(row[name]) for row in rows.values()] for metric, name in _METRIC_NAMES.items()}
     return Table(
         f"nasbench-graph-{data}",
-        space(operations),
+        make_space(operations),
         keys,
         columns,
         "accuracy",
         test={"accuracy": "test_accuracy"},
         screened=("parameters",),
-        key=key,
+        key=make_key,
         source=f"NAS-Bench-Graph (package nas-bench-graph), {data}",
     )
 
 
-_COLUMNS = {"accuracy": "valid_perf", "test_accuracy": "perf", "latency": "latency", "parameters": "para"}
-"""The metrics, and their names in the files."""
+_METRIC_NAMES = {"accuracy": "valid_perf", "test_accuracy": "perf", "latency": "latency", "parameters": "para"}
+"""The name of each metric in the files of the package."""
 
 
-def _decode(code: int, path: Path) -> Hashable:
-    """Return the tree of a published code: the index of the shape, followed by a decimal digit for each operation."""
+def _decode_key(code: int, path: Path) -> Hashable:
+    """Return the key of a published code: the index of the shape, followed by a decimal digit for each operation."""
     shape, digits = divmod(code, 10**NODES)
     operation_indices = [int(digit) for digit in f"{digits:0{NODES}d}"]
     if shape >= len(LINKS) or max(operation_indices) >= len(OPERATIONS):
         raise JobError(f"{path}: contains the code {code}, which is not an architecture of NAS-Bench-Graph")
-    return tree(LINKS[shape], [OPERATIONS[index] for index in operation_indices])
+    return build_tree(LINKS[shape], [OPERATIONS[index] for index in operation_indices])

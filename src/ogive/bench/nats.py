@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ogive.bench.nasbench201 import key, operations, space
+from ogive.bench.nasbench201 import make_key, make_space, parse_operations
 from ogive.bench.pickles import load_pickle
 from ogive.bench.table_problem import Table
 from ogive.errors import JobError
@@ -36,7 +36,7 @@ def load(path: str | Path, data: str = "cifar10", hp: str | int = "200") -> Tabl
 
 
 def read(path: str | Path, data: str = "cifar10", hp: str = "200") -> Table:
-    """Return the table like `load`, but accept a file with some of the cells only."""
+    """Return the table as `load` does, but accept a file that contains only some of the cells."""
     file = Path(path)
     source = f"NATS-Bench topology (Dong et al. 2021), {data}, {hp} epochs"
     return build_table(f"nats-{data}", _read_cells(file), path=file, data=data, hp=hp, source=source)
@@ -61,35 +61,38 @@ def build_table(
     if data not in DATA_SETS:
         raise JobError(f"data={data!r}: {path.name} has {', '.join(DATA_SETS)}")
     training, test = ("cifar10-valid", "ori-test") if data == "cifar10" else (data, "x-test")
-    curves = [(_parse_cell(text, path), _read_curves(text, info, hp, training, test, path)) for text, info in cells]
+    curves = [
+        (_parse_cell(text, path), _read_curves(text, cell_results, hp, training, test, path))
+        for text, cell_results in cells
+    ]
     if not curves:
         raise JobError(f"{path}: contains no architecture")
-    levels = sorted(set.intersection(*(set(run) for _, runs in curves for run in runs)))
+    levels = sorted(set.intersection(*(set(curve) for _, cell_curves in curves for curve in cell_curves)))
     if not levels:
         raise JobError(f"{path}: there is no epoch after which every cell has a validation accuracy on {training!r}")
-    # Some cells have fewer trainings. With the least common multiple as the number of repetitions, each training of a cell
-    # is repeated equally often, so that the means are right.
-    repetitions = math.lcm(*(len(runs) for _, runs in curves))
+    # Some cells have fewer trainings than others. The number of repetitions is the least common multiple, so that each
+    # training of a cell is repeated equally often and the means are correct.
+    repetitions = math.lcm(*(len(cell_curves) for _, cell_curves in curves))
     values = np.empty((len(curves), repetitions, len(levels), 3))
-    for row, (_, runs) in enumerate(curves):
+    for row, (_, cell_curves) in enumerate(curves):
         for repetition in range(repetitions):
-            run = runs[repetition % len(runs)]
-            values[row, repetition] = [run[level] for level in levels]
+            curve = cell_curves[repetition % len(cell_curves)]
+            values[row, repetition] = [curve[level] for level in levels]
     if np.isnan(values[:, :, -1, 1]).any():
         raise JobError(f"{path}: a cell has no test accuracy after the last epoch, which the report needs")
-    timed = not np.isnan(values[..., 2]).any()
+    is_timed = not np.isnan(values[..., 2]).any()
     return Table(
         name,
-        space(),
+        make_space(),
         [key for key, _ in curves],
         {"accuracy": values[..., 0], "test_accuracy": values[..., 1]},
         "accuracy",
         levels=levels,
         continuable=True,
-        seconds=values[..., 2] if timed else None,
+        seconds=values[..., 2] if is_timed else None,
         test={"accuracy": "test_accuracy"},
-        key=key,
-        source=source if timed else f"{source}; some trainings were not timed, so each epoch counts as one second",
+        key=make_key,
+        source=source if is_timed else f"{source}; some trainings were not timed, so each epoch counts as one second",
     )
 
 
@@ -116,7 +119,7 @@ def _read_cells(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
 
 def _parse_cell(text: str, path: Path) -> tuple[str, ...]:
     try:
-        return operations(text)
+        return parse_operations(text)
     except JobError as error:
         raise JobError(f"{path}: {error}") from None
 
@@ -130,22 +133,22 @@ def _load_bz2(path: Path) -> Any:
 
 
 def _read_curves(
-    text: str, info: Mapping[str, Any], hp: str, training: str, test: str, path: Path
+    text: str, cell_results: Mapping[str, Any], hp: str, training: str, test: str, path: Path
 ) -> list[dict[int, tuple[float, float, float]]]:
     """Return the curve of each training (see `_read_curve`).
 
     Args:
         text: the string of the cell.
-        info: the results of the cell, by `hp`.
+        cell_results: the results of the cell, by `hp`.
         hp: the training.
         training: the name of the training data in the file.
         test: the prefix of the test accuracies in the file.
         path: the file, for error messages.
     """
     try:
-        if hp not in info:
-            raise JobError(f"{path}: {text} has no training {hp!r}; it has {', '.join(info)}")
-        seeds, results = info[hp]["dataset_seed"], info[hp]["all_results"]
+        if hp not in cell_results:
+            raise JobError(f"{path}: {text} has no training {hp!r}; it has {', '.join(cell_results)}")
+        seeds, results = cell_results[hp]["dataset_seed"], cell_results[hp]["all_results"]
         if not seeds.get(training):
             raise JobError(f"{path}: {text} has no training {hp!r} on {training!r}; it has {', '.join(seeds)}")
         for seed in seeds[training]:
@@ -156,11 +159,11 @@ def _read_curves(
         raise JobError(f"{path}: the results of {text} have another format: {error!r}") from error
 
 
-def _read_curve(run: Mapping[str, Any], test: str) -> dict[int, tuple[float, float, float]]:
+def _read_curve(result: Mapping[str, Any], test: str) -> dict[int, tuple[float, float, float]]:
     """Return, by epoch (from 1): validation accuracy, test accuracy (NaN if not measured), and seconds since the start."""
-    accuracies, times = run["eval_acc1es"], run["train_times"] or {}
+    accuracies, times = result["eval_acc1es"], result["train_times"] or {}
     curve, seconds = {}, 0.0
-    for epoch in range(run["epochs"]):
+    for epoch in range(result["epochs"]):
         seconds += float(times.get(epoch, math.nan))
         validation = accuracies.get(f"x-valid@{epoch}")
         if validation is not None:

@@ -1,7 +1,7 @@
-"""Reading untrusted pickles without running code: containers, numbers, NumPy arrays, and classes that are replaced.
+"""Reading untrusted pickles that contain containers, numbers and NumPy arrays, without running code.
 
-A pickle can name any importable callable and call it. Here only listed names are allowed. Any other name is an error before
-it is imported, so a malicious file cannot run code.
+A pickle can name any importable callable and call it. Here only listed names are allowed, and classes can be replaced. Any
+other name is an error before it is imported, so a malicious file cannot run code.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ import numpy as np
 
 from ogive.errors import JobError
 
-_ARRAY = np.zeros(1).__reduce__()[0]
-_SCALAR = np.float64(1).__reduce__()[0]
+_RECONSTRUCT_ARRAY = np.zeros(1).__reduce__()[0]
+_RECONSTRUCT_SCALAR = np.float64(1).__reduce__()[0]
 _MAGIC, _VERSION = 0x1950A86A20F9469CFC6C, 1001
 """The first two values in files of `torch.save` before PyTorch 1.6; later files are zip archives."""
 
@@ -30,7 +30,7 @@ def _encode_latin1(text: str, encoding: str) -> bytes:
     return text.encode("latin1")
 
 
-_SAFE: dict[tuple[str, str], Any] = {
+_SAFE_NAMES: dict[tuple[str, str], Any] = {
     ("collections", "OrderedDict"): OrderedDict,
     ("collections", "defaultdict"): defaultdict,
     ("builtins", "set"): set,
@@ -41,8 +41,8 @@ _SAFE: dict[tuple[str, str], Any] = {
     ("_codecs", "encode"): _encode_latin1,
     ("numpy", "ndarray"): np.ndarray,
     ("numpy", "dtype"): np.dtype,
-    **{(f"numpy.{core}.multiarray", "_reconstruct"): _ARRAY for core in ("core", "_core")},
-    **{(f"numpy.{core}.multiarray", "scalar"): _SCALAR for core in ("core", "_core")},
+    **{(f"numpy.{core}.multiarray", "_reconstruct"): _RECONSTRUCT_ARRAY for core in ("core", "_core")},
+    **{(f"numpy.{core}.multiarray", "scalar"): _RECONSTRUCT_SCALAR for core in ("core", "_core")},
 }
 
 
@@ -54,9 +54,11 @@ class Record:
 
 
 class _Unpickler(pickle.Unpickler):
+    """An unpickler that allows only the names in `_SAFE_NAMES` and `replacements`."""
+
     def __init__(self, file: IO[bytes], replacements: Mapping[tuple[str, str], Any]) -> None:
         super().__init__(file)
-        self._allowed = {**_SAFE, **replacements}
+        self._allowed = {**_SAFE_NAMES, **replacements}
 
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) not in self._allowed:
@@ -84,7 +86,7 @@ def load_pickle(file: IO[bytes], path: Path, replacements: Mapping[tuple[str, st
 def load_saved(path: Path) -> Any:
     """Return the object in a file of `torch.save` that contains data without tensors; PyTorch is not needed.
 
-    PyTorch can read untrusted files as well (`weights_only`), but that reader is written in Python and many times slower.
+    PyTorch can read untrusted files as well (`weights_only`), but its reader is written in Python and many times slower.
 
     Raises:
         JobError: it is not such a file, requests a name that is not allowed, or cannot be read.
@@ -93,7 +95,7 @@ def load_saved(path: Path) -> Any:
         with path.open("rb") as file:
             if not zipfile.is_zipfile(file):
                 file.seek(0)
-                return _load_legacy(file, path)
+                return _load_legacy_file(file, path)
         with zipfile.ZipFile(path) as archive:
             members = [name for name in archive.namelist() if name.endswith("/data.pkl") and name.count("/") == 1]
             if len(members) != 1:
@@ -104,11 +106,12 @@ def load_saved(path: Path) -> Any:
         raise JobError(f"{path}: cannot be read: {error}") from error
 
 
-def _load_legacy(file: IO[bytes], path: Path) -> Any:
+def _load_legacy_file(file: IO[bytes], path: Path) -> Any:
+    """Return the object in a file of PyTorch before version 1.6: three pickles, then the object."""
     try:
-        head = [_Unpickler(file, {}).load() for _ in range(3)]  # the third has the sizes of the machine's integers
+        header_values = [_Unpickler(file, {}).load() for _ in range(3)]  # the third value has the sizes of integers
     except (pickle.UnpicklingError, EOFError, ValueError, TypeError, AttributeError, IndexError) as error:
         raise JobError(f"{path}: is not a file of torch.save: {error}") from error
-    if head[:2] != [_MAGIC, _VERSION]:
+    if header_values[:2] != [_MAGIC, _VERSION]:
         raise JobError(f"{path}: is not a file of torch.save: it does not start with its magic number")
     return load_pickle(file, path)

@@ -10,10 +10,10 @@ A problem replaces training by a table or a formula::
 Every problem guarantees:
 
 - `evaluate` is deterministic: equal (architecture, fidelity, seed) give equal results, in any process and in any order.
-- `evaluate` returns validation metrics only. Where a table has test metrics only, `split` is "test", and reports say so.
-- `truth` is free of noise: for a table it is the mean over its repetitions at full fidelity. A search must not call it.
-- `bounds` holds the best and the worst `truth` among the architectures that satisfy the constraints. The regret computed
-  from it is exact, and not negative for architectures of the space that satisfy them.
+- `evaluate` returns validation metrics only. If a table has test metrics only, `split` is "test", and reports say so.
+- `truth` is free of noise. For a table it is the mean over the repetitions at full fidelity. A search must not call `truth`.
+- `bounds` holds the best and the worst `truth` of the architectures that satisfy the constraints. Therefore the regret of
+  such an architecture is exact, and not negative.
 
 To write a problem of your own, subclass `Problem`: set `name`, `space` and `objectives`, and implement `evaluate`, `truth`
 and `bounds`. With several objectives, implement `front` and `reference`, and let `bounds` be empty.
@@ -70,9 +70,9 @@ class Problem(ABC):
         objectives: one or several objectives; `evaluate` reports their metrics.
         constraints: the constraints that a search of this problem must satisfy.
         epochs: the full fidelity; None if the problem has a single fidelity.
-        continuable: whether an evaluation can be continued: the metrics at a step are the same for every target fidelity.
-        split: the split that the objectives were measured on: "validation", or "test" if the table has nothing else; ""
-            for a formula.
+        continuable: whether an evaluation can be continued; the metrics at a step are then the same for every fidelity.
+        split: the split that the objectives were measured on: "validation", or "test" if the table has no other values;
+            "" for a formula.
         source: the origin of the values, in one line.
     """
 
@@ -110,7 +110,7 @@ class Problem(ABC):
     def bounds(self) -> Mapping[str, Bounds]:
         """The best and the worst truth of the objective and, if it is known, of the objective on the test split.
 
-        Empty with several objectives, where the optimum is a Pareto front (see `front`).
+        Empty if there are several objectives: then the optimum is a Pareto front (see `front`).
         """
 
     @property
@@ -120,7 +120,7 @@ class Problem(ABC):
         Raises:
             JobError: the class does not implement it.
         """
-        raise self._missing_property("front", "list[Mapping[str, float]]", "the truths on the Pareto front")
+        raise self._make_missing_property_error("front", "list[Mapping[str, float]]", "the truths on the Pareto front")
 
     @property
     def reference(self) -> tuple[float, ...]:
@@ -129,7 +129,7 @@ class Problem(ABC):
         Raises:
             JobError: the class does not implement it.
         """
-        raise self._missing_property(
+        raise self._make_missing_property_error(
             "reference",
             "tuple[float, ...]",
             "one cost for each objective, with the sign changed where it is maximized",
@@ -145,9 +145,9 @@ class Problem(ABC):
         return EMPTY
 
     def describe(self) -> dict[str, Any]:
-        """Return, as JSON, everything that the outcome of a search of this problem depends on.
+        """Return a description of the problem as JSON: everything that the result of a search depends on.
 
-        A subclass adds its own parameters; `fingerprint` is a hash of the result.
+        A subclass adds its own parameters; `fingerprint` is a hash of this description.
         """
         return {
             "name": self.name,
@@ -158,7 +158,8 @@ class Problem(ABC):
             "split": self.split,
         }
 
-    def _missing_property(self, name: str, returns: str, meaning: str) -> JobError:
+    def _make_missing_property_error(self, name: str, returns: str, meaning: str) -> JobError:
+        """Return the error for a problem with several objectives that lacks a property."""
         return JobError(
             f"the problem {self.name!r} has several objectives, but does not define {name!r}, which is needed to evaluate a "
             f"search: add to its class {type(self).__qualname__} the property `def {name}(self) -> {returns}` ({meaning})"

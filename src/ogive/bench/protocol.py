@@ -21,7 +21,7 @@ from ogive.errors import RunError
 from ogive.hashing import hash_json
 
 VERSION = 1
-"""Increased whenever a change of the code gives other results for the same protocol."""
+"""The version of the protocol. It is increased with every change of the code that changes the results of an episode."""
 FILE = "episodes.db"
 PACKAGES = ("ogive", "numpy", "scipy", "scikit-learn")
 # A method was called "entrant" when this schema was defined: the column keeps that name, so that old files can be read.
@@ -47,6 +47,7 @@ class Protocol:
         trials: the maximum number of trials of an episode.
         workers: the number of simulated workers.
         cost: the limit of the training time of an episode, in full trainings; None for no limit.
+        version: the version of the protocol.
     """
 
     trials: int = 300
@@ -56,7 +57,7 @@ class Protocol:
 
     @property
     def hash(self) -> str:
-        """Eight hexadecimal digits."""
+        """A hash of the settings, eight hexadecimal digits."""
         return hash_json(asdict(self), digits=8)
 
 
@@ -72,7 +73,7 @@ def get_environment() -> dict[str, str]:
 
 
 def hash_environment(environment: Mapping[str, str]) -> str:
-    """Return eight hexadecimal digits."""
+    """Return a hash of an environment, eight hexadecimal digits."""
     return hash_json(dict(environment), digits=8)
 
 
@@ -88,7 +89,7 @@ class EpisodeStore:
         path = folder / FILE
         if folder.exists() and not path.exists() and (not folder.is_dir() or any(folder.iterdir())):
             raise RunError(f"{folder} exists and contains no comparison; choose another folder, or an empty one")
-        with self._errors():
+        with self._convert_errors():
             folder.mkdir(parents=True, exist_ok=True)
             self._connection = sqlite3.connect(path, timeout=30, isolation_level=None)
             self._connection.executescript(_SCHEMA)
@@ -113,13 +114,13 @@ class EpisodeStore:
                 "different protocols are not comparable: use the same protocol, or choose another folder"
             )
 
-    def add_benchmark(self, spec: str, fingerprint: str, about: Mapping[str, Any]) -> None:
+    def add_benchmark(self, spec: str, fingerprint: str, description: Mapping[str, Any]) -> None:
         """Store a benchmark, or check that its fingerprint is the stored one.
 
         Raises:
             RunError: the benchmark has changed since it was stored.
         """
-        with self._errors():
+        with self._convert_errors():
             row = self._connection.execute("SELECT fingerprint FROM benchmarks WHERE spec = ?", (spec,)).fetchone()
             if row is not None and row[0] != fingerprint:
                 raise RunError(
@@ -127,42 +128,44 @@ class EpisodeStore:
                     f"with {row[0]}: its data have changed; choose another folder"
                 )
             if row is None:
-                values = spec, fingerprint, json.dumps(dict(about))
+                values = spec, fingerprint, json.dumps(dict(description))
                 self._connection.execute("INSERT INTO benchmarks VALUES (?, ?, ?)", values)
 
-    def add(self, key: EpisodeKey, environment: Mapping[str, str], result: Mapping[str, Any]) -> None:
+    def add_episode(self, key: EpisodeKey, environment: Mapping[str, str], result: Mapping[str, Any]) -> None:
         """Store an episode; an episode that is already stored is not replaced."""
-        code = hash_environment(environment)
-        with self._errors():
+        environment_hash = hash_environment(environment)
+        with self._convert_errors():
             self._connection.execute(
-                "INSERT OR IGNORE INTO environments VALUES (?, ?)", (code, json.dumps(dict(environment)))
+                "INSERT OR IGNORE INTO environments VALUES (?, ?)", (environment_hash, json.dumps(dict(environment)))
             )
             self._connection.execute(
-                "INSERT OR IGNORE INTO episodes VALUES (?, ?, ?, ?, ?)", (*key, code, json.dumps(dict(result)))
+                "INSERT OR IGNORE INTO episodes VALUES (?, ?, ?, ?, ?)",
+                (*key, environment_hash, json.dumps(dict(result))),
             )
 
-    def episodes(self) -> dict[EpisodeKey, dict[str, Any]]:
-        """Return all results, each with the hash of its `environment`."""
+    def read_episodes(self) -> dict[EpisodeKey, dict[str, Any]]:
+        """Return the results of all stored episodes, each with the hash of its `environment`."""
         query = "SELECT benchmark, entrant, seed, environment, result FROM episodes"
-        with self._errors():
+        with self._convert_errors():
             rows = self._connection.execute(query).fetchall()
         return {
-            (benchmark, method, seed): {**json.loads(text), "environment": code}
-            for benchmark, method, seed, code, text in rows
+            (benchmark, method, seed): {**json.loads(text), "environment": environment_hash}
+            for benchmark, method, seed, environment_hash, text in rows
         }
 
-    def environments(self) -> dict[str, dict[str, str]]:
+    def read_environments(self) -> dict[str, dict[str, str]]:
         """Return the environments of all episodes, by hash."""
-        with self._errors():
+        with self._convert_errors():
             rows = self._connection.execute("SELECT id, text FROM environments").fetchall()
-        return {code: json.loads(text) for code, text in rows}
+        return {environment_hash: json.loads(text) for environment_hash, text in rows}
 
     def close(self) -> None:
         """Close the database."""
         self._connection.close()
 
     @contextmanager
-    def _errors(self) -> Any:
+    def _convert_errors(self) -> Any:
+        """Raise errors of the database and of the file system as RunError."""
         try:
             yield
         except (sqlite3.Error, OSError, ValueError) as error:

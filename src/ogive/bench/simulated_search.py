@@ -1,7 +1,7 @@
 """A search of a benchmark problem in memory: the controller of a real search with a virtual clock, and nothing on disk.
 
-An evaluation takes as much virtual time as the training took that the table was made from, on one of `workers` simulated
-workers. The time that strategies and schedules compute is not part of virtual time.
+In virtual time, an evaluation takes as long as the training in the table, on one of `workers` simulated workers. The time
+that strategies and schedules need to compute is not part of virtual time.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from ogive.strategy.base import Strategy
 from ogive.trial import EMPTY, Step
 
 NOWHERE = Path(os.devnull)
-"""The folder of a simulated run; nothing is written there."""
+"""The folder of a simulated run; nothing is written into it."""
 
 
 @dataclass(frozen=True)
@@ -48,25 +48,26 @@ class PluginSpec:
 
 
 def _to_yaml(value: Any) -> str:
-    """Return YAML of one line that is parsed as `value`."""
+    """Return a value as YAML on one line."""
     return value if isinstance(value, str) and yaml.safe_load(value) == value else json.dumps(value)
 
 
-FULL = PluginSpec("full")
+FULL_SCHEDULE = PluginSpec("full")
+"""The schedule that trains each trial at full fidelity."""
 AUTO = "auto"
-"""The default strategy; it has the option `trials`, the length of the search."""
+"""The name of the default strategy; it has the option `trials`, the maximum number of trials of the search."""
 
 
 class MemoryLog:
-    """A journal that numbers events and does not store them; a simulation needs the state in memory only."""
+    """A journal that numbers events but does not store them, because a simulation needs only the state in memory."""
 
     def __init__(self) -> None:
-        self._last = 1
+        self._last_seq = 1
 
     def append(self, events: Sequence[Event]) -> list[Event]:
-        first = self._last + 1
-        self._last += len(events)
-        return [event.at(event.time, first + number) for number, event in enumerate(events)]
+        first_seq = self._last_seq + 1
+        self._last_seq += len(events)
+        return [event.at(event.time, first_seq + index) for index, event in enumerate(events)]
 
 
 def make_trajectory(problem: Problem) -> SimulateTrial:
@@ -74,7 +75,9 @@ def make_trajectory(problem: Problem) -> SimulateTrial:
 
     def trajectory(assignment: Assignment) -> Iterator[tuple[Step, Mapping[str, float], float]]:
         architecture = problem.space.architecture(assignment.choices)
-        architecture.__dict__["id"] = assignment.id  # fills the cached property: the controller has computed it already
+        architecture.__dict__["id"] = (
+            assignment.id
+        )  # sets the cached property, which the controller has computed already
         for result in problem.evaluate(architecture, assignment.fidelity, assignment.seed):
             if result.step > assignment.last_reported_step:
                 yield result.step, result.metrics, result.seconds
@@ -83,17 +86,22 @@ def make_trajectory(problem: Problem) -> SimulateTrial:
 
 
 def make_strategy(spec: PluginSpec, problem: Problem, trials: int) -> Strategy:
-    """Return the strategy as a search of `trials` trials uses it: without duplicates, and within the hard constraints.
+    """Return the strategy of a search: it proposes no duplicates, and only architectures that satisfy hard constraints.
+
+    Args:
+        spec: the strategy.
+        problem: the problem to search.
+        trials: the maximum number of trials of the search.
 
     Raises:
         JobError: there is no such strategy or option (the nearest name is suggested).
     """
     defaults = {"trials": trials} if spec.name == AUTO else {}
     options = {**defaults, **spec.options}
-    plain = strategies.create(spec.name, problem.space, problem.objectives, problem.constraints, **options)
-    strategy: Strategy = strategies.Deduplicated(plain)
+    inner_strategy = strategies.create(spec.name, problem.space, problem.objectives, problem.constraints, **options)
+    strategy: Strategy = strategies.Deduplicated(inner_strategy)
     if any(constraint.hard for constraint in problem.constraints):
-        strategy = strategies.Constrained(strategy, _cached_screen(problem))
+        strategy = strategies.Constrained(strategy, _make_cached_screen(problem))
     return strategy
 
 
@@ -112,14 +120,15 @@ def make_schedule(spec: PluginSpec, problem: Problem) -> Schedule:
     )
 
 
-def _cached_screen(problem: Problem) -> Any:
+def _make_cached_screen(problem: Problem) -> Any:
+    """Return `problem.screen` with a cache of its results."""
     return lru_cache(maxsize=4096)(problem.screen)
 
 
 def simulate(
     problem: Problem,
     strategy: PluginSpec,
-    schedule: PluginSpec = FULL,
+    schedule: PluginSpec = FULL_SCHEDULE,
     *,
     trials: int = 100,
     workers: int = 1,
@@ -130,7 +139,7 @@ def simulate(
     faults: FaultModel | None = None,
     hours: float | None = None,
 ) -> State:
-    """Search `problem` in memory, and return the final state of the run; its `ended` is the reason of the end.
+    """Search `problem` in memory, and return the final state of the run; `state.end_reason` says why the search ended.
 
     Args:
         problem: the problem to search.
@@ -141,17 +150,18 @@ def simulate(
         seed: the seed of the search.
         cost: the limit of training time of all trials together, in seconds; None for no limit.
         observer: a function that is called with every event, as by `og.search`.
-        trajectory: simulates a job instead of `problem.evaluate`; None to use the problem.
+        trajectory: a function that simulates a job; None to use `problem.evaluate`.
         faults: failures and delays of workers; None for none.
         hours: the limit of virtual time; None for no limit. The search ends at the first event after it.
 
     Raises:
-        JobError: the strategy, the schedule or an option of theirs is not valid.
+        JobError: the strategy, the schedule or one of their options is not valid.
     """
     settings = Settings(max_trials=trials, workers=workers, max_failed_trials=trials + 1)
     clock = VirtualClock()
     state = State.from_events(
-        [Event(Kind.CREATED, data=_created(problem, strategy, schedule, seed, settings), seq=1)], problem.space
+        [Event(Kind.CREATED, data=_make_created_data(problem, strategy, schedule, seed, settings), seq=1)],
+        problem.space,
     )
     executor = SimulatedExecutor(clock, trajectory or make_trajectory(problem), workers, faults=faults, seed=seed)
     controller = Controller(
@@ -162,7 +172,7 @@ def simulate(
         schedule=make_schedule(schedule, problem),
         executor=executor,
         folder=NOWHERE,
-        screen=_cached_screen(problem),
+        screen=_make_cached_screen(problem),
         clock=clock,
         observer=lambda state, event: _observe(controller, observer, cost, hours, event),
     )
@@ -174,7 +184,7 @@ def simulate(
 def _observe(
     controller: Controller, observer: Observer, cost: float | None, hours: float | None, event: Event | None
 ) -> None:
-    """Pass an event to the observer, then stop the search if it has reached a limit."""
+    """Pass an event to the observer. Then stop the search if it has reached its limit of cost or of virtual time."""
     observer(controller.state, event)
     if cost is not None and controller.state.compute_seconds >= cost:
         controller.stop(f"the budget of {duration(cost)} of training is used up")
@@ -182,9 +192,10 @@ def _observe(
         controller.stop(f"the budget of {duration(hours * 3600)} is used up")
 
 
-def _created(
+def _make_created_data(
     problem: Problem, strategy: PluginSpec, schedule: PluginSpec, seed: int, settings: Settings
 ) -> dict[str, Any]:
+    """Return the data of the event `created`."""
     return {
         "space": {},
         "objectives": [objective.to_json() for objective in problem.objectives],

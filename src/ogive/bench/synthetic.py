@@ -1,6 +1,6 @@
 """Synthetic problems, defined by formulas: of any size, with a known optimum, and each with one difficulty of real spaces.
 
-Each has one metric, called `accuracy`: it lies in [0, 1], and is 1 at the optimum.
+Each problem has one metric, called `accuracy`. Its true values lie in [0, 1], and the optimum is 1.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from ogive.trial import Fidelity
 
 
 def network(*arguments: object, **named: object) -> tuple[object, ...]:
-    """A placeholder for the network: a formula needs no model."""
+    """Return the arguments: a placeholder for the network, because a formula needs no model."""
     return (*arguments, *named.values())
 
 
@@ -38,38 +38,41 @@ class Additive(Problem):
     """
 
     def __init__(self, decisions: int = 8, alternatives: int = 4, seed: int = 0) -> None:
-        d, a = (
-            check_whole_number("additive", "decisions", decisions, 1),
-            check_whole_number("additive", "alternatives", alternatives, 2),
-        )
-        self.name = f"additive-{d}x{a}"
+        decisions = check_whole_number("additive", "decisions", decisions, 1)
+        alternatives = check_whole_number("additive", "alternatives", alternatives, 2)
+        self.name = f"additive-{decisions}x{alternatives}"
         self.objectives = (Objective("accuracy"),)
         self.split = ""
-        self.source = f"the sum of {d} values, {a} alternatives each"
-        self.space = Space(layer(network, *(one_of(*range(a), name=f"x{i}") for i in range(d))))
-        parts = generator(seed, "additive").random((d, a))
-        low, high = parts.min(axis=1).sum(), parts.max(axis=1).sum()
-        self._parts = (parts - parts.min(axis=1, keepdims=True)) / (high - low)
+        self.source = f"the sum of {decisions} values, {alternatives} alternatives each"
+        self.space = Space(layer(network, *(one_of(*range(alternatives), name=f"x{i}") for i in range(decisions))))
+        contributions = generator(seed, "additive").random((decisions, alternatives))
+        # The sum is scaled so that the worst architecture has the value 0, and the best has 1.
+        low, high = contributions.min(axis=1).sum(), contributions.max(axis=1).sum()
+        self._contributions = (contributions - contributions.min(axis=1, keepdims=True)) / (high - low)
 
     def evaluate(self, architecture: Architecture, fidelity: Fidelity, seed: int) -> Iterator[StepResult]:
         yield StepResult(1, self.truth(architecture), 1.0)
 
     def truth(self, architecture: Architecture) -> Mapping[str, float]:
-        return {"accuracy": float(sum(self._parts[i, architecture[f"x{i}"]] for i in range(len(self._parts))))}
+        return {
+            "accuracy": float(
+                sum(self._contributions[i, architecture[f"x{i}"]] for i in range(len(self._contributions)))
+            )
+        }
 
     @property
     def bounds(self) -> Mapping[str, Bounds]:
         return {"accuracy": Bounds(1.0, 0.0)}
 
     def describe(self) -> dict[str, Any]:
-        return {**super().describe(), "parts": self._parts.round(9).tolist()}
+        return {**super().describe(), "parts": self._contributions.round(9).tolist()}
 
 
 def nk(n: int = 10, k: int = 3, alternatives: int = 3, seed: int = 0) -> Table:
     """Return Kauffman's NK landscape: the mean of one value per decision, each of which depends on `k` other decisions.
 
     S. Kauffman and E. Weinberger, "The NK model of rugged fitness landscapes" (1989). The larger `k`, the more local
-    optima. The optimum is known by enumeration.
+    optima there are. The optimum is known by enumeration.
 
     Args:
         n: the number of decisions.
@@ -80,31 +83,35 @@ def nk(n: int = 10, k: int = 3, alternatives: int = 3, seed: int = 0) -> Table:
     Raises:
         JobError: an option is out of its range.
     """
-    n, a = check_whole_number("nk", "n", n, 2), check_whole_number("nk", "alternatives", alternatives, 2)
+    n = check_whole_number("nk", "n", n, 2)
+    alternatives = check_whole_number("nk", "alternatives", alternatives, 2)
     k = check_whole_number("nk", "k", k, 0)
-    if k >= n or a**n > 10**6:
-        raise JobError(f"nk: n={n}, k={k}, alternatives={a}; k must be below n, and alternatives^n at most a million")
+    if k >= n or alternatives**n > 10**6:
+        raise JobError(
+            f"nk: n={n}, k={k}, alternatives={alternatives}; k must be below n, and alternatives^n at most a million"
+        )
     rng = generator(seed, "nk")
-    neighbours = [[i, *rng.choice([j for j in range(n) if j != i], size=k, replace=False).tolist()] for i in range(n)]
-    parts = rng.random((n, a ** (k + 1)))
-    labels = np.array(list(itertools.product(range(a), repeat=n)))
-    powers = a ** np.arange(k + 1)
-    values = np.mean([parts[i, labels[:, neighbours[i]] @ powers] for i in range(n)], axis=0)
-    scaled = (values - values.min()) / (values.max() - values.min())
+    # The labels of a decision and of its k random inputs select one of alternatives^(k + 1) random contributions.
+    inputs = [[i, *rng.choice([j for j in range(n) if j != i], size=k, replace=False).tolist()] for i in range(n)]
+    contributions = rng.random((n, alternatives ** (k + 1)))
+    labels = np.array(list(itertools.product(range(alternatives), repeat=n)))
+    powers = alternatives ** np.arange(k + 1)
+    values = np.mean([contributions[i, labels[:, inputs[i]] @ powers] for i in range(n)], axis=0)
+    accuracies = (values - values.min()) / (values.max() - values.min())
     names = [f"x{i}" for i in range(n)]
 
-    def key(architecture: Mapping[str, Any]) -> tuple[Any, ...]:
+    def make_key(architecture: Mapping[str, Any]) -> tuple[Any, ...]:
         return tuple(architecture[name] for name in names)
 
     return Table(
         f"nk-{n}-{k}",
-        Space(layer(network, *(one_of(*range(a), name=name) for name in names))),
+        Space(layer(network, *(one_of(*range(alternatives), name=name) for name in names))),
         list(map(tuple, labels.tolist())),
-        {"accuracy": scaled},
+        {"accuracy": accuracies},
         "accuracy",
         split="",
-        key=key,
-        source=f"NK landscape, n={n}, k={k}, {a} alternatives",
+        key=make_key,
+        source=f"NK landscape, n={n}, k={k}, {alternatives} alternatives",
     )
 
 
@@ -132,37 +139,41 @@ class Chain(Problem):
         self.source = f"a synthetic chain of 1 to {depth} layers with learning curves of {epochs} epochs"
         rng = generator(seed, "chain")
         self._best_depth = int(rng.integers(max(2, depth // 2), depth + 1))
-        self._fit: dict[str, dict[Any, float]] = {
-            **{f"width{i}": dict(zip(self.WIDTHS, _peaked(rng, len(self.WIDTHS)), strict=True)) for i in range(depth)},
+        self._label_values: dict[str, dict[Any, float]] = {
+            **{
+                f"width{i}": dict(zip(self.WIDTHS, _make_peaked_values(rng, len(self.WIDTHS)), strict=True))
+                for i in range(depth)
+            },
             **{
                 f"operation{i}": dict(zip(self.OPERATIONS, rng.permutation([1.0, 0.7, 0.4, 0.0]), strict=True))
                 for i in range(depth)
             },
         }
         widths = [one_of(*self.WIDTHS, name=f"width{i}") for i in range(depth)]
-        chosen = [one_of(*self.OPERATIONS, name=f"operation{i}") for i in range(depth)]
-        times = integer(1, depth, name="depth")
-        self.space = Space(layer(network, repeat(lambda i: layer(network, widths[i], chosen[i]), times=times)))
+        operations = [one_of(*self.OPERATIONS, name=f"operation{i}") for i in range(depth)]
+        layers = integer(1, depth, name="depth")
+        self.space = Space(layer(network, repeat(lambda i: layer(network, widths[i], operations[i]), times=layers)))
 
     def evaluate(self, architecture: Architecture, fidelity: Fidelity, seed: int) -> Iterator[StepResult]:
-        final, cost = self.truth(architecture)["accuracy"], self._cost(architecture)
-        rate = 4.0 / (1.0 + 2.0 * cost) / (self.epochs or 1)
+        final_accuracy, cost = self.truth(architecture)["accuracy"], self._compute_cost(architecture)
+        learning_speed = 4.0 / (1.0 + 2.0 * cost) / (self.epochs or 1)
         noise = generator(seed, "curve", architecture.id).standard_normal(self.epochs or 1)
         for epoch in range(1, int(fidelity.get("epochs", self.epochs or 1)) + 1):
-            distance = math.exp(-rate * epoch)  # from the asymptote of the curve
-            value = final * (1 - distance) / (1 - math.exp(-rate * (self.epochs or 1)))
+            # An exponential curve that reaches the true value at the last epoch.
+            distance = math.exp(-learning_speed * epoch)
+            value = final_accuracy * (1 - distance) / (1 - math.exp(-learning_speed * (self.epochs or 1)))
             value += self.noise * (0.2 + distance) * float(noise[epoch - 1])
             yield StepResult(epoch, {"accuracy": value}, 0.2 + cost)
 
     def truth(self, architecture: Architecture) -> Mapping[str, float]:
         depth = int(architecture["depth"])
-        fits = [self._fit[name][architecture[name]] for name in architecture if name != "depth"]
-        return {"accuracy": float(np.mean(fits)) * (1.0 - 0.5 * abs(depth - self._best_depth) / self._best_depth)}
+        values = [self._label_values[name][architecture[name]] for name in architecture if name != "depth"]
+        return {"accuracy": float(np.mean(values)) * (1.0 - 0.5 * abs(depth - self._best_depth) / self._best_depth)}
 
-    def _cost(self, architecture: Architecture) -> float:
+    def _compute_cost(self, architecture: Architecture) -> float:
         """Return the cost of an epoch beyond 0.2 s, in seconds: between 0 and 1, proportional to the sum of the widths."""
         widths = [architecture[name] for name in architecture if name.startswith("width")]
-        largest = len(self._fit) / 2 * self.WIDTHS[-1]
+        largest = len(self._label_values) / 2 * self.WIDTHS[-1]
         return float(sum(widths)) / largest
 
     @property
@@ -170,16 +181,20 @@ class Chain(Problem):
         return {"accuracy": Bounds(1.0, 0.0)}
 
     def describe(self) -> dict[str, Any]:
-        fit = {name: {str(label): float(value) for label, value in row.items()} for name, row in self._fit.items()}
-        return {**super().describe(), "fit": fit, "deep": self._best_depth, "noise": self.noise}
+        label_values = {
+            name: {str(label): float(value) for label, value in row.items()} for name, row in self._label_values.items()
+        }
+        return {**super().describe(), "fit": label_values, "deep": self._best_depth, "noise": self.noise}
 
     @cached_property
     def full_seconds(self) -> float:
         rng = generator(0, "full seconds")
-        return (self.epochs or 1) * float(np.mean([0.2 + self._cost(self.space.sample(rng)) for _ in range(200)]))
+        return (self.epochs or 1) * float(
+            np.mean([0.2 + self._compute_cost(self.space.sample(rng)) for _ in range(200)])
+        )
 
 
-def _peaked(rng: np.random.Generator, n: int) -> list[float]:
+def _make_peaked_values(rng: np.random.Generator, n: int) -> list[float]:
     """Return n values that decrease linearly on both sides of one index, where the value is 1."""
-    top = int(rng.integers(n))
-    return [1.0 - abs(i - top) / max(top, n - 1 - top) for i in range(n)]
+    peak = int(rng.integers(n))
+    return [1.0 - abs(i - peak) / max(peak, n - 1 - peak) for i in range(n)]

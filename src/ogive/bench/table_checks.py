@@ -1,4 +1,4 @@
-"""Checks of the arrays that a table is made of."""
+"""Checks of the arrays of a table."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ def index_rows(name: str, keys: Sequence[Hashable]) -> dict[Hashable, int]:
     """
     rows: dict[Hashable, int] = {}
     for row, key in enumerate(keys):
-        first = rows.setdefault(key, row)
-        if first != row:
+        first_row = rows.setdefault(key, row)
+        if first_row != row:
             raise JobError(
-                f"benchmark {name!r}: rows {first + 1} and {row + 1} are of the same architecture, {key}; remove one, or "
-                "make them repetitions"
+                f"benchmark {name!r}: rows {first_row + 1} and {row + 1} are of the same architecture, {key}; remove one, "
+                "or make them repetitions"
             )
     if not rows:
         raise JobError(f"benchmark {name!r}: the table has no rows")
@@ -32,19 +32,19 @@ def index_rows(name: str, keys: Sequence[Hashable]) -> dict[Hashable, int]:
 
 
 def check_goal(name: str, objective: Objective) -> None:
-    """Check that the goal agrees with the name of the metric: to minimize `accuracy` is almost certainly a mistake.
+    """Check that the goal agrees with the name of the metric, because to minimize `accuracy` is almost certainly a mistake.
 
     Raises:
         JobError: the name implies the opposite goal.
     """
     try:
-        usual = Objective(objective.metric)
+        implied = Objective(objective.metric)
     except JobError:  # the name implies no goal
         return
-    if usual.goal != objective.goal:
+    if implied.goal != objective.goal:
         raise JobError(
             f"benchmark {name!r}: the goal of {objective.metric!r} is {objective.goal!r}, but its name implies "
-            f"{usual.goal!r}; change the goal, or rename the column"
+            f"{implied.goal!r}; change the goal, or rename the column"
         )
 
 
@@ -54,13 +54,13 @@ def check_varies(name: str, metric: str, values: FloatArray) -> None:
     Raises:
         JobError: `values` [n] are not finite in any row, or equal in all rows.
     """
-    finite = values[np.isfinite(values)]
-    if not len(finite):
+    finite_values = values[np.isfinite(values)]
+    if not len(finite_values):
         raise JobError(f"benchmark {name!r}: {metric!r} is not finite in any row")
-    if finite.min() == finite.max():
+    if finite_values.min() == finite_values.max():
         raise JobError(
-            f"benchmark {name!r}: {metric!r} is {finite[0]:g} in every row, so there is nothing to search for; choose "
-            "another column as the objective"
+            f"benchmark {name!r}: {metric!r} is {finite_values[0]:g} in every row, so there is nothing to search for; "
+            "choose another column as the objective"
         )
 
 
@@ -86,7 +86,7 @@ def check_seconds(name: str, seconds: FloatArray, continuable: bool) -> None:
 
 
 def to_repetitions(name: str, metric: str, values: ArrayLike, n: int, k: int) -> FloatArray:
-    """Return a column as [n, r, k], from [n], [n, k] or [n, r, k] with any number of repetitions r.
+    """Return a column in the shape [n, r, k]; `values` is [n], [n, k] or [n, r, k] with any number of repetitions r.
 
     Raises:
         JobError: it has another shape.

@@ -20,12 +20,14 @@ from ogive.objective import parse_objectives as parse_objectives
 from ogive.space import Architecture, Space
 from ogive.trial import EMPTY, Fidelity
 
-Key = Callable[[Architecture], Hashable]
-"""Returns the key by which the row of an architecture is found."""
+KeyFunction = Callable[[Architecture], Hashable]
+"""Returns the key of an architecture, by which its row is found."""
 MAX_LISTED = 3
+"""The maximum number of missing architectures that an error message lists."""
 
 
 def get_id(architecture: Architecture) -> Hashable:
+    """Return the id of an architecture, the default key."""
     return architecture.id
 
 
@@ -38,14 +40,15 @@ class Table(Problem):
         name: the name of the problem.
         space: the search space; each of its architectures needs a row.
         keys: the key of each row [n]; `key(architecture)` must return it.
-        columns: the values of each metric: [n], [n, k] or [n, r, k]. NaN at the last level marks a row without a value.
+        columns: the values of each metric, of shape [n], [n, k] or [n, r, k]. NaN at the last level marks a row without
+            value.
         objectives: one or several columns.
         constraints: constraints on columns.
         levels: the epochs of the k levels, ascending; () for a single level without epochs.
         continuable: whether the levels are epochs of one training. If not, each level is a separate training, reported at
             its end.
         seconds: the training time, in the shape of a column: since the start of the training if `continuable`, otherwise
-            of the level's own training. None for one second per epoch.
+            of the separate training of the level. None for one second per epoch.
         test: for each objective, the column with its values on the test split; a search does not receive them.
         screened: the columns that are known before training.
         split: the split that the objectives were measured on.
@@ -54,8 +57,9 @@ class Table(Problem):
         source: the origin of the values.
 
     Raises:
-        JobError: there are no rows, or several rows with one key; a column is missing or has another shape; an objective is
-            constant or not finite, or its goal contradicts the name of the metric; times are negative or decrease.
+        JobError: there are no rows, or several rows with the same key; a column is missing or has another shape; an
+            objective is constant or not finite, or its goal contradicts the name of the metric; times are negative or
+            decrease.
     """
 
     def __init__(
@@ -74,7 +78,7 @@ class Table(Problem):
         screened: Sequence[str] = (),
         split: str = "validation",
         reference: Sequence[float] | None = None,
-        key: Key = get_id,
+        key: KeyFunction = get_id,
         source: str = "",
     ) -> None:
         self.name, self.space, self.split, self.source = name, space, split, source
@@ -96,7 +100,7 @@ class Table(Problem):
 
     # -- reading ---------------------------------------------------------------------------------------------------
 
-    def row(self, architecture: Architecture) -> int:
+    def find_row(self, architecture: Architecture) -> int:
         """Return the index of the row of an architecture.
 
         Raises:
@@ -111,23 +115,23 @@ class Table(Problem):
         return row
 
     def evaluate(self, architecture: Architecture, fidelity: Fidelity, seed: int) -> Iterator[StepResult]:
-        row, last = self.row(architecture), self._level(fidelity)
+        row, last_level = self.find_row(architecture), self._find_level(fidelity)
         repetition = seed % self.repetitions
-        previous = 0.0
-        for level in range(last + 1) if self.continuable else (last,):
-            total = float(self._seconds[row, repetition, level])
+        previous_seconds = 0.0
+        for level in range(last_level + 1) if self.continuable else (last_level,):
+            seconds = float(self._seconds[row, repetition, level])
             metrics = {name: float(values[row, repetition, level]) for name, values in self._reported.items()}
-            yield StepResult(self.levels[level] if self.levels else 1, metrics, total - previous)
-            previous = total
+            yield StepResult(self.levels[level] if self.levels else 1, metrics, seconds - previous_seconds)
+            previous_seconds = seconds
 
     def screen(self, architecture: Architecture) -> Mapping[str, float]:
         if not self.screened:
             return EMPTY
-        row = self.row(architecture)
+        row = self.find_row(architecture)
         return {name: float(self._means[name][row]) for name in self.screened}
 
     def truth(self, architecture: Architecture) -> Mapping[str, float]:
-        row = self.row(architecture)
+        row = self.find_row(architecture)
         return {name: float(values[row]) for name, values in self._truths.items()}
 
     # -- the optimum -----------------------------------------------------------------------------------------------
@@ -137,13 +141,13 @@ class Table(Problem):
         if len(self.objectives) > 1:
             return {}
         goal = self.objectives[0].goal
-        return {name: _bounds(self._truths[name][self._feasible], goal) for name in self._bounded}
+        return {name: _compute_bounds(self._truths[name][self._is_feasible], goal) for name in self._bounded_names}
 
     @cached_property
     def front(self) -> list[Mapping[str, float]]:
-        rows = np.flatnonzero(self._feasible)
-        best = rows[pareto_front(self._costs[rows])]
-        return [{o.metric: float(self._means[o.metric][row]) for o in self.objectives} for row in best]
+        rows = np.flatnonzero(self._is_feasible)
+        best_rows = rows[pareto_front(self._costs[rows])]
+        return [{o.metric: float(self._means[o.metric][row]) for o in self.objectives} for row in best_rows]
 
     @cached_property
     def reference(self) -> tuple[float, ...]:
@@ -162,9 +166,9 @@ class Table(Problem):
 
     def best(self) -> list[Hashable]:
         """Return the keys of the rows with the best true value of the first objective."""
-        costs = np.where(self._feasible, self._costs[:, 0], np.inf)
-        best = set(np.flatnonzero(costs == costs.min()).tolist())
-        return [key for key, row in self._rows.items() if row in best]
+        costs = np.where(self._is_feasible, self._costs[:, 0], np.inf)
+        best_rows = set(np.flatnonzero(costs == costs.min()).tolist())
+        return [key for key, row in self._rows.items() if row in best_rows]
 
     @property
     def repetitions(self) -> int:
@@ -176,21 +180,22 @@ class Table(Problem):
         return np.asarray(self.columns[metric][:, :, level])
 
     def describe(self) -> dict[str, Any]:
-        return {**super().describe(), "rows": self.size, "levels": list(self.levels), "content": self._digest}
+        return {**super().describe(), "rows": self.size, "levels": list(self.levels), "content": self._content_hash}
 
     @cached_property
-    def _digest(self) -> str:
+    def _content_hash(self) -> str:
+        """A hash of the columns and the times. The rows are sorted by key, so their order in the file has no effect."""
         order = sorted(range(self.size), key=[str(key) for key in self._rows].__getitem__)
-        parts: list[bytes | memoryview] = []
+        contents: list[bytes | memoryview] = []
         for name in sorted(self.columns):
-            parts += [name.encode(), np.ascontiguousarray(self.columns[name][order]).data]
-        return hash_bytes(*parts, np.ascontiguousarray(self._seconds[order]).data)
+            contents += [name.encode(), np.ascontiguousarray(self.columns[name][order]).data]
+        return hash_bytes(*contents, np.ascontiguousarray(self._seconds[order]).data)
 
     @cached_property
     def _reported(self) -> dict[str, FloatArray]:
         """The columns that a search receives: all but those of the test split."""
-        hidden = set(self.test.values())
-        return {name: values for name, values in self.columns.items() if name not in hidden}
+        test_columns = set(self.test.values())
+        return {name: values for name, values in self.columns.items() if name not in test_columns}
 
     @cached_property
     def _means(self) -> dict[str, FloatArray]:
@@ -205,28 +210,28 @@ class Table(Problem):
         return truths | {f"{TEST_PREFIX}{name}": self._means[column] for name, column in self.test.items()}
 
     @property
-    def _bounded(self) -> list[str]:
-        """The names in `bounds`: the objectives, then the same on the test split."""
+    def _bounded_names(self) -> list[str]:
+        """The names in `bounds`: the objectives, then the objectives on the test split."""
         names = [o.metric for o in self.objectives]
         return names + [f"{TEST_PREFIX}{name}" for name in names if name in self.test]
 
     @cached_property
     def _costs(self) -> FloatArray:
-        """The objectives as costs, of which less is better: [n, m]."""
+        """The objectives as costs (less is better): [n, m]."""
         return np.stack([_to_costs(self._means[o.metric], o) for o in self.objectives], axis=1)
 
     @cached_property
-    def _feasible(self) -> BoolArray:
+    def _is_feasible(self) -> BoolArray:
         """Whether the objectives of a row are finite and its true values satisfy the constraints: [n]."""
-        feasible = np.isfinite(self._costs).all(axis=1)
+        is_feasible = np.isfinite(self._costs).all(axis=1)
         for constraint in self.constraints:
             values = self._means[constraint.metric]
-            feasible &= (
+            is_feasible &= (
                 values <= constraint.threshold if constraint.at_most is not None else values >= constraint.threshold
             )
-        return np.asarray(feasible)
+        return np.asarray(is_feasible)
 
-    def _level(self, fidelity: Fidelity) -> int:
+    def _find_level(self, fidelity: Fidelity) -> int:
         """Return the index of the level of a fidelity.
 
         Raises:
@@ -269,16 +274,16 @@ class Table(Problem):
             table_checks.check_goal(self.name, objective)
             table_checks.check_varies(self.name, objective.metric, self._means[objective.metric])
         table_checks.check_seconds(self.name, self._seconds, self.continuable)
-        if not self._feasible.any():
+        if not self._is_feasible.any():
             raise JobError(
                 f"benchmark {self.name!r}: no row satisfies {' and '.join(map(str, self.constraints))}; relax the threshold"
             )
 
     def check_complete(self) -> Table:
-        """Check that every architecture of the space has a row, and return the table. The whole space is enumerated.
+        """Check that every architecture of the space has a row, and return the table. This enumerates the space.
 
         Raises:
-            JobError: rows are missing; the message has their number and the first ones.
+            JobError: rows are missing; the message has their number and lists the first ones.
         """
         missing = [architecture for architecture in self.space.grid() if self._key(architecture) not in self._rows]
         if missing:
@@ -291,9 +296,11 @@ class Table(Problem):
 
 
 def _to_costs(values: FloatArray, objective: Objective) -> FloatArray:
+    """Return the values of an objective as costs: with the sign changed if it is maximized."""
     return values if objective.goal == "minimize" else -values
 
 
-def _bounds(values: FloatArray, goal: str) -> Bounds:
+def _compute_bounds(values: FloatArray, goal: str) -> Bounds:
+    """Return the best and the worst of `values`; NaN values are ignored."""
     low, high = float(np.nanmin(values)), float(np.nanmax(values))
     return Bounds(low, high) if goal == "minimize" else Bounds(high, low)

@@ -2,7 +2,8 @@
 
 A record consists of its length (8 bytes), the masked CRC-32C of the length (4), the data, and the masked CRC-32C of the data
 (4), all little-endian. The checksums of the lengths are verified, which detects truncated files and other formats early.
-Those of the data are not: to verify gigabytes in Python would take hours, and damaged JSON or messages raise errors anyway.
+The checksums of the data are not verified, because that would take hours for gigabytes in Python; damaged JSON or messages
+raise errors anyway.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ _POLYNOMIAL = 0x82F63B78
 _MASK = 0xA282EAD8
 
 
-def _table() -> list[int]:
+def _make_crc_table() -> list[int]:
+    """Return the CRC-32C of each byte."""
     entries = []
     for byte in range(256):
         for _ in range(8):
@@ -27,19 +29,19 @@ def _table() -> list[int]:
     return entries
 
 
-_CRC = _table()
+_CRC_TABLE = _make_crc_table()
 
 
-def masked_crc(data: bytes) -> int:
+def compute_masked_crc(data: bytes) -> int:
     """Return the CRC-32C (Castagnoli) of `data`, masked as in TFRecord: rotated by 15 bits, plus a constant."""
     crc = 0xFFFFFFFF
     for byte in data:
-        crc = _CRC[(crc ^ byte) & 0xFF] ^ (crc >> 8)
+        crc = _CRC_TABLE[(crc ^ byte) & 0xFF] ^ (crc >> 8)
     crc ^= 0xFFFFFFFF
     return ((crc >> 15 | crc << 17) + _MASK) & 0xFFFFFFFF
 
 
-def records(path: Path) -> Iterator[bytes]:
+def read_records(path: Path) -> Iterator[bytes]:
     """Yield the data of each record of a TFRecord file.
 
     Raises:
@@ -51,24 +53,29 @@ def records(path: Path) -> Iterator[bytes]:
         raise JobError(f"{path}: {error}") from error
     with file:
         number = 0
-        while head := file.read(12):
+        while header := file.read(12):
             number += 1
-            yield _read_record(file, head, f"{path}: record {number}")
+            yield _read_record(file, header, f"{path}: record {number}")
 
 
-def _read_record(file: IO[bytes], head: bytes, where: str) -> bytes:
-    if len(head) < 12:
-        raise JobError(f"{where} is truncated; download the file again")
-    length, check = struct.unpack("<QI", head)
-    if masked_crc(head[:8]) != check:
-        raise JobError(f"{where} has a wrong checksum; the file is damaged, or is not a TFRecord file")
+def _read_record(file: IO[bytes], header: bytes, location: str) -> bytes:
+    """Return the data of the record that starts with `header`, the 12 bytes of length and checksum.
+
+    Raises:
+        JobError: the record is truncated, or the checksum of its length is wrong.
+    """
+    if len(header) < 12:
+        raise JobError(f"{location} is truncated; download the file again")
+    length, checksum = struct.unpack("<QI", header)
+    if compute_masked_crc(header[:8]) != checksum:
+        raise JobError(f"{location} has a wrong checksum; the file is damaged, or is not a TFRecord file")
     body = file.read(length + 4)
     if len(body) < length + 4:
-        raise JobError(f"{where} is truncated; download the file again")
+        raise JobError(f"{location} is truncated; download the file again")
     return body[:length]
 
 
-def fields(message: bytes) -> Iterator[tuple[int, Any]]:
+def read_fields(message: bytes) -> Iterator[tuple[int, Any]]:
     """Yield (field number, value) of each field of a protocol-buffer message.
 
     The value is an int (wire type varint), a float (64-bit, read as a double) or bytes (length-delimited).
@@ -91,8 +98,10 @@ def fields(message: bytes) -> Iterator[tuple[int, Any]]:
                     length, offset = _read_varint(message, offset)
                     yield tag >> 3, message[offset : offset + length]
                     offset += length
-                case other:
-                    raise JobError(f"a protocol-buffer field has wire type {other}, which NAS-Bench-101 does not use")
+                case wire_type:
+                    raise JobError(
+                        f"a protocol-buffer field has wire type {wire_type}, which NAS-Bench-101 does not use"
+                    )
     except (IndexError, struct.error) as error:
         raise JobError(f"a protocol-buffer message is truncated: {error}") from error
 

@@ -21,11 +21,11 @@ from ogive.trial import Fidelity
 
 
 class Wrapper(Problem):
-    """A problem with one change. A subclass overrides what it changes; everything else is passed to the wrapped problem.
+    """A problem with one change. A subclass overrides the changed methods; all others call the wrapped problem.
 
     Args:
         problem: the wrapped problem.
-        change: a description such as "with noise 0.1", which is added to the name and part of the fingerprint.
+        change: a description such as "with noise 0.1"; it is added to the name, and is part of the fingerprint.
         space: the changed space; None for the space of the wrapped problem.
     """
 
@@ -38,33 +38,34 @@ class Wrapper(Problem):
         self.split, self.source = problem.split, problem.source
         self._change = change
 
-    def inner(self, architecture: Architecture) -> Architecture:
-        """Return the architecture of the wrapped problem that has the metrics of `architecture`."""
+    def unwrap(self, architecture: Architecture) -> Architecture:
+        """Return the architecture of the wrapped problem whose metrics `architecture` has."""
         return architecture
 
-    def _copy_rules(self, extra: Sequence[str] = ()) -> None:
+    def _copy_rules(self, added_decisions: Sequence[str] = ()) -> None:
         """Give the changed space the constraint and the canonical form of the wrapped space.
 
         Args:
-            extra: decisions of the changed space that the wrapped one lacks; architectures that differ in them are distinct.
+            added_decisions: the decisions that the wrapped space does not have. They are part of the canonical form, so
+                architectures that differ in them are distinct.
         """
-        inner, space = self.problem.space, self.space
-        if inner.constraint is not None:
-            space.constraint = lambda architecture: inner.violation(self.inner(architecture))
-        if inner.canonical is not None:
+        wrapped_space, space = self.problem.space, self.space
+        if wrapped_space.constraint is not None:
+            space.constraint = lambda architecture: wrapped_space.violation(self.unwrap(architecture))
+        if wrapped_space.canonical is not None:
             space.canonical = lambda architecture: [
-                self.inner(architecture).id,
-                *(architecture[name] for name in extra),
+                self.unwrap(architecture).id,
+                *(architecture[name] for name in added_decisions),
             ]
 
     def evaluate(self, architecture: Architecture, fidelity: Fidelity, seed: int) -> Iterator[StepResult]:
-        yield from self.problem.evaluate(self.inner(architecture), fidelity, seed)
+        yield from self.problem.evaluate(self.unwrap(architecture), fidelity, seed)
 
     def truth(self, architecture: Architecture) -> Mapping[str, float]:
-        return self.problem.truth(self.inner(architecture))
+        return self.problem.truth(self.unwrap(architecture))
 
     def screen(self, architecture: Architecture) -> Mapping[str, float]:
-        return self.problem.screen(self.inner(architecture))
+        return self.problem.screen(self.unwrap(architecture))
 
     @property
     def bounds(self) -> Mapping[str, Bounds]:
@@ -88,12 +89,12 @@ class Wrapper(Problem):
 
 def _derive_space(space: Space, rows: Sequence[Mapping[str, Any]], change: str) -> Space:
     """Return a space with the decisions `rows`; its fingerprint is derived from that of `space`."""
-    code = hash_text(json.dumps([space.fingerprint, rows, change]))
-    return Space.from_json({"decisions": rows, "fingerprint": code})
+    fingerprint = hash_text(json.dumps([space.fingerprint, rows, change]))
+    return Space.from_json({"decisions": rows, "fingerprint": fingerprint})
 
 
 class Noisy(Wrapper):
-    """Adds normal noise to the objectives. It is a function of architecture, seed and step.
+    """Adds normal noise to the objectives. The noise depends on architecture, seed and step only.
 
     Args:
         problem: the wrapped problem.
@@ -109,10 +110,10 @@ class Noisy(Wrapper):
         noise = rng.standard_normal(((self.epochs or 1) + 1, len(self.objectives)))
         for result in super().evaluate(architecture, fidelity, seed):
             shifts = self.deviation * noise[result.step % len(noise)]
-            noisy = {
+            noisy_metrics = {
                 o.metric: result.metrics[o.metric] + float(s) for o, s in zip(self.objectives, shifts, strict=True)
             }
-            yield replace(result, metrics={**result.metrics, **noisy})
+            yield replace(result, metrics={**result.metrics, **noisy_metrics})
 
 
 class EvaluationFailed(RuntimeError):
@@ -120,7 +121,7 @@ class EvaluationFailed(RuntimeError):
 
 
 class Failing(Wrapper):
-    """Lets a share of the evaluations raise `EvaluationFailed` before the first report, by architecture and seed.
+    """Lets a share of the evaluations raise `EvaluationFailed` before the first report. Architecture and seed decide which.
 
     Args:
         problem: the wrapped problem.
@@ -142,8 +143,8 @@ class Failing(Wrapper):
 class Permuted(Wrapper):
     """Permutes the labels of each decision at random, so that their order has no meaning.
 
-    The labels of decisions that activate others are not permuted, and neither are real numbers and subsets. Constraint and
-    canonical form are those of the wrapped space.
+    The labels of decisions that activate other decisions are not permuted, and neither are real numbers and subsets.
+    Constraint and canonical form are those of the wrapped space.
 
     Args:
         problem: the wrapped problem.
@@ -164,7 +165,7 @@ class Permuted(Wrapper):
                 order = generator(seed, "permuted", decision.name).permutation(len(labels))
                 self._permuted[decision.name] = {label: labels[i] for label, i in zip(labels, order, strict=True)}
 
-    def inner(self, architecture: Architecture) -> Architecture:
+    def unwrap(self, architecture: Architecture) -> Architecture:
         choices = {name: self._permuted.get(name, {}).get(label, label) for name, label in architecture.items()}
         return self.problem.space.architecture(choices)
 
@@ -179,7 +180,7 @@ class Padded(Wrapper):
     Args:
         problem: the wrapped problem.
         decisions: the number of additional decisions.
-        alternatives: the number of alternatives of each.
+        alternatives: the number of alternatives of each additional decision.
     """
 
     def __init__(self, problem: Problem, decisions: int = 4, alternatives: int = 3) -> None:
@@ -191,7 +192,7 @@ class Padded(Wrapper):
         super().__init__(problem, f"with {count} irrelevant decisions", _derive_space(problem.space, rows, "padded"))
         self._copy_rules(names)
 
-    def inner(self, architecture: Architecture) -> Architecture:
+    def unwrap(self, architecture: Architecture) -> Architecture:
         names = {decision.name for decision in self._decisions}
         return self.problem.space.architecture({name: architecture[name] for name in architecture if name in names})
 

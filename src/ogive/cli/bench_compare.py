@@ -179,7 +179,7 @@ def _summary_json(comparison: Comparison, page: Path) -> dict[str, Any]:
                 "judged_at": item.end_position,
                 "axis": item.axis.label,
                 "regret": {name: row.tolist() for name, row in zip(item.names, item.final_regrets, strict=True)},
-                "at_optimum": {name: item.at_optimum(name) for name in item.names},
+                "at_optimum": {name: item.count_optimal_seeds(name) for name in item.names},
             }
             for item in collect_results(comparison)
         },

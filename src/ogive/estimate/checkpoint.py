@@ -29,9 +29,9 @@ from ogive.files import flush_folder, write_flushed
 from ogive.run.trial_folder import CHECKPOINT_FILE
 from ogive.trial import BestEpoch, Step
 
-_STATE = re.compile(r"checkpoint-(\d+)\.(pt|pickle)")
-_BEST_STATE = re.compile(r"checkpoint-(\d+)-best\.(pt|pickle)")
-_DAMAGED = (
+_STATE_FILE = re.compile(r"checkpoint-(\d+)\.(pt|pickle)")
+_BEST_STATE_FILE = re.compile(r"checkpoint-(\d+)-best\.(pt|pickle)")
+_READ_ERRORS = (
     OSError,
     RuntimeError,
     ValueError,
@@ -43,22 +43,24 @@ _DAMAGED = (
     ImportError,
 )
 """The errors that reading a damaged file can raise."""
-REMEDY = (  # also used after "or"
+REMEDY = (
     "the file is damaged, or was written by another program. The reports of its trial are in the journal. Restore the file "
     "from a copy, or train the architecture again in another run (initial=)"
 )
-_PLAIN = (type(None), bool, int, float, str)
-_NUMERIC = "?bhilqBHILQefdFD"
+"""The end of an error message about a checkpoint; it follows a semicolon or the word "or"."""
+_PLAIN_TYPES = (type(None), bool, int, float, str)
+_NUMERIC_CODES = "?bhilqBHILQefdFD"
+"""The codes of the NumPy dtypes that a checkpoint may contain: booleans, integers, floats and complex numbers."""
 
-# NumPy uses these to pickle arrays and scalars. torch.load(weights_only=True) rejects them unless they are listed as safe.
-_NUMPY: tuple[Any, ...] = (
+# NumPy pickles arrays and scalars with these. torch.load(weights_only=True) rejects them unless they are listed as safe.
+_NUMPY_CLASSES: tuple[Any, ...] = (
     np.zeros(1).__reduce__()[0],
     np.float64(1).__reduce__()[0],
     np.ndarray,
     np.dtype,
-    *{type(np.dtype(code)) for code in _NUMERIC},
+    *{type(np.dtype(code)) for code in _NUMERIC_CODES},
 )
-_SAFE = {(entry.__module__, entry.__qualname__): entry for entry in (*_NUMPY, OrderedDict)}
+_SAFE_CLASSES = {(entry.__module__, entry.__qualname__): entry for entry in (*_NUMPY_CLASSES, OrderedDict)}
 
 
 @dataclass(frozen=True)
@@ -103,18 +105,18 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
         path = saved.path
     try:
         with path.open("rb") as file:
-            state = _torch_load(file) if path.suffix == ".pt" else _Unpickler(file).load()
+            state = _load_with_torch(file) if path.suffix == ".pt" else _Unpickler(file).load()
     except FileNotFoundError as error:
         raise RunError(f"{path}: there is no such checkpoint; only the newest one of a trial is kept") from error
-    except (*_DAMAGED, pickle.UnpicklingError) as error:
-        raise RunError(f"{path}: the checkpoint cannot be read: {first_line(error)}; {REMEDY}") from error
+    except (*_READ_ERRORS, pickle.UnpicklingError) as error:
+        raise RunError(f"{path}: the checkpoint cannot be read: {summarize_error(error)}; {REMEDY}") from error
     if not isinstance(state, dict):
         raise RunError(f"{path}: contains a {type(state).__name__}, not a checkpoint of Ogive")
     return state
 
 
-def first_line(error: Exception) -> str:
-    """Return the first lines of an error of PyTorch, which can be very long."""
+def summarize_error(error: Exception) -> str:
+    """Return the class of an error and the first two lines of its message; messages of PyTorch can be very long."""
     lines = (line.strip() for line in str(error).splitlines()[:2])
     return f"{type(error).__name__}: {' '.join(filter(None, lines))}"
 
@@ -125,23 +127,28 @@ def find_newest_checkpoint(folder: Path) -> SavedCheckpoint | None:
     Raises:
         RunError: its JSON cannot be read.
     """
-    return _latest(folder, _STATE)
+    return _find_latest(folder, _STATE_FILE)
 
 
 def find_value_checkpoint(folder: Path) -> SavedCheckpoint | None:
     """Return the checkpoint in `folder` whose weights have the value of the trial; None if there is none.
 
-    It is that of the best epoch if that is kept, otherwise the newest.
+    This is the checkpoint of the best epoch if there is one, otherwise the newest checkpoint.
 
     Raises:
         RunError: its JSON cannot be read.
     """
-    return _latest(folder, _BEST_STATE) or find_newest_checkpoint(folder)
+    return _find_latest(folder, _BEST_STATE_FILE) or find_newest_checkpoint(folder)
 
 
-def _latest(folder: Path, name: re.Pattern[str]) -> SavedCheckpoint | None:
-    # There can be several after a crash. States are renamed into place last, so a state that exists has its JSON.
-    states = {int(match[1]): path for path in folder.iterdir() if (match := name.fullmatch(path.name))}
+def _find_latest(folder: Path, file_name: re.Pattern[str]) -> SavedCheckpoint | None:
+    """Return the checkpoint of the highest step among those whose state file matches `file_name`; None if there is none.
+
+    Raises:
+        RunError: its JSON cannot be read.
+    """
+    # There can be several after a crash. A state is renamed into place after its JSON, so every state has its JSON.
+    states = {int(match[1]): path for path in folder.iterdir() if (match := file_name.fullmatch(path.name))}
     if not states:
         return None
     step = max(states)
@@ -151,7 +158,7 @@ def _latest(folder: Path, name: re.Pattern[str]) -> SavedCheckpoint | None:
         keys = tuple(content["keys"]) if "keys" in content else None
         return SavedCheckpoint(step, content["metrics"], content["reported"], states[step], keys)
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise RunError(f"{json_path}: cannot be read ({first_line(error)}); {REMEDY}") from error
+        raise RunError(f"{json_path}: cannot be read ({summarize_error(error)}); {REMEDY}") from error
 
 
 class CheckpointWriter:
@@ -159,16 +166,16 @@ class CheckpointWriter:
 
     Args:
         folder: the folder of the trial.
-        best_epoch_of: the rule of the best epoch, to keep its checkpoint as well; None to keep the newest only.
+        best_epoch_rule: the rule that selects the best epoch, whose checkpoint is kept too; None to keep the newest only.
     """
 
-    def __init__(self, folder: Path, best_epoch_of: BestEpoch | None = None) -> None:
+    def __init__(self, folder: Path, best_epoch_rule: BestEpoch | None = None) -> None:
         self._folder = folder
-        self._best_epoch_of = best_epoch_of
+        self._best_epoch_rule = best_epoch_rule
         self._staged: tuple[Step, Path, list[str]] | None = None
         # An earlier attempt may have been killed between writing the newest checkpoint and updating the best one.
-        if best_epoch_of is not None and (saved := find_newest_checkpoint(folder)) is not None:
-            self._update_best(saved, best_epoch_of)
+        if best_epoch_rule is not None and (saved := find_newest_checkpoint(folder)) is not None:
+            self._update_best(saved, best_epoch_rule)
 
     @property
     def staged(self) -> Step | None:
@@ -183,10 +190,10 @@ class CheckpointWriter:
             OSError: the disk is full, or cannot be written.
         """
         self.discard()
-        # Without tensors the state is pickled, so that train functions without PyTorch need not import it.
+        # A state without tensors is pickled, so that a train function without PyTorch does not import PyTorch here.
         has_tensors = check_state(state, "state")
         path = self._folder / f"checkpoint-{step}.{'pt' if has_tensors else 'pickle'}"
-        save = _torch_save if has_tensors else _pickle
+        save = _save_with_torch if has_tensors else _save_with_pickle
         write_flushed(path.with_name(path.name + ".tmp"), lambda file: save(state, file))
         self._staged = step, path, list(state)
 
@@ -195,7 +202,7 @@ class CheckpointWriter:
 
         Args:
             metrics: all metrics known at the step.
-            reported: whether they are the report of this step.
+            reported: whether these metrics are the report of this step.
         """
         if self._staged is None:
             return
@@ -204,32 +211,36 @@ class CheckpointWriter:
         temporary = json_path.with_name(json_path.name + ".tmp")
         content = json.dumps({"step": step, "metrics": dict(metrics), "reported": reported, "keys": keys})
         write_flushed(temporary, lambda file: file.write(content.encode()))
-        # The state is renamed last: a checkpoint exists as soon as its state does, and needs its JSON then.
+        # The state is renamed last, because a checkpoint exists as soon as its state file does, and then needs its JSON.
         temporary.replace(json_path)
         path.with_name(path.name + ".tmp").replace(path)
         current_files = {path, json_path}
-        if self._best_epoch_of is not None:
-            current_files |= self._update_best(SavedCheckpoint(step, metrics, reported, path), self._best_epoch_of)
+        if self._best_epoch_rule is not None:
+            current_files |= self._update_best(SavedCheckpoint(step, metrics, reported, path), self._best_epoch_rule)
         # The renames must be on disk before older checkpoints are deleted.
         flush_folder(self._folder)
         self._staged = None
-        for file in _checkpoint_files(self._folder):  # includes temporary files of killed attempts
+        for file in _list_checkpoint_files(self._folder):  # includes temporary files of killed attempts
             if file not in current_files:
                 file.unlink()
 
     def _update_best(self, saved: SavedCheckpoint, rule: BestEpoch) -> set[Path]:
-        """Make `saved` the best checkpoint if its epoch is the best of those reported. Return the files of the best."""
-        best = _latest(self._folder, _BEST_STATE)
-        counts = saved.reported and rule.is_eligible(saved.metrics)
-        if counts and (best is None or rule.cost(saved.metrics) < rule.cost(best.metrics)):
-            # The JSON is linked first, for the same reason as in `commit`.
+        """Make `saved` the best checkpoint if its epoch is the best of the reported epochs.
+
+        Returns:
+            The files of the best checkpoint; none if no epoch is eligible yet.
+        """
+        best = _find_latest(self._folder, _BEST_STATE_FILE)
+        is_candidate = saved.reported and rule.is_eligible(saved.metrics)
+        if is_candidate and (best is None or rule.cost(saved.metrics) < rule.cost(best.metrics)):
+            # The JSON is linked before the state, for the same reason as in `commit`.
             best = SavedCheckpoint(saved.step, saved.metrics, True, saved.path.with_stem(f"{saved.path.stem}-best"))
             for source, target in (
                 (saved.path.with_suffix(".json"), best.path.with_suffix(".json")),
                 (saved.path, best.path),
             ):
                 target.unlink(missing_ok=True)
-                _link(source, target)
+                _link_or_copy(source, target)
         return set() if best is None else {best.path, best.path.with_suffix(".json")}
 
     def discard(self) -> None:
@@ -240,7 +251,7 @@ class CheckpointWriter:
 
 
 def check_state(value: Any, path: str) -> bool:
-    """Check that a value can be read back without running code, and return whether it contains tensors.
+    """Check that a value can be read back without running code. Return whether it contains tensors.
 
     Args:
         value: the value.
@@ -253,7 +264,9 @@ def check_state(value: Any, path: str) -> bool:
     torch = sys.modules.get("torch")
     if torch is not None and isinstance(value, (torch.Tensor, torch.Size, torch.dtype, torch.device)):
         return True
-    if type(value) in _PLAIN or (isinstance(value, (np.ndarray, np.generic)) and value.dtype.char in _NUMERIC):
+    if type(value) in _PLAIN_TYPES or (
+        isinstance(value, (np.ndarray, np.generic)) and value.dtype.char in _NUMERIC_CODES
+    ):
         return False
     if type(value) in (list, tuple):
         return max((check_state(item, f"{path}[{index}]") for index, item in enumerate(value)), default=False)
@@ -272,27 +285,28 @@ class _Unpickler(pickle.Unpickler):
     """An unpickler for numbers, strings, containers and NumPy arrays; anything that could run code is an error."""
 
     def find_class(self, module: str, name: str) -> Any:
-        if (module, name) not in _SAFE:
+        if (module, name) not in _SAFE_CLASSES:
             raise pickle.UnpicklingError(f"it contains a {module}.{name}, which checkpoints never do")
-        return _SAFE[module, name]
+        return _SAFE_CLASSES[module, name]
 
 
-def _torch_load(file: IO[bytes]) -> Any:
+def _load_with_torch(file: IO[bytes]) -> Any:
+    """Read a state with tensors, without running code."""
     import torch
 
-    with torch.serialization.safe_globals(list(_NUMPY)):
+    with torch.serialization.safe_globals(list(_NUMPY_CLASSES)):
         return torch.load(file, map_location="cpu", weights_only=True)
 
 
-def _torch_save(state: Any, file: IO[bytes]) -> None:
+def _save_with_torch(state: Any, file: IO[bytes]) -> None:
     sys.modules["torch"].save(state, file)
 
 
-def _pickle(state: Any, file: IO[bytes]) -> None:
+def _save_with_pickle(state: Any, file: IO[bytes]) -> None:
     pickle.dump(state, file)
 
 
-def _link(source: Path, target: Path) -> None:
+def _link_or_copy(source: Path, target: Path) -> None:
     """Create a hard link to a file; copy the file if the file system has no hard links."""
     try:
         target.hardlink_to(source)
@@ -302,6 +316,6 @@ def _link(source: Path, target: Path) -> None:
         temporary.replace(target)
 
 
-def _checkpoint_files(folder: Path) -> list[Path]:
+def _list_checkpoint_files(folder: Path) -> list[Path]:
     """Return the files of checkpoints, but not files that a train function wrote itself, such as `checkpoint-best.pt`."""
     return [path for path in folder.iterdir() if CHECKPOINT_FILE.fullmatch(path.name)]

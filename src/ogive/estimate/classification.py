@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from ogive.arrays import FloatArray
 from ogive.errors import JobError, MissingExtra
-from ogive.estimate.checkpoint import REMEDY, first_line
+from ogive.estimate.checkpoint import REMEDY, summarize_error
 from ogive.estimate.live_trial import LiveTrial, run_live
-from ogive.estimate.proxy_model import build_proxy_model, check_size, has_other_weights
+from ogive.estimate.proxy_model import build_proxy_model, changes_weights, check_proxy_size
 from ogive.estimate.user_functions import compute_parameters
 from ogive.hashing import hash_json
 from ogive.run.estimator import Estimator, Evaluation
@@ -28,15 +28,16 @@ if TYPE_CHECKING:
 
     from ogive.task.trainer import Examples, Training
 
-FULL = Proxy()
-TRAINER = 1
-"""The version of the trainer; increased whenever a change of the code gives other results for the same recipe."""
+NO_PROXY = Proxy()
+"""All shares are 1: training at full size."""
+TRAINER_VERSION = 1
+"""The version of the trainer. It is increased with every change of the code that changes the results of a recipe."""
 
 
 class Classifier(Estimator):
     """The estimator of the built-in trainer; created by `classifier`.
 
-    It reports `accuracy` and `log_loss` on the validation split, `train_loss`, `parameters` (of the architecture in full
+    It reports `accuracy` and `log_loss` on the validation split, `train_loss`, `parameters` (of the architecture at full
     size, even if a multiplier makes the trained model smaller) and `epoch_seconds`. Metrics whose names end in `seconds` are
     measured times, and differ between runs.
 
@@ -44,7 +45,7 @@ class Classifier(Estimator):
         task: the task to train on.
         training: the recipe.
         device: "cpu", "cuda", "cuda:N", or "auto".
-        proxy: makes all trainings cheaper; a fidelity of a schedule multiplies its shares.
+        proxy: the shares of data, resolution, width and depth that are trained; a fidelity multiplies them.
     """
 
     epochs: int
@@ -61,13 +62,14 @@ class Classifier(Estimator):
         task: Task,
         training: Recipe,
         device: str,
+        *,
         count_parameters: bool,
-        proxy: Proxy = FULL,
-        fresh_optimizer: bool = False,
+        proxy: Proxy = NO_PROXY,
+        inherits_weights_only: bool = False,
     ) -> None:
         self.task = task
         self.proxy = proxy
-        self._fresh_optimizer = fresh_optimizer
+        self._inherits_weights_only = inherits_weights_only
         self.training = training
         self.epochs = training.epochs
         self.device = device
@@ -81,32 +83,32 @@ class Classifier(Estimator):
         from ogive.task.trainer import choose_device
 
         self.task.prepare()
-        # The examples are copied to the device once. On GPUs that is done later: the device depends on the rank.
+        # The examples are prepared once. For GPUs they are copied later, because the device depends on the rank.
         if choose_device(self.device).type == "cpu":
             self.examples()
 
     def evaluate(self, evaluation: Evaluation) -> None:
-        began = evaluation.step_offset if evaluation.inherit_from is not None else 0
-        if began + evaluation.until > self.epochs:
+        inherited_epochs = evaluation.step_offset if evaluation.inherit_from is not None else 0
+        if inherited_epochs + evaluation.until > self.epochs:
             raise JobError(
-                f"a trial needs {began + evaluation.until} epochs, but the recipe has {self.epochs}; call "
-                f"og.estimate.classifier(..., epochs={began + evaluation.until}), or search with fewer epochs"
+                f"a trial needs {inherited_epochs + evaluation.until} epochs, but the recipe has {self.epochs}; call "
+                f"og.estimate.classifier(..., epochs={inherited_epochs + evaluation.until}), or search with fewer epochs"
             )
         run_live(evaluation, self._train)
 
     def check(self, space: Space, fidelity: Fidelity, settings: Mapping[str, Any]) -> None:
-        proxy = self.proxy.at(fidelity)
+        proxy = self.proxy.multiply_shares(fidelity)
         override(self.training, settings)
         for name in proxy.multipliers:
             if name not in space.multipliers:
                 raise JobError(
-                    f"{name}={proxy.shares()[name]:g}: nothing in the space is scaled by {name!r}, so its models cannot be "
-                    f"made smaller; mark the numbers that shrink as og.scaled(value, {name!r}), or remove {name}"
+                    f"{name}={proxy.list_shares()[name]:g}: nothing in the space is scaled by {name!r}, so its models "
+                    f"cannot be made smaller; mark the numbers that shrink as og.scaled(value, {name!r}), or remove {name}"
                 )
-        self._reduced_task(proxy.data_fraction).prepare()
-        shape = proxy.shape(self.task.data.shape)
+        self._make_reduced_task(proxy.data_fraction).prepare()
+        shape = proxy.scale_shape(self.task.data.shape)
         if proxy.reduced().keys() - {"data_fraction"}:
-            check_size(space, proxy, shape)
+            check_proxy_size(space, proxy, shape)
 
     def gpus(self) -> int:
         """Return the number of GPUs that can be trained on; 0 for training on the CPU."""
@@ -125,25 +127,30 @@ class Classifier(Estimator):
         from ogive.task.trainer import choose_device
 
         return {
-            **self._training_settings(),
+            **self._list_training_settings(),
             "device": choose_device(self.device).type,
-            "task": self._reduced_task().fingerprints(),
+            "task": self._make_reduced_task().fingerprints(),
             "versions": {"python": platform.python_version(), "torch": torch.__version__},
         }
 
     def warnings(self) -> Sequence[str]:
-        return self._reduced_task().warnings()
+        return self._make_reduced_task().warnings()
 
     def fingerprints(self) -> Mapping[str, str]:
-        return {**self._reduced_task().fingerprints(), "recipe": hash_json(self._training_settings())}
+        return {**self._make_reduced_task().fingerprints(), "recipe": hash_json(self._list_training_settings())}
 
-    def _training_settings(self) -> dict[str, Any]:
-        """Return everything other than data and versions that determines a result."""
-        settings = {"estimator": "classifier", "trainer": TRAINER, "device": self.device, **asdict(self.training)}
+    def _list_training_settings(self) -> dict[str, Any]:
+        """Return the settings that determine a result, other than data and the versions of Python and PyTorch."""
+        settings = {
+            "estimator": "classifier",
+            "trainer": TRAINER_VERSION,
+            "device": self.device,
+            **asdict(self.training),
+        }
         return {**settings, **self.proxy.reduced()}
 
-    def _reduced_task(self, data_fraction: float | None = None) -> Task:
-        """Return the task with a share of its training part; by default that of the proxy."""
+    def _make_reduced_task(self, data_fraction: float | None = None) -> Task:
+        """Return the task with a share of its training part; by default the data fraction of the proxy."""
         fraction = self.proxy.data_fraction if data_fraction is None else data_fraction
         return self.task if fraction == 1 else self.task.subset(fraction)
 
@@ -157,7 +164,7 @@ class Classifier(Estimator):
         proxy = proxy or self.proxy
         key = proxy.data_fraction, proxy.resolution, device
         if key not in self._examples:
-            task = self._reduced_task(proxy.data_fraction)
+            task = self._make_reduced_task(proxy.data_fraction)
             train, validation = (
                 (proxy.shrink(x).to(device), y.to(device)) for x, y in (task.train(), task.validation())
             )
@@ -174,7 +181,13 @@ class Classifier(Estimator):
             JobError: a value is not valid.
         """
         training = override(self.training, recipe)
-        return Classifier(self.task.second_split(), training, self.device, self._count_parameters, fresh_optimizer=True)
+        return Classifier(
+            self.task.second_split(),
+            training,
+            self.device,
+            count_parameters=self._count_parameters,
+            inherits_weights_only=True,
+        )
 
     def incompatible_shares(self, architecture: Architecture, fidelity: Fidelity) -> dict[str, float]:
         """Return the shares of the proxy that prevent full training from starting with the weights of a trial.
@@ -186,9 +199,14 @@ class Classifier(Estimator):
             fidelity: the fidelity at which it was trained.
         """
         shape = self.task.data.shape
-        proxies = ((name, share, Proxy(**{name: share})) for name, share in self.proxy.at(fidelity).reduced().items())
+        proxies = (
+            (name, share, Proxy(**{name: share}))
+            for name, share in self.proxy.multiply_shares(fidelity).reduced().items()
+        )
         return {
-            name: share for name, share, proxy in proxies if has_other_weights(architecture, proxy, proxy.shape(shape))
+            name: share
+            for name, share, proxy in proxies
+            if changes_weights(architecture, proxy, proxy.scale_shape(shape))
         }
 
     def scores(self, model: nn.Module, examples: Examples) -> dict[str, FloatArray]:
@@ -202,28 +220,28 @@ class Classifier(Estimator):
     def _train(self, trial: LiveTrial) -> None:
         from ogive.task.trainer import Training, choose_device, evaluate
 
-        proxy = self.proxy.at(trial.fidelity)
+        proxy = self.proxy.multiply_shares(trial.fidelity)
         train, validation = self.examples(proxy, str(choose_device(self.device, trial.team)))
-        recipe = proxy.recipe(override(self.training, trial.settings))
+        recipe = proxy.scale_recipe(override(self.training, trial.settings))
         model = build_proxy_model(trial.architecture, trial.seed, proxy, tuple(train[0].shape[1:]))
         training = Training(model, train, self.task.classes, recipe, trial.seed, trial.team)
-        # Inherited weights continue in the epoch of the learning rate in which they were saved. Full training takes weights
-        # only: it starts with a new optimizer in epoch 1.
-        began = 0 if self._fresh_optimizer else trial.began
+        # A trial that inherits weights continues the learning rate schedule in the epoch in which they were saved. Full
+        # training inherits weights only: it starts with a new optimizer and in epoch 1 of the learning rate schedule.
+        inherited_epochs = 0 if self._inherits_weights_only else trial.began
         state = trial.restore()
         if state is not None:
             resume(training, state)
         elif (inherited := trial.inherited()) is not None:
-            inherit(training, inherited, with_optimizer=not self._fresh_optimizer)
-        # A multiplier reduces the trained model, but constraints and objectives are about the architecture in full size.
-        full_size = compute_parameters(trial.architecture)["parameters"] if proxy.multipliers else None
-        parameters = float(_parameters(model)) if full_size is None else full_size
+            inherit(training, inherited, with_optimizer=not self._inherits_weights_only)
+        # A multiplier reduces the trained model, but constraints and objectives refer to the architecture at full size.
+        full_size_parameters = compute_parameters(trial.architecture)["parameters"] if proxy.multipliers else None
+        parameters = float(_count_model_parameters(model)) if full_size_parameters is None else full_size_parameters
         for epoch in trial.epochs():
             start = time.perf_counter()
-            train_loss = training.epoch(began + epoch)
+            train_loss = training.epoch(inherited_epochs + epoch)
             metrics = evaluate(model, validation, self.task.classes, trial.team)
             seconds = time.perf_counter() - start
-            # Before the report: a trial that is paused by the answer needs the checkpoint of this epoch.
+            # The checkpoint is written before the report, because the answer to the report may pause the trial.
             trial.checkpoint(**training.state())
             trial.report(**metrics, train_loss=train_loss, parameters=parameters, epoch_seconds=seconds)
 
@@ -254,7 +272,7 @@ def classifier(
         epochs: replaces the number of epochs of the recipe, over which the learning rate decays.
         device: "cpu", "cuda", "cuda:N", or "auto" for a GPU if there is one.
         count_parameters: whether the metric `parameters` is computed before training, for hard constraints on it.
-        data_fraction: the share of the training examples, in (0, 1]. The subset is stratified, and part of every larger one.
+        data_fraction: the share of the training examples, in (0, 1]. Subsets are stratified and nested.
         resolution: the share of height and width of the images, in (0, 1]; models must accept images of any size.
         width: a multiplier in (0, 1] of the numbers that the space declares as `og.scaled(value, "width")`.
         depth: the same for `og.scaled(value, "depth")`.
@@ -271,11 +289,11 @@ def classifier(
         raise JobError(f"recipe is a {type(recipe).__name__}, but must be an og.task.Recipe(...)")
     training = override(recipe or Recipe(), {} if epochs is None else {"epochs": epochs})
     proxy = Proxy(data_fraction, resolution, width, depth)
-    return Classifier(task, training, device, count_parameters, proxy)
+    return Classifier(task, training, device, count_parameters=count_parameters, proxy=proxy)
 
 
 def resume(training: Training, state: Mapping[str, Any]) -> None:
-    """Continue from the checkpoint of the same trial.
+    """Load the checkpoint of the same trial into `training`.
 
     Raises:
         JobError: the checkpoint belongs to another model, or has other content.
@@ -284,13 +302,13 @@ def resume(training: Training, state: Mapping[str, Any]) -> None:
         training.load(state)
     except (KeyError, RuntimeError, ValueError) as error:
         raise JobError(
-            f"the checkpoint of the trial does not fit this model ({first_line(error)}): a layer of the space has changed "
-            f"since it was written, or {REMEDY}"
+            f"the checkpoint of the trial does not fit this model ({summarize_error(error)}): a layer of the space has "
+            f"changed since it was written, or {REMEDY}"
         ) from error
 
 
 def inherit(training: Training, state: Mapping[str, Any], with_optimizer: bool = True) -> None:
-    """Start from the weights of the checkpoint of another trial.
+    """Load the weights of the checkpoint of another trial into `training`.
 
     Args:
         training: the new training.
@@ -316,12 +334,12 @@ def inherit(training: Training, state: Mapping[str, Any], with_optimizer: bool =
             f"the inherited checkpoint belongs to another architecture: {error}; the built-in trainer inherits weights "
             "between equal architectures only"
         ) from error
-    # `load_state_dict` has also set weight decay and momentum to those of the other trial; this one has its own.
-    for group, own_values in zip(training.optimizer.param_groups, hyperparameters, strict=True):
-        group.update(own_values)
+    # `load_state_dict` has also copied hyperparameters such as weight decay from the other trial. Restore those of this one.
+    for group, values in zip(training.optimizer.param_groups, hyperparameters, strict=True):
+        group.update(values)
 
 
-def _parameters(model: nn.Module) -> int:
+def _count_model_parameters(model: nn.Module) -> int:
     from ogive.hardware import parameters
 
     return parameters(model)

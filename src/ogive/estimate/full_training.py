@@ -1,7 +1,7 @@
-"""Full training as an estimator: it trains finalists and the baseline, each with given seeds.
+"""Full training as an estimator: it trains the finalists and the baseline, each with fixed seeds.
 
-It wraps the estimator of the search. Each trial has a training order in its settings, under the name `STAGE`: which network
-to train, with which seed, and the checkpoint to start from.
+It wraps the estimator of the search. Each trial of the stage has a training order in its settings, under the name
+`FULL_TRAINING_SETTING`. The order names the network to train, the seed, and the checkpoint to start from.
 """
 
 from __future__ import annotations
@@ -31,19 +31,19 @@ class TrainingOrder:
         seed: the seed of all randomness.
         start: the checkpoint to start from: the folder of the trial, relative to that of the run, and the step. None to
             train from scratch.
-        drawn: a hash of the code of the baseline, so that a changed baseline is trained again; "" for a trial.
-        again: the number of earlier trainings of the same order that left no weights.
+        baseline_hash: a hash of the code of the baseline, so that a changed baseline is trained again; None for a trial.
+        earlier_trainings: the number of earlier trainings of the same order that saved no weights.
     """
 
     network: str
     trial: int | None
     seed: int
     start: tuple[str, Step] | None = None
-    baseline_hash: str = ""
+    baseline_hash: str | None = None
     earlier_trainings: int = 0
 
     def to_json(self) -> dict[str, Any]:
-        """Return the order as JSON; default values of `start`, `drawn` and `again` are left out."""
+        """Return the order as JSON, without the optional fields that have their default values."""
         data: dict[str, Any] = {"network": self.network, "trial": self.trial, "seed": self.seed}
         if self.start is not None:
             data["start"] = list(self.start)
@@ -56,7 +56,7 @@ class TrainingOrder:
         data = settings[FULL_TRAINING_SETTING]
         start = (data["start"][0], data["start"][1]) if "start" in data else None
         return TrainingOrder(
-            data["network"], data["trial"], data["seed"], start, data.get("drawn", ""), data.get("again", 0)
+            data["network"], data["trial"], data["seed"], start, data.get("drawn"), data.get("again", 0)
         )
 
 
@@ -64,19 +64,19 @@ class FullTraining(Estimator):
     """Carries out training orders with another estimator.
 
     Args:
-        judge: the estimator that trains; for the built-in trainer, the result of `Classifier.full_training`.
-        baseline: a function that returns a hand-drawn network; None if no order is for it.
+        estimator: the estimator that trains; for the built-in trainer, the result of `Classifier.full_training`.
+        baseline: a function that returns a hand-drawn network; None if no order trains the baseline.
         settings: settings that override those of the search.
     """
 
-    def __init__(self, judge: Estimator, baseline: Callable[[], Any] | None, settings: Mapping[str, Any]) -> None:
-        self.estimator = judge
+    def __init__(self, estimator: Estimator, baseline: Callable[[], Any] | None, settings: Mapping[str, Any]) -> None:
+        self.estimator = estimator
         self.baseline = baseline
         self.settings = dict(settings)
-        self.epochs = judge.epochs
-        self.continuable = judge.continuable
-        self.parallel, self.rank_invariant = judge.parallel, judge.rank_invariant
-        self.trains_models, self.uses_stored_code = judge.trains_models, judge.uses_stored_code
+        self.epochs = estimator.epochs
+        self.continuable = estimator.continuable
+        self.parallel, self.rank_invariant = estimator.parallel, estimator.rank_invariant
+        self.trains_models, self.uses_stored_code = estimator.trains_models, estimator.uses_stored_code
 
     def prepare(self) -> None:
         self.estimator.prepare()
@@ -88,10 +88,10 @@ class FullTraining(Estimator):
         if order.start is not None:
             run_folder = evaluation.folder.parents[2]  # the folder of a trial is <run>/final/trials/000003
             inherit = run_folder / order.start[0], order.start[1]
-        # A baseline has no architecture. It takes the place of one, because estimators only call its `build`.
+        # A baseline has no architecture. `BaselineNetwork` replaces it, because estimators only call `build`.
         network: Any = evaluation.architecture if order.trial is not None else BaselineNetwork(self.baseline)
         settings = {**search_settings, **self.settings}
-        # The seed is that of the order, not of the trial: all networks are trained with the same seeds, for paired tests.
+        # The seed comes from the order, not from the trial: all networks are trained with the same seeds, for paired tests.
         self.estimator.evaluate(
             replace(evaluation, architecture=network, seed=order.seed, settings=settings, inherit_from=inherit)
         )

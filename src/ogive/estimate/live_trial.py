@@ -20,8 +20,8 @@ from typing import Any
 import numpy as np
 
 from ogive.errors import JobError, RunError
-from ogive.estimate import checkpoint_warnings
 from ogive.estimate.checkpoint import CheckpointWriter, find_newest_checkpoint, find_value_checkpoint, load_checkpoint
+from ogive.estimate.checkpoint_warnings import CheckpointUse
 from ogive.estimate.metric_values import to_float
 from ogive.estimate.process_group import AnyRank, process_group
 from ogive.run.estimator import Evaluation, Team
@@ -66,28 +66,22 @@ class LiveTrial:
         self._until = evaluation.until if until is None else until
         self._missing_metrics = set(evaluation.missing_metrics)
         self._writer = CheckpointWriter(evaluation.folder, evaluation.best_epoch_rule if self._team.rank == 0 else None)
-        self._saved = find_newest_checkpoint(evaluation.folder)
+        # The newest checkpoint at the start of the attempt, which `restore` returns.
+        self._initial_checkpoint = find_newest_checkpoint(evaluation.folder)
         self._metrics: dict[str, float] = {}
-        self._reported: Step = (
-            0  # the last step with a report in this attempt or in the restored checkpoint, sent or not
-        )
-        self._sent = evaluation.last_reported_step
+        # The last step with a report in this attempt or in the restored checkpoint, even if it was not sent.
+        self._last_reported_step: Step = 0
+        self._last_sent_step = evaluation.last_reported_step
         self._has_started = False
         self._uses_epochs = False
         self._uses_ranks = False
-        self._uses_inherited = False
-        # The names that the train function has saved in checkpoints; "other" for an unknown name in an earlier one.
-        self._saved_names: set[str] = (
-            set() if self._saved is None else {"model"} if self._saved.has_model else {"other"}
-        )
-        self._model: Any = None
-        self._has_warned = False
+        self._checkpoint_use = CheckpointUse(evaluation, self._initial_checkpoint)
         self._must_end = False
         self._ended_by_schedule = False
 
     @property
     def rank(self) -> int:
-        """The number of this process among those that train the trial together, from 0; 0 without others."""
+        """The index of this process among those that train the trial together, from 0."""
         return self.team.rank
 
     @property
@@ -95,8 +89,8 @@ class LiveTrial:
         """The number of processes that train the trial together, each with its own share of every batch.
 
         If there are several, `torch.distributed` is initialized, so that
-        `torch.nn.parallel.DistributedDataParallel(model)` works. Every rank runs the whole train function. Reports and
-        checkpoints of rank 0 count; those of other ranks are ignored.
+        `torch.nn.parallel.DistributedDataParallel(model)` works. Every rank runs the whole train function. Only reports
+        and checkpoints of rank 0 count.
         """
         return self.team.size
 
@@ -107,10 +101,10 @@ class LiveTrial:
         return self._team
 
     def epochs(self) -> Iterator[int]:
-        """Yield the epochs to train, from the one after the restored checkpoint up to that of the fidelity.
+        """Yield the epochs to train, from the epoch after the restored checkpoint to the last epoch of the fidelity.
 
-        The loop ends early if a report was answered with pause or stop, or if the worker has to give the trial back. It
-        continues beyond the last epoch until all metrics of the objectives have been reported, if that is allowed.
+        The loop ends early if a report was answered with pause or stop, or if the worker has to give the trial back. The
+        loop continues beyond the last epoch until all metrics of the objectives have been reported, if that is allowed.
 
         The random states of Python, NumPy and PyTorch are set from (seed, epoch) at the start of each epoch, so that a
         trial draws the same random numbers with and without a pause.
@@ -120,7 +114,7 @@ class LiveTrial:
                 "trial.epochs() was called after trial.report(); call trial.report() only inside "
                 "`for epoch in trial.epochs():`"
             )
-        self._start()
+        self._mark_start()
         self._uses_epochs = True
         while self._has_next_epoch():
             self._writer.commit(self._metrics, reported=False)  # the checkpoint of an epoch without a report
@@ -144,12 +138,13 @@ class LiveTrial:
         values = {name: to_float(name, value) for name, value in metrics.items()}
         if not values:
             raise JobError("trial.report() was called without metrics; name them: trial.report(accuracy=accuracy)")
-        step = self._next_step()
-        self._start()
+        step = self._get_next_step()
+        self._mark_start()
         self._check_ranks()
         self._metrics |= values
-        self.epoch = self._reported = step
-        # The checkpoint must be on disk before the report is sent: if the process dies here, the next attempt sends it.
+        self.epoch = self._last_reported_step = step
+        # The checkpoint must be on disk before the report is sent: if the process dies here, the next attempt sends
+        # the report.
         if self._writer.staged == step:
             self._writer.commit(self._metrics, reported=True)
         self._send(step, self._metrics)
@@ -174,10 +169,10 @@ class LiveTrial:
             )
         if self._team.rank > 0:
             return
-        self._saved_names |= set(state)
+        self._checkpoint_use.add_state(state)
         step = self.epoch if self._uses_epochs else 1
         self._writer.stage(step, state)
-        if self._reported == step:
+        if self._last_reported_step == step:
             self._writer.commit(self._metrics, reported=True)
 
     def restore(self) -> dict[str, Any] | None:
@@ -191,12 +186,12 @@ class LiveTrial:
         """
         if self._has_started:
             raise JobError("trial.restore() must be called before trial.epochs() and trial.report()")
-        if self._saved is None:
+        if self._initial_checkpoint is None:
             return None
-        state = load_checkpoint(self._saved.path)
-        self.epoch = self._saved.step
-        self._metrics = dict(self._saved.metrics)
-        self._reported = self._saved.step
+        state = load_checkpoint(self._initial_checkpoint.path)
+        self.epoch = self._initial_checkpoint.step
+        self._metrics = dict(self._initial_checkpoint.metrics)
+        self._last_reported_step = self._initial_checkpoint.step
         return state
 
     def inherited(self) -> dict[str, Any] | None:
@@ -205,13 +200,13 @@ class LiveTrial:
         Raises:
             RunError: the checkpoint does not exist any more, or cannot be read.
         """
-        self._uses_inherited = True
+        self._checkpoint_use.has_read_inherited = True
         if self._evaluation.inherit_from is None:
             return None
         folder, step = self._evaluation.inherit_from
         checkpoints = [find_newest_checkpoint(folder), find_value_checkpoint(folder)] if folder.is_dir() else []
-        match = next((each for each in checkpoints if each is not None and each.step == step), None)
-        if match is None:
+        parent_checkpoint = next((saved for saved in checkpoints if saved is not None and saved.step == step), None)
+        if parent_checkpoint is None:
             newest_step = (
                 f"the newest is of step {checkpoints[0].step}" if checkpoints and checkpoints[0] else "there is none"
             )
@@ -219,29 +214,30 @@ class LiveTrial:
                 f"{folder}: no checkpoint of step {step} to inherit from: {newest_step}; call trial.checkpoint(...) in "
                 "every epoch"
             )
-        return load_checkpoint(match.path)
+        return load_checkpoint(parent_checkpoint.path)
 
     def _send_stored_report(self) -> bool:
-        """Send the report of the newest checkpoint if the journal lacks it. Return whether the trial needs more training."""
-        saved = self._saved
+        """Send the report of the initial checkpoint if the journal lacks it. Return whether more training is needed."""
+        saved = self._initial_checkpoint
         if saved is not None and saved.reported:
             self._send(saved.step, saved.metrics)
-        return not self._agree_on_end() and self._sent < self._last_step
+        return not self._agree_on_end() and self._last_sent_step < self._last_step
 
     @property
     def _last_step(self) -> Step:
-        """The last step that may be reported: beyond the fidelity while a metric of the objectives is missing."""
+        """The last step that may be reported. It is beyond the fidelity while a metric of the objectives is missing."""
         return max(self._until, self._evaluation.max_step) if self._missing_metrics else self._until
 
     def _has_next_epoch(self) -> bool:
-        last = max(self._until, self._evaluation.max_step if self._evaluation.missing_metrics else 0)
-        if self._until <= self.epoch < last:
-            # Beyond the fidelity, another epoch is needed only if this one was reported without all objectives. If it has no
-            # report yet, the train function may still report it after the loop.
-            is_incomplete = bool(self._missing_metrics) and self._reported == self.epoch
+        """Return whether the train function has to train another epoch. All ranks agree on the answer."""
+        last_epoch = max(self._until, self._evaluation.max_step if self._evaluation.missing_metrics else 0)
+        if self._until <= self.epoch < last_epoch:
+            # Beyond the fidelity, another epoch is needed only if this epoch was reported and objectives are still missing.
+            # If it was not reported, the train function may still report it after the loop.
+            is_incomplete = bool(self._missing_metrics) and self._last_reported_step == self.epoch
             if self._any_rank(self._team.rank == 0 and not is_incomplete):
                 return False
-        return self.epoch < last and not self._agree_on_end()
+        return self.epoch < last_epoch and not self._agree_on_end()
 
     def _has_returned_early(self) -> bool:
         """Return whether the train function returned before it reported all objectives, and may be called again."""
@@ -250,18 +246,14 @@ class LiveTrial:
             return False
         return self._any_rank(self._team.rank == 0 and bool(self._missing_metrics) and not self._must_end)
 
-    def _start(self) -> None:
-        """Mark the start of training; warn if it repeats earlier epochs, or ignores the weights it should inherit."""
-        evaluation = self._evaluation
+    def _mark_start(self) -> None:
+        """Mark the start of training, and check the use of earlier checkpoints."""
         if not self._has_started and self.epoch == 0 and self._team.rank == 0:
-            if evaluation.attempt > 1 and evaluation.last_reported_step > 0:
-                self._warn(checkpoint_warnings.NOT_RESTORED if self._saved else checkpoint_warnings.NOT_SAVED)
-            elif evaluation.inherit_from is not None and not self._uses_inherited:
-                self._warn(checkpoint_warnings.NOT_INHERITED)
+            self._checkpoint_use.check_start()
         self._has_started = True
 
     def _agree_on_end(self) -> bool:
-        """Return whether the trial ends. All ranks take over the answer that rank 0 received."""
+        """Return whether the trial ends. All ranks use the answer that rank 0 received."""
         self._must_end = self._any_rank(self._must_end)
         return self._must_end
 
@@ -275,31 +267,11 @@ class LiveTrial:
                 "workers_per_trial=1"
             )
 
-    def _warn(self, message: str) -> None:
-        """Send a warning to the user; at most one per attempt, because the controller shows them together."""
-        if not self._has_warned:
-            self._has_warned = True
-            self._evaluation.add_note(message)
-
     def _close(self) -> None:
         """Store the checkpoint of an epoch without a report."""
         self._writer.commit(self._metrics, reported=False)
 
-    def _check_weights(self) -> None:
-        """Warn if the train function has not saved the weights of the model at the end of the attempt.
-
-        If the schedule paused the trial, the train function might save them later, such as in every fifth epoch.
-        """
-        if self._team.rank > 0 or not hasattr(self._model, "state_dict") or "model" in self._saved_names:
-            return
-        if self._saved_names:
-            self._warn(checkpoint_warnings.NO_MODEL)
-        elif self._ended_by_schedule:
-            self._warn(checkpoint_warnings.NO_CHECKPOINT_YET)
-        else:
-            self._warn(checkpoint_warnings.NO_CHECKPOINT)
-
-    def _next_step(self) -> Step:
+    def _get_next_step(self) -> Step:
         """Return the step of a report that is made now.
 
         Raises:
@@ -309,7 +281,7 @@ class LiveTrial:
         step = self.epoch if self._uses_epochs else self.epoch + 1
         if self._uses_epochs and step == 0:
             raise JobError("trial.report() was called before the first epoch of trial.epochs()")
-        if self._uses_epochs and step == self._reported:
+        if self._uses_epochs and step == self._last_reported_step:
             raise JobError(
                 f"trial.report() was called twice in epoch {step}; report all metrics of an epoch in one call"
             )
@@ -318,10 +290,10 @@ class LiveTrial:
         return step
 
     def _send(self, step: Step, metrics: Mapping[str, float]) -> None:
-        """Send a report, unless the journal has this step; a train function that repeats epochs reports them again."""
-        if step <= self._sent:
+        """Send a report, unless the journal has one of this step, as when a train function repeats epochs."""
+        if step <= self._last_sent_step:
             return
-        self._sent = step
+        self._last_sent_step = step
         self._missing_metrics -= metrics.keys()
         if self._team.rank == 0:
             self._ended_by_schedule = self._evaluation.report(step, metrics) != Action.CONTINUE
@@ -335,18 +307,21 @@ def run_live(evaluation: Evaluation, body: Callable[[LiveTrial], None]) -> None:
         trial = LiveTrial(evaluation, any_rank)
         if not trial._send_stored_report():
             return
-        last = trial
+        last_trial = trial
         _run(body, trial)
         if trial._has_returned_early():
-            # The train function reports less often than the schedule compares, such as in every fifth epoch. It is called
-            # again, with more epochs: it continues from its checkpoint, or starts again, until it reports the objectives.
-            last = LiveTrial(evaluation, any_rank, until=evaluation.max_step)
-            last._sent = trial._sent
-            _run(body, last)
-        last._check_weights()
+            # The train function reports less often than the schedule compares trials, for example in every fifth epoch. It
+            # is called again with more epochs. It continues from its checkpoint, or starts again, until it reports the
+            # objectives.
+            last_trial = LiveTrial(evaluation, any_rank, until=evaluation.max_step)
+            last_trial._last_sent_step = trial._last_sent_step
+            _run(body, last_trial)
+        if evaluation.team.rank == 0:
+            last_trial._checkpoint_use.check_end(last_trial._ended_by_schedule)
 
 
 def _run(body: Callable[[LiveTrial], None], trial: LiveTrial) -> None:
+    """Call `body`, and store the checkpoint of its last epoch."""
     with suppress(TrialEnds):
         body(trial)
     trial._close()

@@ -38,7 +38,7 @@ def process_group(team: Team) -> Iterator[AnyRank]:
         torch.cuda.set_device(team.process_index % torch.cuda.device_count())
     distributed.init_process_group(
         "cpu:gloo,cuda:nccl" if on_gpus else "gloo",
-        store=_file_store(str(team.rendezvous), team.size),
+        store=_make_file_store(str(team.rendezvous), team.size),
         rank=team.rank,
         world_size=team.size,
     )
@@ -57,7 +57,7 @@ def process_group(team: Team) -> Iterator[AnyRank]:
         team.rendezvous.unlink(missing_ok=True)
 
 
-def _file_store(path: str, size: int) -> Any:
+def _make_file_store(path: str, size: int) -> Any:
     """Return the store by which the ranks find each other. PyTorch's `file://` URLs do not work with spaces in the path."""
     from torch import distributed
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 SAMPLE_SIZE = 5
-"""The number of architectures that are tried; one of them has to run at the size of the proxy."""
+"""The number of sampled architectures; at least one of them must run at the size of the proxy."""
 
 
 def build_proxy_model(architecture: Any, seed: int, proxy: Proxy, shape: tuple[int, ...]) -> nn.Module:
@@ -25,8 +25,8 @@ def build_proxy_model(architecture: Any, seed: int, proxy: Proxy, shape: tuple[i
     return architecture.build(seed=seed, multipliers=proxy.multipliers, example_input=shape)  # type: ignore[no-any-return]
 
 
-def has_other_weights(architecture: Architecture, proxy: Proxy, shape: tuple[int, ...]) -> bool:
-    """Return whether the weights have other names or shapes at the size of the proxy than in full training."""
+def changes_weights(architecture: Architecture, proxy: Proxy, shape: tuple[int, ...]) -> bool:
+    """Return whether the names or shapes of the weights differ between the size of the proxy and full size."""
     if not proxy.reduced().keys() - {"data_fraction"}:
         return False
     models = architecture.build(), build_proxy_model(architecture, 0, proxy, shape)
@@ -34,7 +34,7 @@ def has_other_weights(architecture: Architecture, proxy: Proxy, shape: tuple[int
     return bool(full != reduced)
 
 
-def check_size(space: Space, proxy: Proxy, shape: tuple[int, ...]) -> None:
+def check_proxy_size(space: Space, proxy: Proxy, shape: tuple[int, ...]) -> None:
     """Check that a sampled architecture can be built and run at the size of the proxy.
 
     Raises:
@@ -46,13 +46,13 @@ def check_size(space: Space, proxy: Proxy, shape: tuple[int, ...]) -> None:
     for index in range(SAMPLE_SIZE):
         architecture = space.sample(generator(0, "proxy", index))
         try:
-            # Not on the meta device: some models compute with values while they are built.
+            # On the CPU, not on the meta device, because some models read values of tensors while they are built.
             with torch.no_grad():
                 build_proxy_model(architecture, 0, proxy, shape).eval()(torch.zeros(1, *shape))
-        except USER_EXCEPTIONS as error:  # the user's code may raise anything; reported below
+        except USER_EXCEPTIONS as error:  # the user's code may raise anything; it is reported below
             first_error = first_error or error
         else:
-            # A single architecture that fails may be infeasible for its own reasons, and fails as a trial.
+            # One success is enough: the others may be infeasible at any size, and then fail as trials.
             return
     shares = ", ".join(f"{name}={share:g}" for name, share in proxy.reduced().items() if name != "data_fraction")
     reason = str(first_error).splitlines()[0] if str(first_error) else ""

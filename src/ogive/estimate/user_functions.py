@@ -21,7 +21,7 @@ from ogive.trial import EMPTY
 class Train(Estimator):
     """The estimator of a train function; created by `train`."""
 
-    # Several ranks may train, but the result may depend on their number: `f` may split each batch, or use one per rank.
+    # Several ranks may train, but the result may depend on their number: `f` may split each batch, or use a batch per rank.
     parallel = True
     trains_models = True
 
@@ -53,7 +53,7 @@ class Train(Estimator):
 
     def prepare(self) -> None:
         _import_torch()
-        _restore_main(self._f)
+        _copy_globals_to_main(self._f)
 
     def evaluate(self, evaluation: Evaluation) -> None:
         run_live(evaluation, self._train)
@@ -65,10 +65,10 @@ class Train(Estimator):
         return EMPTY if self._recipe is None else {"recipe": hash_json(self._recipe)}
 
     def _train(self, trial: LiveTrial) -> None:
-        # Before building the model: PyTorch's random state can be set only after it is imported.
+        # The seeds below set PyTorch's random state only if PyTorch is imported, which the model's code may not have done.
         _import_torch()
         model = trial.architecture.build(seed=trial.seed)
-        trial._model = model
+        trial._checkpoint_use.model = model
         seed_everything(trial.seed)
         self._f(model, trial)
 
@@ -87,7 +87,7 @@ class Function(Estimator):
         self.__dict__ |= {**state, "uses_stored_code": not _is_imported(state["_f"])}
 
     def prepare(self) -> None:
-        _restore_main(self._f)
+        _copy_globals_to_main(self._f)
 
     def evaluate(self, evaluation: Evaluation) -> None:
         if evaluation.last_reported_step >= 1:
@@ -96,7 +96,7 @@ class Function(Estimator):
         metrics = self._f(evaluation.architecture)
         if not isinstance(metrics, Mapping) or not metrics:
             raise JobError(
-                f"{_name(self._f)} returned {metrics!r}, but must return metrics by name, such as {{'accuracy': 0.9}}"
+                f"{_get_name(self._f)} returned {metrics!r}, but must return metrics by name, such as {{'accuracy': 0.9}}"
             )
         evaluation.report(1, {name: to_float(name, value) for name, value in metrics.items()})
 
@@ -107,11 +107,11 @@ class Function(Estimator):
         return EMPTY if self._recipe is None else {"recipe": hash_json(self._recipe)}
 
 
-def _restore_main(f: Callable[..., Any]) -> None:
+def _copy_globals_to_main(f: Callable[..., Any]) -> None:
     """Copy the globals of the user's script into the module `__main__` of this worker.
 
-    In a worker, `__main__` is another program, and the functions of the script were pickled by value. A
-    `multiprocessing.Pool` in `f` pickles them by name, as attributes of `__main__`.
+    In a worker, `__main__` is the program of the worker, and the functions of the user's script were pickled by value. If
+    `f` uses a `multiprocessing.Pool`, the pool pickles these functions by name and looks for them in `__main__`.
     """
     namespace = getattr(getattr(f, "func", f), "__globals__", {})
     main = sys.modules["__main__"]
@@ -141,7 +141,7 @@ def train(
             if unknown. With a recipe, results of other runs with an equal recipe, and with the same number of processes per
             trial, are taken from the evaluation cache.
         count_parameters: whether the metric `parameters` is computed before training, for hard constraints on it.
-        fidelities: the names in `trial.fidelity`, other than "epochs", that `f` follows: ("data_fraction", "resolution").
+        fidelities: the names in `trial.fidelity`, other than "epochs", that `f` applies: ("data_fraction", "resolution").
 
     Raises:
         JobError: `f` cannot be called with a model and a trial, or `recipe` is not JSON.
@@ -154,7 +154,7 @@ def train(
 def function(f: Callable[[Architecture], Mapping[str, Any]], recipe: Mapping[str, Any] | None = None) -> Function:
     """Return the estimator of a plain function of the architecture. Its metrics are the only report of a trial, at step 1.
 
-    Before the call, the random states of Python, NumPy and PyTorch (if it is imported) are set from the seed of the trial.
+    Before the call, the random states of Python, NumPy and PyTorch (if it is imported) are set from the trial's seed.
 
     Args:
         f: takes an architecture, and returns metrics by name, each a number.
@@ -169,7 +169,7 @@ def function(f: Callable[[Architecture], Mapping[str, Any]], recipe: Mapping[str
 
 
 def compute_parameters(architecture: Architecture) -> dict[str, float]:
-    """Return the metric `parameters` of the architecture's model. It is built on the meta device, which needs no memory."""
+    """Return the metric `parameters` of an architecture. Its model is built on the meta device, which needs no memory."""
     import torch
 
     from ogive.hardware import parameters
@@ -189,7 +189,9 @@ def _check_callable(f: Any, arguments: tuple[str, ...]) -> None:
     if not callable(f):
         raise JobError(f"found {f!r}, which cannot be called; expected {expected}")
     if inspect.isgeneratorfunction(f) or inspect.iscoroutinefunction(f):
-        raise JobError(f"{_name(f)} is a generator or a coroutine, which does nothing when called; expected {expected}")
+        raise JobError(
+            f"{_get_name(f)} is a generator or a coroutine, which does nothing when called; expected {expected}"
+        )
     try:
         signature = inspect.signature(f)
     except ValueError:  # some callables written in C have no signature
@@ -198,16 +200,16 @@ def _check_callable(f: Any, arguments: tuple[str, ...]) -> None:
         signature.bind(*arguments)
     except TypeError as error:
         raise JobError(
-            f"{_name(f)}{signature} cannot be called as f({', '.join(arguments)}): {error}; expected {expected}"
+            f"{_get_name(f)}{signature} cannot be called as f({', '.join(arguments)}): {error}; expected {expected}"
         ) from error
 
 
 def _check_recipe(recipe: Any) -> None:
     try:
-        valid = recipe is None or (isinstance(recipe, Mapping) and json.dumps(recipe) != "")
+        is_valid = recipe is None or (isinstance(recipe, Mapping) and json.dumps(recipe) != "")
     except TypeError as error:
         raise JobError(f"recipe: {error}; it must be JSON: strings, numbers, lists and mappings of them") from error
-    if not valid:
+    if not is_valid:
         raise JobError(f"recipe is {recipe!r}, but must be a mapping that can be written as JSON, or None")
 
 
@@ -216,5 +218,6 @@ def _import_torch() -> None:
         import torch  # noqa: F401
 
 
-def _name(f: Any) -> str:
+def _get_name(f: Any) -> str:
+    """Return the name of a function or of the class of a callable object, for messages."""
     return getattr(f, "__qualname__", type(f).__qualname__)

@@ -8,15 +8,15 @@ import torch
 from torch import nn
 
 from ogive.errors import Infeasible
-from ogive.hardware.example_inputs import example_inputs
-from ogive.hardware.locate import Call, explain_mismatch, track_calls
+from ogive.hardware.example_inputs import make_example_inputs
+from ogive.hardware.locate import OpenCall, explain_mismatch, track_calls
 from ogive.hardware.model_cost import Cost, measure, parameters
 from ogive.hardware.preflight_result import Failure
 from ogive.space import Architecture
 from ogive.space.tree import build_value
 from ogive.user_code import USER_EXCEPTIONS
 
-CPU_PARAMETERS = 250_000_000
+MAX_CPU_PARAMETERS = 250_000_000
 """Models with more parameters are not built on the CPU: in float32 they need more than a gigabyte."""
 
 
@@ -25,10 +25,10 @@ class DryRunResult:
     """The result of building and running one architecture: its cost, a failure, or the reason why it is infeasible.
 
     Attributes:
-        cost: the cost, if the model runs.
-        failure: the failure, if it cannot be built or run.
-        infeasible_reason: the message of `Infeasible`, if the user's code raised it.
-        meta_error: the error on the meta device, if the model runs on the CPU only.
+        cost: the cost; None if the model does not run.
+        failure: the failure; None if the model can be built and run, or is infeasible.
+        infeasible_reason: the message of `Infeasible`; None if the user's code did not raise it.
+        meta_error: the error on the meta device, if only the run on the CPU succeeded; otherwise None.
     """
 
     cost: Cost | None = None
@@ -40,16 +40,19 @@ class DryRunResult:
 def dry_run(architecture: Architecture, seed: int) -> DryRunResult:
     """Build and run `architecture` on the meta device; if that fails, on the CPU with zeros as inputs.
 
-    The meta device computes shapes, but no values. A correct model fails there if it reads a value or uses a device by name.
-    A model with more than `CPU_PARAMETERS` parameters is tried on the meta device only. The random state is restored.
+    The meta device computes shapes, but no values. A correct model fails there if it reads the value of a tensor, or creates
+    tensors on a device that it names. A model with more than `MAX_CPU_PARAMETERS`
+    parameters is tried on the meta device only. The random state is restored.
     """
-    on_meta = _dry_run_on("meta", architecture, seed)
-    if on_meta.failure is None or on_meta.failure.parameters > CPU_PARAMETERS:
-        return on_meta
-    on_cpu = _dry_run_on("cpu", architecture, seed)
-    if on_cpu.failure is not None:
-        return on_cpu
-    return DryRunResult(on_cpu.cost, infeasible_reason=on_cpu.infeasible_reason, meta_error=on_meta.failure.message)
+    meta_result = _dry_run_on("meta", architecture, seed)
+    if meta_result.failure is None or meta_result.failure.parameters > MAX_CPU_PARAMETERS:
+        return meta_result
+    cpu_result = _dry_run_on("cpu", architecture, seed)
+    if cpu_result.failure is not None:
+        return cpu_result
+    return DryRunResult(
+        cpu_result.cost, infeasible_reason=cpu_result.infeasible_reason, meta_error=meta_result.failure.message
+    )
 
 
 def _dry_run_on(device: str, architecture: Architecture, seed: int) -> DryRunResult:
@@ -58,33 +61,36 @@ def _dry_run_on(device: str, architecture: Architecture, seed: int) -> DryRunRes
     with torch.random.fork_rng(devices=[]), torch.device(device):
         torch.manual_seed(seed)
         try:
-            # Lazy layers are not materialized yet: they get their shapes in the forward pass, where a failure is located.
+            # Lazy layers get their shapes in the forward pass of `_run_model`, which can locate a failing layer.
             model = build_value(tree, architecture)
         except Infeasible as error:
             return DryRunResult(infeasible_reason=str(error) or "Infeasible")
         except USER_EXCEPTIONS as error:  # the user's code may raise anything; the preflight reports it
-            return DryRunResult(failure=_build_failure(architecture, error))
+            return DryRunResult(failure=_make_build_failure(architecture, error))
         if not isinstance(model, nn.Module):
             type_error = TypeError(f"the space builds a {type(model).__name__}, but only an nn.Module can be run")
-            return DryRunResult(failure=_build_failure(architecture, type_error))
+            return DryRunResult(failure=_make_build_failure(architecture, type_error))
         return _run_model(architecture, model, device)
 
 
 def _run_model(architecture: Architecture, model: nn.Module, device: str) -> DryRunResult:
-    inputs = example_inputs(architecture.space, device)
+    inputs = make_example_inputs(architecture.space, device)
     with track_calls(model) as open_calls:
         try:
             return DryRunResult(measure(model, inputs))
         except Infeasible as error:
             return DryRunResult(infeasible_reason=str(error) or "Infeasible")
         except USER_EXCEPTIONS as error:
-            return DryRunResult(failure=_run_failure(architecture, model, open_calls, error))
+            return DryRunResult(failure=_make_run_failure(architecture, model, open_calls, error))
 
 
-def _run_failure(architecture: Architecture, model: nn.Module, open_calls: list[Call], error: BaseException) -> Failure:
+def _make_run_failure(
+    architecture: Architecture, model: nn.Module, open_calls: list[OpenCall], error: BaseException
+) -> Failure:
+    """Return the failure of a forward pass, located in the innermost module that was running."""
     name, module, shapes = open_calls[-1] if open_calls else ("", model, ())
     explanation = explain_mismatch(module, shapes)
-    message = _first_line(error) if explanation is None else f"it {explanation} ({_first_line(error)})"
+    message = _summarize_error(error) if explanation is None else f"it {explanation} ({_summarize_error(error)})"
     return Failure(
         architecture=architecture,
         phase="run",
@@ -97,9 +103,10 @@ def _run_failure(architecture: Architecture, model: nn.Module, open_calls: list[
     )
 
 
-def _build_failure(architecture: Architecture, error: BaseException) -> Failure:
+def _make_build_failure(architecture: Architecture, error: BaseException) -> Failure:
+    """Return the failure of building a model, with the position of the layer."""
     note = next(iter(getattr(error, "__notes__", ())), "")  # the space adds the position of the layer as a note
-    message = f"{_first_line(error)}, {note}" if note else _first_line(error)
+    message = f"{_summarize_error(error)}, {note}" if note else _summarize_error(error)
     return Failure(
         architecture=architecture,
         phase="build",
@@ -111,6 +118,7 @@ def _build_failure(architecture: Architecture, error: BaseException) -> Failure:
     )
 
 
-def _first_line(error: BaseException) -> str:
+def _summarize_error(error: BaseException) -> str:
+    """Return the class of an exception and the first line of its message."""
     lines = str(error).strip().splitlines()
     return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__

@@ -13,8 +13,8 @@ from ogive.space import Space
 from ogive.space import build as space_build
 
 
-def example_inputs(space: Space, device: torch.device | str = "cpu") -> tuple[Any, ...] | dict[str, Any]:
-    """Return example inputs of a model on `device`: zeros of [1, *shape], or the tensors of the space's example input.
+def make_example_inputs(space: Space, device: torch.device | str = "cpu") -> tuple[Any, ...] | dict[str, Any]:
+    """Make example inputs of a model on `device`: zeros of [1, *shape], or the tensors of the space's example input.
 
     They are created on the CPU, because a callable example input may compute values, and then moved. The random state is
     restored.
@@ -33,13 +33,13 @@ def as_arguments(inputs: Any) -> Any:
     return inputs if isinstance(inputs, (tuple, list, Mapping)) else (inputs,)
 
 
-def tensors(tree: Any) -> Iterator[Tensor]:
+def iterate_tensors(tree: Any) -> Iterator[Tensor]:
     """Yield the tensors in nested tuples, lists and mappings, in order."""
     if isinstance(tree, Tensor):
         yield tree
     elif isinstance(tree, Mapping):
         for item in tree.values():
-            yield from tensors(item)
+            yield from iterate_tensors(item)
     elif isinstance(tree, (list, tuple)):
         for item in tree:
-            yield from tensors(item)
+            yield from iterate_tensors(item)

@@ -10,24 +10,24 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvNd
 
-from ogive.hardware.example_inputs import tensors
+from ogive.hardware.example_inputs import iterate_tensors
 
 Shape = tuple[int, ...]
-Call = tuple[str, nn.Module, tuple[Shape, ...]]
+OpenCall = tuple[str, nn.Module, tuple[Shape, ...]]
 """A call of a module that has not returned: dotted path, module, shapes of its tensor inputs."""
 
 
 @contextmanager
-def track_calls(model: nn.Module) -> Iterator[list[Call]]:
+def track_calls(model: nn.Module) -> Iterator[list[OpenCall]]:
     """Track the calls of modules that have not returned, the outermost first.
 
     After an error, the last entry of the list is the call in which the error was raised.
     """
-    open_calls: list[Call] = []
+    open_calls: list[OpenCall] = []
 
     def on_call(name: str) -> Any:
         def hook(module: nn.Module, args: Any, kwargs: Any) -> None:
-            open_calls.append((name, module, shapes((args, kwargs))))
+            open_calls.append((name, module, collect_shapes((args, kwargs))))
 
         return hook
 
@@ -41,32 +41,33 @@ def track_calls(model: nn.Module) -> Iterator[list[Call]]:
         yield open_calls
 
 
-def shapes(tree: Any) -> tuple[Shape, ...]:
+def collect_shapes(tree: Any) -> tuple[Shape, ...]:
     """Return the shapes of the tensors in nested tuples, lists and dicts."""
-    return tuple(tuple(tensor.shape) for tensor in tensors(tree))
+    return tuple(tuple(tensor.shape) for tensor in iterate_tensors(tree))
 
 
 def explain_mismatch(module: nn.Module, inputs: tuple[Shape, ...]) -> str | None:
-    """Return how the first input of a module differs from what it expects.
+    """Return how the shape of the first input of a module differs from the shape that the module expects.
 
     Returns:
-        Such as "expects 3 channels, but got 2"; None if the class of the module is not known, or its input fits.
+        A phrase such as "expects 3 channels, but got 2"; None if the class of the module is not known, or the input fits.
     """
     shape = inputs[0] if inputs else ()
     if isinstance(module, nn.Linear) and shape and shape[-1] != module.in_features:
         return f"expects {module.in_features} features in the last dimension, but got {shape[-1]}"
     if isinstance(module, _ConvNd):
-        channel = len(module.kernel_size) + 1
-        if len(shape) >= channel and shape[-channel] != module.in_channels:
-            return f"expects {module.in_channels} channels, but got {shape[-channel]}"
-        spatial = shape[-len(module.kernel_size) :]
+        # Counted from the end, because the batch dimension is optional.
+        channel_offset = len(module.kernel_size) + 1
+        if len(shape) >= channel_offset and shape[-channel_offset] != module.in_channels:
+            return f"expects {module.in_channels} channels, but got {shape[-channel_offset]}"
+        sides = shape[-len(module.kernel_size) :]
         if isinstance(module.padding, tuple) and not module.transposed:
-            for side, kernel, padding in zip(spatial, module.kernel_size, module.padding, strict=False):
+            for side, kernel, padding in zip(sides, module.kernel_size, module.padding, strict=False):
                 if side + 2 * padding < kernel:
                     return f"has a kernel of {kernel}, larger than the padded side of {side + 2 * padding}"
     if isinstance(module, _BatchNorm) and len(shape) > 1 and shape[1] != module.num_features:
         return f"expects {module.num_features} channels, but got {shape[1]}"
     if isinstance(module, nn.LayerNorm) and shape[-len(module.normalized_shape) :] != tuple(module.normalized_shape):
-        last = shape[-len(module.normalized_shape) :]
-        return f"expects {list(module.normalized_shape)} as last dimensions, but got {list(last)}"
+        last_sides = shape[-len(module.normalized_shape) :]
+        return f"expects {list(module.normalized_shape)} as last dimensions, but got {list(last_sides)}"
     return None

@@ -16,10 +16,11 @@ from torch import nn
 from torch.nn.parameter import is_lazy
 from torch.utils.flop_counter import FlopCounterMode
 
-from ogive.hardware.example_inputs import as_arguments, tensors
+from ogive.hardware.example_inputs import as_arguments, iterate_tensors
 from ogive.space.build import call_model
 
 FLOP_CONVENTION = "torch.utils.flop_counter, 2 per multiply-accumulate"
+"""The rule by which FLOPs are counted; reports state it next to the numbers."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ class Cost:
 
     Attributes:
         parameters: the number of trainable and frozen parameters; buffers are not counted.
-        flops: the FLOPs of one forward pass, by `FLOP_CONVENTION`.
+        flops: the FLOPs of one forward pass, counted by `FLOP_CONVENTION`.
         activation_memory: the bytes of all outputs of the innermost modules in one forward pass.
     """
 
@@ -38,20 +39,24 @@ class Cost:
 
 
 def parameters(model: nn.Module) -> int:
-    """Return the number of parameters. Shared ones count once, and those of lazy layers that have not run do not count."""
+    """Return the number of parameters.
+
+    A shared parameter counts once. A parameter of a lazy layer counts only after a forward pass has given it a shape.
+    """
     return sum(p.numel() for p in model.parameters() if not is_lazy(p))
 
 
 def flops(model: nn.Module, inputs: Any) -> int:
-    """Return the FLOPs of one forward pass in eval mode, by `FLOP_CONVENTION`; for `inputs` see `measure`."""
+    """Return the FLOPs of one forward pass in eval mode, counted by `FLOP_CONVENTION`; for `inputs` see `measure`."""
     return measure(model, inputs).flops
 
 
 def activation_memory(model: nn.Module, inputs: Any) -> int:
     """Return the bytes of all outputs of the innermost modules in one forward pass, in eval mode.
 
-    This approximates what training stores for the backward pass. Views and in-place results share memory with their inputs,
-    and count once. Results of functions that are called between modules are not counted. For `inputs` see `measure`.
+    This approximates what training stores for the backward pass. A view or an in-place result shares its memory with
+    an input, so the memory counts once. Results of functions that are called between modules are not counted.
+    For `inputs` see `measure`.
     """
     return measure(model, inputs).activation_memory
 
@@ -66,13 +71,14 @@ def measure(model: nn.Module, inputs: Any) -> Cost:
         inputs: a tensor, a tuple of positional arguments, or a dict of keyword arguments.
     """
     counter = FlopCounterMode(display=False)
-    with _eval_mode(model), torch.no_grad(), _collect_outputs(model) as storages, counter:
+    with _set_eval_mode(model), torch.no_grad(), _collect_outputs(model) as storages, counter:
         call_model(model, as_arguments(inputs))
     return Cost(parameters(model), counter.get_total_flops(), sum(storage.nbytes() for storage in storages.values()))
 
 
 @contextmanager
-def _eval_mode(model: nn.Module) -> Iterator[None]:
+def _set_eval_mode(model: nn.Module) -> Iterator[None]:
+    """Set all modules to eval mode, and restore the mode of each module afterwards."""
     modes = [(module, module.training) for module in model.modules()]
     model.eval()
     try:
@@ -84,18 +90,19 @@ def _eval_mode(model: nn.Module) -> Iterator[None]:
 
 @contextmanager
 def _collect_outputs(model: nn.Module) -> Iterator[dict[int, torch.UntypedStorage]]:
-    """Collect the storages of the outputs of the innermost modules, without those of the model's inputs, by `id`.
+    """Collect the storages in which the innermost modules return their outputs, by `id`.
 
-    References to all storages are kept, so that no `id` is used a second time.
+    A storage that a module receives, and that no module has returned before, is an input of the model and is not collected.
+    The dicts keep references to all storages, because Python may use the `id` of a deleted object again.
     """
     outputs: dict[int, torch.UntypedStorage] = {}
     inputs: dict[int, torch.UntypedStorage] = {}
 
     def record(module: nn.Module, args: Any, kwargs: Any, output: Any) -> None:
-        for storage in _storages((args, kwargs)):
+        for storage in _list_storages((args, kwargs)):
             if id(storage) not in outputs:
                 inputs[id(storage)] = storage
-        for storage in _storages(output):
+        for storage in _list_storages(output):
             if id(storage) not in inputs:
                 outputs[id(storage)] = storage
 
@@ -107,5 +114,5 @@ def _collect_outputs(model: nn.Module) -> Iterator[dict[int, torch.UntypedStorag
         yield outputs
 
 
-def _storages(tree: Any) -> list[torch.UntypedStorage]:
-    return [tensor.untyped_storage() for tensor in tensors(tree)]
+def _list_storages(tree: Any) -> list[torch.UntypedStorage]:
+    return [tensor.untyped_storage() for tensor in iterate_tensors(tree)]

@@ -8,7 +8,7 @@ from dataclasses import replace
 from ogive.errors import SpaceError
 from ogive.formatting import plural
 from ogive.hardware.dry_run import DryRunResult, dry_run
-from ogive.hardware.example_inputs import example_inputs
+from ogive.hardware.example_inputs import make_example_inputs
 from ogive.hardware.model_cost import FLOP_CONVENTION, Cost
 from ogive.hardware.preflight_result import Failure, Preflight, Spread
 from ogive.seeds import derive, generator
@@ -38,79 +38,90 @@ def preflight(space: Space, samples: int = 200, seed: int = 0) -> Preflight:
         SpaceError: the space has no example input or no layers, or no draw satisfies its constraint.
     """
     if samples < 1:
-        raise SpaceError(f"preflight(samples={samples}): at least 1")
+        raise SpaceError(f"preflight(samples={samples}): samples must be at least 1")
     if space.tree is None:
         raise SpaceError("this space was read from a journal and has no layers; load it from where it is declared")
-    example_inputs(space, "meta")
-    sample, infeasible = _draw_sample(space, samples, seed)
-    by_architecture: dict[Architecture, DryRunResult] = {}
-    for architecture in sample:
-        if architecture not in by_architecture:
-            by_architecture[architecture] = dry_run(architecture, derive(seed, "build"))
-    results = [by_architecture[architecture] for architecture in sample]
-    # An architecture is infeasible if it violates the constraint, and then is not in the sample, or if it raises Infeasible.
-    draws = len(sample) + infeasible.total()
+    make_example_inputs(space, "meta")
+    architectures, infeasible = _sample_architectures(space, samples, seed)
+    distinct_results: dict[Architecture, DryRunResult] = {}
+    for architecture in architectures:
+        if architecture not in distinct_results:
+            distinct_results[architecture] = dry_run(architecture, derive(seed, "build"))
+    results = [distinct_results[architecture] for architecture in architectures]
+    # Draws that violate the constraint are counted in `infeasible`, but are not in `architectures`. Architectures whose code
+    # raises `Infeasible` are in both.
+    draws = len(architectures) + infeasible.total()
     infeasible.update(result.infeasible_reason for result in results if result.infeasible_reason is not None)
     failures = [result.failure for result in results if result.failure]
     costs = [result.cost for result in results if result.cost]
     return Preflight(
-        samples=len(sample),
+        samples=len(architectures),
         draws=draws,
         infeasible=infeasible.total() / draws,
         reasons=tuple(infeasible.most_common()),
-        duplicates=1 - len({architecture.id for architecture in sample}) / len(sample),
-        failed=len(failures) / len(sample),
-        failures=_smallest_of_each_kind(failures, seed),
-        parameters=Spread.of([cost.parameters for cost in costs]),
-        flops=Spread.of([cost.flops for cost in costs]),
-        activation_memory=Spread.of([cost.activation_memory for cost in costs]),
-        notes=_collect_notes(samples, sample, results, costs),
+        duplicates=1 - len({architecture.id for architecture in architectures}) / len(architectures),
+        failed=len(failures) / len(architectures),
+        failures=_find_smallest_failures(failures, seed),
+        parameters=Spread.from_values([cost.parameters for cost in costs]),
+        flops=Spread.from_values([cost.flops for cost in costs]),
+        activation_memory=Spread.from_values([cost.activation_memory for cost in costs]),
+        notes=_collect_notes(samples, architectures, results, costs),
     )
 
 
-def _draw_sample(space: Space, samples: int, seed: int) -> tuple[list[Architecture], Counter[str]]:
-    """Return up to `samples` architectures that satisfy the constraint, and how often draws violated it, by reason."""
+def _sample_architectures(space: Space, samples: int, seed: int) -> tuple[list[Architecture], Counter[str]]:
+    """Sample architectures until `samples` of them satisfy the constraint, or the maximum number of draws is reached.
+
+    Returns:
+        The architectures that satisfy the constraint, and the number of draws that violate it, by reason.
+
+    Raises:
+        SpaceError: no draw satisfies the constraint.
+    """
     rng = generator(seed, "preflight")
-    sample: list[Architecture] = []
+    architectures: list[Architecture] = []
     violations: Counter[str] = Counter()
     for _ in range(DRAWS_PER_SAMPLE * samples):
-        if len(sample) == samples:
+        if len(architectures) == samples:
             break
         uniform = rng.random(len(space.decisions)).tolist()
         architecture = Architecture(space, complete(space.decisions, {}, uniform))
         reason = space.violation(architecture)
         if reason is None:
-            sample.append(architecture)
+            architectures.append(architecture)
         else:
             violations[reason] += 1
-    if not sample:
+    if not architectures:
         reason, count = violations.most_common(1)[0]
         raise SpaceError(
-            f"all of {violations.total()} random architectures violate the constraint; {count} of them because: {reason}. "
+            f"all {violations.total()} sampled architectures violate the constraint, {count} of them because: {reason}. "
             "Relax the constraint, or declare the space so that its architectures satisfy it"
         )
-    return sample, violations
+    return architectures, violations
 
 
-def _smallest_of_each_kind(failures: list[Failure], seed: int) -> tuple[Failure, ...]:
-    """Return the smallest architecture found for each kind of failure, the most frequent kind first."""
+def _find_smallest_failures(failures: list[Failure], seed: int) -> tuple[Failure, ...]:
+    """Return a failure with a small architecture for each kind of failure, the most frequent kind first."""
     kinds: dict[tuple[str, ...], list[Failure]] = {}
     for failure in failures:
-        kinds.setdefault(_kind(failure), []).append(failure)
+        kinds.setdefault(_get_kind(failure), []).append(failure)
     ordered = sorted(kinds.values(), key=len, reverse=True)
-    return tuple(replace(_shrink(min(group, key=_size), seed), count=len(group)) for group in ordered)
+    return tuple(
+        replace(_find_smaller_failure(min(group, key=_compute_size), seed), count=len(group)) for group in ordered
+    )
 
 
-def _kind(failure: Failure) -> tuple[str, ...]:
+def _get_kind(failure: Failure) -> tuple[str, ...]:
+    """Return the key by which failures are grouped."""
     return failure.phase, failure.error, failure.layer_class
 
 
-def _size(failure: Failure) -> tuple[int, int, int]:
-    """Return the sort key of a failure: the number of decisions, then of parameters, then the rank of the labels."""
-    return len(failure.architecture), failure.parameters, _rank(failure.architecture)
+def _compute_size(failure: Failure) -> tuple[int, int, int]:
+    """Return a key that orders failures by the number of decisions, then of parameters, then by their labels."""
+    return len(failure.architecture), failure.parameters, _sum_label_indices(failure.architecture)
 
 
-def _rank(architecture: Architecture) -> int:
+def _sum_label_indices(architecture: Architecture) -> int:
     """Return the sum of the indices of the labels in their decisions; real numbers and subsets count as 0."""
     rank = 0
     for decision in architecture.space.decisions:
@@ -123,40 +134,58 @@ def _rank(architecture: Architecture) -> int:
     return rank
 
 
-def _shrink(failure: Failure, seed: int) -> Failure:
-    """Move greedily to smaller neighbours that fail in the same way, and return the failure of the last one."""
-    remaining, tried = MAX_NEIGHBOURS, {failure.architecture}
+def _find_smaller_failure(failure: Failure, seed: int) -> Failure:
+    """Move greedily to smaller neighbours that fail in the same way, and return the failure of the last one.
+
+    Args:
+        failure: the failure to start from.
+        seed: the seed of the random numbers in the user's code.
+    """
+    remaining_runs, tried = MAX_NEIGHBOURS, {failure.architecture}
     while True:
         neighbours = sorted(
-            failure.architecture.space.neighbors(failure.architecture), key=lambda a: (len(a), _rank(a))
+            failure.architecture.space.neighbors(failure.architecture), key=lambda a: (len(a), _sum_label_indices(a))
         )
         for neighbour in neighbours:
             if neighbour in tried or len(neighbour) > len(failure.architecture):
                 continue
-            if not remaining:
+            if not remaining_runs:
                 return failure
-            remaining -= 1
+            remaining_runs -= 1
             tried.add(neighbour)
-            other = dry_run(neighbour, derive(seed, "build")).failure
-            if other and _kind(other) == _kind(failure) and _size(other) < _size(failure):
-                failure = other
+            neighbour_failure = dry_run(neighbour, derive(seed, "build")).failure
+            if (
+                neighbour_failure
+                and _get_kind(neighbour_failure) == _get_kind(failure)
+                and _compute_size(neighbour_failure) < _compute_size(failure)
+            ):
+                failure = neighbour_failure
                 break
         else:
             return failure
 
 
 def _collect_notes(
-    samples: int, sample: list[Architecture], results: list[DryRunResult], costs: list[Cost]
+    samples: int, architectures: list[Architecture], results: list[DryRunResult], costs: list[Cost]
 ) -> tuple[str, ...]:
+    """Return the notes of the result.
+
+    Args:
+        samples: the number of architectures that were requested.
+        architectures: the sampled architectures.
+        results: their results.
+        costs: the costs of those that ran.
+    """
     notes = []
     if costs:
         notes.append(
-            f"FLOPs by {FLOP_CONVENTION}; activation memory of the outputs of the innermost modules at batch 1"
+            f"at batch size 1; FLOPs are counted by {FLOP_CONVENTION}; activation memory is the size of the outputs of the "
+            "innermost modules"
         )
-    if len(sample) < samples:
+    if len(architectures) < samples:
         notes.append(
-            f"{samples} samples were requested, but only {len(sample)} of {DRAWS_PER_SAMPLE * samples:,} draws satisfy the "
-            "constraint"
+            f"{samples} samples were requested, but only {len(architectures)} of {DRAWS_PER_SAMPLE * samples:,} draws "
+            "satisfy the constraint"
         )
     meta_errors = [result.meta_error for result in results if result.meta_error is not None]
     if meta_errors:

@@ -18,8 +18,8 @@ class Spread:
     max: float
 
     @staticmethod
-    def of(values: Sequence[float]) -> Spread | None:
-        """Return the spread of `values`; None if there are none."""
+    def from_values(values: Sequence[float]) -> Spread | None:
+        """Return the minimum, median and maximum of `values`; None if `values` is empty."""
         return Spread(min(values), statistics.median(values), max(values)) if values else None
 
 
@@ -28,7 +28,7 @@ class Failure:
     """An architecture that cannot be built or run.
 
     Attributes:
-        architecture: the smallest architecture found with this kind of failure.
+        architecture: the architecture; in the result of a preflight, the smallest one found with this kind of failure.
         phase: "build" or "run".
         layer: the position of the failure. In phase "run": the dotted path of the module, "" for the model itself; in phase
             "build": the note of the space with the position of the layer.
@@ -68,13 +68,14 @@ class Preflight:
         samples: the number of sampled architectures.
         draws: the number of random draws, including those that violate the constraint.
         infeasible: the share of the draws that violate the constraint or raise `Infeasible`.
-        reasons: the reasons of infeasible draws with their numbers, the most frequent first.
+        reasons: why draws were infeasible, each reason with its number of draws, the most frequent first.
         duplicates: the share of the samples whose id equals that of an earlier sample.
         failed: the share of the samples that cannot be built or run.
         failures: the smallest architecture of each kind of failure, the most frequent first.
-        parameters, flops, activation_memory: the spread over the samples that run, at batch 1; None if there are none.
+        parameters, flops, activation_memory: the spread over the samples that can be run, at batch size 1; None if
+            no sample can be run.
             Activation memory is in bytes. For the conventions see `ogive.hardware.measure`.
-        notes: notes on how the numbers were obtained.
+        notes: sentences on how the numbers were obtained.
     """
 
     samples: int
@@ -107,5 +108,7 @@ class Preflight:
                 ("FLOPs", self.flops),
                 ("activation memory, bytes", self.activation_memory),
             )
-            lines += [f"  {name:<26}{s.min:>16,.0f}{s.median:>16,.0f}{s.max:>16,.0f}" for name, s in rows]
+            lines += [
+                f"  {name:<26}{spread.min:>16,.0f}{spread.median:>16,.0f}{spread.max:>16,.0f}" for name, spread in rows
+            ]
         return "\n".join([*lines, *(f"  note: {note}" for note in self.notes)])

@@ -13,7 +13,7 @@ from ogive.space.domain import Label
 
 
 class RelaxedDecision(nn.Module):
-    """A decision of a supernet. All mixtures of the decision share it.
+    """A decision of a supernet, with its architecture parameters. All mixtures of the decision share one object.
 
     Attributes:
         name: the name of the decision.
@@ -36,9 +36,14 @@ class RelaxedDecision(nn.Module):
 
 
 class Mixture(nn.Module):
-    """The alternatives of a decision at one position of the space. It computes their weighted sum, or the chosen one only.
+    """A module that holds all alternatives of a decision at one position of the space.
 
-    The alternatives are child modules with the names `key(label)`.
+    Its output is the weighted sum of the outputs of all alternatives. If an architecture is activated, it is the output of
+    the chosen alternative. The alternatives are child modules with the names `child_name(label)`.
+
+    Attributes:
+        decision: the decision, shared by all of its mixtures.
+        path: the position in the space, for messages.
     """
 
     decision: RelaxedDecision
@@ -50,17 +55,17 @@ class Mixture(nn.Module):
         self.__dict__["decision"] = decision
         self.path = path
         for label, module in alternatives.items():
-            self.add_module(key(label), module)
+            self.add_module(child_name(label), module)
 
-    def alternative(self, label: Label) -> nn.Module:
+    def get_alternative(self, label: Label) -> nn.Module:
         """Return the module of an alternative."""
-        return self.get_submodule(key(label))
+        return self.get_submodule(child_name(label))
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         decision = self.decision
         # A single path: the other alternatives are not evaluated, so an activated architecture costs no more than its model.
         if decision.chosen is not None:
-            return self.alternative(decision.chosen)(*args, **kwargs)
+            return self.get_alternative(decision.chosen)(*args, **kwargs)
         if decision.weights is None:
             raise SpaceError(
                 f"the mixture at {self.path!r} was called outside of its supernet, which computes the weights of "
@@ -69,14 +74,14 @@ class Mixture(nn.Module):
         # DARTS, equation 2: the sum of all alternatives, weighted by a function of the architecture parameters.
         total: Tensor | None = None
         for label, weight in zip(decision.labels, decision.weights, strict=True):
-            output = self.alternative(label)(*args, **kwargs)
+            output = self.get_alternative(label)(*args, **kwargs)
             if not isinstance(output, Tensor) or (total is not None and output.shape != total.shape):
-                raise SpaceError(self._shape_message(label, output, total))
+                raise SpaceError(self._format_shape_error(label, output, total))
             total = weight * output if total is None else total + weight * output
         assert total is not None
         return total
 
-    def _shape_message(self, label: Label, output: Any, total: Tensor | None) -> str:
+    def _format_shape_error(self, label: Label, output: Any, total: Tensor | None) -> str:
         returned = list(output.shape) if isinstance(output, Tensor) else type(output).__name__
         expected = "a tensor" if total is None else f"a tensor of shape {list(total.shape)}, like the previous ones"
         return (
@@ -85,9 +90,10 @@ class Mixture(nn.Module):
         )
 
 
-def key(label: Label) -> str:
-    """Return the name of the child module of a label.
+def child_name(label: Label) -> str:
+    """Return the name of the child module of an alternative.
 
-    It differs from all attributes of a module, and contains no dots, which separate the names of nested modules.
+    The name starts with `=`, so that it differs from all attributes of a module. Dots are escaped, because PyTorch uses
+    them to separate the names of nested modules.
     """
     return "=" + str(label).replace("%", "%25").replace(".", "%2E")

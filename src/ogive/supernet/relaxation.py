@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from ogive.errors import SpaceError
 from ogive.space import Architecture, Space
 from ogive.space.build import initialize_lazy_layers
-from ogive.supernet.inheritance import inherit
+from ogive.supernet.inheritance import copy_shared_weights
 from ogive.supernet.mixture import RelaxedDecision
 from ogive.supernet.tree_walk import relax_tree
 
@@ -25,17 +25,17 @@ MixtureFunction = Callable[[Tensor], Tensor]
 
 
 def softmax(alpha: Tensor) -> Tensor:
-    """Return the weights of DARTS (Liu et al. 2019, equation 2)."""
+    """Return the mixture weights of DARTS: the softmax of the architecture parameters (Liu et al. 2019, equation 2)."""
     return alpha.softmax(-1)
 
 
 def relax(space: Space, mixture: MixtureFunction | None = None) -> Supernet:
     """Return the supernet of `space`: a module that contains every architecture, with each layer once.
 
-    The expression is built as for a single architecture, except that a choice between layers becomes one `Mixture` of all
-    of them. Choices inside an alternative become mixtures inside it. A decision has one vector of architecture parameters,
-    even if it appears at several positions. Lazy layers are materialized in all alternatives. The constraint of the space
-    is ignored.
+    The expression is built as for a single architecture, except that each choice between layers becomes one `Mixture` of
+    all its alternatives. A choice inside an alternative becomes a mixture inside that alternative. A decision has one
+    vector of architecture parameters, even if it appears at several positions. Lazy layers are materialized in all
+    alternatives. The constraint of the space is ignored.
 
     Args:
         space: a space with choices between layers only.
@@ -87,11 +87,12 @@ class Supernet(nn.Module):
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         if self.active is not None:
             return self.net(*args, **kwargs)
-        with self._mixture_weights():
+        with self._set_mixture_weights():
             return self.net(*args, **kwargs)
 
     @contextmanager
-    def _mixture_weights(self) -> Iterator[None]:
+    def _set_mixture_weights(self) -> Iterator[None]:
+        # Equation 2 of DARTS: the weights of the operations are a function of the architecture parameters.
         # Once per forward pass, not per mixture: with a random mixture function such as Gumbel-softmax, all mixtures of a
         # decision must use the same sample.
         for decision in self._relaxed_decisions():
@@ -99,6 +100,7 @@ class Supernet(nn.Module):
         try:
             yield
         finally:
+            # A mixture that is called outside of the supernet must raise an error, not use the weights of an earlier pass.
             for decision in self._relaxed_decisions():
                 decision.weights = None
 
@@ -108,7 +110,7 @@ class Supernet(nn.Module):
             yield decision
 
     def architecture_parameters(self) -> dict[str, nn.Parameter]:
-        """Return the architecture parameters of each decision: [alternatives], in the order of its labels."""
+        """Return the architecture parameters by decision. Each has the shape [alternatives], in the order of the labels."""
         return {decision.name: decision.alpha for decision in self._relaxed_decisions()}
 
     def weight_parameters(self) -> list[nn.Parameter]:
@@ -122,7 +124,9 @@ class Supernet(nn.Module):
             SpaceError: the architecture belongs to another space.
         """
         if architecture is not None:
-            architecture = self._convert(architecture)
+            architecture = self._to_own_space(architecture)
+        # A decision that is inactive in the architecture has no label. Its mixtures are inside of alternatives that are not
+        # chosen, so they are not called.
         for decision in self._relaxed_decisions():
             decision.chosen = architecture.get(decision.name) if architecture is not None else None
         self.active = architecture
@@ -131,21 +135,22 @@ class Supernet(nn.Module):
     def extract(self, architecture: Architecture) -> nn.Module:
         """Return the standalone model of `architecture` with a copy of the weights and buffers of the supernet.
 
-        It computes the same as the supernet with this architecture activated, and has the same mode, device and types.
+        The model computes the same outputs as the supernet with this architecture activated. It has the same mode (training
+        or eval), device and dtypes as the supernet.
 
         Raises:
             SpaceError: the architecture belongs to another space, or a layer treats a mixture differently from a single
-                layer, so that some weights of the model are missing in the supernet.
+                layer, so that the weights of the model differ from those in the supernet.
         """
-        architecture = self._convert(architecture)
-        # The initial weights are replaced, so the random numbers that they need must not change the caller's.
+        architecture = self._to_own_space(architecture)
+        # The initial weights are overwritten below, so drawing them must not advance the caller's random state.
         with torch.random.fork_rng(devices=[]):
             model: nn.Module = architecture.build()
-        inherit(model, self.net, architecture)
+        copy_shared_weights(model, self.net, architecture)
         return model.train(self.training)
 
-    def _convert(self, architecture: Architecture) -> Architecture:
-        """Return `architecture` as an architecture of this space object; it may belong to an equal one."""
+    def _to_own_space(self, architecture: Architecture) -> Architecture:
+        """Return `architecture` as an architecture of `self.space`; it may belong to another object of the same space."""
         if architecture.space is self.space:
             return architecture
         try:

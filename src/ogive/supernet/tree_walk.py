@@ -13,16 +13,16 @@ from ogive.space.domain import Label
 from ogive.space.tree import Call, Choose, ChooseSome, Compute, Constant, Group, Node, Splice, Table, Value
 from ogive.supernet.mixture import Mixture, RelaxedDecision
 
-NO_LABELS: Mapping[str, Label] = MappingProxyType({})
+_NO_LABELS: Mapping[str, Label] = MappingProxyType({})
 
 
-def relax_tree(node: Node, decisions: dict[str, RelaxedDecision], enclosing: Mapping[str, Label] = NO_LABELS) -> Any:
-    """Evaluate `node`, with a mixture for each choice between layers.
+def relax_tree(node: Node, decisions: dict[str, RelaxedDecision], enclosing: Mapping[str, Label] = _NO_LABELS) -> Any:
+    """Build the value of `node`, with a mixture for each choice between layers.
 
     Args:
         node: a node of the compiled tree.
-        decisions: the relaxed decisions by name; new ones are added.
-        enclosing: the labels of the alternatives that contain this node, by decision.
+        decisions: the relaxed decisions by name; decisions that are new are added to it.
+        enclosing: the labels of the alternatives that contain this node, by the name of their decision.
 
     Raises:
         SpaceError: the node is a choice between values, or a repeat with an open number of times.
@@ -42,16 +42,18 @@ def relax_tree(node: Node, decisions: dict[str, RelaxedDecision], enclosing: Map
             return kind(_relax_items(items, decisions, enclosing))
         case Table(items):
             return {name: relax_tree(value, decisions, enclosing) for name, value in items.items()}
-        # Inside an alternative of this decision, its label is known: there is nothing to mix.
+        # This choice is inside an alternative of the same decision, so only one label is possible here.
         case Choose(_, decision, alternatives) if decision in enclosing:
             return relax_tree(alternatives[enclosing[decision]], decisions, enclosing)
+        # The relaxation of DARTS (section 2.2): instead of one alternative, a mixture of all of them.
         case Choose():
             return _build_mixture(node, decisions, enclosing)
-        # Values cannot be mixed: a layer of width 12 is not a weighted sum of layers of widths 8 and 16.
+        # Values cannot be mixed: a layer of width 12 is not a weighted sum of layers with the widths 8 and 16.
         case Value(path, decision) | ChooseSome(path, decision, _):
-            raise _needs_elastic(decision, path)
+            raise _make_value_error(decision, path)
         case Compute(function, operands):
             return function(*(relax_tree(operand, decisions, enclosing) for operand in operands))
+        # A repeat that is not an element of a list or of the arguments, such as a keyword argument: its value is a list.
         case Splice():
             return _relax_items((node,), decisions, enclosing)
 
@@ -59,25 +61,31 @@ def relax_tree(node: Node, decisions: dict[str, RelaxedDecision], enclosing: Map
 def _relax_items(
     items: tuple[Node, ...], decisions: dict[str, RelaxedDecision], enclosing: Mapping[str, Label]
 ) -> list[Any]:
+    """Build the values of `items` in order, with the layers of a repeat as separate elements of the list."""
     values: list[Any] = []
     for item in items:
         if isinstance(item, Splice):
-            times = _number_of_times(item, enclosing)
+            times = _compute_repeats(item, enclosing)
             values.extend(_relax_items(item.items[:times], decisions, enclosing))
         else:
             values.append(relax_tree(item, decisions, enclosing))
     return values
 
 
-def _number_of_times(node: Splice, enclosing: Mapping[str, Label]) -> int:
+def _compute_repeats(node: Splice, enclosing: Mapping[str, Label]) -> int:
+    """Return how often a repeat occurs.
+
+    Raises:
+        SpaceError: the number of times is a decision that the enclosing alternatives do not determine.
+    """
     match node.times:
         case Constant(times):
             return int(times)
         case Choose(_, decision, alternatives) if decision in enclosing:
-            return _number_of_times(Splice(node.path, alternatives[enclosing[decision]], node.items), enclosing)
-        # A number that a depth multiplier scales: a supernet is built in full size.
+            return _compute_repeats(Splice(node.path, alternatives[enclosing[decision]], node.items), enclosing)
+        # The number is scaled by a depth multiplier. A supernet is built at full size, so the multiplier is ignored.
         case Compute(_, (number,)):
-            return _number_of_times(Splice(node.path, number, node.items), enclosing)
+            return _compute_repeats(Splice(node.path, number, node.items), enclosing)
         case Choose(_, decision, _) | Value(_, decision):
             raise SpaceError(
                 f"the repeat at {node.path!r} has an open number of times, the decision {decision!r}: a supernet needs an "
@@ -88,27 +96,36 @@ def _number_of_times(node: Splice, enclosing: Mapping[str, Label]) -> int:
 
 
 def _build_mixture(node: Choose, decisions: dict[str, RelaxedDecision], enclosing: Mapping[str, Label]) -> Mixture:
+    """Return the mixture of all alternatives of a choice.
+
+    Raises:
+        SpaceError: an alternative is not a layer.
+    """
     modules: dict[Label, nn.Module] = {}
     for label, alternative in node.alternatives.items():
+        # Choices inside the alternative become mixtures inside of it, except further occurrences of the same decision.
         module = relax_tree(alternative, decisions, {**enclosing, node.decision: label})
         if not isinstance(module, nn.Module):
-            raise _not_layers(node, label, module)
+            raise _make_alternative_error(node, label, module)
         modules[label] = module
+    # All positions of a decision share its architecture parameters, as all normal cells of DARTS share theirs.
     if node.decision not in decisions:
         decisions[node.decision] = RelaxedDecision(node.decision, tuple(node.alternatives))
     return Mixture(decisions[node.decision], node.path, modules)
 
 
-def _not_layers(node: Choose, label: Label, value: Any) -> SpaceError:
+def _make_alternative_error(node: Choose, label: Label, value: Any) -> SpaceError:
+    """Return the error for an alternative that is not a layer."""
     if all(isinstance(alternative, Constant) for alternative in node.alternatives.values()):
-        return _needs_elastic(node.decision, node.path)
+        return _make_value_error(node.decision, node.path)
     return SpaceError(
         f"the alternative {label!r} of the decision {node.decision!r} at {node.path!r} is {value!r}, but a supernet can mix "
         "layers only: use layer(nn.Identity) for a layer that returns its input"
     )
 
 
-def _needs_elastic(decision: str, path: str) -> SpaceError:
+def _make_value_error(decision: str, path: str) -> SpaceError:
+    """Return the error for a choice between values."""
     return SpaceError(
         f"the decision {decision!r} at {path!r} is between values, not between layers: a supernet needs an elastic layer "
         "for it, which uses a part of its largest weights; declare a choice between layers, or train each architecture "

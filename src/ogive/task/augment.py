@@ -11,7 +11,7 @@ from ogive.task.recipe import Recipe
 
 
 def augment(x: Tensor, recipe: Recipe) -> Tensor:
-    """Return a batch of images [b, channels, height, width], augmented as `recipe` says. `x` is not changed.
+    """Return a batch of images [count, channels, height, width] with the augmentation of `recipe`; `x` is not changed.
 
     Raises:
         JobError: the recipe augments, but the examples are not images.
@@ -24,29 +24,34 @@ def augment(x: Tensor, recipe: Recipe) -> Tensor:
             f"{list(x.shape[1:])}; remove these settings"
         )
     if recipe.shift:
-        x = _shift(x, recipe.shift)
+        x = _shift_images(x, recipe.shift)
     if recipe.flip:
-        flipped = (torch.rand(len(x), 1, 1, 1) < 0.5).to(x.device)
-        x = torch.where(flipped, x.flip(3), x)
-    return _cutout(x, recipe.cutout) if recipe.cutout else x
+        # The random numbers are drawn on the CPU, so that they do not depend on the device.
+        is_flipped = (torch.rand(len(x), 1, 1, 1) < 0.5).to(x.device)
+        x = torch.where(is_flipped, x.flip(3), x)
+    return _apply_cutout(x, recipe.cutout) if recipe.cutout else x
 
 
-def _shift(x: Tensor, limit: int) -> Tensor:
-    """Move each image by up to `limit` pixels along each axis, and fill with zeros (He et al. 2016)."""
-    b, _, height, width = x.shape
-    down, right = torch.randint(0, 2 * limit + 1, (2, b, 1))
-    rows, columns = (down + torch.arange(height)).to(x.device), (right + torch.arange(width)).to(x.device)  # [b, side]
-    images = torch.arange(b, device=x.device)[:, None, None]
-    padded = F.pad(x, (limit, limit, limit, limit))
+def _shift_images(x: Tensor, max_shift: int) -> Tensor:
+    """Move each image by a random offset of up to `max_shift` pixels per axis, and fill with zeros (He et al. 2016)."""
+    count, _, height, width = x.shape
+    # Each image is padded on all sides, and a window of the original size is cut out at a random offset.
+    down, right = torch.randint(0, 2 * max_shift + 1, (2, count, 1))
+    rows, columns = (
+        (down + torch.arange(height)).to(x.device),
+        (right + torch.arange(width)).to(x.device),
+    )  # [count, side]
+    images = torch.arange(count, device=x.device)[:, None, None]
+    padded = F.pad(x, (max_shift, max_shift, max_shift, max_shift))
     return padded.permute(0, 2, 3, 1)[images, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
 
 
-def _cutout(x: Tensor, side: int) -> Tensor:
-    """Set a square of each image to zero. Its centre is any pixel, so it may exceed the image (DeVries and Taylor 2017)."""
-    b, _, height, width = x.shape
-    top, left = (torch.randint(0, size, (b, 1)) - side // 2 for size in (height, width))
+def _apply_cutout(x: Tensor, side: int) -> Tensor:
+    """Set a square of each image to zero. It is centred at any pixel, so it may be cut off (DeVries and Taylor 2017)."""
+    count, _, height, width = x.shape
+    top, left = (torch.randint(0, size, (count, 1)) - side // 2 for size in (height, width))
     rows, columns = torch.arange(height), torch.arange(width)
-    inside = ((rows >= top) & (rows < top + side))[:, :, None] & ((columns >= left) & (columns < left + side))[
+    is_inside = ((rows >= top) & (rows < top + side))[:, :, None] & ((columns >= left) & (columns < left + side))[
         :, None, :
     ]
-    return x.masked_fill(inside[:, None].to(x.device), 0.0)
+    return x.masked_fill(is_inside[:, None].to(x.device), 0.0)

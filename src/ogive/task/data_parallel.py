@@ -1,10 +1,12 @@
 """Data-parallel training: several ranks train one model, each on a share of every batch.
 
 The optimizer steps equal those of a single process, up to rounding. Gradients are averaged by PyTorch's
-`DistributedDataParallel`. Batch normalization uses the statistics of the whole batch, as a single process does. PyTorch's
-`SyncBatchNorm` does so on GPUs only, so this module implements it for any device. Dropout differs from a single process:
-each rank draws its own masks. If a model chooses at random which layers a batch passes through, those layers must not
-contain batch normalization: all ranks have to take part in its computation, and would wait for each other forever.
+`DistributedDataParallel`. Batch normalization uses the statistics of the whole batch, as in a single process. PyTorch's
+`SyncBatchNorm` works on GPUs only, so this module implements synchronized batch normalization for any device. Dropout
+differs from a single process: each rank draws its own masks.
+
+If a model chooses at random which layers a batch passes through, those layers must not contain batch normalization. All
+ranks have to take part in its computation; if one rank skips it, the others wait forever.
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ from ogive.seeds import derive
 
 
 class DataParallel:
-    """The part of this rank in training `model`; the process group of its team must be initialized.
+    """One rank of the data-parallel training of `model`. The process group of the team must be initialized.
 
     Attributes:
         model: the model, which averages its gradients over the ranks in each backward pass.
@@ -30,7 +32,7 @@ class DataParallel:
 
     def __init__(self, model: nn.Module, team: Team) -> None:
         self.team = team
-        self._synchronize = _Switch()
+        self._synchronize = _Synchronization()
         for module in model.modules():
             if isinstance(module, _BatchNorm) and type(module).forward is _BatchNorm.forward:
                 module.forward = functools.partial(  # type: ignore[method-assign]
@@ -63,21 +65,24 @@ class DataParallel:
             if value is not buffer:
                 buffer.copy_(value)
 
-    def share(self, examples: int) -> tuple[slice, float]:
-        """Return the part of a batch for this rank, and its weight.
+    def assign_share(self, examples: int) -> tuple[slice, float]:
+        """Return the slice of a batch that this rank processes, and the weight of its mean loss.
 
-        The mean over the ranks of the weighted means is the mean of the batch. If a batch has fewer examples than there are
-        ranks, each rank processes all of it.
+        Each rank multiplies the mean loss of its slice by the weight. The mean of these values over the ranks is then the
+        mean loss of the batch. If a batch has fewer examples than there are ranks, each rank processes all of it.
+
+        Args:
+            examples: the number of examples in the batch.
         """
         rank, size = self.team.rank, self.team.size
-        self._synchronize.on = examples >= size
+        self._synchronize.is_on = examples >= size
         if examples < size:
             return slice(None), 1.0
         first, last = rank * examples // size, (rank + 1) * examples // size
         return slice(first, last), (last - first) * size / examples
 
     def forward(self, x: Tensor) -> Any:
-        """Return the output of the model for this rank's share, computed with the random state of this rank."""
+        """Return the output of the model for this rank's slice, computed with the random state of this rank."""
         shared_state = torch.get_rng_state()
         torch.set_rng_state(self._random_state)
         try:
@@ -86,90 +91,97 @@ class DataParallel:
             self._random_state = torch.get_rng_state()
             torch.set_rng_state(shared_state)
 
-    def mean(self, value: Tensor) -> Tensor:
+    def average(self, value: Tensor) -> Tensor:
         """Return the mean of a scalar over the ranks."""
         distributed.all_reduce(value)
         return value / self.team.size
 
 
-def rank_slice(team: Team, examples: int) -> slice:
+def get_rank_slice(team: Team, examples: int) -> slice:
     """Return the slice of `examples` examples that this rank evaluates."""
     return slice(team.rank * examples // team.size, (team.rank + 1) * examples // team.size)
 
 
 def gather_values(team: Team, examples: int, rank_values: Tensor) -> Tensor:
-    """Return the values [examples] of all ranks; `rank_values` are those of `rank_slice`."""
+    """Return the values [examples] of all ranks; `rank_values` are those of `get_rank_slice`."""
     values = rank_values.new_zeros(examples)
-    values[rank_slice(team, examples)] = rank_values
+    values[get_rank_slice(team, examples)] = rank_values
     distributed.all_reduce(values)  # the sum over the ranks: each value is zero on all ranks but one
     return values
 
 
-class _Switch:
-    """Whether the statistics of the current batch are computed over all ranks."""
+class _Synchronization:
+    """A flag that all batch normalization layers share: whether to use the statistics of all ranks for this batch."""
 
-    on = True
+    is_on = True
 
 
-def _synchronized_forward(module: _BatchNorm, synchronize: _Switch, x: Tensor) -> Tensor:
-    """Replace `module.forward`: use the statistics of all ranks in training, and the original in eval mode."""
-    if not (module.training and synchronize.on):
+def _synchronized_forward(module: _BatchNorm, synchronize: _Synchronization, x: Tensor) -> Tensor:
+    """Batch normalization with the statistics of all ranks in training, and the original `forward` in eval mode."""
+    if not (module.training and synchronize.is_on):
         return type(module).forward(module, x)
     module._check_input_dim(x)  # type: ignore[no-untyped-call]
-    y, mean, variance, count = _Normalize.apply(x, module.weight, module.bias, module.eps)  # type: ignore[no-untyped-call]
+    outputs, mean, variance, count = _SynchronizedNormalization.apply(x, module.weight, module.bias, module.eps)  # type: ignore[no-untyped-call]
     if module.track_running_stats and module.running_mean is not None and module.running_var is not None:
         assert module.num_batches_tracked is not None
         module.num_batches_tracked.add_(1)
-        rate = 1.0 / float(module.num_batches_tracked) if module.momentum is None else module.momentum
+        momentum = 1.0 / float(module.num_batches_tracked) if module.momentum is None else module.momentum
         with torch.no_grad():
-            module.running_mean.lerp_(mean, rate)
-            module.running_var.lerp_(variance * count / (count - 1), rate)
-    return y  # type: ignore[no-any-return]
+            module.running_mean.lerp_(mean, momentum)
+            module.running_var.lerp_(variance * count / (count - 1), momentum)
+    return outputs  # type: ignore[no-any-return]
 
 
-class _Normalize(torch.autograd.Function):
+class _SynchronizedNormalization(torch.autograd.Function):
     """Batch normalization of x [b, channels, ...] with the statistics of all ranks (Ioffe and Szegedy 2015, algorithm 1).
 
-    Means and variances of the ranks are merged by the formula of Chan et al. (1979), which avoids cancellation.
+    The means and variances of the ranks are merged by the formula of Chan et al. (1979), which avoids cancellation.
     """
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float) -> tuple[Tensor, ...]:
-        dims, shape = [0, *range(2, x.ndim)], [1, -1] + [1] * (x.ndim - 2)
+        reduced_dims, broadcast_shape = [0, *range(2, x.ndim)], [1, -1] + [1] * (x.ndim - 2)
         channels = x.shape[1]
-        mean = x.mean(dims)
-        squares = (x - mean.view(shape)).square().sum(dims)
-        rows = x.new_zeros(distributed.get_world_size(), 2 * channels + 1)
-        rows[distributed.get_rank()] = torch.cat([mean, squares, x.new_tensor([x.numel() / channels])])
-        distributed.all_reduce(rows)
-        means, squares, counts = rows[:, :channels], rows[:, channels:-1], rows[:, -1:]
+        # Each rank computes the mean and the sum of squared deviations of its own examples.
+        mean = x.mean(reduced_dims)
+        squares = (x - mean.view(broadcast_shape)).square().sum(reduced_dims)
+        # Each rank fills its own row, so that the sum over the ranks contains the statistics of all.
+        rank_rows = x.new_zeros(distributed.get_world_size(), 2 * channels + 1)
+        rank_rows[distributed.get_rank()] = torch.cat([mean, squares, x.new_tensor([x.numel() / channels])])
+        distributed.all_reduce(rank_rows)
+        means, squares, counts = rank_rows[:, :channels], rank_rows[:, channels:-1], rank_rows[:, -1:]
+        # Chan et al.: the variance consists of the deviations within the ranks and of those between the means of the ranks.
         count = counts.sum()
         mean = (counts * means).sum(0) / count
         variance = (squares + counts * (means - mean).square()).sum(0) / count
+        # Ioffe and Szegedy, algorithm 1: normalize, then scale and shift.
         scale = (variance + eps).rsqrt()
-        normalized = (x - mean.view(shape)) * scale.view(shape)
+        normalized = (x - mean.view(broadcast_shape)) * scale.view(broadcast_shape)
         ctx.save_for_backward(normalized, scale, count, *(() if weight is None else (weight,)))
         ctx.has_bias = bias is not None
-        y = (
-            normalized.clone() if weight is None else normalized * weight.view(shape)
-        )  # cloned: the next layer may be in-place
-        y = y if bias is None else y + bias.view(shape)
+        # Without weight, the saved tensor is copied, because the next layer may change the output in place.
+        outputs = normalized.clone() if weight is None else normalized * weight.view(broadcast_shape)
+        outputs = outputs if bias is None else outputs + bias.view(broadcast_shape)
         ctx.mark_non_differentiable(mean, variance, count)
-        return y, mean, variance, count
+        return outputs, mean, variance, count
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor, *_: Tensor) -> tuple[Tensor | None, ...]:
         normalized, scale, count, *weights = ctx.saved_tensors
-        dims, shape = [0, *range(2, normalized.ndim)], [1, -1] + [1] * (normalized.ndim - 2)
-        # The gradients of weight and bias are those of this rank: DistributedDataParallel averages them with all others.
-        bias_gradient, weight_gradient = gradient.sum(dims), (gradient * normalized).sum(dims)
+        reduced_dims, broadcast_shape = [0, *range(2, normalized.ndim)], [1, -1] + [1] * (normalized.ndim - 2)
+        # The gradients of weight and bias are returned for this rank only: DistributedDataParallel averages them over the
+        # ranks.
+        bias_gradient, weight_gradient = gradient.sum(reduced_dims), (gradient * normalized).sum(reduced_dims)
         sums = torch.cat([bias_gradient, weight_gradient])
         distributed.all_reduce(sums)
+        # The gradient of x (Ioffe and Szegedy, section 3): mean and variance depend on x, so the parts of the gradient that
+        # would change them are subtracted. These parts are means over the examples of all ranks.
         mean_bias_gradient, mean_weight_gradient = sums.view(2, -1) / count
-        centred = gradient - mean_bias_gradient.view(shape) - normalized * mean_weight_gradient.view(shape)
+        centred_gradient = gradient - mean_bias_gradient.view(broadcast_shape)
+        centred_gradient = centred_gradient - normalized * mean_weight_gradient.view(broadcast_shape)
         factor = scale * weights[0] if weights else scale
         return (
-            centred * factor.view(shape),
+            centred_gradient * factor.view(broadcast_shape),
             weight_gradient if weights else None,
             bias_gradient if ctx.has_bias else None,
             None,

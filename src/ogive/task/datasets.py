@@ -24,12 +24,12 @@ DataSource = Any
 
 @dataclass(frozen=True, kw_only=True)
 class Normalization:
-    """The transformation of raw values into features: `(raw / maximum - mean) / std`. Exported models apply it.
+    """The transformation of raw values into features: `(raw / maximum - mean) / std`. Exported models contain it.
 
     Attributes:
         maximum: the largest raw value, for raw values from 0; None for no division.
-        mean: one value for each channel (the first dimension of an example), or one for all; empty for 0.
-        std: in the same way; empty for 1.
+        mean: one value for each channel (the first dimension of an example), or one for all channels; empty for 0.
+        std: one value for each channel, or one for all channels; empty for 1.
 
     Raises:
         JobError: `maximum` or `std` is not above 0.
@@ -60,16 +60,16 @@ class Data:
         y: classes, int64 [n]; each of 0..k-1 at least once.
         name: the name of the data set.
         preparation: a description of how raw values became features, for the user of a trained model; "" if unknown.
-        own_test: the last `own_test` examples are the official test split; 0 if there is none.
+        official_test_size: the number of examples, the last ones, that are the official test split; 0 if there is none.
         normalization: the transformation of raw values into features, for exported models; by default none.
-        class_names: the name of each class, 0 to k-1; empty if they have none.
+        class_names: the name of each class, 0 to k-1; empty if the classes have no names.
     """
 
     x: NDArray[np.float32]
     y: IntArray
     name: str = "arrays"
     preparation: str = ""
-    own_test: int = 0
+    official_test_size: int = 0
     normalization: Normalization = Normalization()
     class_names: tuple[str, ...] = ()
 
@@ -95,7 +95,7 @@ class Data:
         return hash_bytes(shapes, np.ascontiguousarray(self.x).data, np.ascontiguousarray(self.y).data)
 
 
-def digits() -> Data:
+def read_digits() -> Data:
     """Return the 1,797 handwritten digits of scikit-learn (Alpaydin and Kaynak 1998): [n, 1, 8, 8], scaled to [0, 1]."""
     try:
         from sklearn.datasets import load_digits
@@ -112,11 +112,11 @@ def digits() -> Data:
     )
 
 
-def fashion_mnist() -> Data:
+def read_fashion_mnist() -> Data:
     """Return Fashion-MNIST (Xiao et al. 2017): [70000, 1, 28, 28], scaled to [0, 1]; the last 10,000 are the test split."""
-    from ogive.task.fashion import CLASSES, arrays
+    from ogive.task.fashion import CLASSES, load_arrays
 
-    images, labels, own_test = arrays()
+    images, labels, official_test_size = load_arrays()
     x = np.multiply(images, 1 / 255, dtype=np.float32)[:, None]
     data = from_arrays(
         x,
@@ -126,10 +126,10 @@ def fashion_mnist() -> Data:
         normalization=Normalization(maximum=255.0),
         class_names=CLASSES,
     )
-    return replace(data, own_test=own_test)
+    return replace(data, official_test_size=official_test_size)
 
 
-DATA_SETS: Registry[Data] = Registry("data set", (), {"digits": digits, "fashion_mnist": fashion_mnist})
+DATA_SETS: Registry[Data] = Registry("data set", (), {"digits": read_digits, "fashion_mnist": read_fashion_mnist})
 
 
 def load(name: str) -> Data:
@@ -157,16 +157,16 @@ def read_data(source: DataSource) -> Data:
     if is_dataset(source):
         return from_dataset(source)
     raise JobError(
-        f"data: found {_describe(source)}; allowed are the name of a data set "
+        f"data: found {_describe_value(source)}; allowed are the name of a data set "
         f"({', '.join(map(repr, DATA_SETS.names()))}), a pair of arrays (X, y), and a torch.utils.data.Dataset that has a "
         "length and items (x, y)"
     )
 
 
 def is_dataset(source: Any) -> bool:
-    """Return whether `source` is a map-style dataset: it has items and a length, but is not an array or a container."""
-    container = isinstance(source, (list, tuple, dict, str, bytes)) or hasattr(source, "dtype")
-    return not container and hasattr(source, "__getitem__") and hasattr(source, "__len__")
+    """Return whether `source` has items and a length, as a map-style dataset, but is not an array or a container."""
+    is_container = isinstance(source, (list, tuple, dict, str, bytes)) or hasattr(source, "dtype")
+    return not is_container and hasattr(source, "__getitem__") and hasattr(source, "__len__")
 
 
 def from_arrays(
@@ -185,8 +185,8 @@ def from_arrays(
         y: integer classes [n], each of 0..k-1.
         name: the name of the data set.
         preparation: a description of how raw values became these features; exported models contain it.
-        normalization: the same as a formula, which exported models apply.
-        class_names: the name of each class, for exported models; empty if they have none.
+        normalization: how raw values became these features, as a formula that exported models apply.
+        class_names: the name of each class, for exported models; empty if the classes have no names.
 
     Raises:
         JobError: the lengths differ; features are not finite numbers, or have no shape; labels are not the integers 0..k-1
@@ -208,7 +208,7 @@ def from_arrays(
 def from_dataset(dataset: Any) -> Data:
     """Read every item of a map-style dataset into memory, once and in order.
 
-    The features are the items after the transforms of the dataset; therefore transforms must not be random.
+    The transforms of the dataset are applied when an item is read, so they must not be random.
 
     Raises:
         JobError: the items are not pairs of an array and a class, differ in shape, or do not fit into memory; or a check of
@@ -236,19 +236,29 @@ def from_dataset(dataset: Any) -> Data:
 
 
 def _read_item(dataset: Any, index: int, name: str) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Return the features and the label of one item.
+
+    Raises:
+        JobError: the item is not a pair of an array and a label.
+    """
     item = dataset[index]
     if not isinstance(item, (tuple, list)) or len(item) != 2:
-        raise JobError(f"data {name!r}: item {index} is {_describe(item)}; items must be pairs (x, y)")
+        raise JobError(f"data {name!r}: item {index} is {_describe_value(item)}; items must be pairs (x, y)")
     features, label = item
     if not hasattr(features, "__array__") or not hasattr(features, "dtype"):
         raise JobError(
-            f"data {name!r}: the x of item {index} is {_describe(features)}; it must be a tensor or an array: "
+            f"data {name!r}: the x of item {index} is {_describe_value(features)}; it must be a tensor or an array: "
             "convert it in the transform of the data set"
         )
     return np.asarray(features), np.asarray(label)
 
 
 def _check_features(x: NDArray[Any], name: str) -> NDArray[np.float32]:
+    """Return features as contiguous float32.
+
+    Raises:
+        JobError: they are not finite real numbers, or have no shape.
+    """
     if x.dtype.kind not in "biuf":
         raise JobError(f"data {name!r}: features have dtype {x.dtype}; they must be real numbers")
     if x.ndim < 2 or 0 in x.shape:
@@ -257,9 +267,9 @@ def _check_features(x: NDArray[Any], name: str) -> NDArray[np.float32]:
         )
     with np.errstate(over="ignore"):  # values that overflow float32 become infinite, which is checked below
         features = np.ascontiguousarray(x, dtype=np.float32)
-    finite = np.isfinite(features).reshape(len(features), -1).all(axis=1)
-    if not finite.all():
-        invalid = np.flatnonzero(~finite)
+    is_finite = np.isfinite(features).reshape(len(features), -1).all(axis=1)
+    if not is_finite.all():
+        invalid = np.flatnonzero(~is_finite)
         raise JobError(
             f"data {name!r}: {len(invalid)} of {len(features)} examples have NaN or infinite features, "
             f"the first is example {invalid[0]}; remove these examples, or replace the values"
@@ -268,6 +278,11 @@ def _check_features(x: NDArray[Any], name: str) -> NDArray[np.float32]:
 
 
 def _check_labels(y: NDArray[Any], name: str) -> IntArray:
+    """Return labels as int64.
+
+    Raises:
+        JobError: they are not the integers 0..k-1 without gaps, or there is only one class.
+    """
     remedy = "number the classes 0..k-1, for example with numpy.unique(y, return_inverse=True)[1]"
     if y.ndim != 1:
         raise JobError(f"data {name!r}: labels have shape {y.shape}; it must be [examples], one class for each")
@@ -285,16 +300,17 @@ def _check_labels(y: NDArray[Any], name: str) -> IntArray:
 
 
 def _check_memory(n: int, shape: Shape, name: str) -> None:
-    needed = 4 * n * math.prod(shape)
-    physical = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    if needed > physical:
+    """Raise JobError if `n` examples of this shape do not fit into the memory of the machine."""
+    needed_bytes = 4 * n * math.prod(shape)
+    physical_bytes = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    if needed_bytes > physical_bytes:
         raise JobError(
-            f"data {name!r}: {n} examples of shape {shape} need {needed / 2**30:.1f} GiB as float32, but this machine has "
-            f"{physical / 2**30:.1f} GiB; use a subset (torch.utils.data.Subset), smaller examples, or a train function "
-            "that reads them in parts"
+            f"data {name!r}: {n} examples of shape {shape} need {needed_bytes / 2**30:.1f} GiB as float32, but this machine "
+            f"has {physical_bytes / 2**30:.1f} GiB; use a subset (torch.utils.data.Subset), smaller examples, or a train "
+            "function that reads them in parts"
         )
 
 
-def _describe(value: Any) -> str:
+def _describe_value(value: Any) -> str:
     shape = getattr(value, "shape", None)
     return f"{type(value).__name__}{'' if shape is None else f' of shape {tuple(shape)}'}"

@@ -21,9 +21,11 @@ from ogive.errors import JobError
 from ogive.files import replace_file
 from ogive.hashing import ALL_DIGITS, hash_bytes
 
-DEBIAN = Path("/usr/share/datasets/fashion-mnist")
-URL = "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com"  # of the authors; it has no https, hence checksums
-TIMEOUT = 30.0  # seconds
+DEBIAN_FOLDER = Path("/usr/share/datasets/fashion-mnist")
+URL = "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com"
+"""The server of the authors. It has no https, so downloads are checked against `CHECKSUMS`."""
+TIMEOUT = 30.0
+"""The seconds to wait for the server."""
 
 CLASSES = (
     "T-shirt/top",
@@ -38,40 +40,40 @@ CLASSES = (
     "Ankle boot",
 )
 
-CONTENTS = {
+CHECKSUMS = {
     "train-images-idx3-ubyte": "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888",
     "train-labels-idx1-ubyte": "bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9",
     "t10k-images-idx3-ubyte": "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b",
     "t10k-labels-idx1-ubyte": "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34",
 }
-"""The SHA-256 of each file when decompressed; the compressed files of Debian differ from those of the authors."""
+"""The SHA-256 of each decompressed file. The compressed files of Debian differ from those of the authors."""
 
 
-def arrays(
-    packaged: Path = DEBIAN, cache: Path | None = None, url: str = URL
+def load_arrays(
+    package_folder: Path = DEBIAN_FOLDER, cache_folder: Path | None = None, url: str = URL
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8], int]:
     """Return images uint8 [70000, 28, 28], classes uint8 [70000], and the size of the test split, which comes last.
 
     Args:
-        packaged: the folder of Debian's package.
-        cache: the folder of downloaded files; by default in the cache folder of the user, or in `OGIVE_CACHE`.
+        package_folder: the folder of Debian's package.
+        cache_folder: the folder of downloaded files; by default in the cache folder of the user, or in `OGIVE_CACHE`.
         url: the server to download from.
 
     Raises:
         JobError: the files are missing and cannot be downloaded, or are not the published ones.
     """
-    folder = packaged if packaged.is_dir() else cache or _cache_folder()
-    parts = [_parse_idx(_read_content(folder, name, url)) for name in CONTENTS]
+    folder = package_folder if package_folder.is_dir() else cache_folder or _default_cache_folder()
+    parts = [_parse_idx(_read_content(folder, name, url)) for name in CHECKSUMS]
     return np.concatenate(parts[0::2]), np.concatenate(parts[1::2]), len(parts[3])
 
 
-def is_available(packaged: Path = DEBIAN, cache: Path | None = None) -> bool:
+def is_available(package_folder: Path = DEBIAN_FOLDER, cache_folder: Path | None = None) -> bool:
     """Return whether all files are on this machine, so that nothing needs to be downloaded."""
-    folder = packaged if packaged.is_dir() else cache or _cache_folder()
-    return all((folder / f"{name}.gz").is_file() for name in CONTENTS)
+    folder = package_folder if package_folder.is_dir() else cache_folder or _default_cache_folder()
+    return all((folder / f"{name}.gz").is_file() for name in CHECKSUMS)
 
 
-def _cache_folder() -> Path:
+def _default_cache_folder() -> Path:
     import platformdirs
 
     return Path(os.environ.get("OGIVE_CACHE") or platformdirs.user_cache_dir("ogive")) / "fashion-mnist"
@@ -84,36 +86,41 @@ def _read_content(folder: Path, name: str, url: str) -> bytes:
         JobError: the file cannot be downloaded, is damaged, or has another checksum.
     """
     path = folder / f"{name}.gz"
-    exists = path.is_file()
-    compressed = path.read_bytes() if exists else _download(f"{url}/{name}.gz", folder)
-    source = path if exists else f"{url}/{name}.gz"
+    is_stored = path.is_file()
+    compressed = path.read_bytes() if is_stored else _download(f"{url}/{name}.gz", folder)
+    source = path if is_stored else f"{url}/{name}.gz"
     try:
         content = gzip.decompress(compressed)
     except (OSError, EOFError, zlib.error) as error:
-        raise JobError(f"data 'fashion_mnist': {source} is damaged: {error}; {_remedy(path)}") from error
+        raise JobError(f"data 'fashion_mnist': {source} is damaged: {error}; {_format_remedy(path)}") from error
     checksum = hash_bytes(content, digits=ALL_DIGITS)
-    if checksum != CONTENTS[name]:
+    if checksum != CHECKSUMS[name]:
         raise JobError(
             f"data 'fashion_mnist': {source} is not the published file: its SHA-256 starts with {checksum[:16]} instead of "
-            f"{CONTENTS[name][:16]}; {_remedy(path)}"
+            f"{CHECKSUMS[name][:16]}; {_format_remedy(path)}"
         )
-    if not exists:
-        _store(path, compressed)
+    if not is_stored:
+        _store_download(path, compressed)
     return content
 
 
 def _download(url: str, folder: Path) -> bytes:
+    """Return the content of a URL.
+
+    Raises:
+        JobError: it cannot be downloaded; the message names `folder`, where the user can put the files.
+    """
     try:
         with urllib.request.urlopen(url, timeout=TIMEOUT) as response:
             return bytes(response.read())
     except (OSError, http.client.HTTPException) as error:  # URLError and timeouts are OSErrors
         raise JobError(
-            f"data 'fashion_mnist': {url} cannot be downloaded ({error}), and the files are neither in {DEBIAN} nor in "
-            f"{folder}; install Debian's package dataset-fashion-mnist, or put the four .gz files into {folder}"
+            f"data 'fashion_mnist': {url} cannot be downloaded ({error}), and the files are neither in {DEBIAN_FOLDER} nor "
+            f"in {folder}; install Debian's package dataset-fashion-mnist, or put the four .gz files into {folder}"
         ) from error
 
 
-def _store(path: Path, compressed: bytes) -> None:
+def _store_download(path: Path, compressed: bytes) -> None:
     """Write the file in one step, so that other processes never read an incomplete file."""
     temporary = path.with_suffix(f".{os.getpid()}")
     try:
@@ -126,7 +133,7 @@ def _store(path: Path, compressed: bytes) -> None:
         ) from error
 
 
-def _remedy(path: Path) -> str:
+def _format_remedy(path: Path) -> str:
     return f"reinstall dataset-fashion-mnist, or remove {path} to download it again"
 
 

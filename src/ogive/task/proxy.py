@@ -15,15 +15,15 @@ if TYPE_CHECKING:
 
 
 MIN_SIDE = 4
-"""The least height and width of an image in pixels: enough for a network that halves the resolution twice."""
+"""The minimum height and width of an image in pixels: enough for a network that halves the resolution twice."""
 
 
 @dataclass(frozen=True)
 class Proxy:
-    """A proxy, given by shares of the full amounts, each above 0 and at most 1.
+    """A proxy: for each amount that it reduces, the share of the full amount, above 0 and at most 1.
 
     Attributes:
-        data_fraction: the share of the training examples. The subset is stratified, and part of every larger one.
+        data_fraction: the share of the training examples. Subsets are stratified and nested.
         resolution: the share of height and width of the images, in training and validation.
         width, depth: multipliers of the values that the space declares as `scaled`.
 
@@ -37,28 +37,28 @@ class Proxy:
     depth: float = 1.0
 
     def __post_init__(self) -> None:
-        for name, share in self.shares().items():
+        for name, share in self.list_shares().items():
             if isinstance(share, bool) or not isinstance(share, (int, float)) or not 0 < share <= 1:
                 raise JobError(f"{name} is {share!r}, but must be a share of the full amount, above 0 and at most 1")
 
-    def shares(self) -> dict[str, float]:
-        """Return all shares, by name."""
+    def list_shares(self) -> dict[str, float]:
+        """Return all shares by name."""
         return {field.name: getattr(self, field.name) for field in fields(self)}
 
     def reduced(self) -> dict[str, float]:
-        """Return the shares below 1, by name."""
-        return {name: share for name, share in self.shares().items() if share != 1}
+        """Return the shares below 1 by name."""
+        return {name: share for name, share in self.list_shares().items() if share != 1}
 
-    def at(self, fidelity: Mapping[str, float]) -> Proxy:
-        """Return this proxy with each share multiplied by the value of the same name in `fidelity`; epochs are ignored."""
-        return replace(self, **{name: share * fidelity.get(name, 1.0) for name, share in self.shares().items()})
+    def multiply_shares(self, fidelity: Mapping[str, float]) -> Proxy:
+        """Return a proxy whose shares are multiplied by the values of the same names in `fidelity`; epochs are ignored."""
+        return replace(self, **{name: share * fidelity.get(name, 1.0) for name, share in self.list_shares().items()})
 
     @property
     def multipliers(self) -> dict[str, float]:
         """The multipliers below 1 that the model is built with."""
         return {name: share for name, share in self.reduced().items() if name in ("width", "depth")}
 
-    def shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+    def scale_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         """Return the shape of one example at this resolution.
 
         Raises:
@@ -71,15 +71,16 @@ class Proxy:
                 f"resolution={self.resolution:g} needs images [channels, height, width], but the examples have the shape "
                 f"{list(shape)}; remove it"
             )
-        reduced = tuple(max(1, round(side * self.resolution)) for side in shape[1:])
-        if any(new < min(side, MIN_SIDE) for side, new in zip(shape[1:], reduced, strict=True)):
-            least = max(MIN_SIDE / side for side in shape[1:] if side > 1)
-            remedy = f"use at least {math.ceil(1000 * least) / 1000:g}" if least < 1 else "remove it"
+        reduced_sides = tuple(max(1, round(side * self.resolution)) for side in shape[1:])
+        if any(reduced < min(side, MIN_SIDE) for side, reduced in zip(shape[1:], reduced_sides, strict=True)):
+            minimum = max(MIN_SIDE / side for side in shape[1:] if side > 1)
+            remedy = f"use at least {math.ceil(1000 * minimum) / 1000:g}" if minimum < 1 else "remove it"
             raise JobError(
-                f"resolution={self.resolution:g} would reduce images of {shape[1]} x {shape[2]} pixels to {reduced[0]} x "
-                f"{reduced[1]}, but height and width must stay at least {MIN_SIDE} pixels; {remedy}"
+                f"resolution={self.resolution:g} would reduce images of {shape[1]} x {shape[2]} pixels to "
+                f"{reduced_sides[0]} x {reduced_sides[1]}, but height and width must stay at least {MIN_SIDE} pixels; "
+                f"{remedy}"
             )
-        return (shape[0], *reduced)
+        return (shape[0], *reduced_sides)
 
     def shrink(self, x: Tensor) -> Tensor:
         """Return images [n, channels, height, width] at this resolution, reduced by averaging the pixels of each area."""
@@ -87,12 +88,12 @@ class Proxy:
             return x
         from torch.nn import functional as F
 
-        _, height, width = self.shape(tuple(x.shape[1:]))
+        _, height, width = self.scale_shape(tuple(x.shape[1:]))
         return F.adaptive_avg_pool2d(x, (height, width))
 
-    def recipe(self, recipe: Recipe) -> Recipe:
+    def scale_recipe(self, recipe: Recipe) -> Recipe:
         """Return the recipe at this resolution: settings in pixels are reduced like the images."""
         if self.resolution == 1:
             return recipe
-        pixels: dict[str, Any] = {n: round(getattr(recipe, n) * self.resolution) for n in ("shift", "cutout")}
-        return replace(recipe, **pixels)
+        reduced: dict[str, Any] = {n: round(getattr(recipe, n) * self.resolution) for n in ("shift", "cutout")}
+        return replace(recipe, **reduced)

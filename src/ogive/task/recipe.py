@@ -25,13 +25,14 @@ class Recipe:
         weight_decay: the weight decay of all parameters, at least 0; decoupled in AdamW.
         momentum: the momentum of SGD, in [0, 1); not used by AdamW.
         batch_size: the number of examples per step, at least 2, as batch normalization needs.
-        label_smoothing: in [0, 1) (Szegedy et al. 2016, section 7).
+        label_smoothing: the label smoothing, in [0, 1) (Szegedy et al. 2016, section 7).
         gradient_clip: the maximum norm of the gradient of all parameters, above 0; None for no limit.
         warmup: the number of epochs (or fraction of one) in which the learning rate grows linearly, before the cosine decay
             to 0 (Loshchilov and Hutter 2017); at least 0 and below `epochs`.
-        shift: images are shifted by up to this number of pixels at random, at least 0. Images only, like the next two.
+        shift: the maximum random shift of an image in pixels, at least 0. For images only, as `flip` and `cutout`.
         flip: whether half of the images are flipped horizontally at random.
-        cutout: the side in pixels of a square that is set to zero at a random place (DeVries and Taylor 2017); 0 for none.
+        cutout: the side, in pixels, of a square at a random position that is set to zero (DeVries and Taylor 2017); 0 for
+            none.
 
     Raises:
         JobError: a value is out of its range.
@@ -59,13 +60,15 @@ class Recipe:
             raise JobError(f"recipe: flip is {self.flip!r}, but must be true or false")
         if self.optimizer not in OPTIMIZERS:
             raise JobError(f"recipe: optimizer is {self.optimizer!r}, but must be one of {', '.join(OPTIMIZERS)}")
-        _check("learning_rate", self.learning_rate, lambda v: v > 0, "above 0")
-        _check("weight_decay", self.weight_decay, lambda v: v >= 0, "at least 0")
-        _check("momentum", self.momentum, lambda v: 0 <= v < 1, "at least 0 and below 1")
-        _check("label_smoothing", self.label_smoothing, lambda v: 0 <= v < 1, "at least 0 and below 1")
-        _check("warmup", self.warmup, lambda v: 0 <= v < self.epochs, f"at least 0 and below epochs={self.epochs}")
+        _check_number("learning_rate", self.learning_rate, lambda v: v > 0, "above 0")
+        _check_number("weight_decay", self.weight_decay, lambda v: v >= 0, "at least 0")
+        _check_number("momentum", self.momentum, lambda v: 0 <= v < 1, "at least 0 and below 1")
+        _check_number("label_smoothing", self.label_smoothing, lambda v: 0 <= v < 1, "at least 0 and below 1")
+        _check_number(
+            "warmup", self.warmup, lambda v: 0 <= v < self.epochs, f"at least 0 and below epochs={self.epochs}"
+        )
         if self.gradient_clip is not None:
-            _check("gradient_clip", self.gradient_clip, lambda v: v > 0, "above 0, or None")
+            _check_number("gradient_clip", self.gradient_clip, lambda v: v > 0, "above 0, or None")
 
 
 def override(recipe: Recipe, settings: Mapping[str, Any]) -> Recipe:
@@ -81,19 +84,19 @@ def override(recipe: Recipe, settings: Mapping[str, Any]) -> Recipe:
     return replace(recipe, **settings)
 
 
-def learning_rate(recipe: Recipe, step: int, steps_per_epoch: int) -> float:
+def compute_learning_rate(recipe: Recipe, step: int, steps_per_epoch: int) -> float:
     """Return the learning rate of an optimizer step, counted from 0 over all epochs: linear warm-up, then cosine decay.
 
     Loshchilov and Hutter (2017), "SGDR", equation 5 with one period and a minimum of 0.
     """
-    warmup = round(recipe.warmup * steps_per_epoch)
-    if step < warmup:
-        return recipe.learning_rate * (step + 1) / warmup
-    progress = (step - warmup) / (recipe.epochs * steps_per_epoch - warmup)
+    warmup_steps = round(recipe.warmup * steps_per_epoch)
+    if step < warmup_steps:
+        return recipe.learning_rate * (step + 1) / warmup_steps
+    progress = (step - warmup_steps) / (recipe.epochs * steps_per_epoch - warmup_steps)
     return recipe.learning_rate * 0.5 * (1.0 + math.cos(math.pi * progress))
 
 
-def _check(name: str, value: Any, is_allowed: Callable[[float], bool], allowed: str) -> None:
+def _check_number(name: str, value: Any, is_allowed: Callable[[float], bool], allowed: str) -> None:
     is_number = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
     if not is_number or not is_allowed(value):
         raise JobError(f"recipe: {name} is {value!r}, but must be a number {allowed}")

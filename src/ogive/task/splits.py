@@ -55,9 +55,10 @@ class SplitPlan:
         validation: as a share of all examples but the test set, or a number.
         train: as a share of all examples but the test set, or a number; None for all that are not in validation.
         seed: the seed of the shuffling. The test set depends on `test` and `seed` only.
-        second: validate on examples that the same plan with `second=False` does not validate on, and train on all others
-            but the test set.
-        fraction: the share of the training part that is used, in (0, 1]. A smaller share is part of every larger one.
+        second: whether to use another validation part, disjoint from that of the same plan with `second=False`. All other
+            examples but the test set are then for training.
+        fraction: the share of the training part that is used, in (0, 1]. The subset of a smaller share is contained in
+            that of a larger one.
 
     Raises:
         JobError: a size is neither a share nor a number of examples, shares add up to more than 1, or the seed is not a
@@ -105,38 +106,41 @@ def parse_percentages(text: str) -> dict[str, float]:
     return {"test": test, "validation": validation / (1 - test)}
 
 
-def draw_split(labels: NDArray[np.int64], plan: SplitPlan, data_fingerprint: str = "", own_test: int = 0) -> Split:
-    """Split examples with classes `labels` [n] as `plan` says; a deterministic function of its arguments.
+def draw_split(
+    labels: NDArray[np.int64], plan: SplitPlan, data_fingerprint: str = "", official_test_size: int = 0
+) -> Split:
+    """Split examples with classes `labels` [n] by `plan`. The result depends on the arguments only.
 
     Args:
         labels: the class of each example.
         plan: the sizes of the parts.
-        data_fingerprint: the fingerprint of the data, which becomes part of that of the split.
-        own_test: the last `own_test` examples are the official test split, which is used if the plan has no size for it.
+        data_fingerprint: the fingerprint of the data; the fingerprint of the split depends on it.
+        official_test_size: the number of examples, the last ones, that are the official test split. It is used if the plan
+            has no test size.
 
     Raises:
         JobError: there are fewer examples than the plan needs, or a part is smaller than the number of classes.
     """
     n, classes = len(labels), len(np.unique(labels))
-    sizes = _compute_sizes(n, plan, own_test)
+    sizes = _compute_sizes(n, plan, official_test_size)
     for name, size in sizes.items():
         _check_size(name, size, classes)
-    everything = np.arange(n, dtype=np.int64)
-    if plan.test is None and own_test:
-        remaining, test = np.split(everything, [n - own_test])
+    all_indices = np.arange(n, dtype=np.int64)
+    if plan.test is None and official_test_size:
+        remaining, test = np.split(all_indices, [n - official_test_size])
     else:
-        test, remaining = _draw_part(everything, labels, sizes["test"], plan.seed, "test")
+        test, remaining = _draw_part(all_indices, labels, sizes["test"], plan.seed, "test")
     validation, remaining = _draw_part(remaining, labels, sizes["validation"], plan.seed, "validation")
     if plan.second:
         first_validation = validation
-        size = min(sizes["validation"], len(remaining) - classes)  # leaves at least one training example per class
+        size = min(sizes["validation"], len(remaining) - classes)  # at least one training example per class must remain
         _check_size("the second validation part", size, classes)
         validation, remaining = _draw_part(remaining, labels, size, plan.seed, "second validation")
         remaining = np.sort(np.concatenate([remaining, first_validation]))
         sizes["train"] = len(remaining)
     train, rest = _draw_part(remaining, labels, sizes["train"], plan.seed, "train")
     if plan.fraction < 1:
-        order = nested_order(labels[train], plan.seed)
+        order = draw_nested_order(labels[train], plan.seed)
         size = round(plan.fraction * len(train))
         _check_size(f"{plan.fraction:g} of train", size, classes)
         train, rest = train[order[:size]], np.concatenate([train[order[size:]], rest])
@@ -144,11 +148,11 @@ def draw_split(labels: NDArray[np.int64], plan: SplitPlan, data_fingerprint: str
     return Split(train, validation, test, rest, _compute_fingerprint(parts, data_fingerprint))
 
 
-def nested_order(labels: NDArray[np.int64], seed: int) -> Indices:
-    """Return an order of the examples of which every prefix is stratified: indices, int64 [n].
+def draw_nested_order(labels: NDArray[np.int64], seed: int) -> Indices:
+    """Draw an order of the examples in which every prefix is stratified. Return the indices, int64 [n].
 
-    The first k examples (for k classes) are one of each class. Among the first m, the number of each class differs from its
-    share of m by at most two.
+    The first k examples (for k classes) contain one of each class. In the first m examples, the number of examples of a
+    class differs from its share of m by at most two.
 
     Args:
         labels: the class of each example, int64 [n].
@@ -156,47 +160,58 @@ def nested_order(labels: NDArray[np.int64], seed: int) -> Indices:
     """
     rng = generator(seed, "split", "nested")
     shuffled = rng.permutation(len(labels))
-    # The members of each class are spread evenly over [0, 1); sorting by this position interleaves the classes.
+    # The members of each class get evenly spaced positions in [0, 1). Sorting by position mixes the classes evenly.
     position = np.empty(len(labels))
     for label in np.unique(labels):
         members = shuffled[labels[shuffled] == label]
         position[members] = (np.arange(len(members)) + rng.random()) / len(members)
+        # The first member of each class moves to the front, so that small prefixes contain all classes.
         position[members[0]] = -1.0
     return shuffled[np.argsort(position[shuffled], kind="stable")].astype(np.int64)
 
 
-def allocate(counts: NDArray[np.int64], size: int, rng: np.random.Generator) -> NDArray[np.int64]:
-    """Return how many of `size` examples each class gets, in proportion to `counts` [k], by the largest-remainder method.
+def allocate_to_classes(counts: NDArray[np.int64], size: int, rng: np.random.Generator) -> NDArray[np.int64]:
+    """Divide `size` examples among the classes in proportion to `counts` [k], by the largest-remainder method.
 
-    Each class gets its quota rounded down. The remaining examples go to the classes with the largest remainders; ties are
+    Each class gets its quota, rounded down. The remaining examples go to the classes with the largest remainders; ties are
     broken at random.
+
+    Returns:
+        The number of examples of each class, [k].
     """
     total = int(counts.sum())
     quota, remainder = np.divmod(counts * size, total)
-    by_remainder = np.lexsort((rng.random(len(counts)), -remainder))
-    quota[by_remainder[: size - int(quota.sum())]] += 1
+    order = np.lexsort((rng.random(len(counts)), -remainder))
+    quota[order[: size - int(quota.sum())]] += 1
     return quota
 
 
 def _draw_part(pool: Indices, labels: NDArray[np.int64], size: int, seed: int, part: str) -> tuple[Indices, Indices]:
-    """Return `size` examples of `pool`, stratified and shuffled, and the remaining ones in their order."""
+    """Return `size` examples of `pool`, stratified and shuffled, and the other examples of `pool` in their order."""
     rng = generator(seed, "split", part)
     classes, counts = np.unique(labels[pool], return_counts=True)
-    quotas = allocate(counts, size, rng)
+    quotas = allocate_to_classes(counts, size, rng)
     members = [rng.permutation(pool[labels[pool] == c])[:k] for c, k in zip(classes, quotas, strict=True)]
     sample = rng.permutation(np.concatenate(members))
     return sample, pool[~np.isin(pool, sample)]
 
 
-def _compute_sizes(n: int, plan: SplitPlan, own_test: int = 0) -> dict[str, int]:
-    default = own_test or TEST_SHARE
-    test = _to_number(default if plan.test is None else plan.test, n)
+def _compute_sizes(n: int, plan: SplitPlan, official_test_size: int = 0) -> dict[str, int]:
+    """Return the number of examples of each part.
+
+    Raises:
+        JobError: the parts need more examples than there are.
+    """
+    default_test = official_test_size or TEST_SHARE
+    test = _count_examples(default_test if plan.test is None else plan.test, n)
     available = max(0, n - test)
-    validation = _to_number(plan.validation, available)
+    validation = _count_examples(plan.validation, available)
     if plan.train is None:
         train = available - validation
     elif isinstance(plan.train, float):
-        train = min(_to_number(plan.train, available), available - validation)  # both shares may have been rounded up
+        train = min(
+            _count_examples(plan.train, available), available - validation
+        )  # both shares may have been rounded up
     else:
         train = plan.train
     total = test + validation + train
@@ -208,16 +223,18 @@ def _compute_sizes(n: int, plan: SplitPlan, own_test: int = 0) -> dict[str, int]
     return {"test": test, "validation": validation, "train": train}
 
 
-def _to_number(amount: Amount, total: int) -> int:
+def _count_examples(amount: Amount, total: int) -> int:
     return round(amount * total) if isinstance(amount, float) else amount
 
 
 def _check_size(part: str, size: int, classes: int) -> None:
+    """Raise JobError if a part is smaller than the number of classes."""
     if size < classes:
         raise JobError(f"split: {part} has {size} examples for {classes} classes; it needs at least one for each class")
 
 
 def _check_amount(name: str, amount: Any) -> None:
+    """Raise JobError if an amount is neither a share nor a number of examples."""
     is_share = isinstance(amount, float) and 0.0 < amount < 1.0
     is_number = isinstance(amount, int) and not isinstance(amount, bool) and amount >= 1
     if not is_share and not is_number:

@@ -7,7 +7,7 @@ from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 from ogive.errors import JobError
-from ogive.task.data_checks import data_warnings, parts_by_name
+from ogive.task.data_checks import collect_data_warnings, list_parts
 from ogive.task.datasets import DATA_SETS, Data, DataSource, read_data
 from ogive.task.splits import Amount, Indices, Split, SplitPlan, draw_split, parse_percentages
 
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 class Task:
     """A classification task; created by `classification`.
 
-    A pickled task contains the name of a data set, the dataset object, or the arrays. The data are read when they are first
-    needed, once in each process.
+    The data are read when they are first needed, once in each process. A pickled task contains
+    the source of the data (a name, a dataset object or arrays), but not the data that were read.
 
     Attributes:
         plan: the sizes of the parts of the split.
@@ -63,9 +63,10 @@ class Task:
         return self._data
 
     def _read_and_split(self) -> tuple[Data, Split]:
+        """Return the data and the split; both are computed once in each process."""
         data = self.read()
         if self._split is None:
-            self._split = draw_split(data.y, self.plan, data.fingerprint, data.own_test)
+            self._split = draw_split(data.y, self.plan, data.fingerprint, data.official_test_size)
         return data, self._split
 
     @property
@@ -90,15 +91,15 @@ class Task:
 
     def train(self) -> Examples:
         """Return the training examples of the search: features float32 [n, *shape] and classes int64 [n]."""
-        return self._part(self.split.train)
+        return self._select(self.split.train)
 
     def validation(self) -> Examples:
         """Return the validation examples, in the form of `train`."""
-        return self._part(self.split.validation)
+        return self._select(self.split.validation)
 
     def full_train(self) -> Examples:
         """Return all examples but the test set, in the form of `train`."""
-        return self._part(self.split.full_train)
+        return self._select(self.split.full_train)
 
     def test(self, on_read: Callable[[str], object]) -> Examples:
         """Return the test examples, in the form of `train`. They are read once, at the end of a run.
@@ -108,31 +109,31 @@ class Task:
         """
         fingerprint = self.split.fingerprint
         on_read(fingerprint)
-        return self._part(self.split.test)
+        return self._select(self.split.test)
 
     def second_split(self) -> Task:
         """Return a task with the same data and test set, and a different validation part.
 
-        The new validation part is drawn from the examples that this task does not validate on. All others but the test set
-        are for training, including the validation part of this task. The second split shows whether an architecture was
-        selected because it happens to fit the first validation part.
+        The new validation part is drawn from the examples that this task does not validate on. All other examples but the
+        test set are for training, including the validation part of this task. The second split shows whether an architecture
+        was selected because it happens to fit the first validation part.
 
         Raises:
-            JobError: this task is a second split itself; (when the data are read) there are too few examples.
+            JobError: this task is a second split itself. When the data are read: there are too few examples.
         """
         if self.plan.second:
             raise JobError("this task is a second split already; call second_split() of the original task")
         return self._with_plan(replace(self.plan, second=True, fraction=1.0))
 
     def subset(self, fraction: float) -> Task:
-        """Return the task with a stratified share of its training part; smaller shares are parts of larger ones.
+        """Return the task with a stratified subset of its training part. Smaller subsets are parts of larger ones.
 
         Args:
             fraction: the share of the training part, in (0, 1]; the other training examples become part of `rest`.
                 Validation and test stay the same.
 
         Raises:
-            JobError: the fraction is out of its range; (when the data are read) it has fewer examples than classes.
+            JobError: the fraction is out of its range. When the data are read: the subset has fewer examples than classes.
         """
         checked = replace(self.plan, fraction=fraction)
         return self._with_plan(replace(checked, fraction=self.plan.fraction * checked.fraction))
@@ -161,7 +162,7 @@ class Task:
             "classes": data.classes,
             "class_counts": data.class_counts.tolist(),
             "asked": asdict(self.plan),
-            "sizes": {name: len(indices) for name, indices in parts_by_name(parts).items()},
+            "sizes": {name: len(indices) for name, indices in list_parts(parts).items()},
             "fingerprints": self.fingerprints(),
             "warnings": self.warnings(),
         }
@@ -169,9 +170,10 @@ class Task:
     def warnings(self) -> list[str]:
         """Return a warning for each problem of the data that makes results unreliable."""
         data, parts = self._read_and_split()
-        return data_warnings(data, self.plan, parts)
+        return collect_data_warnings(data, self.plan, parts)
 
-    def _part(self, indices: Indices) -> Examples:
+    def _select(self, indices: Indices) -> Examples:
+        """Return the examples with these indices as tensors."""
         import torch
 
         return torch.from_numpy(self.data.x[indices]), torch.from_numpy(self.data.y[indices])
@@ -197,7 +199,7 @@ def classification(
         test: the test set, as a share of all examples or a number.
         validation: as a share of all examples but the test set, or a number.
         train: as a share of all examples but the test set, or a number; None for all that are not in validation.
-        split: instead of the three: percentages for training, validation and test, such as "70/15/15".
+        split: percentages for training, validation and test, such as "70/15/15"; replaces the three sizes.
         seed: the seed of the split.
 
     Raises:
@@ -209,7 +211,7 @@ def classification(
     sizes: dict[str, Any] = {name: amount for name, amount in amounts.items() if amount is not None}
     if split is not None:
         if sizes:
-            raise JobError(f"both split={split!r} and {', '.join(sizes)} are set; use either split or the single sizes")
+            raise JobError(f"both split={split!r} and {', '.join(sizes)} are set; use either split or the three sizes")
         sizes = parse_percentages(split)
     return Task(data, SplitPlan(**sizes, seed=seed))
 
@@ -223,6 +225,6 @@ def fashion_mnist(
     and `Task.warnings` says so.
 
     Raises:
-        JobError: a size is not valid; (when the data are read) the files are missing and cannot be downloaded.
+        JobError: a size is not valid. When the data are read: the files are missing and cannot be downloaded.
     """
     return classification("fashion_mnist", validation=validation, train=train, split=split, seed=seed)

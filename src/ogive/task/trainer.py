@@ -1,8 +1,8 @@
-"""The built-in trainer for classification. Each epoch is a function of (state before it, seed, number of the epoch).
+"""The built-in trainer for classification. An epoch depends only on the state before it, the seed, and its number.
 
 No random state passes from one epoch to the next. Therefore a training that is paused and restored continues exactly as
-without the pause (on a CPU with an unchanged number of threads; on a GPU, sums may be computed in another order). Several
-ranks can train one model together; see `ogive.task.data_parallel`.
+it would without the pause (on a CPU with an unchanged number of threads; on a GPU, sums may be computed in another order).
+Several ranks can train one model together; see `ogive.task.data_parallel`.
 """
 
 from __future__ import annotations
@@ -19,13 +19,14 @@ from ogive.formatting import plural
 from ogive.run.estimator import SINGLE_PROCESS, Team
 from ogive.seeds import derive
 from ogive.task.augment import augment
-from ogive.task.data_parallel import DataParallel, gather_values, rank_slice
-from ogive.task.recipe import Recipe, learning_rate
+from ogive.task.data_parallel import DataParallel, gather_values, get_rank_slice
+from ogive.task.recipe import Recipe, compute_learning_rate
 
 Examples = tuple[Tensor, Tensor]
 """Features float32 [n, *shape] and classes int64 [n]."""
 
-EVALUATION_BATCH = 512
+EVALUATION_BATCH_SIZE = 512
+"""The number of examples that are evaluated at a time."""
 
 
 class Training:
@@ -37,7 +38,8 @@ class Training:
         classes: the number of classes, k.
         recipe: the training settings.
         seed: the seed of all randomness of this training.
-        team: the ranks that train the model together. Each of them creates a `Training` with the same other arguments.
+        team: the ranks that train the model together. Each rank creates a `Training`; only `team` differs
+            between the ranks.
     """
 
     def __init__(
@@ -54,7 +56,7 @@ class Training:
     def epoch(self, number: int) -> float:
         """Train epoch `number`, counted from 1, and return the mean training loss per example, with label smoothing.
 
-        Sets PyTorch's random state from (seed, number).
+        PyTorch's random state is set from (seed, number).
 
         Raises:
             JobError: the recipe has fewer epochs, or the model does not return one logit per class.
@@ -68,20 +70,21 @@ class Training:
         batches = split_batches(torch.randperm(len(self.y)), self.recipe.batch_size)
         if self._data_parallel is not None:
             self._data_parallel.begin_epoch(self.seed, number)
-        total = torch.zeros((), dtype=torch.float64, device=self.x.device)
+        loss_sum = torch.zeros((), dtype=torch.float64, device=self.x.device)
         self.model.train()
         for index, batch in enumerate(batches):
-            rate = learning_rate(self.recipe, (number - 1) * len(batches) + index, len(batches))
-            total += self._step(batch.to(self.x.device), rate).double() * len(batch)
+            learning_rate = compute_learning_rate(self.recipe, (number - 1) * len(batches) + index, len(batches))
+            loss_sum += self._train_step(batch.to(self.x.device), learning_rate).double() * len(batch)
         if self._data_parallel is not None:
             self._data_parallel.end_epoch()
-            total = self._data_parallel.mean(total)
-        return total.item() / len(self.y)
+            loss_sum = self._data_parallel.average(loss_sum)
+        return loss_sum.item() / len(self.y)
 
-    def _step(self, batch: Tensor, rate: float) -> Tensor:
+    def _train_step(self, batch: Tensor, learning_rate: float) -> Tensor:
+        """Update the weights with one batch, given by indices [b], and return its mean loss."""
         for group in self.optimizer.param_groups:
-            group["lr"] = rate
-        loss = self._loss(augment(self.x[batch], self.recipe), self.y[batch])
+            group["lr"] = learning_rate
+        loss = self._compute_loss(augment(self.x[batch], self.recipe), self.y[batch])
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         if self.recipe.gradient_clip is not None:
@@ -89,13 +92,13 @@ class Training:
         self.optimizer.step()
         return loss.detach()
 
-    def _loss(self, x: Tensor, y: Tensor) -> Tensor:
-        """Return the mean loss of a batch; with several ranks, a value whose mean over the ranks is that loss."""
+    def _compute_loss(self, x: Tensor, y: Tensor) -> Tensor:
+        """Return the mean loss of a batch; with several ranks, a value whose mean over the ranks is that of the batch."""
         forward: Callable[[Tensor], Any] = self.model
         weight = 1.0
         if self._data_parallel is not None:
-            part, weight = self._data_parallel.share(len(y))
-            forward, x, y = self._data_parallel.forward, x[part], y[part]
+            rank_part, weight = self._data_parallel.assign_share(len(y))
+            forward, x, y = self._data_parallel.forward, x[rank_part], y[rank_part]
         logits = check_logits(forward(x), len(y), self.classes)
         loss = F.cross_entropy(logits, y, label_smoothing=self.recipe.label_smoothing)
         return loss if weight == 1.0 else loss * weight
@@ -131,7 +134,7 @@ def make_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
 
 
 def split_batches(order: Tensor, batch_size: int) -> list[Tensor]:
-    """Split `order` [n] into batches. A last batch of one example is added to the previous one: batch norm needs two."""
+    """Split `order` [n] into batches. A last batch of one example joins the previous one, because batch norm needs two."""
     batches = list(torch.split(order, batch_size))
     if len(batches) > 1 and len(batches[-1]) == 1:
         batches[-2:] = [torch.cat(batches[-2:])]
@@ -139,7 +142,9 @@ def split_batches(order: Tensor, batch_size: int) -> list[Tensor]:
 
 
 def evaluate(model: nn.Module, examples: Examples, classes: int, team: Team = SINGLE_PROCESS) -> dict[str, float]:
-    """Return `accuracy` in [0, 1] and `log_loss` in nats per example, in eval mode; each rank evaluates its share.
+    """Return `accuracy` in [0, 1] and `log_loss` in nats per example, in eval mode.
+
+    With several ranks, each rank evaluates its share of the examples, and all ranks return the same values.
 
     Raises:
         JobError: the model does not return one logit per class.
@@ -147,13 +152,13 @@ def evaluate(model: nn.Module, examples: Examples, classes: int, team: Team = SI
     if team.size == 1:
         return {name: values.mean().item() for name, values in score(model, examples, classes).items()}
     (x, y), n = examples, len(examples[1])
-    part = rank_slice(team, n)
-    scores = score(model, (x[part], y[part]), classes)
+    rank_part = get_rank_slice(team, n)
+    scores = score(model, (x[rank_part], y[rank_part]), classes)
     return {name: gather_values(team, n, values).mean().item() for name, values in scores.items()}
 
 
 def score(model: nn.Module, examples: Examples, classes: int) -> dict[str, Tensor]:
-    """Return the metrics of each example, float64 [n]: `accuracy` (1 if it is classified correctly, else 0) and `log_loss`.
+    """Return `accuracy` (0 or 1) and `log_loss` (in nats) of each example, float64 [n] each, in eval mode.
 
     Raises:
         JobError: the model does not return one logit per class.
@@ -162,7 +167,9 @@ def score(model: nn.Module, examples: Examples, classes: int) -> dict[str, Tenso
     correct, losses = [], []
     model.eval()
     with torch.no_grad():
-        for inputs, labels in zip(torch.split(x, EVALUATION_BATCH), torch.split(y, EVALUATION_BATCH), strict=True):
+        for inputs, labels in zip(
+            torch.split(x, EVALUATION_BATCH_SIZE), torch.split(y, EVALUATION_BATCH_SIZE), strict=True
+        ):
             logits = check_logits(model(inputs), len(labels), classes).double()
             correct.append(logits.argmax(dim=1) == labels)
             losses.append(F.cross_entropy(logits, labels, reduction="none"))
@@ -187,10 +194,10 @@ def check_logits(logits: Any, batch: int, classes: int) -> Tensor:
 def choose_device(name: str, team: Team = SINGLE_PROCESS) -> torch.device:
     """Return the device with this name; "auto" is the first CUDA device if there is one, otherwise the CPU.
 
-    Ranks that train on GPUs get a device each: those that follow the named one.
+    If several ranks train on GPUs, each rank gets another device, starting from the named one.
 
     Raises:
-        JobError: the name is not valid, or there are not enough such devices.
+        JobError: the name is not valid, or there are too few CUDA devices.
     """
     device = _parse_device(name)
     if team.size == 1 or device.type == "cpu":
@@ -205,6 +212,11 @@ def choose_device(name: str, team: Team = SINGLE_PROCESS) -> torch.device:
 
 
 def _parse_device(name: str) -> torch.device:
+    """Return the device with this name.
+
+    Raises:
+        JobError: the name is not valid, or there is no such device.
+    """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:

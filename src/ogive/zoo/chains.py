@@ -17,11 +17,11 @@ def chain(
     in_channels: int = 1,
     image: int = 8,
 ) -> Space:
-    """Return the space of chains of `depth` convolutional blocks, each with its own width and kernel size.
+    """Return a space of chains of convolutional blocks. The number of blocks, and their channels and kernel sizes, are open.
 
     The defaults are for scikit-learn's digits, and give 6^2 + 6^3 + 6^4 + 6^5 = 9,324 architectures. Every second block
-    halves the side of the image. The classifier accepts images of any size, because of global average pooling. Width and
-    depth multipliers reduce the channels and the number of blocks.
+    halves the side of the image. The classifier accepts images of any size, because of global average pooling. A width
+    multiplier reduces the channels, and a depth multiplier the number of blocks.
 
     The decisions are `depth`, and `channels0`, `kernel0`, `channels1`, ... for each block.
 
@@ -36,8 +36,10 @@ def chain(
     widths = [scaled(one_of(*channels, name=f"channels{i}"), "width") for i in range(depth[1])]
 
     def block(i: int) -> object:
-        source = in_channels if i == 0 else widths[i - 1]
-        return layer(ConvBlock, source, widths[i], one_of(*kernels, name=f"kernel{i}"), stride=1 + i % 2)
+        block_in_channels = in_channels if i == 0 else widths[i - 1]
+        return layer(ConvBlock, block_in_channels, widths[i], one_of(*kernels, name=f"kernel{i}"), stride=1 + i % 2)
 
-    times = scaled(integer(*depth, name="depth"), "depth")
-    return Space(layer(ConvNet, repeat(block, times=times), classes=classes), example_input=(in_channels, image, image))
+    blocks = scaled(integer(*depth, name="depth"), "depth")
+    return Space(
+        layer(ConvNet, repeat(block, times=blocks), classes=classes), example_input=(in_channels, image, image)
+    )

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 
 class ConvBlock(nn.Sequential):
-    """Convolution with 'same' padding, batch norm, ReLU. With stride s, a side of n becomes ceil(n / s).
+    """Convolution with 'same' padding, batch norm, ReLU. A side of n pixels becomes ceil(n / stride).
 
     Args:
         in_channels: the number of channels of the input.
@@ -32,7 +32,7 @@ class ConvBlock(nn.Sequential):
 
 
 class PooledClassifier(nn.Sequential):
-    """Global average pooling, then a linear layer: [batch, channels, any, any] to [batch, classes]."""
+    """Global average pooling, then a linear layer: [batch, channels, height, width] to [batch, classes]."""
 
     def __init__(self, channels: int, classes: int) -> None:
         super().__init__(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels, classes))
@@ -42,7 +42,7 @@ class ConvNet(nn.Module):
     """A chain of blocks, followed by a pooled classifier: [batch, channels, side, side] to [batch, classes].
 
     Args:
-        blocks: the blocks in order; `out_channels` of the last is the number of inputs of the classifier.
+        blocks: the blocks in order; the classifier reads `out_channels` of the last one.
         classes: the number of classes.
     """
 
@@ -68,14 +68,14 @@ class ReLUConvBN(nn.Sequential):
 
 
 class Zero(nn.Module):
-    """The operation `none`: zeros in the shape of the input; the gradient is zero as well."""
+    """The operation `none` of NAS-Bench-201: its output has the shape of the input and is zero, as is its gradient."""
 
     def forward(self, x: Tensor) -> Tensor:
         return x.mul(0.0)
 
 
 class AveragePool(nn.AvgPool2d):
-    """The average over 3 x 3 pixels, without those outside of the image; the size stays the same."""
+    """Average pooling over 3 x 3 pixels with stride 1. Pixels outside of the image are not part of the average."""
 
     def __init__(self) -> None:
         super().__init__(3, stride=1, padding=1, count_include_pad=False)
@@ -94,6 +94,7 @@ class DenseCell(nn.Module):
 
     def __init__(self, edges: Sequence[nn.Module]) -> None:
         super().__init__()
+        # The smallest number of nodes whose complete graph has at least as many edges.
         nodes = 2
         while nodes * (nodes - 1) // 2 < len(edges):
             nodes += 1
@@ -105,14 +106,18 @@ class DenseCell(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         states = [x]
         for node in range(1, self.nodes):
-            first = node * (node - 1) // 2
-            inputs = [self.edges[first + source](states[source]) for source in range(node)]
+            # The edges into earlier nodes come first: 0 + 1 + ... + (node - 1) of them.
+            first_edge = node * (node - 1) // 2
+            inputs = [self.edges[first_edge + source](states[source]) for source in range(node)]
             states.append(sum(inputs[1:], start=inputs[0]))
         return states[-1]
 
 
 class ResidualReduction(nn.Module):
-    """The residual block between the stages of NAS-Bench-201: it halves the side (an even number) and changes the width."""
+    """The residual block between the stages of NAS-Bench-201: it halves the side and changes the channels.
+
+    The side must be even.
+    """
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
         super().__init__()

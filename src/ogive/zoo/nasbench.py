@@ -16,8 +16,8 @@ EDGES = ((0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3))
 OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
 
 
-def operations(channels: object) -> dict[str, object]:
-    """Return the five operations with a number of channels, by their published names."""
+def declare_operations(channels: object) -> dict[str, object]:
+    """Return the five operations by their published names, as layers with a number of channels."""
     return {
         "none": layer(Zero),
         "skip_connect": layer(nn.Identity),
@@ -27,16 +27,17 @@ def operations(channels: object) -> dict[str, object]:
     }
 
 
-def cell(channels: object) -> object:
-    """Return the cell with a number of channels. All cells of a network share the decisions of their edges."""
-    return layer(DenseCell, [one_of(**operations(channels), name=f"edge{e}") for e in range(len(EDGES))])
+def declare_cell(channels: object) -> object:
+    """Return a cell with a number of channels. All cells of a network share the decisions `edge0` to `edge5`."""
+    return layer(DenseCell, [one_of(**declare_operations(channels), name=f"edge{e}") for e in range(len(EDGES))])
 
 
 def nasbench201(channels: int = 16, cells: int = 5, classes: int = 10, in_channels: int = 3, image: int = 32) -> Space:
     """Return the topology search space of NAS-Bench-201: a cell of four nodes and six edges, stacked in three stages.
 
     It has 5^6 = 15,625 architectures, of which 6,466 are distinct by the authors' definition (`unique_string`). The
-    decisions are `edge0` to `edge5`, for the edges 0-1, 0-2, 1-2, 0-3, 1-3, 2-3. Width and depth multipliers reduce C and N.
+    decisions are `edge0` to `edge5`, for the edges 0-1, 0-2, 1-2, 0-3, 1-3, 2-3. A width multiplier reduces C, a depth
+    multiplier reduces N.
 
     Args:
         channels: the number of channels of the first stage, C; the later stages have 2C and 4C.
@@ -50,42 +51,44 @@ def nasbench201(channels: int = 16, cells: int = 5, classes: int = 10, in_channe
     """
     if image % 4:
         raise SpaceError(f"nasbench201(image={image}): must be a multiple of 4, because two stages halve the image")
-    first, second, third = (scaled(factor * channels, "width") for factor in (1, 2, 4))
-    times = scaled(cells, "depth")
+    channels1, channels2, channels3 = (scaled(factor * channels, "width") for factor in (1, 2, 4))
+    cells_per_stage = scaled(cells, "depth")
     net = layer(
         nn.Sequential,
-        layer(Stem, in_channels, first),
-        repeat(cell(first), times=times),
-        layer(ResidualReduction, first, second),
-        repeat(cell(second), times=times),
-        layer(ResidualReduction, second, third),
-        repeat(cell(third), times=times),
-        layer(NormalisedClassifier, third, classes),
+        layer(Stem, in_channels, channels1),
+        repeat(declare_cell(channels1), times=cells_per_stage),
+        layer(ResidualReduction, channels1, channels2),
+        repeat(declare_cell(channels2), times=cells_per_stage),
+        layer(ResidualReduction, channels2, channels3),
+        repeat(declare_cell(channels3), times=cells_per_stage),
+        layer(NormalisedClassifier, channels3, classes),
     )
-    example = (in_channels, image, image)
-    return Space(net, example_input=example, canonical=unique_string, graph=nasbench201_graph)
+    image_shape = (in_channels, image, image)
+    return Space(net, example_input=image_shape, canonical=unique_string, graph=nasbench201_graph)
 
 
 def unique_string(choices: Mapping[str, str]) -> str:
-    """Return the unique string of the authors (`to_unique_str` in their code), which cells share that they count as equal.
+    """Return a string that is the same for all cells that the authors count as equal (`to_unique_str` in their code).
 
-    The string of a node is the sorted sum of its inputs. The input of a `skip_connect` edge is the string of its source. A
-    `none` edge, and any edge from a node whose string is `#`, is zero, written `#`. As in the authors' code, zeros are not
-    removed from sums, and nested sums are not flattened, which gives the published number of 6,466. Some cells with
-    different strings still compute the same function.
+    The string of a node consists of the strings of its incoming edges, sorted and joined by `+`. A `skip_connect` edge has
+    the string of its source node. A `none` edge is written `#`, for zero, and so is every edge from a node whose string is
+    `#`. As in the authors' code, zeros are not removed from sums, and nested sums are not flattened; this gives the
+    published number of 6,466 cells. Some cells with different strings still compute the same function.
     """
-    nodes = ["0"]
-    for target in range(1, 4):
-        inputs = []
-        for e, (source, end) in enumerate(EDGES):
-            if end == target:
-                operation, x = choices[f"edge{e}"], nodes[source]
-                if operation == "none" or x == "#":
-                    inputs.append("#")
+    node_strings = ["0"]
+    for node in range(1, 4):
+        edge_strings = []
+        for e, (source, target) in enumerate(EDGES):
+            if target == node:
+                operation, source_string = choices[f"edge{e}"], node_strings[source]
+                if operation == "none" or source_string == "#":
+                    edge_strings.append("#")
+                elif operation == "skip_connect":
+                    edge_strings.append(source_string)
                 else:
-                    inputs.append(x if operation == "skip_connect" else f"({x})@{operation}")
-        nodes.append("+".join(sorted(inputs)))
-    return nodes[-1]
+                    edge_strings.append(f"({source_string})@{operation}")
+        node_strings.append("+".join(sorted(edge_strings)))
+    return node_strings[-1]
 
 
 def nasbench201_graph(choices: Mapping[str, str]) -> tuple[list[str], list[tuple[int, int]]]:
@@ -95,11 +98,13 @@ def nasbench201_graph(choices: Mapping[str, str]) -> tuple[list[str], list[tuple
 
 def nasbench201_string(architecture: Architecture | Mapping[str, str]) -> str:
     """Return the published name of an architecture, such as `|none~0|+|none~0|none~1|+|skip_connect~0|none~1|none~2|`."""
-    nodes = []
-    for target in range(1, 4):
-        inputs = [f"{architecture[f'edge{e}']}~{source}" for e, (source, end) in enumerate(EDGES) if end == target]
-        nodes.append(f"|{'|'.join(inputs)}|")
-    return "+".join(nodes)
+    node_names = []
+    for node in range(1, 4):
+        edge_names = [
+            f"{architecture[f'edge{e}']}~{source}" for e, (source, target) in enumerate(EDGES) if target == node
+        ]
+        node_names.append(f"|{'|'.join(edge_names)}|")
+    return "+".join(node_names)
 
 
 def nasbench201_choices(string: str) -> dict[str, str]:
