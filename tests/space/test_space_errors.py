@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from random_spaces import made
+from random_spaces import record
 from torch import nn
 
 from ogive import space as og
@@ -22,40 +22,43 @@ CHOICE = og.one_of(1, 2)
 
 def cyclic() -> og.Space:
     """x activates y in one branch, y activates x in the other."""
-    x = og.one_of(a=og.layer(made, og.one_of(c=1, d=2, name="y")), b=0, name="x")
-    y = og.one_of(c=og.layer(made, og.one_of(a=1, b=2, name="x")), d=0, name="y")
-    return og.Space(og.one_of(first=og.layer(made, x), second=og.layer(made, y)))
+    x = og.one_of(a=og.layer(record, og.one_of(c=1, d=2, name="y")), b=0, name="x")
+    y = og.one_of(c=og.layer(record, og.one_of(a=1, b=2, name="x")), d=0, name="y")
+    return og.Space(og.one_of(first=og.layer(record, x), second=og.layer(record, y)))
 
 
 MISTAKES: dict[str, tuple[Callable[[], Any], str]] = {
     "truth of a choice": (lambda: 1 if CHOICE else 2, "no truth value .* Move the `if` into the factory"),
     "comparison": (lambda: 1 if CHOICE == 1 else 2, "no truth value"),
     "maximum": (lambda: max(CHOICE, 3), "no truth value"),
-    "iteration": (lambda: list(og.layer(made)), "cannot be iterated"),
+    "iteration": (lambda: list(og.layer(record)), "cannot be iterated"),
     "two argument positions": (
-        lambda: og.Space(og.layer(made, CHOICE, key=CHOICE)),
+        lambda: og.Space(og.layer(record, CHOICE, key=CHOICE)),
         "'0' and 'key': name it .* or write two choices",
     ),
     "derived at two argument positions": (
-        lambda: og.Space((lambda d: og.layer(made, d, d + 1))(CHOICE * 2)),
+        lambda: og.Space((lambda d: og.layer(record, d, d + 1))(CHOICE * 2)),
         "two argument positions",
     ),
     "times at two positions": (
-        lambda: og.Space(og.layer(made, og.repeat(1, CHOICE), og.repeat(2, CHOICE))),
+        lambda: og.Space(og.layer(record, og.repeat(1, CHOICE), og.repeat(2, CHOICE))),
         "two argument positions, '0.times' and '1.times'",
     ),
-    "label clash": (lambda: og.one_of(og.layer(made), og.layer(made, 2)), "two alternatives have the label 'made'"),
+    "label clash": (
+        lambda: og.one_of(og.layer(record), og.layer(record, 2)),
+        "two alternatives have the label 'record'",
+    ),
     "label clash in JSON": (lambda: og.one_of(1, "1"), "label '1'"),
     "label clash of a truth value": (lambda: og.one_of(1, True), "label True"),
     "no alternative": (lambda: og.one_of(), "at least one alternative"),
     "no label": (lambda: og.one_of([1], [2]), r"\[1\] needs a label"),
     "label that is not JSON": (lambda: og.one_of(1.0, math.inf), "cannot be a label"),
     "a name for two choices": (
-        lambda: og.Space(og.layer(made, og.one_of(1, 2, name="w"), [og.one_of(1, 3, name="w")])),
+        lambda: og.Space(og.layer(record, og.one_of(1, 2, name="w"), [og.one_of(1, 3, name="w")])),
         r"'w' is used for .*\[1, 2\].* at '0' and for .*\[1, 3\].* at '1.0': use the same labels",
     ),
     "a name that is a path": (
-        lambda: og.Space(og.layer(made, og.one_of(1, 2), og.one_of(1, 2, name="0"))),
+        lambda: og.Space(og.layer(record, og.one_of(1, 2), og.one_of(1, 2, name="0"))),
         "two choices are called '0'",
     ),
     "one path for two keys": (
@@ -63,7 +66,7 @@ MISTAKES: dict[str, tuple[Callable[[], Any], str]] = {
         "two choices are called '1'",
     ),
     "empty name": (lambda: og.one_of(1, name=""), "non-empty string"),
-    "repeat as a keyword": (lambda: og.Space(og.layer(made, key=og.repeat(1, 2))), "at 'key': .*wrap it"),
+    "repeat as a keyword": (lambda: og.Space(og.layer(record, key=og.repeat(1, 2))), "at 'key': .*wrap it"),
     "repeat as a root": (lambda: og.Space(og.repeat(1, 2)), "the root.*wrap it"),
     "repeat as an alternative": (lambda: og.Space(og.one_of(a=og.repeat(1, 2))), "at 'a'.*wrap it"),
     "repeat in a repeat": (lambda: og.Space([og.repeat(og.repeat(1, 2), 2)]), "directly in a repeat"),
@@ -71,13 +74,13 @@ MISTAKES: dict[str, tuple[Callable[[], Any], str]] = {
     "times": (lambda: og.repeat(1, og.one_of("few", "many")), "times must be a whole number"),
     "negative times": (lambda: og.repeat(1, og.integer(-1, 2)), "times must be a whole number"),
     "not a factory": (lambda: og.layer(3), "first argument must be a class or a function"),
-    "choice of a class": (lambda: og.layer(og.one_of(made, dict)), "make each alternative a layer instead"),
-    "layer of a layer": (lambda: og.layer(og.layer(made)), "first argument must be a class or a function"),
+    "choice of a class": (lambda: og.layer(og.one_of(record, dict)), "make each alternative a layer instead"),
+    "layer of a layer": (lambda: og.layer(og.layer(record)), "first argument must be a class or a function"),
     "a module, not a layer": (lambda: og.Space(og.layer(nn.Sequential, nn.ReLU())), r"'0'.*write layer\(nn.ReLU"),
-    "a choice in a set": (lambda: og.Space(og.layer(made, {CHOICE})), "choices inside .* at '0'"),
-    "a choice as a key": (lambda: og.Space(og.layer(made, {CHOICE: 1})), "choices inside .* at '0'"),
-    "a choice in an OrderedDict": (lambda: og.Space(og.layer(made, OrderedDict(a=CHOICE))), "plain lists, tuples"),
-    "a choice in a partial": (lambda: og.Space(og.layer(partial(made, CHOICE))), "in a partial"),
+    "a choice in a set": (lambda: og.Space(og.layer(record, {CHOICE})), "choices inside .* at '0'"),
+    "a choice as a key": (lambda: og.Space(og.layer(record, {CHOICE: 1})), "choices inside .* at '0'"),
+    "a choice in an OrderedDict": (lambda: og.Space(og.layer(record, OrderedDict(a=CHOICE))), "plain lists, tuples"),
+    "a choice in a partial": (lambda: og.Space(og.layer(partial(record, CHOICE))), "in a partial"),
     "a cycle": (cyclic, "activate one another: x -> y -> x"),
     "empty range": (lambda: og.integer(3, 2), "low <= high"),
     "log of zero": (lambda: og.integer(0, 2, log=True), "low >= 1 for log"),
@@ -100,12 +103,12 @@ def test_a_mistake_in_a_declaration_raises_with_its_position(mistake: str) -> No
 
 SPACE = og.Space(
     og.layer(
-        made,
+        record,
         kernel=og.one_of(3, 5),
         depth=og.integer(1, 9, step=2),
         rate=og.real(0, 1),
         ops=og.some_of((1, 2), "a", "b", "c"),
-        op=og.one_of(conv=og.layer(made, og.one_of("x", "y", name="inner")), skip=None),
+        op=og.one_of(conv=og.layer(record, og.one_of("x", "y", name="inner")), skip=None),
     )
 )
 RIGHT = {"kernel": 3, "depth": 5, "rate": 0.5, "ops": ["a", "b"], "op": "skip"}
@@ -186,14 +189,14 @@ def test_an_error_of_a_factory_has_a_note_with_its_position() -> None:
     def narrow(width: int) -> None:
         raise ValueError("too narrow")
 
-    space = og.Space(og.layer(made, [og.one_of(conv=og.layer(narrow, og.one_of(1, 2)))]))
+    space = og.Space(og.layer(record, [og.one_of(conv=og.layer(narrow, og.one_of(1, 2)))]))
     with pytest.raises(ValueError, match="too narrow") as caught:
         space.sample(np.random.default_rng(0)).build()
     assert caught.value.__notes__ == ["while building the layer at '0.0.conv' of the space"]
 
 
 def test_an_error_of_a_derived_value_has_a_note_with_its_operands() -> None:
-    space = og.Space(og.layer(made, 8 // og.one_of(0)))
+    space = og.Space(og.layer(record, 8 // og.one_of(0)))
     with pytest.raises(ZeroDivisionError) as caught:
         next(space.grid()).build()
     assert "floordiv(8, 0)" in caught.value.__notes__[0]

@@ -11,7 +11,7 @@ import cloudpickle
 import numpy as np
 import pytest
 import torch
-from random_spaces import made
+from random_spaces import record
 from torch import nn
 
 from ogive import space as og
@@ -90,10 +90,10 @@ def large() -> og.Space:
     width = og.one_of(16, 32, 64, 128, name="width")
 
     def block(i: int) -> Any:
-        conv = og.layer(made, og.one_of(3, 5, 7), og.integer(1, 4))
-        return og.one_of(conv=conv, mb=og.layer(made, og.one_of(3, 6), width), skip=og.layer(made))
+        conv = og.layer(record, og.one_of(3, 5, 7), og.integer(1, 4))
+        return og.one_of(conv=conv, mb=og.layer(record, og.one_of(3, 6), width), skip=og.layer(record))
 
-    return og.Space(og.layer(made, *(og.repeat(block, times=og.integer(1, 5)) for _ in range(6))))
+    return og.Space(og.layer(record, *(og.repeat(block, times=og.integer(1, 5)) for _ in range(6))))
 
 
 def test_a_space_of_10_to_the_36_with_over_60_conditional_decisions() -> None:
@@ -116,7 +116,7 @@ def test_a_space_of_10_to_the_36_with_over_60_conditional_decisions() -> None:
 
 
 def test_a_space_of_ten_architectures() -> None:
-    space = og.Space(og.one_of(a=og.layer(made, og.integer(1, 9)), b=og.layer(made)))
+    space = og.Space(og.one_of(a=og.layer(record, og.integer(1, 9)), b=og.layer(record)))
     assert space.size() == 10 == len(list(space.grid()))
     assert space.columns() == [("root", "a"), ("root", "b"), ("a.0", "value"), ("a.0", "active")]
     encoded = space.encode(list(space.grid()))
@@ -124,16 +124,16 @@ def test_a_space_of_ten_architectures() -> None:
 
 
 def test_a_space_without_decisions() -> None:
-    space = og.Space(og.layer(made, 1))
+    space = og.Space(og.layer(record, 1))
     assert space.size() == 1
-    assert [a.build() for a in space.grid()] == [("made", (1,), ())]
+    assert [a.build() for a in space.grid()] == [("record", (1,), ())]
     assert space.decode(space.encode([space.sample(np.random.default_rng(0))])) == list(space.grid())
 
 
 def test_a_decision_that_every_alternative_activates_is_unconditional() -> None:
     width = og.integer(1, 8, name="width")
-    blocks = [og.one_of(conv=og.layer(made, width), mb=og.layer(made, 2 * width)) for _ in range(40)]
-    space = og.Space(og.layer(made, *blocks))
+    blocks = [og.one_of(conv=og.layer(record, width), mb=og.layer(record, 2 * width)) for _ in range(40)]
+    space = og.Space(og.layer(record, *blocks))
     assert not any(d.is_conditional for d in space.decisions)
     assert space.size() == 8 * 2**40
 
@@ -141,7 +141,7 @@ def test_a_decision_that_every_alternative_activates_is_unconditional() -> None:
 def test_a_decision_that_every_allowed_subset_activates_is_unconditional() -> None:
     def conditional(low: int) -> bool:
         width = og.integer(1, 8, name="width")
-        subset = og.some_of((low, 3), a=og.layer(made, width), b=og.layer(made, width), c=0)
+        subset = og.some_of((low, 3), a=og.layer(record, width), b=og.layer(record, width), c=0)
         return og.Space(subset).decisions[-1].is_conditional
 
     assert [conditional(low) for low in (0, 1, 2, 3)] == [True, True, False, False]
@@ -149,14 +149,14 @@ def test_a_decision_that_every_allowed_subset_activates_is_unconditional() -> No
 
 def test_a_shared_decision_under_many_conditions_is_counted_exactly() -> None:
     width = og.integer(1, 8, name="width")
-    blocks = [og.one_of(conv=og.layer(made, width), mb=og.layer(made, width), skip=None) for _ in range(40)]
+    blocks = [og.one_of(conv=og.layer(record, width), mb=og.layer(record, width), skip=None) for _ in range(40)]
     assert (
-        og.Space(og.layer(made, *blocks)).size() == 8 * (3**40 - 1) + 1
+        og.Space(og.layer(record, *blocks)).size() == 8 * (3**40 - 1) + 1
     )  # `width` is inactive only if all blocks are skipped
 
 
 def test_some_of_many_layers_with_choices_inside_is_counted_exactly() -> None:
-    inside = {f"layer{i}": og.layer(made, og.one_of(1, 2)) for i in range(30)}
+    inside = {f"layer{i}": og.layer(record, og.one_of(1, 2)) for i in range(30)}
     assert (
         og.Space(og.some_of((0, 30), **inside)).size() == 3**30
     )  # each layer is absent, or present with one of two options
@@ -168,11 +168,11 @@ def test_a_space_that_takes_too_long_to_count_has_size_bounds() -> None:
     switches = [og.one_of(on=1, off=0, name=f"switch{i}") for i in range(16)]
 
     def layer_of_pair(i: int, j: int) -> Any:
-        on = og.one_of(on=og.layer(made, og.one_of(1, 2)), off=0, name=f"switch{j}")
+        on = og.one_of(on=og.layer(record, og.one_of(1, 2)), off=0, name=f"switch{j}")
         return og.one_of(on=on, off=0, name=f"switch{i}")
 
     pairs = [(i, (i * 7 + shift) % 16) for i in range(16) for shift in (1, 3, 5)]
-    space = og.Space(og.layer(made, *switches, *(layer_of_pair(i, j) for i, j in pairs if i != j)))
+    space = og.Space(og.layer(record, *switches, *(layer_of_pair(i, j) for i, j in pairs if i != j)))
     on = [[(code >> i) & 1 for i in range(16)] for code in range(2**16)]
     truth = sum(2 ** sum(s[i] and s[j] for i, j in pairs if i != j) for s in on)
     assert count(space.decisions, max_states=10**6) == truth
@@ -183,23 +183,23 @@ def test_a_space_that_takes_too_long_to_count_has_size_bounds() -> None:
 
 
 def test_an_unnamed_choice_in_a_layer_that_is_used_twice_gives_two_decisions() -> None:
-    shared = og.layer(made, og.one_of(1, 2))
-    space = og.Space(og.layer(made, shared, shared))
+    shared = og.layer(record, og.one_of(1, 2))
+    space = og.Space(og.layer(record, shared, shared))
     assert [d.name for d in space.decisions] == ["0.0", "1.0"]
     assert space.size() == 4
 
 
 def test_a_repeat_is_spliced_and_its_unnamed_choice_gives_a_decision_at_each_position() -> None:
-    space = og.Space(og.layer(made, 0, og.repeat(og.one_of(1, 2), times=og.one_of(none=0, two=2)), [og.repeat(7, 2)]))
+    space = og.Space(og.layer(record, 0, og.repeat(og.one_of(1, 2), times=og.one_of(none=0, two=2)), [og.repeat(7, 2)]))
     assert space.size() == 1 + 4
     architecture = space.architecture({"1.times": "two", "1[0]": 2, "1[1]": 1})
-    assert architecture.build() == ("made", (0, 2, 1, [7, 7]), ())
-    assert space.architecture({"1.times": "none"}).build() == ("made", (0, [7, 7]), ())
+    assert architecture.build() == ("record", (0, 2, 1, [7, 7]), ())
+    assert space.architecture({"1.times": "none"}).build() == ("record", (0, [7, 7]), ())
 
 
 def test_derived_values_are_computed_when_a_model_is_built() -> None:
     n = og.integer(2, 4, name="n")
-    space = og.Space(og.layer(made, 2**n, -n + 1, 7 // n, n % 2, n / 2, abs(1 - n), n >= 3, n == 2))
+    space = og.Space(og.layer(record, 2**n, -n + 1, 7 // n, n % 2, n / 2, abs(1 - n), n >= 3, n == 2))
     assert space.architecture({"n": 3}).build()[1] == (8, -2, 2, 1, 1.5, 2, True, False)
 
 
@@ -213,7 +213,7 @@ def test_the_canonical_form_changes_ids_but_not_models() -> None:
     def canonical(a: og.Architecture) -> Any:
         return sorted([a["0"], a["1"]])
 
-    space = og.Space(og.layer(made, og.one_of("x", "y"), og.one_of("x", "y")), canonical=canonical)
+    space = og.Space(og.layer(record, og.one_of("x", "y"), og.one_of("x", "y")), canonical=canonical)
     xy, yx = space.architecture({"0": "x", "1": "y"}), space.architecture({"0": "y", "1": "x"})
     assert xy.id == yx.id
     assert xy != yx
@@ -224,7 +224,7 @@ def test_the_canonical_form_changes_ids_but_not_models() -> None:
 
 def test_sample_mutate_crossover_neighbors_and_grid_satisfy_the_constraint() -> None:
     space = og.Space(
-        og.layer(made, og.integer(0, 9, name="a"), og.integer(0, 9, name="b")),
+        og.layer(record, og.integer(0, 9, name="a"), og.integer(0, 9, name="b")),
         constraint=lambda a: f"a + b = {a['a'] + a['b']}, not even" if (a["a"] + a["b"]) % 2 else None,
     )
     rng = np.random.default_rng(0)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from random_spaces import made
+from random_spaces import record
 
 from ogive import space as og
 
@@ -60,7 +60,7 @@ def test_all_results_are_equal_under_another_hash_seed() -> None:
 
 def test_an_id_is_the_same_in_every_release() -> None:
     """Journals contain ids, so this one may change only with a new version of the journal's schema."""
-    space = og.Space(og.layer(made, width=og.one_of(16, 32), ops=og.some_of((1, 2), "a", "b"), rate=og.real(0, 1)))
+    space = og.Space(og.layer(record, width=og.one_of(16, 32), ops=og.some_of((1, 2), "a", "b"), rate=og.real(0, 1)))
     assert space.architecture({"width": 16, "ops": ["b", "a"], "rate": 0.25}).id == "bdfa27883137f956"
 
 
@@ -111,12 +111,12 @@ def other(*args: Any, **kwargs: Any) -> tuple[Any, ...]:
 
 def declare(
     labels: tuple[str, ...] = ("x", "y"),
-    factory: Any = made,
+    factory: Any = record,
     literal: Any = 1,
     example: Any = (1, 8, 8),
     times: int = 2,
 ) -> og.Space:
-    choice = og.one_of(**{label: og.layer(made, label) for label in labels}, name="op")
+    choice = og.one_of(**{label: og.layer(record, label) for label in labels}, name="op")
     return og.Space(og.layer(factory, choice, [og.repeat(choice, times)], literal), example_input=example)
 
 
@@ -126,7 +126,7 @@ def declare(
         ({"labels": ("x", "z")}, "decision 'op' has changed, labels: ['x', 'y'] -> ['x', 'z']"),
         ({"labels": ("y", "x")}, "decision 'op' has changed, labels: ['x', 'y'] -> ['y', 'x']"),
         ({"factory": other}, "a factory, one of its arguments or the example input has changed"),
-        ({"factory": partial(made, 1)}, "a factory, one of its arguments or the example input has changed"),
+        ({"factory": partial(record, 1)}, "a factory, one of its arguments or the example input has changed"),
         ({"literal": 2}, "a factory, one of its arguments or the example input has changed"),
         ({"literal": {"k": [(1, 2)]}}, "a factory, one of its arguments or the example input has changed"),
         ({"times": 3}, "a factory, one of its arguments or the example input has changed"),

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
-from random_spaces import made, seeds, spaces
+from random_spaces import record, seeds, spaces
 
 from ogive import space as og
 from ogive.errors import SpaceError
@@ -89,18 +89,18 @@ def _several(**inside: Any) -> og.Choice:
 
 
 def _twice_in_itself() -> Any:
-    both = _several(a=og.layer(made, _several(b=og.one_of("x", "y"))), b=og.one_of(1, 2))
+    both = _several(a=og.layer(record, _several(b=og.one_of("x", "y"))), b=og.one_of(1, 2))
     return [both, og.one_of(1, 2)]
 
 
 def _alone_or_with_another() -> Any:
     shared = og.one_of("x", "y", name="shared")
-    return _several(a=shared, b=og.layer(made, _several(c=shared)))
+    return _several(a=shared, b=og.layer(record, _several(c=shared)))
 
 
 def _under_different_depths() -> Any:
     width, depth = og.integer(1, 3, name="width"), og.integer(0, 3, name="depth")
-    always, sometimes = og.layer(made, width), [og.one_of(yes=og.layer(made, width), no=0) for _ in range(2)]
+    always, sometimes = og.layer(record, width), [og.one_of(yes=og.layer(record, width), no=0) for _ in range(2)]
     return [og.repeat(lambda i: always if i == 2 else sometimes[i], depth)]
 
 
@@ -209,7 +209,7 @@ def test_a_space_read_from_a_journal_behaves_the_same(space: og.Space, rng: np.r
 
 def test_samples_are_uniform_over_labels() -> None:
     """The share of each label in 6,000 samples is within five standard deviations of its probability."""
-    space = og.Space(og.layer(made, og.one_of("a", "b", "c"), og.integer(2, 8, step=3), og.some_of((1, 2), 1, 2, 3)))
+    space = og.Space(og.layer(record, og.one_of("a", "b", "c"), og.integer(2, 8, step=3), og.some_of((1, 2), 1, 2, 3)))
     rng = np.random.default_rng(0)
     samples = [space.sample(rng) for _ in range(6000)]
     for decision in space.decisions:

@@ -95,8 +95,8 @@ def test_a_local_search_starts_elsewhere_when_all_neighbors_of_the_best_are_know
     first = next(trial.id for trial in trials if trial.metrics["accuracy"] == 0)
     elsewhere = [trial for trial in trials if trial.proposal.note.get("search", 0) > 0]
     assert all(trial.id % 2 == 0 for trial in elsewhere), "only asks for local steps go to the local search"
-    known = {trial.architecture.id for trial in trials if trial.id < elsewhere[0].id}
-    assert known >= {n.id for n in space.neighbors(trials[first].architecture)}
+    evaluated = {trial.architecture.id for trial in trials if trial.id < elsewhere[0].id}
+    assert evaluated >= {n.id for n in space.neighbors(trials[first].architecture)}
     assert {trial.proposal.note["origin"] for trial in elsewhere} == {"random", "local search"}
 
 

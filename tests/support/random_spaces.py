@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from ogive import space as og
 
 
-def made(*args: Any, **kwargs: Any) -> tuple[Any, ...]:
+def record(*args: Any, **kwargs: Any) -> tuple[Any, ...]:
     """Return the arguments; the factory of the tests."""
-    return ("made", args, tuple(kwargs.items()))
+    return ("record", args, tuple(kwargs.items()))
 
 
 def seeds() -> st.SearchStrategy[np.random.Generator]:
@@ -81,7 +81,7 @@ def _any(draw: st.DrawFn, depth: int, level: int, reals: bool) -> Any:
             count = og.integer(0, 2, name="shared2") if named else draw(st.sampled_from(times))
             items = [_any(draw, depth - 1, 3 if named else level, reals) for _ in range(3)]
             item = items[0] if draw(st.booleans()) else lambda i: items[i]
-            return og.layer(made, og.repeat(item, times=count), inside())
+            return og.layer(record, og.repeat(item, times=count), inside())
         case "list":
             return [inside(), inside()]
         case "tuple":
@@ -89,10 +89,10 @@ def _any(draw: st.DrawFn, depth: int, level: int, reals: bool) -> Any:
         case "dict":
             return {"k": inside(), 2: inside()}
         case _:
-            return og.layer(made, inside(), key=inside())
+            return og.layer(record, inside(), key=inside())
 
 
 @st.composite
 def spaces(draw: st.DrawFn, reals: bool = True, depth: int = 3) -> og.Space:
     parts = [_any(draw, depth, 0, reals) for _ in range(draw(st.integers(2, 4)))]
-    return og.Space(og.layer(made, *parts))
+    return og.Space(og.layer(record, *parts))

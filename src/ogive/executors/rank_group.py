@@ -123,7 +123,7 @@ class RankGroup:
         self._ranks = [_Rank(rank, start, self._changed) for rank in range(1, self.size)]
 
     def find_processes(self) -> set[int]:
-        """Return the ids of the living ranks and of their descendants. The worker does not kill these as strays."""
+        """Return the ids of the living ranks and of their descendants. The worker does not kill them as orphans."""
         pids = {rank.process.pid for rank in self._ranks if rank.process.poll() is None}
         return pids.union(*map(find_descendants, pids))
 

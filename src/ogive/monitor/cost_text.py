@@ -182,5 +182,5 @@ def plan_json(state: State, now: float | None = None) -> dict[str, Any] | None:
         "verdict": comparison.verdict or "",
         "total": comparison.total,
         "expected": asdict(comparison.expected),
-        "foretold": asdict(comparison.forecast),
+        "forecast": asdict(comparison.forecast),
     }
