@@ -32,9 +32,10 @@ SAME_NAME = {
 }
 """Pairs of files that are the same thing in two packages: a function and its command, a computation and its section."""
 
-ALGORITHMS = ("strategy", "schedule", "estimate", "stats")
+ALGORITHMS = ("strategy", "schedule", "supernet", "estimate", "stats")
 COMMENTS_PER_THOUSAND = 15
 
+LONGEST_FILE = 350
 RUN_OF_LINES = 6
 DUPLICATED = 0.02
 """The largest share of lines in runs of `RUN_OF_LINES` that stand in two places."""
@@ -98,6 +99,11 @@ def test_file_names_are_unique() -> None:
     assert {name for name, count in counts.items() if count == 2} == SAME_NAME
     assert len(SAME_NAME) <= 10
     assert max(counts.values()) == 2
+
+
+def test_files_are_short() -> None:
+    long = {str(path.relative_to(PACKAGE)) for path in FILES if len(lines_of(path)) > LONGEST_FILE}
+    assert long == set()
 
 
 def own_line_comments(path: Path) -> int:

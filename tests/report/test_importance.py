@@ -15,9 +15,8 @@ from ogive.report.importance import (
     MOST_TRIALS,
     ImportanceResult,
     compute_importance,
-    removed_alternatives,
-    suggest_restriction,
 )
+from ogive.report.narrower_space import removed_alternatives, suggest_restriction
 from ogive.stats.corrections import holm
 from ogive.stats.proportions import hypergeometric_at_most, proportion_interval
 from ogive.trial import Proposal, Report, Trial

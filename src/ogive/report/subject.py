@@ -17,7 +17,8 @@ from ogive.monitor.utilisation import Utilisation, utilisation
 from ogive.objective import cost_vector, rank_metrics, total_violation
 from ogive.report.failures import FailureCause, find_failure_causes
 from ogive.report.frontier import Knee, find_knee
-from ogive.report.importance import ImportanceResult, compute_importance, suggest_restriction
+from ogive.report.importance import ImportanceResult, compute_importance
+from ogive.report.narrower_space import suggest_restriction
 from ogive.run.results import CurvePoint, collect_random_values, find_best_trials, find_front, search_curve
 from ogive.run.state import State
 from ogive.run.trial_labels import select_shown_metrics

@@ -138,8 +138,8 @@ def _embed_labels(domain: Domain, labels: Sequence[Any], kind: str) -> FloatArra
     if kind == "active":
         return np.ones((len(labels), 1))
     if kind == "label":
-        # Two labels of a `one_of` differ in two columns, so each column has sqrt(1/2). Two labels of a `some_of` differ in up to
-        # 2 `high` columns.
+        # Two labels of a `one_of` differ in two columns, so each column has sqrt(1/2). Two labels of a `some_of` differ
+        # in up to 2 `high` columns.
         members = domain.high if isinstance(domain, Subset) else 1
         return domain.encode(labels) * math.sqrt(0.5 / members)
     # Swersky et al., section 3: a number is a point on a half circle, here with radius 1/2.

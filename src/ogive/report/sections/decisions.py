@@ -9,7 +9,8 @@ import yaml
 from ogive.document.blocks import Block, Code, Drawing, Fold, Items, Section, Table, Text
 from ogive.formatting import plural
 from ogive.report import decision_figures
-from ogive.report.importance import TOP_SHARE, Frequency, ImportanceResult, removed_alternatives
+from ogive.report.importance import TOP_SHARE, Frequency, ImportanceResult
+from ogive.report.narrower_space import removed_alternatives
 from ogive.report.subject import MOST_ROWS, Subject
 
 MOST_DRAWN = 24

@@ -1,0 +1,58 @@
+"""A narrower space, without the alternatives that are rare among the best and worse with all other decisions equal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ogive.report.alternatives import Alternatives
+from ogive.report.importance import Frequency, ImportanceResult
+from ogive.space import Space
+from ogive.space.domain import IntegerRange, RealRange
+from ogive.trial import Trial
+
+
+def suggest_restriction(space: Space, result: ImportanceResult, keep: Sequence[Trial]) -> dict[str, list[object]]:
+    """Return a restriction of the space (see `Space.restricted`) without its inferior alternatives.
+
+    No alternative of a trial in `keep` is removed. Of a number only ranges at its ends are removed. A decision of which
+    nothing, or everything, would be removed is not restricted.
+    """
+    by_decision: dict[str, list[Frequency]] = {}
+    for item in result.frequencies:
+        by_decision.setdefault(item.decision, []).append(item)
+    table = Alternatives.of(space, [trial.architecture for trial in keep])
+    protected = {(item.decision, item.text) for i, item in enumerate(table.alternatives) if table.chosen[:, i].any()}
+    restriction: dict[str, list[object]] = {}
+    for decision in space.decisions:
+        items = by_decision.get(decision.name, [])
+        removed = [item.is_inferior and (item.decision, item.text) not in protected for item in items]
+        if not any(removed) or all(removed):
+            continue
+        described: Mapping[str, object] = decision.domain.describe()
+        if "labels" not in described:
+            first, last = removed.index(False), len(removed) - 1 - removed[::-1].index(False)
+            if first > 0 or last < len(removed) - 1:
+                low, high = items[first].ends[0], items[last].ends[1]
+                restriction[decision.name] = [low, high]
+        elif described["kind"] == "one_of":
+            restriction[decision.name] = [item.ends[0] for item, out in zip(items, removed, strict=True) if not out]
+    return restriction
+
+
+def removed_alternatives(
+    space: Space, result: ImportanceResult, restriction: Mapping[str, Sequence[object]]
+) -> list[Frequency]:
+    """Return the alternatives that `restriction` removes from the space."""
+    domains = {decision.name: decision.domain for decision in space.restricted(restriction).decisions}
+
+    def is_removed(item: Frequency) -> bool:
+        if item.decision not in restriction or item.decision not in domains:
+            return False
+        domain: Any = domains[item.decision]
+        if isinstance(domain, (IntegerRange, RealRange)):
+            low, high = item.ends
+            return bool(high < domain.low or low > domain.high or (low != high and high <= domain.low))
+        return item.ends[0] not in domain.labels
+
+    return [item for item in result.frequencies if is_removed(item)]
