@@ -177,7 +177,7 @@ def test_a_controller_that_was_suspended_during_a_takeover_cannot_append(tmp_pat
     wait_for(suspended, "reported")
     suspended.send_signal(signal.SIGSTOP)
     engine = sql.create_engine(f"sqlite:///{folder / 'journal.db'}")
-    with engine.begin() as connection:  # as if it were on another host, of which only the heartbeat is known
+    with engine.begin() as connection:  # as if the holder were on another host: only its heartbeat is checked
         connection.execute(sql.text('UPDATE lease SET holder = replace(holder, \'"host": "\', \'"host": "not-\')'))
     engine.dispose()
     successor = Journal(folder / "journal.db")

@@ -1,4 +1,4 @@
-"""The identity of code changes if a function or class would run different code, and only old."""
+"""The identity of code changes if, and only if, a function or class would run different code."""
 
 from __future__ import annotations
 
