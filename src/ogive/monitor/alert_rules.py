@@ -42,7 +42,7 @@ FAILED_WINDOW = LAST_ENDED
 LOW_DIVERSITY = 0.25
 """Diversity is low if it is below this share of the mean distance of random architectures."""
 DIVERSITY_INTERVAL = 10
-"""Diversity is computed after this many proposals each, because it changes slowly and takes a millisecond."""
+"""Diversity is computed only once for this number of proposals, because it changes slowly and takes a millisecond."""
 
 LOW_UTILISATION = 0.5
 """An alert is raised if workers are busy for less than this share of the time."""
@@ -54,7 +54,7 @@ UTILISATION_LEAST_SECONDS = 600.0
 OVERDUE_FACTOR = 2.0
 """A trial is overdue if it takes longer than its expected duration multiplied by this factor."""
 OVERDUE_TRIALS = 5
-"""The expected duration of a trial without a report is estimated from other trials, at least this many."""
+"""The expected duration of a trial without a report is estimated from at least this many other trials."""
 LEAST_PATIENCE_HOURS, PATIENCE_SHARE = 1.0, 0.25
 """The default patience in hours is this share of the time so far, but at least `LEAST_PATIENCE_HOURS`."""
 

@@ -8,7 +8,7 @@ ideal value.
     log err(x, e) = level + spread z(x) + decay log(E / e) + early_error w(x) sqrt(log(E / e) / log E) + noise
 
 z and w are sums over the decisions with random coefficients, scaled to mean 0 and variance 1 over the space. z determines
-the final error of an architecture. w determines how much its error after few epochs misleads about the final error.
+the final error of an architecture. w determines how much better or worse than that it looks after few epochs.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class Shape:
         level: the mean of log err over architectures, at the last epoch.
         decay: the slope with which log err falls with log e.
         spread: the standard deviation of log err between architectures, at the last epoch.
-        early_error: the standard deviation of the misleading part of log err after the first epoch.
+        early_error: the standard deviation of the term with w after the first epoch.
         noise: the standard deviation of log err between epochs.
         level_std: the standard deviation of `level`, which is extrapolated.
         unit: the unit of a "plain" metric. A difference of one unit corresponds to a factor of 2.72 in the error of other
