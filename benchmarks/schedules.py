@@ -147,7 +147,7 @@ class Misleading(Wrapper):
         self.values[middle] = values[generator(0, "misleading").permutation(middle)]
 
     def evaluate(self, architecture: Architecture, fidelity: Fidelity, seed: int) -> Iterator[StepResult]:
-        value = float(self.values[self.table.row(architecture)])
+        value = float(self.values[self.table.find_row(architecture)])
         for result in super().evaluate(architecture, fidelity, seed):
             is_lowest = result.step == self.lowest
             yield replace(result, metrics={**result.metrics, "accuracy": value}) if is_lowest else result
@@ -232,7 +232,7 @@ def print_regrets(results: BenchmarkResults, title: str, costs: Sequence[float],
 
 def final_regrets(results: BenchmarkResults, name: str, costs: Sequence[float]) -> np.ndarray:
     """Return the regrets [s, t] by the last measure; the options in `name` may have any order."""
-    return results.regrets(str(parse_method(name)), results.axis, list(costs))[:, :, -1]
+    return results.compute_regrets(str(parse_method(name)), results.axis, list(costs))[:, :, -1]
 
 
 def _format_differences(regrets: np.ndarray, reference: np.ndarray) -> str:
@@ -284,7 +284,7 @@ def stopping(options: argparse.Namespace) -> None:
     same_trials = Study(options, "stopping-the-same-trials", problem, trials=TRIALS).run(methods)
     print(f"\nthe same {TRIALS} trials: share of the epochs; regret; minus that of full training, signed-rank test")
     for name in methods:
-        shares = [episode["cost"] / same_trials.problem.full_seconds / TRIALS for episode in same_trials.episodes(name)]
+        shares = [episode["cost"] / same_trials.problem.full_seconds / TRIALS for episode in same_trials.list_episodes(name)]
         cells = _format_measures(same_trials, name, same_trials, methods[0], math.inf)
         print(f"{name:<24}{np.mean(shares):8.1%}{cells}")
     study = Study(options, "stopping-at-equal-epochs", problem, cost=COSTS[1])
@@ -310,7 +310,7 @@ def _format_measures(
     cells = []
     for index, measure in enumerate(results.measures):
         regrets, reference_regrets = (
-            item.regrets(str(parse_method(method)), item.axis, [cost])[:, :, index]
+            item.compute_regrets(str(parse_method(method)), item.axis, [cost])[:, :, index]
             for item, method in ((results, name), (reference_results, reference))
         )
         error = regrets.std(ddof=1) / np.sqrt(len(regrets))
@@ -375,7 +375,7 @@ def idle(options: argparse.Namespace) -> None:
     results = study.run([*methods, f"{options.strategy}@hyperband:overlap=false"])
     print(f"\nshare of time in which 8 workers do not train, {options.seeds} seeds (minimum, maximum)")
     for name in results.names:
-        shares = [1 - episode["cost"] / (8 * episode["seconds"]) for episode in results.episodes(name)]
+        shares = [1 - episode["cost"] / (8 * episode["seconds"]) for episode in results.list_episodes(name)]
         print(f"{name:<46}{np.mean(shares):8.1%}  ({min(shares):.1%}, {max(shares):.1%})")
 
 

@@ -66,8 +66,8 @@ def draw_anytime_curves(results: BenchmarkResults, axis: Axis, measure: int, ref
     # The lines are drawn after all areas, so that no area covers a line.
     for index, (name, (mean, _, _)) in enumerate(intervals.items()):
         label = name + " " * (len(name) // 6)  # the spaces widen the legend, so that the name fits in wide fonts
-        dashed = index >= COLOUR_COUNT and name != "random"
-        plot.steps(positions, np.clip(mean, floor, y.high), classes[name], label, dash=dashed)
+        is_dashed = index >= COLOUR_COUNT and name != "random"
+        plot.steps(positions, np.clip(mean, floor, y.high), classes[name], label, dash=is_dashed)
     description = f"{unit} over {axis.label}: " + ", ".join(
         f"{name} ends at {mean[-1]:.4g}" for name, (mean, _, _) in intervals.items()
     )

@@ -38,7 +38,7 @@ class Axis:
     """The horizontal axis of a curve.
 
     Attributes:
-        name: an attribute of `anytime_curve.IncumbentPoint`: "evaluations", "seconds" or "cost".
+        name: the name of an attribute of `anytime_curve.IncumbentPoint`: "evaluations", "seconds" or "cost".
         label: the label of the axis.
         units: the name of the unit, in the plural.
         unit: the size of the unit; values of the attribute are divided by it.
@@ -172,7 +172,7 @@ def collect_results(comparison: Comparison) -> list[BenchmarkResults]:
 def compute_ranks(results: Sequence[BenchmarkResults]) -> tuple[FloatArray, FloatArray, str]:
     """Return the mean ranks [k] of the methods, the values [blocks, k] that were ranked, and a description of the blocks."""
     if len(results) >= MIN_BENCHMARKS:
-        values = np.stack([item.final_regrets.mean(axis=1) for item in results])
+        values = np.stack([benchmark.final_regrets.mean(axis=1) for benchmark in results])
         return average_ranks(values), values, "benchmarks (means over seeds)"
-    values = np.concatenate([item.final_regrets.T for item in results])
+    values = np.concatenate([benchmark.final_regrets.T for benchmark in results])
     return average_ranks(values), values, "(benchmark, seed) pairs"

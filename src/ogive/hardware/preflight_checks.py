@@ -42,23 +42,23 @@ def preflight(space: Space, samples: int = 200, seed: int = 0) -> Preflight:
     if space.tree is None:
         raise SpaceError("this space was read from a journal and has no layers; load it from where it is declared")
     make_example_inputs(space, "meta")
-    architectures, infeasible = _sample_architectures(space, samples, seed)
+    architectures, infeasible_reasons = _sample_architectures(space, samples, seed)
     distinct_results: dict[Architecture, DryRunResult] = {}
     for architecture in architectures:
         if architecture not in distinct_results:
             distinct_results[architecture] = dry_run(architecture, derive(seed, "build"))
     results = [distinct_results[architecture] for architecture in architectures]
-    # Draws that violate the constraint are counted in `infeasible`, but are not in `architectures`. Architectures whose code
-    # raises `Infeasible` are in both.
-    draws = len(architectures) + infeasible.total()
-    infeasible.update(result.infeasible_reason for result in results if result.infeasible_reason is not None)
+    # Draws that violate the constraint are counted in `infeasible_reasons`, but are not in `architectures`. Architectures
+    # whose code raises `Infeasible` are in both.
+    draws = len(architectures) + infeasible_reasons.total()
+    infeasible_reasons.update(result.infeasible_reason for result in results if result.infeasible_reason is not None)
     failures = [result.failure for result in results if result.failure]
     costs = [result.cost for result in results if result.cost]
     return Preflight(
         samples=len(architectures),
         draws=draws,
-        infeasible=infeasible.total() / draws,
-        reasons=tuple(infeasible.most_common()),
+        infeasible=infeasible_reasons.total() / draws,
+        reasons=tuple(infeasible_reasons.most_common()),
         duplicates=1 - len({architecture.id for architecture in architectures}) / len(architectures),
         failed=len(failures) / len(architectures),
         failures=_find_smallest_failures(failures, seed),
@@ -84,8 +84,8 @@ def _sample_architectures(space: Space, samples: int, seed: int) -> tuple[list[A
     for _ in range(DRAWS_PER_SAMPLE * samples):
         if len(architectures) == samples:
             break
-        uniform = rng.random(len(space.decisions)).tolist()
-        architecture = Architecture(space, complete(space.decisions, {}, uniform))
+        uniform_numbers = rng.random(len(space.decisions)).tolist()
+        architecture = Architecture(space, complete(space.decisions, {}, uniform_numbers))
         reason = space.violation(architecture)
         if reason is None:
             architectures.append(architecture)
@@ -102,17 +102,17 @@ def _sample_architectures(space: Space, samples: int, seed: int) -> tuple[list[A
 
 def _find_smallest_failures(failures: list[Failure], seed: int) -> tuple[Failure, ...]:
     """Return a failure with a small architecture for each kind of failure, the most frequent kind first."""
-    kinds: dict[tuple[str, ...], list[Failure]] = {}
+    failures_by_kind: dict[tuple[str, ...], list[Failure]] = {}
     for failure in failures:
-        kinds.setdefault(_get_kind(failure), []).append(failure)
-    ordered = sorted(kinds.values(), key=len, reverse=True)
+        failures_by_kind.setdefault(_get_kind(failure), []).append(failure)
+    ordered = sorted(failures_by_kind.values(), key=len, reverse=True)
     return tuple(
         replace(_find_smaller_failure(min(group, key=_compute_size), seed), count=len(group)) for group in ordered
     )
 
 
 def _get_kind(failure: Failure) -> tuple[str, ...]:
-    """Return the key by which failures are grouped."""
+    """Return the kind of a failure: its phase, the class of the exception, and the class of the layer."""
     return failure.phase, failure.error, failure.layer_class
 
 
@@ -123,15 +123,15 @@ def _compute_size(failure: Failure) -> tuple[int, int, int]:
 
 def _sum_label_indices(architecture: Architecture) -> int:
     """Return the sum of the indices of the labels in their decisions; real numbers and subsets count as 0."""
-    rank = 0
+    index_sum = 0
     for decision in architecture.space.decisions:
         label = architecture.get(decision.name)
         match decision.domain:
             case Categorical(labels) if label is not None:
-                rank += labels.index(label)
+                index_sum += labels.index(label)
             case IntegerRange(low, _, step) if label is not None:
-                rank += (label - low) // step
-    return rank
+                index_sum += (label - low) // step
+    return index_sum
 
 
 def _find_smaller_failure(failure: Failure, seed: int) -> Failure:

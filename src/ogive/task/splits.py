@@ -136,10 +136,13 @@ def draw_split(
         size = min(sizes["validation"], len(remaining) - classes)  # at least one training example per class must remain
         _check_size("the second validation part", size, classes)
         validation, remaining = _draw_part(remaining, labels, size, plan.seed, "second validation")
+        # The examples of the first validation part are for training in the second split.
         remaining = np.sort(np.concatenate([remaining, first_validation]))
         sizes["train"] = len(remaining)
+    # A limited training part leaves examples that the search does not use.
     train, rest = _draw_part(remaining, labels, sizes["train"], plan.seed, "train")
     if plan.fraction < 1:
+        # Every prefix of this order is stratified, so a smaller share is contained in a larger one.
         order = draw_nested_order(labels[train], plan.seed)
         size = round(plan.fraction * len(train))
         _check_size(f"{plan.fraction:g} of train", size, classes)
