@@ -12,8 +12,8 @@ import tempfile
 import numpy as np
 
 from ogive.bench import Protocol, compare, digits
-from ogive.bench.comparison_page import tables
-from ogive.bench.curve_file import level_correlations, rank_correlations
+from ogive.bench.comparison_page import make_regret_tables
+from ogive.bench.curve_file import compute_level_correlations, compute_seed_correlations
 from ogive.document.markdown import markdown_table
 
 TOP_SHARES = (1.0, 0.5, 0.1)
@@ -38,8 +38,8 @@ def print_statistics(metric: str) -> None:
     print(f"  a full training takes {table.full_seconds:.2f} CPU seconds on average")
     print(f"  best and worst mean over the seeds: {table.bounds[metric].best:.4f}, {table.bounds[metric].worst:.4f}")
     for description, correlations in (
-        ("between single seeds", rank_correlations(table, metric)),
-        ("of an epoch with the last", level_correlations(table, metric)),
+        ("between single seeds", compute_seed_correlations(table, metric)),
+        ("of an epoch with the last", compute_level_correlations(table, metric)),
     ):
         text = ", ".join(f"{epoch}: {rho:.3f}" for epoch, rho in correlations.items())
         print(f"  rank correlation {description}: {text}")
@@ -55,7 +55,7 @@ def print_regrets(seeds: int) -> None:
     """Print the regrets of some strategies on the bundled table."""
     with tempfile.TemporaryDirectory() as folder:
         comparison = compare(["digits"], STRATEGIES, folder, seeds=seeds, protocol=Protocol(trials=100), processes=2)
-        for _, regret_tables in tables(comparison):
+        for _, regret_tables in make_regret_tables(comparison):
             for table in regret_tables:
                 print(f"\n{table.title}\n\n{markdown_table(table)}\n\n{table.note}")
 

@@ -59,7 +59,7 @@ from ogive.objective import Objective
 from ogive.schedule.base import Action
 from ogive.schedule.dehb import DEHBBrackets
 from ogive.schedule.hyperband import Hyperband
-from ogive.schedule.ladder import rung_epochs
+from ogive.schedule.ladder import list_rung_epochs
 from ogive.schedule.successive_halving import SuccessiveHalving
 from ogive.seeds import generator
 from ogive.space import Architecture
@@ -284,7 +284,9 @@ def stopping(options: argparse.Namespace) -> None:
     same_trials = Study(options, "stopping-the-same-trials", problem, trials=TRIALS).run(methods)
     print(f"\nthe same {TRIALS} trials: share of the epochs; regret; minus that of full training, signed-rank test")
     for name in methods:
-        shares = [episode["cost"] / same_trials.problem.full_seconds / TRIALS for episode in same_trials.list_episodes(name)]
+        shares = [
+            episode["cost"] / same_trials.problem.full_seconds / TRIALS for episode in same_trials.list_episodes(name)
+        ]
         cells = _format_measures(same_trials, name, same_trials, methods[0], math.inf)
         print(f"{name:<24}{np.mean(shares):8.1%}{cells}")
     study = Study(options, "stopping-at-equal-epochs", problem, cost=COSTS[1])
@@ -386,7 +388,7 @@ def rungs(options: argparse.Namespace) -> None:
         "rungs, from 1 epoch, eta 3 (asha, pasha, successive_halving, hyperband, dehb); trials of a bracket of halving"
     )
     for highest in (9, 27, 50, 81, 200):
-        steps = rung_epochs(1, highest, 3)
+        steps = list_rung_epochs(1, highest, 3)
         halving = SuccessiveHalving(objectives, epochs=highest)
         assert steps == halving.ladder.steps == Hyperband(objectives, epochs=highest).ladder.steps
         print(f"to {highest:<4} epochs: {_join(steps):<22} trials: {_join(halving.sizes)}")

@@ -30,7 +30,7 @@ from ogive.run.journal import Journal
 from ogive.run.settings import Settings
 from ogive.run.state import State
 from ogive.session.run_declaration import RunSpec, make_schedule, make_strategy
-from ogive.trial import steps_of
+from ogive.trial import count_steps
 
 SPACE = og.Space(og.layer(dict, **{f"edge{i}": og.one_of(*range(5), name=f"edge{i}") for i in range(10)}))
 EPOCHS, MINUTE = 81, 60.0
@@ -53,7 +53,7 @@ def trajectory(assignment: Assignment) -> Iterator[SimulatedReport]:
     """Yield one report at the end of a job: a metric with some structure, and noise that depends on the trial."""
     value = sum(int(label) * (index % 3 + 1) for index, label in enumerate(assignment.choices.values())) / 80
     noise = assignment.seed % 1000 / 1000
-    epochs = steps_of(assignment.fidelity)
+    epochs = count_steps(assignment.fidelity)
     epoch_seconds = MINUTE * math.exp(0.5 * (noise - 0.5))
     yield (
         epochs,

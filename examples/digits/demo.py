@@ -125,7 +125,7 @@ def main() -> None:
     comparison = read_comparison(run.folder)
     assert comparison is not None
     console.print("\non the test split, which is read once:")
-    for network in (comparison.found, comparison.baseline):
+    for network in (comparison.searched, comparison.baseline):
         accuracy, loss = (sum(network.metrics[m]) / len(SEEDS) for m in ("accuracy", "log_loss"))
         console.print(
             f"  {network.name:<10} accuracy {accuracy:.2%}, log-loss {loss:.4f}, {network.parameters:,} parameters"

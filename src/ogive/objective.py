@@ -182,7 +182,7 @@ def parse_constraints(spec: Constraint | Iterable[Constraint]) -> tuple[Constrai
     return items
 
 
-def cost_vector(metrics: Metrics, objectives: Sequence[Objective]) -> FloatArray:
+def compute_costs(metrics: Metrics, objectives: Sequence[Objective]) -> FloatArray:
     """Return the costs [m]; NaN where a metric is missing or not finite."""
     return np.array([objective.cost(metrics) for objective in objectives], dtype=np.float64)
 
@@ -219,7 +219,7 @@ def rank_metrics(
     return [int(value) for value in rank_costs(rows.reshape(len(metrics), len(objectives)), excess)]
 
 
-def pareto_front(costs: ArrayLike) -> BoolArray:
+def find_pareto_front(costs: ArrayLike) -> BoolArray:
     """Return a mask [n] of the rows of `costs` [n, m] that no other row dominates.
 
     Equal rows are all on the front. Rows with NaN or infinity are never on the front.

@@ -97,14 +97,14 @@ class Report:
         metrics: all metrics that were reported up to this step, each with its last value.
         seconds: compute time since the previous report, or since the start of the attempt.
         time: the clock's time when the report arrived, in seconds.
-        began: `Trial.began` at the time of the report. Reports at the same fidelity have the same value.
+        step_offset: `Trial.step_offset` at the time of the report. Reports at the same fidelity have the same value.
     """
 
     step: Step
     metrics: Mapping[str, float]
     seconds: float = 0.0
     time: float = 0.0
-    began: Step = 0
+    step_offset: Step = 0
 
 
 class BestEpoch(NamedTuple):
@@ -141,9 +141,10 @@ class Trial:
     Attributes:
         id: the number of the trial, from 0 in the order of proposals.
         fidelity: the fidelity of its current job.
-        began: the step after which the epochs of `fidelity` are counted. It is 0 unless the trial inherits weights, or was
-            trained before at a lower fidelity that cannot be continued. In the latter case it has started from scratch, and
-            `began` is its last step at the lower fidelity. The steps of a trial therefore only increase.
+        step_offset: the step after which the epochs of `fidelity` are counted. It is 0 unless the trial inherits weights,
+            or was trained before at a lower fidelity that cannot be continued. In the latter case it has started from
+            scratch, and `step_offset` is its last step at the lower fidelity. The steps of a trial therefore only
+            increase.
         seed: the seed of the trial's random numbers, in [0, 2**63).
         screened: metrics that were known before training (parameters, latency from a table, proxies).
         seconds: compute time so far, including lost attempts.
@@ -164,7 +165,7 @@ class Trial:
     attempts: int = 0
     seconds: float = 0.0
     cached: bool = False
-    began: Step = 0
+    step_offset: Step = 0
     proposed_at: float = 0.0
     started_at: float | None = None
     ended_at: float | None = None
@@ -198,12 +199,12 @@ class Trial:
     @property
     def target_step(self) -> Step:
         """The step at which the current job ends."""
-        return self.began + steps_of(self.fidelity)
+        return self.step_offset + count_steps(self.fidelity)
 
     @property
     def continues_training(self) -> bool:
         """Whether the trial continues the training of another trial, from its weights and its step."""
-        return self.proposal.inherit is not None and self.proposal.inherit[1] == self.began
+        return self.proposal.inherit is not None and self.proposal.inherit[1] == self.step_offset
 
     @property
     def value_report(self) -> Report | None:
@@ -233,7 +234,7 @@ class Trial:
         """Return whether the trial has a value at `step`: it was trained up to this step, or ended by itself before it."""
         return self.step >= step or self.ended_by_itself
 
-    def at(self, step: Step) -> Mapping[str, float]:
+    def metrics_at(self, step: Step) -> Mapping[str, float]:
         """Return the metrics of the trial's value as it was at `step`, with the screened metrics."""
         count = len(self.reports)
         while count and self.reports[count - 1].step > step:
@@ -248,7 +249,9 @@ class Trial:
         if self.best_epoch_of is None:
             return last
         rule = self.best_epoch_of.without_screened(self.screened)
-        reports = [report for report in self.reports[:count] if report.began == last.began]  # at the same fidelity
+        reports = [
+            report for report in self.reports[:count] if report.step_offset == last.step_offset
+        ]  # at the same fidelity
         eligible = [report for report in reports if rule.is_eligible(report.metrics)]
         # min() returns the earliest of equally good epochs. Its checkpoint is the one that the worker keeps.
         return min(eligible, key=lambda report: rule.cost(report.metrics), default=last)
@@ -259,7 +262,7 @@ class Trial:
         return {**self.screened, **report.metrics} if self.screened else report.metrics
 
 
-def steps_of(fidelity: Fidelity) -> Step:
+def count_steps(fidelity: Fidelity) -> Step:
     """Return the number of steps of a job at `fidelity`: its epochs, or 1 if it does not name epochs."""
     return int(fidelity.get("epochs", 1))
 

@@ -28,23 +28,23 @@ def replay_rows(rows: object = ROWS, journal: dict[str, Any] = {}, **question: A
 
 
 def ids(result: Replay) -> list[int]:
-    return [choice.trial.id for choice in result.chosen]
+    return [choice.trial.id for choice in result.selected]
 
 
 def test_a_replay_without_changes_selects_the_best_trials_of_the_run() -> None:
     result = replay_rows(top=3)
-    assert ids(result) == list(result.was) == [5, 1, 2]
-    assert [choice.was for choice in result.chosen] == [1, 2, 3]
+    assert ids(result) == list(result.original_best) == [5, 1, 2]
+    assert [choice.original_rank for choice in result.selected] == [1, 2, 3]
     assert (result.trials, result.valued) == (6, 5)
 
 
 def test_another_objective_or_constraint_selects_other_trials() -> None:
     result = replay_rows(objectives="latency", top=2)
     assert ids(result) == [0, 2]
-    assert [choice.was for choice in result.chosen] == [5, 3]
+    assert [choice.original_rank for choice in result.selected] == [5, 3]
     within = replay_rows(constraints=og.Constraint("latency", at_most=5), top=5)
     assert ids(within) == [2, 4, 0]
-    assert all(choice.on_front for choice in within.chosen)
+    assert all(choice.on_front for choice in within.selected)
     assert set(replay_rows(objectives=["accuracy", "latency"]).front) == {0, 2, 5}
 
 
@@ -55,8 +55,8 @@ def test_a_stop_has_a_loss_and_a_saving() -> None:
     assert (stop.stops, stop.trials, stop.chosen) == (True, 2, 1)
     assert stop.lost == pytest.approx(0.05)
     assert (stop.saved.hours, stop.saved.money) == (pytest.approx(4 / 60), pytest.approx(0.4))
-    assert result.paid.money is None
-    assert result.would_pay.money == pytest.approx(0.6)
+    assert result.actual_spending.money is None
+    assert result.replay_spending.money == pytest.approx(0.6)
     (never,) = replay_rows(criteria=og.Constraint("accuracy", at_least=0.99), stop=["criteria"]).stops
     assert (never.stops, never.lost, never.saved.hours) == (False, None, 0.0)
     (budget,) = replay_rows(stop="budget", budget={"hours": 3 / 60}).stops
@@ -110,7 +110,7 @@ def test_a_replay_reads_a_running_search_and_writes_nothing(tmp_path: Path) -> N
     assert replays
     before = {path: path.stat().st_mtime_ns for path in run.folder.rglob("*")}
     result = run.replay(objectives=og.Objective("size", "minimize"), top=1)
-    assert result.chosen[0].trial.metrics["size"] == min(trial.metrics["size"] for trial in run.trials)
+    assert result.selected[0].trial.metrics["size"] == min(trial.metrics["size"] for trial in run.trials)
     assert json.dumps(result.to_json())
     assert before == {path: path.stat().st_mtime_ns for path in run.folder.rglob("*")}
 

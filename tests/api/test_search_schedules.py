@@ -14,7 +14,7 @@ import ogive as og
 from ogive.errors import JobError
 from ogive.estimate.checkpoint import find_value_checkpoint, load_checkpoint
 from ogive.run.events import Kind
-from ogive.run.trial_folder import trial_folder
+from ogive.run.trial_folder import get_trial_folder
 from ogive.run.unsaved_weights import UNSAVED_PREFIX
 from ogive.trial import Status
 
@@ -79,7 +79,9 @@ def test_pbt_copies_weights_and_perturbs_settings(tmp_path: Path) -> None:
         donor, step = child.proposal.inherit  # type: ignore[misc]
         parent = run.trials[donor]
         assert child.reports[0].step == step + 1
-        assert child.reports[0].metrics["loss"] <= parent.at(step)["loss"], "it continues from the donor's weights"
+        assert child.reports[0].metrics["loss"] <= parent.metrics_at(step)["loss"], (
+            "it continues from the donor's weights"
+        )
         assert child.architecture == parent.architecture
     assert {epoch[0] for epoch in EPOCHS if epoch[3]} == {child.id for child in children}
     assert run.best.step == 9
@@ -119,7 +121,7 @@ def check_weights(run: og.Run) -> int:
     children = [trial for trial in run.trials if trial.proposal.inherit is not None]
     for child in children:
         donor, step = child.proposal.inherit  # type: ignore[misc]
-        expected = run.trials[donor].at(step)["skill"] + child.proposal.settings["rate"]
+        expected = run.trials[donor].metrics_at(step)["skill"] + child.proposal.settings["rate"]
         assert child.reports[0].metrics["skill"] == expected
     assert not (run.folder / "inherited").exists() or not list((run.folder / "inherited").iterdir())
     assert not (run.folder / "handed_on").exists()
@@ -299,13 +301,13 @@ def test_a_member_that_inherits_after_the_last_validation_has_the_value_of_the_d
     )
     assert not any(trial.status.failed for trial in run.trials)
     assert run.ended == "the schedule is done"
-    late = [trial for trial in run.trials if trial.began == 8]
+    late = [trial for trial in run.trials if trial.step_offset == 8]
     assert late
     for trial in late:
         donor, step = trial.proposal.inherit  # type: ignore[misc]
-        assert trial.metrics["accuracy"] == run.trials[donor].at(step)["accuracy"]
+        assert trial.metrics["accuracy"] == run.trials[donor].metrics_at(step)["accuracy"]
         assert trial.status is Status.FINISHED
-        saved = find_value_checkpoint(trial_folder(run.folder, trial))
+        saved = find_value_checkpoint(get_trial_folder(run.folder, trial))
         assert saved is not None
         assert load_checkpoint(saved.path)["epoch"] == 9
     assert [trial.metrics for trial in og.open_run(run.folder).trials] == [trial.metrics for trial in run.trials]

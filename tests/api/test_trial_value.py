@@ -12,7 +12,7 @@ import pytest
 import ogive as og
 from ogive.errors import Infeasible, JobError, RunError
 from ogive.estimate.checkpoint import find_value_checkpoint, load_checkpoint
-from ogive.run.trial_folder import trial_folder
+from ogive.run.trial_folder import get_trial_folder
 from ogive.trial import Status
 
 EPOCHS = 9
@@ -103,7 +103,7 @@ def test_the_best_epoch_is_the_value_and_its_checkpoint_is_kept(tmp_path: Path, 
     assert run.best.step == EPOCHS
     assert run.best.value_report is not None
     assert run.best.value_report.step == 3
-    saved = find_value_checkpoint(trial_folder(run.folder, run.best))
+    saved = find_value_checkpoint(get_trial_folder(run.folder, run.best))
     assert saved is not None
     assert (saved.step, saved.metrics["rmse"]) == (3, run.best.metrics["rmse"])
     assert load_checkpoint(saved.path)["done"] == 3
@@ -143,7 +143,7 @@ def test_the_best_epoch_has_all_objectives_and_constraints(
         assert trial.value_report is not None
         assert trial.value_report.step == EPOCHS - 1
     best = run.top(1)[0]
-    saved = find_value_checkpoint(trial_folder(run.folder, best))
+    saved = find_value_checkpoint(get_trial_folder(run.folder, best))
     assert saved is not None
     assert (saved.step, dict(saved.metrics)) == (EPOCHS - 1, dict(best.metrics))
 
@@ -182,7 +182,7 @@ def test_an_epoch_that_is_not_finite_fails_a_trial_only_if_it_is_its_value(
         if epoch == "best":
             assert failed[5] == "no epoch had finite values of accuracy: accuracy is nan at step 3"
             assert failed[6] == "no epoch had finite values of accuracy: accuracy is nan at step 2"
-            saved = find_value_checkpoint(trial_folder(run.folder, run.trials[3]))
+            saved = find_value_checkpoint(get_trial_folder(run.folder, run.trials[3]))
             assert saved is not None
             assert saved.step == 2
 

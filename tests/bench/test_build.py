@@ -60,7 +60,7 @@ def _assert_trained(trial: og.Trial) -> None:
     model = space.architecture(trial.architecture.to_json()).build(seed=seed)
     training = Training(model, task.train(), 10, Recipe(epochs=3, learning_rate=0.01), seed)
     for report in trial.reports:
-        training.epoch(report.step)
+        training.train_epoch(report.step)
         assert report.metrics["log_loss_seed1"] == pytest.approx(
             evaluate(model, task.validation(), 10)["log_loss"], rel=1e-4
         )
@@ -90,11 +90,11 @@ def test_the_bundled_table_is_complete_and_small_and_ranks_architectures() -> No
     table = digits.load().check_complete()
     assert digits.FILE.stat().st_size < 2_000_000
     assert (table.size, table.repetitions, table.epochs) == (1554, 3, 32)
-    assert [d.describe() for d in table.space.decisions] == [d.describe() for d in digits.space().decisions]
+    assert [d.describe() for d in table.space.decisions] == [d.describe() for d in digits.make_space().decisions]
     for metric in ("log_loss", "accuracy"):
-        correlations = curve_file.rank_correlations(table, metric)
+        correlations = curve_file.compute_seed_correlations(table, metric)
         assert correlations[32] >= 0.7
-        assert 0.3 < curve_file.level_correlations(table, metric)[1] < 0.99, (
+        assert 0.3 < curve_file.compute_level_correlations(table, metric)[1] < 0.99, (
             "the first epoch predicts the last, but not perfectly"
         )
     assert table.bounds["log_loss"].best < 0.3 < 1.0 < table.bounds["log_loss"].worst

@@ -10,7 +10,7 @@ import pytest
 
 from ogive.cli.cost_prompt import confirm
 from ogive.job import load_job
-from ogive.job.cost_forecast import forecast
+from ogive.job.cost_forecast import forecast_cost
 from ogive.job.keys import JobKeys
 
 BARE = """\
@@ -66,7 +66,7 @@ def test_only_the_cost_of_the_command_itself_needs_confirmation(jobs: Path, ogiv
     capped = text.replace("money: 900", "money: 0.02").replace("epochs: 24", "epochs: 24000")
     (jobs / "capped.yaml").write_text(capped)
     job = load_job(jobs / "capped.yaml")
-    expected = forecast(job)
+    expected = forecast_cost(job)
     assert expected is not None
     assert expected.parts[1].money is not None
     assert expected.parts[1].money.low > 0.02, "full training is a separate command"

@@ -121,7 +121,7 @@ def test_a_data_fraction_reduces_the_training_examples_only(digits: task.Task, t
     examples = digits.subset(0.25).train()
     training = Training(ARCHITECTURE.build(seed=11), examples, 10, Recipe(epochs=1), 11)
     assert len(training.y) == 50
-    assert training.epoch(1) == metrics["train_loss"]
+    assert training.train_epoch(1) == metrics["train_loss"]
     assert metrics["log_loss"] == evaluate(training.model, digits.validation(), 10)["log_loss"]
     recipe = json.loads(json.dumps(proxy.recipe()))
     assert recipe["data_fraction"] == 0.25

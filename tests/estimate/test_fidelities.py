@@ -214,19 +214,19 @@ def test_population_based_training_of_the_built_in_trainer(tmp_path: Path) -> No
         assert dict(child.proposal.settings) != dict(trials[parent].proposal.settings)
         first = child.reports[0]
         assert first.step == step + 1
-        untrained = max(trial.reports[0].metrics["train_loss"] for trial in run.trials if not trial.began)
+        untrained = max(trial.reports[0].metrics["train_loss"] for trial in run.trials if not trial.step_offset)
         assert first.metrics["train_loss"] < untrained
     done = [trial for trial in run.trials if trial.status is Status.FINISHED]
     assert {trial.step for trial in done} == {6}
     for trial in done:
-        folder = run.folder / f"trials/{trial.id:06d}" / (f"from-{trial.began}" if trial.began else "")
+        folder = run.folder / f"trials/{trial.id:06d}" / (f"from-{trial.step_offset}" if trial.step_offset else "")
         (group,) = load_checkpoint(folder)["optimizer"]["param_groups"]
         settings = trial.proposal.settings
         assert group["weight_decay"] == pytest.approx(settings["weight_decay"])
         batches = -(-200 // recipe.batch_size)
         last = 0.5 * (1 + np.cos(np.pi * (6 * batches - 1) / (6 * batches)))  # children also reach the end of the decay
         assert group["lr"] == pytest.approx(settings["learning_rate"] * last)
-    assert any(trial.began for trial in done), "a child has finished"
+    assert any(trial.step_offset for trial in done), "a child has finished"
 
 
 def test_unknown_settings_are_errors_before_anything_is_written(tmp_path: Path) -> None:

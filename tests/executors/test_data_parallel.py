@@ -98,7 +98,7 @@ def train_one_epoch(team: Team, results: Any) -> None:
         model = nn.Sequential(nn.Conv2d(1, 2, 3), nn.InstanceNorm2d(2, track_running_stats=True), nn.Flatten())
         model.append(nn.Linear(8, 2))
         examples = torch.randn(12, 1, 4, 4), torch.arange(12) % 2
-        Training(model, examples, 2, Recipe(epochs=1, batch_size=6), 0, team).epoch(1)
+        Training(model, examples, 2, Recipe(epochs=1, batch_size=6), 0, team).train_epoch(1)
         results.put([buffer.tolist() for buffer in model.buffers()])
 
 

@@ -15,14 +15,14 @@ from ogive.executors.simulated import FaultModel, SimulatedExecutor, SimulatedRe
 from ogive.run.executor import Assignment
 from ogive.run.state import State
 from ogive.seeds import generator
-from ogive.trial import Status, steps_of
+from ogive.trial import Status, count_steps
 
 
 def evaluate(assignment: Assignment) -> Iterator[SimulatedReport]:
     """Yield the metrics of `memory.Curve`; the duration of an epoch depends on the trial."""
     architecture = SPACE.architecture(assignment.choices)
     seconds = float(generator(9, assignment.trial).integers(1, 20))
-    for step in range(assignment.last_reported_step + 1, steps_of(assignment.fidelity) + 1):
+    for step in range(assignment.last_reported_step + 1, count_steps(assignment.fidelity) + 1):
         yield step, {"accuracy": value(architecture) - 1 / step}, seconds
 
 

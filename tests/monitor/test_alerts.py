@@ -15,7 +15,7 @@ from memory import SPACE, Curve, ListLog, StoppedClock, declare, session
 
 from ogive.errors import JobError
 from ogive.monitor import alert_rules
-from ogive.monitor.diversity import diversity, mean_distance, sample_positions
+from ogive.monitor.diversity import compute_diversity, compute_mean_distance, list_sample_points
 from ogive.objective import Constraint
 from ogive.run.alerts import Alert
 from ogive.run.events import Event, Kind
@@ -132,9 +132,9 @@ def test_failures_of_the_last_trials_raise_an_alert_before_many_trials_have_fail
 def test_low_diversity_is_relative_to_random_architectures() -> None:
     one = SPACE.architecture({"width": 3, "depth": 2})
     near = [SPACE.architecture({"width": 3, "depth": depth}) for depth in (1, 2)]
-    assert mean_distance([one]) == mean_distance([]) == 0.0
-    assert mean_distance(near) == 0.5
-    assert mean_distance([one, one]) == 0.0
+    assert compute_mean_distance([one]) == compute_mean_distance([]) == 0.0
+    assert compute_mean_distance(near) == 0.5
+    assert compute_mean_distance([one, one]) == 0.0
     story = History().runs([1.0] * 60)
     assert alert_rules.find_trial_alerts(story.state) == [], "these are random"
     same = [replace(e, data={**e.data, "proposal": story.events[2].data["proposal"]}) if e.kind is Kind.PROPOSED else e
@@ -148,13 +148,13 @@ def test_the_mean_distance_equals_that_of_all_pairs(conditional: bool) -> None:
     rng = random.Random(3)
     some = [{name: rng.randrange(3) for name in "abcde" if not conditional or rng.random() < 0.7} for _ in range(12)]
     pairs = [sum(a.get(name) != b.get(name) for name in a | b) / max(1, len(a | b)) for a, b in combinations(some, 2)]
-    assert mean_distance(some) == pytest.approx(fmean(pairs))
+    assert compute_mean_distance(some) == pytest.approx(fmean(pairs))
 
 
 def test_the_diversity_of_a_window_is_the_mean_distance_of_its_pairs() -> None:
     trials = [trial.architecture for trial in History().runs([1.0] * 30).state.trials.values()]
-    curve = diversity(trials, window=10, points=7)
-    assert len(curve) == len(sample_positions(30, 7)) == 7
+    curve = compute_diversity(trials, window=10, points=7)
+    assert len(curve) == len(list_sample_points(30, 7)) == 7
     last = trials[20:]
     pairs = [(a, b) for i, a in enumerate(last) for b in last[i + 1 :]]
     expected = sum(sum(a[name] != b[name] for name in a) / len(a) for a, b in pairs) / len(pairs)
@@ -300,5 +300,5 @@ def test_settings_survive_json_and_equal_settings_are_no_changes() -> None:
     settings = Settings(budget={"hours": 2}, criteria=GOOD, alerts=("console", {"file": "a.jsonl"}), price="h100")
     assert settings.budget == 2.0
     assert Settings.from_json(settings.to_json()) == settings
-    assert settings.changes({"criteria": GOOD, "budget": {"hours": 2, "money": None}, "price": "h100"}) == {}
-    assert settings.changes({"criteria": (), "budget": {"money": 3}}) == {"criteria": [], "budget": {"money": 3}}
+    assert settings.find_changes({"criteria": GOOD, "budget": {"hours": 2, "money": None}, "price": "h100"}) == {}
+    assert settings.find_changes({"criteria": (), "budget": {"money": 3}}) == {"criteria": [], "budget": {"money": 3}}

@@ -9,7 +9,7 @@ from history import HOUR, History, lognormal
 from ogive.monitor import cost
 from ogive.monitor.gain import compute_gain
 from ogive.monitor.ledger import compute_ledger
-from ogive.monitor.utilisation import utilisation
+from ogive.monitor.utilisation import compute_utilisation
 from ogive.run import spending
 from ogive.run.events import Event, Kind
 from ogive.run.prices import Price
@@ -134,12 +134,12 @@ def test_utilisation_is_a_share_of_the_reserved_time() -> None:
     for trial in (first, second):
         story.report(trial, 0.5, HOUR)
         story.tell(Kind.FINISHED, trial)
-    busy = utilisation(story.state, bins=4)
+    busy = compute_utilisation(story.state, bins=4)
     np.testing.assert_allclose(busy.hours, [0, 0.5, 1, 1.5, 2])
     np.testing.assert_allclose(busy.share, [0.5, 0.5, 1.0, 1.0])
     assert busy.mean == pytest.approx(0.75)
     running = story.start()
-    assert utilisation(story.state, bins=1, now=story.time + 2 * HOUR, last=2 * HOUR).mean == pytest.approx(0.5)
+    assert compute_utilisation(story.state, bins=1, now=story.time + 2 * HOUR, last=2 * HOUR).mean == pytest.approx(0.5)
     assert story.state.running_attempts[0].trial == running
 
 

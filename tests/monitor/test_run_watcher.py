@@ -83,8 +83,8 @@ def test_a_controller_on_another_machine_is_checked_by_its_heartbeat(
     process = start(folder, pause=1000.0)
     wait_for(process, "started")
     other_machine = LeaseHolder("elsewhere", process.pid, "long ago")
-    holder = Journal.holder
-    monkeypatch.setattr(Journal, "holder", lambda self: (other_machine, holder(self)[1]))
+    find_holder = Journal.find_holder
+    monkeypatch.setattr(Journal, "find_holder", lambda self: (other_machine, find_holder(self)[1]))
     now = [0.0]
     watched = RunWatcher(folder / "journal.db", clock=lambda: now[0])
     assert watched.look() is None

@@ -16,10 +16,10 @@ from ogive.errors import JobError
 from ogive.objective import (
     Constraint,
     Objective,
-    cost_vector,
+    compute_costs,
     crowding_distance,
+    find_pareto_front,
     hypervolume,
-    pareto_front,
     parse_constraints,
     parse_objectives,
     rank_costs,
@@ -134,7 +134,7 @@ def test_resources_of_training_may_be_objectives(metric: str) -> None:
 
 
 def test_costs_are_minimized_and_nan_without_a_finite_value() -> None:
-    result = cost_vector({"accuracy": 0.9, "loss": math.inf}, parse_objectives(["accuracy", "loss", "latency"]))
+    result = compute_costs({"accuracy": 0.9, "loss": math.inf}, parse_objectives(["accuracy", "loss", "latency"]))
     assert result[0] == -0.9
     assert np.isnan(result[1:]).all()
 
@@ -155,7 +155,7 @@ def test_violations_are_relative_to_the_threshold() -> None:
 def test_the_front_equals_that_of_brute_force(c: np.ndarray) -> None:
     valid = [i for i in range(len(c)) if not np.isnan(c[i]).any()]
     expected = [i in valid and not any(dominates(c[j], c[i]) for j in valid) for i in range(len(c))]
-    assert pareto_front(c).tolist() == expected
+    assert find_pareto_front(c).tolist() == expected
 
 
 @given(rows(1), st.data())
@@ -216,7 +216,7 @@ def test_hypervolume_equals_that_of_boxes_and_of_sampling() -> None:
     points = np.random.default_rng(1).random((20_000, 3))
     share = (c[None] <= points[:, None]).all(axis=2).any(axis=1).mean()
     assert hypervolume(c, [1, 1, 1]) == pytest.approx(share, abs=0.012)
-    assert hypervolume(c, [1, 1, 1]) == moocore.hypervolume(c[pareto_front(c)], ref=[1, 1, 1])
+    assert hypervolume(c, [1, 1, 1]) == moocore.hypervolume(c[find_pareto_front(c)], ref=[1, 1, 1])
 
 
 def test_errors_state_the_expected_shapes() -> None:

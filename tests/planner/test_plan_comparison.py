@@ -14,7 +14,7 @@ import ogive as og
 from ogive.bench.simulated_search import PluginSpec
 from ogive.monitor import alert_rules
 from ogive.monitor.cost import review_projections
-from ogive.monitor.cost_text import plan_line
+from ogive.monitor.cost_text import format_plan_comparison
 from ogive.monitor.plan_comparison import compare_with_plan, read_plan_forecast
 from ogive.objective import Objective
 from ogive.planner import Landscape, Machine, PlannedSearch, Shape, build_plan, simulate_split
@@ -98,7 +98,7 @@ def causes(state: State, now: float | None = None) -> list[str]:
 def test_a_plan_holds_on_the_machine_that_it_was_made_for(plan: Plan, until: int) -> None:
     state = run_of(plan, until=until)
     assert causes(state) == []
-    assert plan_line(state).endswith("the plan holds")
+    assert format_plan_comparison(state).endswith("the plan holds")
 
 
 @pytest.mark.parametrize(("factor", "cause"), [(2.0, "plan:slower"), (0.4, "plan:faster")])

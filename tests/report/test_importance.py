@@ -17,7 +17,7 @@ from ogive.report.importance import (
     compute_importance,
 )
 from ogive.report.narrower_space import removed_alternatives, suggest_restriction
-from ogive.stats.corrections import holm
+from ogive.stats.corrections import correct_by_holm
 from ogive.stats.proportions import hypergeometric_at_most, proportion_interval
 from ogive.trial import Proposal, Report, Trial
 
@@ -201,8 +201,8 @@ def test_statistics_agree_with_scipy() -> None:
     assert low[1] == pytest.approx(beta.ppf(0.025, 3.5, 7.5))
     assert high[1] == pytest.approx(beta.ppf(0.975, 3.5, 7.5))
     assert (low[0], high[2]) == (0.0, 1.0)
-    assert (holm([0.03, 0.001, 0.02, 0.9]) <= 0.05).tolist() == [False, True, False, False]
-    assert (holm([0.01, 0.001, 0.02, 0.9]) <= 0.05).tolist() == [True, True, True, False]
+    assert (correct_by_holm([0.03, 0.001, 0.02, 0.9]) <= 0.05).tolist() == [False, True, False, False]
+    assert (correct_by_holm([0.01, 0.001, 0.02, 0.9]) <= 0.05).tolist() == [True, True, True, False]
 
 
 def test_alternatives_are_labels_and_ranges() -> None:

@@ -72,7 +72,7 @@ def test_the_page_and_the_live_view_name_none(run: og.Run) -> None:
     progress = Progress()
     progress.note(run.state, None)
     assert progress.best == []
-    assert progress.best_so_far() == "none satisfies the constraints yet"
+    assert progress.format_best() == "none satisfies the constraints yet"
 
 
 def test_a_criterion_on_a_metric_that_no_trial_reports_is_named(

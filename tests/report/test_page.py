@@ -18,7 +18,13 @@ from ogive.errors import JobError, RunError
 from ogive.report import BaselineComparison, ComparedNetwork, RandomReference, write_comparison, write_report
 from ogive.report.checklist_answers import check_failure_share
 from ogive.report.checklists import fill_in_checklists
-from ogive.report.run_figures import failing_ranges, full_training_scatter, omitted_outliers, rung_groups, search_curve
+from ogive.report.run_figures import (
+    describe_omitted_outliers,
+    draw_full_training,
+    draw_search_curve,
+    find_failing_ranges,
+    group_by_rung,
+)
 from ogive.report.run_page import render
 from ogive.report.subject import Subject
 from ogive.report.summary import describe_certainty, describe_gap
@@ -264,8 +270,8 @@ def test_many_points_are_drawn_as_one_path() -> None:
         for i in range(1, 10_001)
     ]
     objective = og.Objective("accuracy")
-    assert search_curve(few, objective).count("<circle") >= 100  # each has a tooltip
-    figure = search_curve(many, objective)
+    assert draw_search_curve(few, objective).count("<circle") >= 100  # each has a tooltip
+    figure = draw_search_curve(many, objective)
     assert figure.count("<circle") < 10
     assert len(figure) < 200_000
     parse_and_check(f"<html><body>{figure}</body></html>")
@@ -274,44 +280,44 @@ def test_many_points_are_drawn_as_one_path() -> None:
 def test_a_far_outlier_does_not_flatten_the_curve() -> None:
     points = [*(point(i, 1 + i / 100) for i in range(1, 31)), point(31, 1e6)]
     objective = og.Objective("loss")
-    assert omitted_outliers(points, objective) == "1 trial outside the figure, the worst with 1,000,000"
-    assert omitted_outliers(points[:-1], objective) is None
-    heights = {round(float(y)) for y in re.findall(r'cy="([\d.]+)"', search_curve(points, objective))}
+    assert describe_omitted_outliers(points, objective) == "1 trial outside the figure, the worst with 1,000,000"
+    assert describe_omitted_outliers(points[:-1], objective) is None
+    heights = {round(float(y)) for y in re.findall(r'cy="([\d.]+)"', draw_search_curve(points, objective))}
     assert len(heights) > 20
 
 
 def test_ranges_of_failures_are_shaded() -> None:
     points = [point(i, math.nan if 20 < i <= 40 else 0.5 + i / 1e3) for i in range(1, 61)]
-    assert failing_ranges([math.isnan(point.value) for point in points]) == [(21, 40)]
-    assert "half or more failed" in search_curve(points, og.Objective("accuracy"))
-    assert "half or more failed" not in search_curve(points[:20], og.Objective("accuracy"))
+    assert find_failing_ranges([math.isnan(point.value) for point in points]) == [(21, 40)]
+    assert "half or more failed" in draw_search_curve(points, og.Objective("accuracy"))
+    assert "half or more failed" not in draw_search_curve(points[:20], og.Objective("accuracy"))
 
 
 def test_the_curve_shows_how_far_each_trial_was_trained() -> None:
     """A better value after fewer epochs does not lower the line, so the legend must say what the line is the best of."""
     steps = [1, 3, 9, 27]
     points = [point(i, 0.9 - i / 100, step=steps[i % 4], is_full=i % 4 == 3) for i in range(1, 41)]
-    figure = search_curve(points, og.Objective("accuracy"))
+    figure = draw_search_curve(points, og.Objective("accuracy"))
     for text in ("1 epoch", "3 epochs", "9 epochs", "27 epochs", "best so far, of those with 27 epochs"):
         assert f">{text}</text>" in figure
-    assert [css for css, _, _ in rung_groups(points[:3], "epoch")] == ["r1", "r2", "r3"]
-    many = rung_groups([point(i, 0.5, step=i) for i in range(1, 51)], "step")
+    assert [css for css, _, _ in group_by_rung(points[:3], "epoch")] == ["r1", "r2", "r3"]
+    many = group_by_rung([point(i, 0.5, step=i) for i in range(1, 51)], "step")
     assert [label for _, label, _ in many] == ["1 to 13 steps", "14 to 26 steps", "27 to 38 steps", "39 to 50 steps"]
     assert sum(len(group) for _, _, group in many) == 50
-    equal = search_curve([point(i, 0.5 + i / 100) for i in range(1, 9)], og.Objective("accuracy"))
+    equal = draw_search_curve([point(i, 0.5 + i / 100) for i in range(1, 9)], og.Objective("accuracy"))
     assert "epoch" not in equal
 
 
 def test_a_loss_that_falls_to_a_tenth_has_a_logarithmic_axis() -> None:
     losses = [point(i, 2.0 / i) for i in range(1, 41)]
-    assert "log scale" in search_curve(losses, og.Objective("loss"))
-    assert "log scale" not in search_curve(losses[:5], og.Objective("loss"))
-    assert "log scale" not in search_curve(losses, og.Objective("score", "maximize"))
+    assert "log scale" in draw_search_curve(losses, og.Objective("loss"))
+    assert "log scale" not in draw_search_curve(losses[:5], og.Objective("loss"))
+    assert "log scale" not in draw_search_curve(losses, og.Objective("score", "maximize"))
 
 
 def test_labels_of_finalists_do_not_overlap() -> None:
     rows = [(f"trial {i}", 0.9 + i / 1e4, 0.9 + i / 1e4) for i in range(12)]
-    figure = full_training_scatter(rows, "accuracy", "maximize", winners=["trial 11"], seeds={})
+    figure = draw_full_training(rows, "accuracy", "maximize", winners=["trial 11"], seeds={})
     labels = re.findall(r'class="strong" x="([\d.]+)" y="([\d.]+)">([^<]+)<', figure)
     boxes = [(float(x), float(y), float(x) + 6.6 * len(text)) for x, y, text in labels]
     assert "trial 11" in [text for _, _, text in labels]

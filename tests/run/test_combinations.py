@@ -17,7 +17,7 @@ from ogive.objective import Constraint
 from ogive.run.executor import Assignment
 from ogive.seeds import generator
 from ogive.testing.journals import comparable_events
-from ogive.trial import steps_of
+from ogive.trial import count_steps
 
 SCHEDULES: dict[str, dict[str, Any]] = {
     **{name: {} for name in schedules.names()},
@@ -38,7 +38,7 @@ TRIALS = 14
 
 def every_third(assignment: Assignment) -> Iterator[SimulatedReport]:
     """Report the metrics in every third epoch only, and continue up to the first value, as train functions do."""
-    last = max(steps_of(assignment.fidelity), assignment.max_step if assignment.missing_metrics else 0)
+    last = max(count_steps(assignment.fidelity), assignment.max_step if assignment.missing_metrics else 0)
     for step, metrics, seconds in evaluate(replace(assignment, fidelity={**assignment.fidelity, "epochs": last})):
         yield step, metrics if step % 3 == 0 else {"train_loss": 1 / step}, seconds
 
@@ -46,7 +46,7 @@ def every_third(assignment: Assignment) -> Iterator[SimulatedReport]:
 def evaluate(assignment: Assignment) -> Iterator[SimulatedReport]:
     architecture = SPACE.architecture(assignment.choices)
     seconds = float(generator(9, assignment.trial).integers(1, 20))
-    for step in range(assignment.last_reported_step + 1, steps_of(assignment.fidelity) + 1):
+    for step in range(assignment.last_reported_step + 1, count_steps(assignment.fidelity) + 1):
         yield step, {"accuracy": value(architecture) - 1 / step, "latency": float(architecture["depth"])}, seconds
 
 

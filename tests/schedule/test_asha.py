@@ -13,7 +13,7 @@ from ogive.errors import JobError
 from ogive.objective import Constraint, Objective, rank_costs, rank_metrics
 from ogive.schedule import Action, Job, Resume, Schedule, Start
 from ogive.schedule.asha import ASHA
-from ogive.schedule.ladder import rung_epochs
+from ogive.schedule.ladder import list_rung_epochs
 from ogive.schedule.rung import Rung
 from ogive.testing.episodes import PROBLEMS, EpisodeProblem
 from ogive.testing.spaces import tiny
@@ -27,7 +27,7 @@ class PaperASHA(Schedule):
     """Algorithm 2 of Li et al. (2020), written out with sets that are sorted at each call."""
 
     def __init__(self, problem: EpisodeProblem, lowest: int, highest: int, eta: int) -> None:
-        self.problem, self.epochs, self.eta = problem, rung_epochs(lowest, highest, eta), eta
+        self.problem, self.epochs, self.eta = problem, list_rung_epochs(lowest, highest, eta), eta
         self.rungs: list[dict[int, dict[str, float]]] = [{} for _ in self.epochs]
         self.promoted: list[set[int]] = [set() for _ in self.epochs]
 
@@ -93,7 +93,7 @@ def test_asha_has_the_sizes_of_successive_halving_if_no_later_trial_is_better(
 ) -> None:
     """The second row is the first bracket of Hyperband with R = 81 (Li et al. 2018, table 1)."""
     log = run(ASHA(ACCURACY, epochs=epochs, eta=eta), SCENARIOS["equal"], trials)
-    assert [count_reached(log, level) for level in rung_epochs(1, epochs, eta)] == counts
+    assert [count_reached(log, level) for level in list_rung_epochs(1, epochs, eta)] == counts
 
 
 def test_later_trials_that_are_better_are_promoted_beyond_these_sizes() -> None:
@@ -168,12 +168,12 @@ def test_a_short_phase_of_one_epoch_keeps_its_schedule(name: str) -> None:
 
 
 def test_rungs_end_at_the_maximum() -> None:
-    assert rung_epochs(1, 50, 3) == (1, 3, 9, 27, 50)
-    assert rung_epochs(1, 81, 3) == (1, 3, 9, 27, 81)
-    assert rung_epochs(2, 2, 3) == (2,)
-    assert rung_epochs(12, 200, 16) == (12, 200), "192 is too close to 200"
-    assert rung_epochs(1, 10, 3) == (1, 3, 10)
-    assert rung_epochs(9, 10, 3) == (9, 10)
+    assert list_rung_epochs(1, 50, 3) == (1, 3, 9, 27, 50)
+    assert list_rung_epochs(1, 81, 3) == (1, 3, 9, 27, 81)
+    assert list_rung_epochs(2, 2, 3) == (2,)
+    assert list_rung_epochs(12, 200, 16) == (12, 200), "192 is too close to 200"
+    assert list_rung_epochs(1, 10, 3) == (1, 3, 10)
+    assert list_rung_epochs(9, 10, 3) == (9, 10)
 
 
 def test_trials_that_satisfy_the_constraints_come_first() -> None:

@@ -95,7 +95,7 @@ def test_with_other_fidelities_trials_restart_on_each_rung_and_their_steps_count
     assert ladder.steps == (1, 4, 13)
     log = run(Hyperband(ACCURACY, epochs=9, fidelities={"data_fraction": 0.25}), SCENARIOS["equal"], 15)
     assert set(steps(log)) == {1, 4, 13}, "the steps of a later bracket begin at the rung that it starts on"
-    starts = {(job.fidelity["data_fraction"], job.began) for _, job in log.jobs if isinstance(job, Start)}
+    starts = {(job.fidelity["data_fraction"], job.step_offset) for _, job in log.jobs if isinstance(job, Start)}
     assert starts == {(0.25, 0), (0.5, 1), (1.0, 4)}
 
 

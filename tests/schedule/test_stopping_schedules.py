@@ -154,7 +154,7 @@ def test_pbt_copies_members_with_better_weights() -> None:
     for child in children:
         donor, step = child.proposal.inherit  # type: ignore[misc]
         parent = log.trials[donor].proposal
-        assert child.began == step
+        assert child.step_offset == step
         assert child.architecture == parent.architecture
         factor = child.proposal.settings["learning_rate"] / parent.settings["learning_rate"]
         assert 0.01 <= child.proposal.settings["learning_rate"] <= 1.0
@@ -172,7 +172,7 @@ def add_member(
     """Start a trial as member `number` of the population, and report these accuracies, one after each epoch."""
     began = inherit[1] if inherit else 0
     proposal = Proposal(tiny().sample(np.random.default_rng(0)), inherit, {"lr": 0.5})
-    new = Trial(trial_id, proposal, {"epochs": 1}, began=began)
+    new = Trial(trial_id, proposal, {"epochs": 1}, step_offset=began)
     schedule.on_job(new, Start({"epochs": 1}, {"member": number}, began))
     return report(schedule, new, values)
 
@@ -180,11 +180,11 @@ def add_member(
 def report(schedule: PBT, member: Trial, values: list[float]) -> Trial:
     """Report these accuracies of a member, one after each epoch."""
     for value in values:
-        step = max(member.step, member.began) + 1
+        step = max(member.step, member.step_offset) + 1
         if member.reports:
-            schedule.on_job(member, Resume(member.id, {"epochs": step - member.began}, member.began))
+            schedule.on_job(member, Resume(member.id, {"epochs": step - member.step_offset}, member.step_offset))
         reports = (*member.reports, Report(step, {"accuracy": value}))
-        member = member.with_changes(reports=reports, fidelity={"epochs": step - member.began})
+        member = member.with_changes(reports=reports, fidelity={"epochs": step - member.step_offset})
         assert schedule.on_report(member, reports[-1]) is Action.PAUSE
     return member
 
@@ -246,7 +246,7 @@ def test_pbt_reads_journals_in_which_a_repeated_member_inherits_from_a_replaced_
         add_member(schedule, number, number, [0.1 + number / 10])
     child = add_member(schedule, 2, 0, [0.3], inherit=(1, 1))
     schedule.on_end(trial(0, [0.1], Status.STOPPED))
-    late = Trial(3, Proposal(child.architecture, inherit, {"lr": 0.5}), {"epochs": 1}, began=began)
+    late = Trial(3, Proposal(child.architecture, inherit, {"lr": 0.5}), {"epochs": 1}, step_offset=began)
     schedule.on_job(late, Start({"epochs": 1}, {"member": 2}, began))
     assert report(schedule, late, [0.4, 0.5]).step == began + 2
 

@@ -24,7 +24,7 @@ from ogive.report import (
     read_comparison,
     write_comparison,
 )
-from ogive.run.results import collect_random_values, compute_running_best, search_curve
+from ogive.run.results import collect_random_values, compute_running_best, compute_search_curve
 from ogive.stages.comparison_text import format_verdict, make_comparison_tables
 
 
@@ -45,18 +45,18 @@ def test_the_interval_of_a_paired_difference_is_students() -> None:
 def test_one_pair_has_no_interval_and_wrong_arguments_are_refused() -> None:
     assert paired_difference([0.9], [0.8]) == (pytest.approx(0.1), -math.inf, math.inf)
     for arguments in (([1.0], [1.0, 2.0]), ([], []), ([1.0, 2.0], [1.0, 2.0], 95)):
-        with pytest.raises(ValueError, match=r"expected as many|a share between 0 and 1"):
+        with pytest.raises(ValueError, match=r"expected as many|must be between 0 and 1"):
             paired_difference(*arguments)
 
 
 def make_comparison(seeds: int = 3) -> BaselineComparison:
     rng = np.random.default_rng(1)
-    found = ComparedNetwork(
+    searched = ComparedNetwork(
         "trial 7", {"accuracy": [*rng.normal(0.98, 0.001, seeds)], "log_loss": [0.1] * seeds}, 45210
     )
     baseline = ComparedNetwork("hand-drawn", {"accuracy": [*rng.normal(0.95, 0.001, seeds)]}, 65834)
     return BaselineComparison.of(
-        found, baseline, range(seeds), "test", RandomReference("accuracy", [0.9, 0.92], "same recipe")
+        searched, baseline, range(seeds), "test", RandomReference("accuracy", [0.9, 0.92], "same recipe")
     )
 
 
@@ -151,7 +151,7 @@ def test_the_running_best_follows_the_order_of_the_search(tmp_path: Path) -> Non
         return {"accuracy": a["a"] + a["b"] / 10}
 
     searched = run(tmp_path / "r", evaluate, strategy="random", constraints=[og.Constraint("accuracy", at_most=7.5)])
-    points = search_curve(searched.state, searched.state.objectives[0])
+    points = compute_search_curve(searched.state, searched.state.objectives[0])
     assert [p.position for p in points] == list(range(1, 41))
     assert sum(math.isnan(p.value) for p in points) == searched.state.failed_count > 0
     places, values = compute_running_best(points, "maximize")

@@ -70,7 +70,7 @@ def test_the_winner_of_full_training_is_delivered_with_its_metrics_and_weights(t
     winner = run.delivery()
     assert (winner.trial.id, winner.stage, winner.seed, winner.seeds) == (numbers[3], FULL, 5, (0, 3, 5))
     assert winner.metrics["accuracy"] == pytest.approx(0.905)
-    assert winner.mean["accuracy"] == pytest.approx(0.9 + 8 / 3000)
+    assert winner.mean_metrics["accuracy"] == pytest.approx(0.9 + 8 / 3000)
     model = run.model()
     assert not model.training
     assert (model.out_features, model.weight[0, 0].item()) == (3, pytest.approx(weight_value(3, 2, 5)))
@@ -93,7 +93,7 @@ def test_the_winner_of_full_training_is_delivered_with_its_metrics_and_weights(t
     assert load_file(folder / "weights.safetensors")["weight"][0, 0].item() == pytest.approx(weight_value(3, 2, 5))
     as_json = json.loads(run.export("best", to="json", output=tmp_path / "best.json").read_text())
     assert (as_json["architecture"], as_json["metrics"], as_json["step"]) == ({"width": 2}, {"accuracy": 0.6}, 1)
-    ranked = [(network.trial.architecture["width"], network.is_winner) for network in run.stages.ranked(3)]
+    ranked = [(network.trial.architecture["width"], network.is_winner) for network in run.stages.rank_networks(3)]
     assert ranked == [(3, True), (4, False), (2, False)]
 
 
@@ -335,7 +335,7 @@ def test_a_train_function_without_checkpoints_gives_a_warning_at_a_pause(tmp_pat
         "no weights are kept of paused trials: the schedule paused or stopped a trial before the train"
         in warning.data["message"]
     )
-    assert "no trial can be exported; call trial.checkpoint" in str(run.delivery().missing)
+    assert "no trial can be exported; call trial.checkpoint" in str(run.delivery().missing_weights_reason)
 
 
 def test_checkpoints_without_model_give_a_warning(tmp_path: Path) -> None:
@@ -442,7 +442,7 @@ def test_the_winners_weights_file_replaces_a_deleted_checkpoint(tmp_path: Path) 
     shutil.rmtree(final / "trials")
     winner = run.delivery()
     assert winner.weights == final / "weights.pt"
-    assert (winner.metrics, winner.step, winner.seed, winner.missing) == (before.metrics, 2, 5, None)
+    assert (winner.metrics, winner.step, winner.seed, winner.missing_weights_reason) == (before.metrics, 2, 5, None)
     assert run.model().weight[0, 0].item() == pytest.approx(weight_value(3, 2, 5))
     assert json.loads((run.export() / "architecture.json").read_text())["seed"] == 5
     assert run.delivery("best").weights != winner.weights

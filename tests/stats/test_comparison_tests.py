@@ -13,7 +13,7 @@ from ogive.stats.comparison_tests import (
     indistinguishable_groups,
     mean_interval,
 )
-from ogive.stats.corrections import holm
+from ogive.stats.corrections import correct_by_holm
 from ogive.stats.paired import compare_pairs
 
 # Demsar (2006), table 5(a): q at 0.05 for the two-tailed Nemenyi test, by the number of methods
@@ -39,8 +39,8 @@ def test_the_worked_example_of_demsar() -> None:
 
 def test_holm_is_the_step_down_procedure() -> None:
     # 0.01 x 4, 0.02 x 3, 0.03 x 2, and 0.04 x 1, which is raised to the one before it
-    assert holm([0.04, 0.01, 0.03, 0.02]) == pytest.approx([0.06, 0.04, 0.06, 0.06])
-    assert holm([0.9, 0.8]).tolist() == [1.0, 1.0]
+    assert correct_by_holm([0.04, 0.01, 0.03, 0.02]) == pytest.approx([0.06, 0.04, 0.06, 0.06])
+    assert correct_by_holm([0.9, 0.8]).tolist() == [1.0, 1.0]
 
 
 def test_groups_are_the_maximal_ranges_that_do_not_differ() -> None:

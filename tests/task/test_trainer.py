@@ -35,7 +35,7 @@ def network(seed: int = 0) -> nn.Module:
 def test_a_paused_training_gives_exactly_the_result_of_an_uninterrupted_one(digits: task.Task, optimizer: str) -> None:
     recipe = Recipe(epochs=9, optimizer=optimizer, warmup=1.5, label_smoothing=0.1)
     uninterrupted = Training(network(), digits.train(), 10, recipe, seed=5)
-    losses = [uninterrupted.epoch(epoch) for epoch in range(1, 8)]
+    losses = [uninterrupted.train_epoch(epoch) for epoch in range(1, 8)]
     scores = evaluate(uninterrupted.model, digits.validation(), 10)
 
     resumed_losses, stored = [], None
@@ -48,7 +48,7 @@ def test_a_paused_training_gives_exactly_the_result_of_an_uninterrupted_one(digi
         else:
             training.load(torch.load(stored, weights_only=True))
         torch.manual_seed(first)  # a worker may have changed the random state in between
-        resumed_losses += [training.epoch(epoch) for epoch in range(first, last + 1)]
+        resumed_losses += [training.train_epoch(epoch) for epoch in range(first, last + 1)]
         stored = io.BytesIO()
         torch.save(training.state(), stored)
         stored.seek(0)
@@ -59,7 +59,7 @@ def test_a_paused_training_gives_exactly_the_result_of_an_uninterrupted_one(digi
         assert torch.equal(value, training.model.state_dict()[name]), name
     assert scores["accuracy"] > 0.5
     other = Training(network(), digits.train(), 10, recipe, seed=6)
-    assert other.epoch(1) != losses[0], "the seed has an effect"
+    assert other.train_epoch(1) != losses[0], "the seed has an effect"
 
 
 def test_scores_are_those_of_scikit_learn(digits: task.Task) -> None:
@@ -96,7 +96,7 @@ def test_an_epoch_is_plain_sgd(digits: task.Task) -> None:
     recipe = Recipe(epochs=1, optimizer="sgd", learning_rate=0.1, momentum=0.0, weight_decay=0.01, gradient_clip=0.5)
     training = Training(nn.Sequential(nn.Flatten(), nn.Linear(64, 10)), digits.train(), 10, recipe, seed=1)
     model = copy.deepcopy(training.model)
-    training.epoch(1)
+    training.train_epoch(1)
 
     x, y = digits.train()
     torch.manual_seed(derive(1, "epoch", 1))
@@ -123,7 +123,7 @@ def test_no_batch_has_a_single_example() -> None:
 def test_a_loss_that_is_not_finite_is_returned(digits: task.Task) -> None:
     recipe = Recipe(epochs=2, optimizer="sgd", learning_rate=1e30, gradient_clip=None)
     training = Training(nn.Sequential(nn.Flatten(), nn.Linear(64, 10)), digits.train(), 10, recipe, seed=0)
-    assert not np.isfinite(training.epoch(1) + training.epoch(2))
+    assert not np.isfinite(training.train_epoch(1) + training.train_epoch(2))
     assert not np.isfinite(evaluate(training.model, digits.validation(), 10)["log_loss"])
 
 
@@ -140,7 +140,7 @@ def test_a_loss_that_is_not_finite_is_returned(digits: task.Task) -> None:
 )
 def test_a_model_that_does_not_fit_the_task_is_an_error(digits: task.Task, model: nn.Module, message: str) -> None:
     with pytest.raises(JobError, match=message):
-        Training(model, digits.train(), 10, Recipe(), 0).epoch(1)
+        Training(model, digits.train(), 10, Recipe(), 0).train_epoch(1)
 
 
 @pytest.mark.parametrize(
@@ -164,7 +164,7 @@ def test_invalid_recipes_are_errors(settings: dict, message: str) -> None:
 
 def test_training_beyond_the_epochs_of_the_recipe_is_an_error(digits: task.Task) -> None:
     with pytest.raises(JobError, match="epoch 3 was requested, but the learning rate of the recipe ends with epoch 2"):
-        Training(network(), digits.train(), 10, Recipe(epochs=2), 0).epoch(3)
+        Training(network(), digits.train(), 10, Recipe(epochs=2), 0).train_epoch(3)
 
 
 def test_devices_are_chosen_by_name_or_automatically() -> None:

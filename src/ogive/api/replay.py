@@ -39,14 +39,14 @@ class SelectedTrial:
     Attributes:
         trial: the trial.
         rank: the rank of the trial in the replay, from 1; with several objectives by Pareto front and crowding distance.
-        was: the rank of the trial under the objectives and constraints of the run; None if it had no rank.
+        original_rank: the rank of the trial under the objectives and constraints of the run; None if it had no rank.
         on_front: with one objective, whether the trial is one of the selected trials; with several objectives, whether it
             is on the Pareto front.
     """
 
     trial: Trial
     rank: int
-    was: int | None
+    original_rank: int | None
     on_front: bool
 
 
@@ -60,12 +60,12 @@ class Replay:
         constraints: the constraints of the replay.
         trials: the number of trials in the journal.
         valued: the number of trials that can be compared under these objectives and constraints.
-        chosen: the best trials of the replay, best first.
+        selected: the best trials of the replay, best first.
         front: with several objectives, the trials that no other trial dominates; empty with one objective.
-        was: the best trials under the objectives and constraints of the run, best first.
+        original_best: the best trials under the objectives and constraints of the run, best first.
         stops: the stop by each requested stop rule.
-        paid: the spending that is journalled.
-        would_pay: the spending at the price of the replay.
+        actual_spending: the spending that is journalled.
+        replay_spending: the spending at the price of the replay.
         ended: the reason why the search ended; "" if it is running or was interrupted.
     """
 
@@ -74,12 +74,12 @@ class Replay:
     constraints: tuple[Constraint, ...]
     trials: int
     valued: int
-    chosen: tuple[SelectedTrial, ...]
+    selected: tuple[SelectedTrial, ...]
     front: tuple[TrialId, ...]
-    was: tuple[TrialId, ...]
+    original_best: tuple[TrialId, ...]
     stops: tuple[ReplayedStop, ...]
-    paid: Spending
-    would_pay: Spending
+    actual_spending: Spending
+    replay_spending: Spending
     ended: str
 
     def to_json(self) -> dict[str, Any]:
@@ -91,12 +91,12 @@ class Replay:
             "trials": self.trials,
             "valued": self.valued,
             "front": self.front,
-            "was": self.was,
+            "was": self.original_best,
             "ended": self.ended,
-            "chosen": [_describe_selected(selected) for selected in self.chosen],
+            "chosen": [_describe_selected(selected) for selected in self.selected],
             "stops": [asdict(stop) for stop in self.stops],
-            "paid": asdict(self.paid),
-            "would_pay": asdict(self.would_pay),
+            "paid": asdict(self.actual_spending),
+            "would_pay": asdict(self.replay_spending),
         }
 
 
@@ -105,7 +105,7 @@ def _describe_selected(selected: SelectedTrial) -> dict[str, Any]:
     trial = selected.trial
     return {
         "rank": selected.rank,
-        "was": selected.was,
+        "was": selected.original_rank,
         "on_front": selected.on_front,
         "trial": trial.id,
         "step": trial.step,
@@ -171,15 +171,17 @@ def replay(
         constraints=new_constraints,
         trials=len(original.trials),
         valued=len(final.trials),
-        chosen=tuple(
-            SelectedTrial(trial=trial, rank=rank, was=original_ranks.get(trial.id), on_front=trial.id in front)
+        selected=tuple(
+            SelectedTrial(
+                trial=trial, rank=rank, original_rank=original_ranks.get(trial.id), on_front=trial.id in front
+            )
             for rank, trial in enumerate(best, 1)
         ),
         front=pareto_front if has_several else (),
-        was=tuple(list(original_ranks)[:top]),
+        original_best=tuple(list(original_ranks)[:top]),
         stops=tuple(compare_stop(rule, stops.get(rule), last_verdicts[rule], final) for rule in rules),
-        paid=compute_spending(original),
-        would_pay=compute_spending(final),
+        actual_spending=compute_spending(original),
+        replay_spending=compute_spending(final),
         ended=original.end_reason,
     )
 

@@ -10,7 +10,7 @@ import numpy as np
 from ogive.errors import RunError
 from ogive.monitor.rewards import count_inactive
 from ogive.monitor.stop_rules import StopVerdict, evaluate_rules
-from ogive.objective import cost_vector, hypervolume
+from ogive.objective import compute_costs, hypervolume
 from ogive.run.events import Event
 from ogive.run.results import find_best_trials, find_front
 from ogive.run.spending import Spending, compute_spending
@@ -172,13 +172,13 @@ def _compute_lost_value(chosen: Sequence[TrialId], final: State) -> float | None
     trial = final.trials[chosen[0]]
     step, _ = select_comparable([trial, best[0]])
     objective = final.objectives[0]
-    return max(0.0, objective.cost(trial.at(step)) - objective.cost(best[0].at(step)))
+    return max(0.0, objective.cost(trial.metrics_at(step)) - objective.cost(best[0].metrics_at(step)))
 
 
 def _compute_lost_hypervolume(chosen: Sequence[TrialId], final: State) -> float | None:
     """Return the share of the final front's hypervolume that the front at a stop did not have."""
     _, trials = select_comparable(list(final.trials.values()), at_least=1)
-    points = np.array([cost_vector(trial.metrics, final.objectives) for trial in trials])
+    points = np.array([compute_costs(trial.metrics, final.objectives) for trial in trials])
     final_front = [trial.id for trial in find_front(final)]
     if not final_front or len(points) == 0:
         return None
@@ -186,7 +186,9 @@ def _compute_lost_hypervolume(chosen: Sequence[TrialId], final: State) -> float 
 
     def compute_volume(numbers: Iterable[TrialId]) -> float:
         rows = [
-            cost_vector(final.trials[number].metrics, final.objectives) for number in numbers if number in final.trials
+            compute_costs(final.trials[number].metrics, final.objectives)
+            for number in numbers
+            if number in final.trials
         ]
         return hypervolume(np.array(rows).reshape(len(rows), -1), reference) if rows else 0.0
 

@@ -26,7 +26,7 @@ from ogive.run.executor import Assignment, Outcome
 from ogive.run.journal import JOURNAL, Journal
 from ogive.run.manifest import count_cores
 from ogive.run.settings import Settings
-from ogive.run.trial_folder import trial_folder
+from ogive.run.trial_folder import get_trial_folder
 from ogive.schedule.base import Action
 from ogive.session.payload import PAYLOAD
 from ogive.trial import Status, Step, TrialId
@@ -265,9 +265,9 @@ class _Repetition:
             return None
         number, step = inherit
         parent = self._run.state.trials[number]
-        parent_folder = trial_folder(self._run.folder, parent)
+        parent_folder = get_trial_folder(self._run.folder, parent)
         saved = find_newest_checkpoint(parent_folder) if parent_folder.is_dir() else None
-        if saved is not None and saved.step == step - parent.began:
+        if saved is not None and saved.step == step - parent.step_offset:
             return str(parent_folder), saved.step
         self._say(
             f"trial {number} is trained again first, up to step {step}, because its checkpoint, which is inherited, was "

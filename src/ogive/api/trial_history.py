@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ogive.run.events import Event, Kind
-from ogive.trial import EMPTY, Fidelity, Step, TrialId, steps_of
+from ogive.trial import EMPTY, Fidelity, Step, TrialId, count_steps
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Segment:
     @property
     def last_step(self) -> Step:
         """The last step of the fidelity, reported or not."""
-        return steps_of(self.fidelity)
+        return count_steps(self.fidelity)
 
 
 @dataclass(frozen=True, kw_only=True)

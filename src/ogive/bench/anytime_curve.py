@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from ogive.bench.problem import TEST_PREFIX, Problem
-from ogive.objective import cost_vector, hypervolume, pareto_front, sort_key, total_violation
+from ogive.objective import compute_costs, find_pareto_front, hypervolume, sort_key, total_violation
 from ogive.run.events import Event, Kind
 from ogive.run.state import State
 from ogive.trial import Trial
@@ -151,7 +151,7 @@ class _ParetoFront:
     def __init__(self, problem: Problem) -> None:
         self._problem = problem
         self._members: dict[int, tuple[Any, Mapping[str, float]]] = {}  # by trial id: (reported costs, truth)
-        true_front = np.array([cost_vector(truth, problem.objectives) for truth in problem.front])
+        true_front = np.array([compute_costs(truth, problem.objectives) for truth in problem.front])
         self._full_hypervolume = hypervolume(true_front, problem.reference)
 
     def clear(self) -> None:
@@ -161,9 +161,9 @@ class _ParetoFront:
         """Return whether `trial` is on the front of the reported metrics."""
         if total_violation(trial.metrics, self._problem.constraints):
             return False
-        reported = cost_vector(trial.metrics, self._problem.objectives)
+        reported = compute_costs(trial.metrics, self._problem.objectives)
         self._members[trial.id] = reported, self._problem.truth(trial.architecture)
-        on_front = pareto_front(np.array([reported for reported, _ in self._members.values()]))
+        on_front = find_pareto_front(np.array([reported for reported, _ in self._members.values()]))
         self._members = {
             key: value for (key, value), is_on_front in zip(self._members.items(), on_front, strict=True) if is_on_front
         }
@@ -172,7 +172,7 @@ class _ParetoFront:
     def compute_regrets(self) -> tuple[float, ...]:
         objectives, constraints = self._problem.objectives, self._problem.constraints
         feasible = [truth for _, truth in self._members.values() if total_violation(truth, constraints) == 0]
-        true_costs = np.array([cost_vector(truth, objectives) for truth in feasible]).reshape(-1, len(objectives))
+        true_costs = np.array([compute_costs(truth, objectives) for truth in feasible]).reshape(-1, len(objectives))
         return (100.0 * (1.0 - hypervolume(true_costs, self._problem.reference) / self._full_hypervolume),)
 
 

@@ -51,7 +51,7 @@ def write_report(comparison: Comparison, reference: str | None = None) -> Path:
     return path
 
 
-def tables(comparison: Comparison) -> list[tuple[str, list[Table]]]:
+def make_regret_tables(comparison: Comparison) -> list[tuple[str, list[Table]]]:
     """Return the tables of regrets of each benchmark, for a terminal."""
     return [(benchmark.spec, _make_regret_tables(benchmark)) for benchmark in collect_results(comparison)]
 

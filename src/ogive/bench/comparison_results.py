@@ -20,7 +20,7 @@ from ogive.bench.episode import read_points
 from ogive.bench.problem import Problem
 from ogive.bench.simulated_search import FULL_SCHEDULE
 from ogive.stats.comparison_tests import average_ranks
-from ogive.stats.corrections import holm
+from ogive.stats.corrections import correct_by_holm
 from ogive.stats.paired import PairedComparison, compare_pairs
 
 TABLE_POSITIONS = (5, 10, 25, 50, 75, 100, 150, 200, 300, 500, 750, 1000, 2000, 5000, 10_000)
@@ -154,7 +154,7 @@ class BenchmarkResults:
             for i, name in enumerate(self.names)
             if name != reference
         }
-        corrected = holm([test.p for test in tests.values()]).tolist()
+        corrected = correct_by_holm([test.p for test in tests.values()]).tolist()
         return {name: replace(test, corrected=p) for (name, test), p in zip(tests.items(), corrected, strict=True)}
 
     def compute_cpu_milliseconds(self, name: str) -> float:

@@ -78,7 +78,7 @@ class Curves(Estimator):
 
         _, validation, test = self._load_splits()
         start = time.process_time()
-        train_loss = training.epoch(number)
+        train_loss = training.train_epoch(number)
         validation_metrics = evaluate(training.model, validation, self.task.classes)
         seconds = time.process_time() - start
         test_metrics = evaluate(training.model, test, self.task.classes)

@@ -40,7 +40,7 @@ MAX_LEVELS = 8
 """With more levels, correlations are computed only at powers of two and at the last level."""
 
 
-def collect(
+def collect_curves(
     trials: Iterable[Trial], space: Space, seeds: int, epochs: int
 ) -> tuple[NDArray[np.int8], dict[str, FloatArray]]:
     """Return the choices and the columns of the trials that `og.bench.Curves` evaluated, in the order of `space.grid()`.
@@ -199,7 +199,7 @@ def _list_row_keys(space: Space, choices: NDArray[np.int8]) -> Sequence[str]:
     return row_keys
 
 
-def rank_correlations(table: Table, metric: str) -> dict[int, float]:
+def compute_seed_correlations(table: Table, metric: str) -> dict[int, float]:
     """Return Spearman's rank correlation of a metric between single seeds, averaged over all pairs of seeds, by epoch.
 
     It measures how well a single training ranks architectures. If it is below 0.7 at the last epoch, the best architecture
@@ -213,7 +213,7 @@ def rank_correlations(table: Table, metric: str) -> dict[int, float]:
     return correlations
 
 
-def level_correlations(table: Table, metric: str) -> dict[int, float]:
+def compute_level_correlations(table: Table, metric: str) -> dict[int, float]:
     """Return Spearman's rank correlation of a metric (mean over the seeds) between each epoch and the last, by epoch."""
     last_values = table.values(metric).mean(axis=1)
     return {

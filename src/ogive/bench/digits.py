@@ -22,19 +22,19 @@ SEEDS = 3
 FILE = Path(__file__).with_name("digits.npz")
 
 
-def space() -> Space:
+def make_space() -> Space:
     """Return the space with its layers: 6 + 36 + 216 + 1,296 architectures."""
     from ogive import zoo
 
     return zoo.chain(channels=CHANNELS, kernels=KERNELS, depth=DEPTH)
 
 
-def task() -> Task:
+def make_task() -> Task:
     """Return the task: few training examples, so that architectures differ, and many to measure the differences with."""
     return classification("digits", test=997, validation=500, train=300)
 
 
-def recipe() -> Recipe:
+def make_recipe() -> Recipe:
     """Return the recipe that every architecture is trained with."""
     return Recipe(epochs=32, learning_rate=0.01)
 
@@ -56,7 +56,7 @@ def load(objectives: ObjectiveSpec = "log_loss") -> Table:
     return load_curves(
         FILE,
         objectives,
-        space_without_layers(),
+        make_space_without_layers(),
         name="digits",
         source="chains of convolutions on digits, built by Ogive",
     )
@@ -67,7 +67,7 @@ def network(*blocks: object) -> tuple[object, ...]:
     return blocks
 
 
-def space_without_layers() -> Space:
+def make_space_without_layers() -> Space:
     """Return the space of the table: the decisions of `space()`, without layers."""
     widths = [one_of(*CHANNELS, name=f"channels{i}") for i in range(DEPTH[1])]
     blocks = repeat(

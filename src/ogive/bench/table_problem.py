@@ -14,7 +14,7 @@ from ogive.bench import table_checks
 from ogive.bench.problem import TEST_PREFIX, Bounds, Problem, StepResult
 from ogive.errors import JobError
 from ogive.hashing import hash_bytes
-from ogive.objective import Constraint, Objective, ObjectiveSpec, pareto_front
+from ogive.objective import Constraint, Objective, ObjectiveSpec, find_pareto_front
 from ogive.objective import parse_constraints as parse_constraints
 from ogive.objective import parse_objectives as parse_objectives
 from ogive.space import Architecture, Space
@@ -146,7 +146,7 @@ class Table(Problem):
     @cached_property
     def front(self) -> list[Mapping[str, float]]:
         rows = np.flatnonzero(self._is_feasible)
-        best_rows = rows[pareto_front(self._costs[rows])]
+        best_rows = rows[find_pareto_front(self._costs[rows])]
         return [{o.metric: float(self._means[o.metric][row]) for o in self.objectives} for row in best_rows]
 
     @cached_property

@@ -94,15 +94,19 @@ def _problem_facts(problem: Problem) -> dict[str, Any]:
 
 
 def _table_facts(table: Table) -> dict[str, Any]:
-    from ogive.bench.curve_file import level_correlations, rank_correlations
+    from ogive.bench.curve_file import compute_level_correlations, compute_seed_correlations
 
     facts: dict[str, Any] = {"rows": table.size, "repetitions": table.repetitions, "levels": len(table.levels)}
     for objective in table.objectives:
         name = objective.metric
         if table.repetitions > 1:
-            facts[f"seeds agree, {name}"] = {str(k): round(v, 3) for k, v in rank_correlations(table, name).items()}
+            facts[f"seeds agree, {name}"] = {
+                str(k): round(v, 3) for k, v in compute_seed_correlations(table, name).items()
+            }
         if len(table.levels) > 1:
-            facts[f"early to full, {name}"] = {str(k): round(v, 3) for k, v in level_correlations(table, name).items()}
+            facts[f"early to full, {name}"] = {
+                str(k): round(v, 3) for k, v in compute_level_correlations(table, name).items()
+            }
     return facts
 
 

@@ -57,7 +57,7 @@ def build(
     from ogive.task import Recipe, classification
 
     check_choice("bench build", "metric", metric, METRICS)
-    searched = load_space(space) if space else digits.space()
+    searched = load_space(space) if space else digits.make_space()
     task = classification(data, test=test, validation=validation, train=train)
     curves = Curves(task, Recipe(epochs=epochs, learning_rate=learning_rate), seeds)
     size = _count_architectures(searched)
@@ -99,7 +99,7 @@ def _write_table(out: Path, run: Any, space: Space, curves: Curves) -> dict[str,
 
     from ogive.bench import curve_file
 
-    choices, values = curve_file.collect(run.trials, space, curves.seeds, curves.training.epochs)
+    choices, values = curve_file.collect_curves(run.trials, space, curves.seeds, curves.training.epochs)
     session = dict(run.state.sessions[0])
     meta = {
         "space": space.fingerprint,
@@ -125,7 +125,7 @@ def _check_rank_correlation(out: Path, metric: str, meta: dict[str, Any]) -> Non
         print_text("with one seed the noise of the table is unknown")
         return
     table = curve_file.load(out, metric)
-    correlations = curve_file.rank_correlations(table, metric)
+    correlations = curve_file.compute_seed_correlations(table, metric)
     by_epoch = ", ".join(f"{epoch}: {rho:.3f}" for epoch, rho in correlations.items())
     print_text(f"rank correlation between single seeds, {metric}, by epoch: {by_epoch}")
     last = correlations[table.levels[-1]]

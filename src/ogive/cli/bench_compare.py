@@ -152,9 +152,9 @@ def _progress(quiet: bool) -> Iterator[Progress]:
 def _print(comparison: Comparison) -> None:
     from rich.table import Table
 
-    from ogive.bench.comparison_page import tables
+    from ogive.bench.comparison_page import make_regret_tables
 
-    for spec, grids in tables(comparison):
+    for spec, grids in make_regret_tables(comparison):
         for grid in grids:
             print_text(f"\n{spec}: {grid.title}")
             table = Table(box=None, pad_edge=False, header_style="bold")

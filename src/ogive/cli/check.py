@@ -46,8 +46,8 @@ def check(
         baseline.
     """
     from ogive.job import load_job
-    from ogive.job.cost_forecast import forecast
-    from ogive.job.launch_gate import MISSING, launch_gate
+    from ogive.job.cost_forecast import forecast_cost
+    from ogive.job.launch_gate import MISSING, run_launch_gate
     from ogive.job.named_functions import check_baseline, check_space_functions
 
     loaded = load_job(job)
@@ -57,8 +57,8 @@ def check(
     checked = check_space_functions(loaded, samples)
     preflight = _run_preflight(loaded, samples)
     check_baseline(loaded)
-    expected = None if no_forecast or (preflight is not None and not preflight.ok) else forecast(loaded)
-    gate = launch_gate(loaded, preflight, expected)
+    expected = None if no_forecast or (preflight is not None and not preflight.ok) else forecast_cost(loaded)
+    gate = run_launch_gate(loaded, preflight, expected)
     missing = [finding for finding in gate if finding.verdict == MISSING]
     ok = (preflight is None or preflight.ok) and not (strict and missing)
     if as_json:

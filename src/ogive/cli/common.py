@@ -96,7 +96,7 @@ def print_networks(state: State, networks: Sequence[Delivery]) -> None:
         status = network.training.status.value
         if network.stage != SEARCH:
             status = f"{'winner, ' if network.is_winner else ''}{network.stage}"
-        rows.append((network.trial, network.mean, network.training.step, status))
+        rows.append((network.trial, network.mean_metrics, network.training.step, status))
     metrics = metric_columns(state, [network.trial for network in networks])
     _print_ranking(rows, metrics)
     seeds = sorted({len(network.seeds) for network in networks if network.stage != SEARCH})
@@ -178,7 +178,7 @@ def print_notes(run: Run) -> None:
 def reasons_without_weights(run: Run) -> list[str]:
     """Return why winners have no weights; empty if they have them, or if the estimator trains no models."""
     stages = run.stages
-    missing = [winner.missing for winner in stages.winners if winner.state.trains_models]
+    missing = [winner.missing_weights_reason for winner in stages.winners if winner.state.trains_models]
     return list(dict.fromkeys(text for text in missing if text is not None))
 
 

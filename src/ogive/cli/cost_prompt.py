@@ -49,12 +49,12 @@ def confirm(job: Job, yes: bool) -> None:
     Raises:
         RunError: the search may cost more, and the answer was no, or there is no terminal to ask at.
     """
-    from ogive.job.cost_forecast import forecast
+    from ogive.job.cost_forecast import forecast_cost
 
     limit = job.keys.confirm_above
     if limit is None or yes or _has_started(job):
         return
-    expected = forecast(job)
+    expected = forecast_cost(job)
     budgets = [search.settings.money for search in ([p.job for p in job.phases if p.job] or [job])]
     # The budgets of the searches do not limit a phase of full training.
     has_full_training = any(phase.job is None for phase in job.phases)
@@ -65,7 +65,7 @@ def confirm(job: Job, yes: bool) -> None:
         if expected.money <= limit:
             return
         print_forecast(expected)
-        about = f"may cost about {expected.price.amount(expected.money)}"
+        about = f"may cost about {expected.price.format_amount(expected.money)}"
     elif total_budget is not None and total_budget <= limit:
         return
     elif total_budget is not None:
@@ -96,4 +96,4 @@ def _format_times(seconds: Range) -> str:
 
 def _format_money(money: Range, forecast: CostForecast) -> str:
     assert forecast.price is not None
-    return f"{forecast.price.amount(money.middle)} ({money.low:,.2f} to {money.high:,.2f})"
+    return f"{forecast.price.format_amount(money.middle)} ({money.low:,.2f} to {money.high:,.2f})"

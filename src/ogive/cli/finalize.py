@@ -167,12 +167,12 @@ def _print(run: Run, result: FullTrainingResult) -> None:
     card = relative_path(folder / "MODEL_CARD.md")
     print_text(f"\ncard:     {card}")
     winner = run.stages.winners[0]
-    if winner.missing is None:
+    if winner.missing_weights_reason is None:
         print_text(f"weights:  {relative_path(folder / 'weights.pt')}")
         trial = f" --trial {winner.trial.id}" if len(result.winners) > 1 else ""
         print(f"export:   ogive export {shlex.quote(str(relative_path(run.folder)))}{trial} --to torch")
     else:
-        print_text(f"weights:  none: {winner.missing}")
+        print_text(f"weights:  none: {winner.missing_weights_reason}")
     print(f"report:   ogive report {shlex.quote(str(relative_path(run.folder)))}")
 
 
@@ -184,7 +184,7 @@ def _print_comparison(run: Run) -> None:
     comparison = read_comparison(run.folder)
     if comparison is None:
         return
-    winner, baseline = comparison.found, comparison.baseline
+    winner, baseline = comparison.searched, comparison.baseline
     goals = {objective.metric: objective.goal for objective in run.state.objectives}
     print_text(f"\n{winner.name} minus {baseline.name} on the {comparison.split} split, paired by seed, means:")
     for metric, difference in comparison.differences.items():

@@ -31,7 +31,7 @@ def front(run: RunPath, as_json: AsJson = False) -> None:
     trials = opened.front()
     knee = Subject(opened.state, None, "").knee
     stages = opened.stages
-    winners = stages.winners if stages.result is not None else []
+    winners = stages.winners if stages.full_training_result is not None else []
     if as_json:
         results = {winner.trial.id: winner.to_json() for winner in winners}
         print_json([_row_json(trial, knee, results) for trial in trials])

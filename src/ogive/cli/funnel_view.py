@@ -152,11 +152,11 @@ def _spending(funnel: Funnel) -> list[Spending]:
     """Return what was spent so far, by phase and device."""
     from ogive.api import open_run
     from ogive.run.spending import compute_spending_by_device
-    from ogive.stages.stage_states import stage_states
+    from ogive.stages.stage_states import read_stage_states
 
     states: dict[str, State] = {}
     for name, folder in funnel.runs.items():
-        by_stage = stage_states(folder, open_run(folder).state)
+        by_stage = read_stage_states(folder, open_run(folder).state)
         states[name] = by_stage["search"]
         if "final" in by_stage:
             states[funnel.last or f"{name}/final"] = by_stage["final"]
@@ -201,10 +201,10 @@ def _full_training_json(funnel: Funnel, verdict: PhaseVerdict | None) -> dict[st
         has_started = (last_search / FOLDER / JOURNAL).is_file()
         return {"state": "begun"} if has_started else {}
     stages = open_run(last_search).stages
-    if stages.result is None:
+    if stages.full_training_result is None:
         return {"state": "begun"}
     winner = stages.winners[0]
-    best = {o.metric: winner.mean[o.metric] for o in stages.state.objectives if o.metric in winner.mean}
+    best = {o.metric: winner.mean_metrics[o.metric] for o in stages.state.objectives if o.metric in winner.mean_metrics}
     return {
         "state": "trained",
         "best": best,

@@ -150,10 +150,10 @@ def _print_chosen(result: Replay, state: State) -> None:
     from ogive.formatting import number
 
     print_text()
-    if not result.chosen:
+    if not result.selected:
         print_text("chosen    none: no trial has a value under these objectives and satisfies these constraints")
         return
-    trials = [choice.trial for choice in result.chosen]
+    trials = [choice.trial for choice in result.selected]
     replayed = [o.metric for o in result.objectives] + [c.metric for c in result.constraints]
     metrics = list(dict.fromkeys([*replayed, *metric_columns(state, trials)]))
     table = Table(box=None, pad_edge=False, header_style="bold")
@@ -163,10 +163,10 @@ def _print_chosen(result: Replay, state: State) -> None:
     if has_front:
         table.add_column("on the front")
     table.add_column("architecture", overflow="fold")
-    for choice in result.chosen:
+    for choice in result.selected:
         trial = choice.trial
         values = [number(trial.metrics[name]) if name in trial.metrics else "-" for name in metrics]
-        rank_in_run = "-" if choice.was is None else str(choice.was)
+        rank_in_run = "-" if choice.original_rank is None else str(choice.original_rank)
         on_front = ["yes" if choice.on_front else "no"] if has_front else []
         ranks = (str(choice.rank), rank_in_run, str(trial.id))
         table.add_row(*ranks, *values, str(trial.step), *on_front, format_choices(trial))
@@ -209,7 +209,7 @@ def _print_cost(result: Replay) -> None:
     from ogive.run.spending import HOUR
 
     print_text()
-    paid, replayed = result.paid, result.would_pay
+    paid, replayed = result.actual_spending, result.replay_spending
     time = f"{duration(HOUR * paid.hours)}, with {duration(HOUR * paid.worker_hours)} of worker time"
     if paid.money is None and replayed.money is None:
         print_text(f"cost      {time}; no price is known, add --price")

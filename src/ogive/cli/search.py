@@ -175,7 +175,7 @@ def _summary_json(run: Run) -> dict[str, Any]:
         "trials": len(state.trials),
         "elapsed_seconds": state.elapsed_seconds,
         "trial_seconds": state.compute_seconds,
-        "top": [network_json(network) for network in run.stages.ranked(MOST_SHOWN)],
+        "top": [network_json(network) for network in run.stages.rank_networks(MOST_SHOWN)],
         "failures": failure_digest(state),
     }
 
@@ -184,20 +184,20 @@ def _print(run: Run, how_to_continue: str) -> None:
     import shlex
 
     from ogive.formatting import duration, plural
-    from ogive.monitor.overtraining import overtraining
+    from ogive.monitor.overtraining import detect_overtraining
     from ogive.report import draw_text
 
     state = run.state
     because = " because of failures" if run.failed else ""
     trials = plural(len(state.trials), "trial")
     print_text(f"{trials} in {duration(state.elapsed_seconds)}; the search ended{because}: {state.end_reason}")
-    best = run.stages.ranked(MOST_SHOWN)
+    best = run.stages.rank_networks(MOST_SHOWN)
     if best:
         print_networks(state, best)
         print_text(f"\ntrial {best[0].trial.id}:")
         console().print(draw_text(best[0].trial.architecture))
     print_failures(state, run.folder)
-    hint = overtraining(state)
+    hint = detect_overtraining(state)
     if hint is not None:
         print_text(f"hint: {hint}")
     print_summary(run)

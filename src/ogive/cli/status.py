@@ -40,10 +40,10 @@ def status(run: RunPath, as_json: AsJson = False) -> None:
     from ogive.formatting import duration, number, plural
     from ogive.monitor import cost_text
     from ogive.monitor.stop_rules import evaluate_rules
-    from ogive.monitor.utilisation import utilisation
+    from ogive.monitor.utilisation import compute_utilisation
     from ogive.run.results import find_best_trials
     from ogive.run.trial_labels import format_trial_name
-    from ogive.stages.stage_states import stage_states
+    from ogive.stages.stage_states import read_stage_states
 
     if show_if_funnel(run, as_json):
         return
@@ -52,11 +52,11 @@ def status(run: RunPath, as_json: AsJson = False) -> None:
     best = find_best_trials(state, 1) if len(state.objectives) == 1 else []
     summary = _summary_json(opened, state)
     now = time.time() if summary["state"] == "running" else None
-    states = stage_states(opened.folder, state)
-    busy = utilisation(state, bins=1, now=now)
+    states = read_stage_states(opened.folder, state)
+    busy = compute_utilisation(state, bins=1, now=now)
     advice = evaluate_rules(state, now=now)
     stages = opened.stages
-    winners = stages.winners if stages.result is not None else []
+    winners = stages.winners if stages.full_training_result is not None else []
     if as_json:
         more = {
             "best": network_json(stages.deliver_searched(best[0])) if best else None,
@@ -65,7 +65,7 @@ def status(run: RunPath, as_json: AsJson = False) -> None:
             ],
             "notes": stages.notes,
             "no_weights": reasons_without_weights(opened),
-            "cost": cost_text.cost_json(states, now),
+            "cost": cost_text.make_cost_json(states, now),
             "utilisation": busy.mean,
             "advice": [{**asdict(verdict), "numbers": dict(verdict.numbers)} for verdict in advice],
             "alerts": [alert.to_json() for alert in state.alerts],
@@ -80,7 +80,7 @@ def status(run: RunPath, as_json: AsJson = False) -> None:
     print_line("trials", f"{len(state.trials):,} of {state.total_trials:,}{repeats}{f': {counts}' if counts else ''}")
     print_summary(opened)
     for winner in winners:
-        values = ", ".join(f"{o.metric} {number(winner.mean[o.metric])}" for o in state.objectives)
+        values = ", ".join(f"{o.metric} {number(winner.mean_metrics[o.metric])}" for o in state.objectives)
         print_line("winner", f"{values}: {winner.title}, {format_choices(winner.trial)}")
     if best:
         values = ", ".join(f"{o.metric} {number(best[0].metrics[o.metric])}" for o in state.objectives)
@@ -94,12 +94,12 @@ def status(run: RunPath, as_json: AsJson = False) -> None:
     per_trial = state.settings.get("workers_per_trial", 1)
     processes = f" of {per_trial} processes each" if per_trial > 1 else ""
     print_line("workers", f"{state.settings['workers']}{processes}, busy for {busy.mean:.0%} of the time")
-    for label, text in cost_text.cost_lines(states, now):
+    for label, text in cost_text.list_cost_lines(states, now):
         print_line(label, text)
     print_line("advice", _format_advice(state, advice))
-    for label, text in cost_text.advice_lines(advice):
+    for label, text in cost_text.list_verdict_lines(advice):
         print_line(f"  {label}", text, width=10)
-    for label, text in cost_text.alert_lines(state):
+    for label, text in cost_text.list_alert_lines(state):
         print_line(label, text)
     if state.warnings:
         print_line("warnings", f"{len(state.warnings)}, the last one: {state.warnings[-1][0]}")

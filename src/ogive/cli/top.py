@@ -26,7 +26,7 @@ def top(
     from ogive.run.results import explain_no_best, find_least_violating
 
     opened = open_run(run)
-    networks = opened.stages.ranked(k)
+    networks = opened.stages.rank_networks(k)
     if as_json:
         print_json([network_json(network) for network in networks])
     elif networks:

@@ -107,10 +107,10 @@ class Classifier(Estimator):
                 )
         self._make_reduced_task(proxy.data_fraction).prepare()
         shape = proxy.scale_shape(self.task.data.shape)
-        if proxy.reduced().keys() - {"data_fraction"}:
+        if proxy.list_reduced_shares().keys() - {"data_fraction"}:
             check_proxy_size(space, proxy, shape)
 
-    def gpus(self) -> int:
+    def count_gpus(self) -> int:
         """Return the number of GPUs that can be trained on; 0 for training on the CPU."""
         import torch
 
@@ -147,7 +147,7 @@ class Classifier(Estimator):
             "device": self.device,
             **asdict(self.training),
         }
-        return {**settings, **self.proxy.reduced()}
+        return {**settings, **self.proxy.list_reduced_shares()}
 
     def _make_reduced_task(self, data_fraction: float | None = None) -> Task:
         """Return the task with a share of its training part; by default the data fraction of the proxy."""
@@ -166,7 +166,7 @@ class Classifier(Estimator):
         if key not in self._examples:
             task = self._make_reduced_task(proxy.data_fraction)
             train, validation = (
-                (proxy.shrink(x).to(device), y.to(device)) for x, y in (task.train(), task.validation())
+                (proxy.shrink_images(x).to(device), y.to(device)) for x, y in (task.train(), task.validation())
             )
             self._examples[key] = train, validation
         return self._examples[key]
@@ -189,7 +189,7 @@ class Classifier(Estimator):
             inherits_weights_only=True,
         )
 
-    def incompatible_shares(self, architecture: Architecture, fidelity: Fidelity) -> dict[str, float]:
+    def find_incompatible_shares(self, architecture: Architecture, fidelity: Fidelity) -> dict[str, float]:
         """Return the shares of the proxy that prevent full training from starting with the weights of a trial.
 
         These are the shares, such as {"width": 0.5}, that give the weights other names or shapes than in full training.
@@ -201,7 +201,7 @@ class Classifier(Estimator):
         shape = self.task.data.shape
         proxies = (
             (name, share, Proxy(**{name: share}))
-            for name, share in self.proxy.multiply_shares(fidelity).reduced().items()
+            for name, share in self.proxy.multiply_shares(fidelity).list_reduced_shares().items()
         )
         return {
             name: share
@@ -209,7 +209,7 @@ class Classifier(Estimator):
             if changes_weights(architecture, proxy, proxy.scale_shape(shape))
         }
 
-    def scores(self, model: nn.Module, examples: Examples) -> dict[str, FloatArray]:
+    def compute_scores(self, model: nn.Module, examples: Examples) -> dict[str, FloatArray]:
         """Return the metrics of each example: `accuracy` (0 or 1) and `log_loss` (in nats), arrays [n]."""
         from ogive.task.trainer import choose_device, score
 
@@ -238,7 +238,7 @@ class Classifier(Estimator):
         parameters = float(_count_model_parameters(model)) if full_size_parameters is None else full_size_parameters
         for epoch in trial.epochs():
             start = time.perf_counter()
-            train_loss = training.epoch(inherited_epochs + epoch)
+            train_loss = training.train_epoch(inherited_epochs + epoch)
             metrics = evaluate(model, validation, self.task.classes, trial.team)
             seconds = time.perf_counter() - start
             # The checkpoint is written before the report, because the answer to the report may pause the trial.

@@ -51,7 +51,7 @@ class TrainingOrder:
         return data | {name: value for name, value in optional.items() if value}
 
     @staticmethod
-    def of(settings: Mapping[str, Any]) -> TrainingOrder:
+    def from_settings(settings: Mapping[str, Any]) -> TrainingOrder:
         """Return the order in the settings of a proposal."""
         data = settings[FULL_TRAINING_SETTING]
         start = (data["start"][0], data["start"][1]) if "start" in data else None
@@ -82,7 +82,7 @@ class FullTraining(Estimator):
         self.estimator.prepare()
 
     def evaluate(self, evaluation: Evaluation) -> None:
-        order = TrainingOrder.of(evaluation.settings)
+        order = TrainingOrder.from_settings(evaluation.settings)
         search_settings = {name: value for name, value in evaluation.settings.items() if name != FULL_TRAINING_SETTING}
         inherit = None
         if order.start is not None:

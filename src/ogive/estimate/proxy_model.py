@@ -20,14 +20,14 @@ SAMPLE_SIZE = 5
 def build_proxy_model(architecture: Any, seed: int, proxy: Proxy, shape: tuple[int, ...]) -> nn.Module:
     """Return the model of an architecture at the size of the proxy, for examples of `shape`."""
     # A proxy with fewer data only does not change the model.
-    if not proxy.reduced().keys() - {"data_fraction"}:
+    if not proxy.list_reduced_shares().keys() - {"data_fraction"}:
         return architecture.build(seed=seed)  # type: ignore[no-any-return]
     return architecture.build(seed=seed, multipliers=proxy.multipliers, example_input=shape)  # type: ignore[no-any-return]
 
 
 def changes_weights(architecture: Architecture, proxy: Proxy, shape: tuple[int, ...]) -> bool:
     """Return whether the names or shapes of the weights differ between the size of the proxy and full size."""
-    if not proxy.reduced().keys() - {"data_fraction"}:
+    if not proxy.list_reduced_shares().keys() - {"data_fraction"}:
         return False
     models = architecture.build(), build_proxy_model(architecture, 0, proxy, shape)
     full, reduced = ({name: value.shape for name, value in model.state_dict().items()} for model in models)
@@ -54,7 +54,9 @@ def check_proxy_size(space: Space, proxy: Proxy, shape: tuple[int, ...]) -> None
         else:
             # One success is enough: the others may be infeasible at any size, and then fail as trials.
             return
-    shares = ", ".join(f"{name}={share:g}" for name, share in proxy.reduced().items() if name != "data_fraction")
+    shares = ", ".join(
+        f"{name}={share:g}" for name, share in proxy.list_reduced_shares().items() if name != "data_fraction"
+    )
     reason = str(first_error).splitlines()[0] if str(first_error) else ""
     raise JobError(
         f"{shares}: none of {SAMPLE_SIZE} sampled models accepts an example of shape {' x '.join(map(str, shape))} at this "

@@ -12,7 +12,7 @@ from ogive.errors import JobError, RunError
 from ogive.run.estimator import SINGLE_PROCESS, Estimator, Evaluation, Team
 from ogive.run.executor import Assignment, Outcome
 from ogive.run.outcome import classify, find_disk_fault
-from ogive.run.trial_folder import trials_folder
+from ogive.run.trial_folder import get_trials_folder
 from ogive.schedule.base import Action
 from ogive.space import Space
 from ogive.trial import BestEpoch, Status, Step
@@ -93,8 +93,8 @@ def evaluate(
     except BaseException as error:
         if fault := find_disk_fault(error):
             raise RunError(fault) from error
-        if not trials_folder(folder).is_dir():
-            raise RunError(f"the run's folder {trials_folder(folder).parent} was moved or deleted") from error
+        if not get_trials_folder(folder).is_dir():
+            raise RunError(f"the run's folder {get_trials_folder(folder).parent} was moved or deleted") from error
         return classify(error, lap())
     if interrupted:
         return Outcome(Status.WAITING, "interrupted", seconds=lap())
@@ -116,7 +116,7 @@ def create_trial_folder(assignment: Assignment) -> Path:
     folder = Path(assignment.folder)
     if assignment.attempt == 1 and folder.exists():
         shutil.rmtree(folder)
-    trials = trials_folder(folder)
+    trials = get_trials_folder(folder)
     trials.mkdir(exist_ok=True)  # without its parent, the run's folder: if it is missing, it was moved
     folder.mkdir(parents=True, exist_ok=True)
     return folder

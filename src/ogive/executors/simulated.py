@@ -17,7 +17,7 @@ from ogive.run.outcome import classify
 from ogive.run.spending import HOUR
 from ogive.schedule.base import Action
 from ogive.seeds import generator
-from ogive.trial import Status, Step, steps_of
+from ogive.trial import Status, Step, count_steps
 
 SimulatedReport = tuple[Step, Mapping[str, float], float]
 """A simulated report: its step (counted from 1, as in a train function), its metrics, and the seconds since the previous
@@ -159,7 +159,7 @@ class SimulatedExecutor(Executor):
         if faults.fail:
             rng = generator(self.seed, "trial", assignment.trial)
             if rng.random() < faults.fail:
-                failing_step = int(rng.integers(1, steps_of(assignment.fidelity) + 1))
+                failing_step = int(rng.integers(1, count_steps(assignment.fidelity) + 1))
         if faults.straggle or faults.preempt:
             rng = generator(self.seed, "attempt", assignment.trial, assignment.attempt)
             pace *= faults.slowdown if rng.random() < faults.straggle else 1.0

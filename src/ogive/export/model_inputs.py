@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from ogive.errors import RunError
 from ogive.export.portable import fill_layout
 from ogive.space import Space
-from ogive.space.build import example_inputs, forward_arguments, normalize_example_input
+from ogive.space.build import bind_forward_arguments, build_example_inputs, normalize_example_input
 
 DTYPES = (
     "float32 float64 float16 bfloat16 complex64 complex128 int64 int32 int16 int8 uint8 bool"  # as PyTorch calls them
@@ -76,7 +76,7 @@ def make_call(model: nn.Module, inputs: Any) -> ModelCall:
     Raises:
         RunError: the inputs contain no tensor, or something other than tensors, plain values, lists, tuples and dicts.
     """
-    args, kwargs = forward_arguments(model, inputs)
+    args, kwargs = bind_forward_arguments(model, inputs)
     names = _name_positional_inputs(model, args)
     tensors: dict[str, Tensor] = {}
     # If the only argument is a dict, its keys are clear names without the name of the parameter as a prefix.
@@ -133,9 +133,9 @@ def resolve_inputs(space: Space, inputs: Any) -> tuple[Any, ...] | dict[str, Any
         SpaceError: `inputs` has another form.
     """
     if inputs is not None:
-        return example_inputs(normalize_example_input(_parse_texts(inputs)))
+        return build_example_inputs(normalize_example_input(_parse_texts(inputs)))
     if space.example_input is not None:
-        return example_inputs(space.example_input)
+        return build_example_inputs(space.example_input)
     raise RunError(
         "the space has no example_input, so the inputs of the model are unknown; give the shape of one example: "
         "`ogive export RUN --to torch --input 1,28,28` (`16:int64` for token ids, `NAME=SHAPE` for each of several inputs), "

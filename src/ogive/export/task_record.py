@@ -31,7 +31,7 @@ class TaskData:
 
     def to_raw(self, features: Tensor) -> Tensor:
         """Return the raw values of `features`, before normalization."""
-        return from_numpy(Normalization(**self.description["normalization"]).raw(features.numpy()))
+        return from_numpy(Normalization(**self.description["normalization"]).to_raw_values(features.numpy()))
 
 
 def read_task_data(estimator: Estimator) -> TaskData | None:

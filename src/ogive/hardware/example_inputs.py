@@ -23,7 +23,7 @@ def make_example_inputs(space: Space, device: torch.device | str = "cpu") -> tup
         SpaceError: the space has no example input.
     """
     with torch.random.fork_rng(devices=[]), torch.device("cpu"):
-        inputs = space_build.example_inputs(space.example_input)
+        inputs = space_build.build_example_inputs(space.example_input)
     moved: tuple[Any, ...] | dict[str, Any] = tree_map_only(Tensor, lambda tensor: tensor.to(device), inputs)
     return moved
 

@@ -116,7 +116,7 @@ class CostForecast:
         return {"parts": [part.to_json() for part in self.parts], **totals}
 
 
-def forecast(job: Job) -> CostForecast | None:
+def forecast_cost(job: Job) -> CostForecast | None:
     """Return the forecast cost of a job; None for a train function, whose training time is unknown.
 
     This takes some seconds, and reads only the training and validation splits. It assumes that the time of a training is
@@ -231,7 +231,7 @@ def _measure_speed(job: Job, estimator: Classifier, proxy: Proxy) -> _Speed | No
     device = choose_device(estimator.device)
     size = (TIMED_STEPS + WARM_UP_STEPS) * estimator.training.batch_size
     parts = (estimator.task.train(), estimator.task.validation())
-    train, validation = ((proxy.shrink(x[:size]).to(device), y[:size].to(device)) for x, y in parts)
+    train, validation = ((proxy.shrink_images(x[:size]).to(device), y[:size].to(device)) for x, y in parts)
     train_seconds, validate_seconds = [], []
     threads = _compute_threads_per_trial(job)
     with _limit_threads(threads):
@@ -261,12 +261,12 @@ def _time_per_example(model: Any, train: Examples, validation: Examples, estimat
     classes, recipe = estimator.task.classes, estimator.training
     warm_up_size = WARM_UP_STEPS * recipe.batch_size
     warm_up = (train[0][:warm_up_size], train[1][:warm_up_size])
-    Training(model, warm_up, classes, recipe, 0).epoch(1)
+    Training(model, warm_up, classes, recipe, 0).train_epoch(1)
     timed = (train[0][warm_up_size:], train[1][warm_up_size:])
     if len(timed[1]) < 2:  # the task is tiny, so time all of its examples
         timed = train
     start = time.perf_counter()
-    Training(model, timed, classes, recipe, 0).epoch(1)
+    Training(model, timed, classes, recipe, 0).train_epoch(1)
     end_of_training = time.perf_counter()
     evaluate(model, validation, classes)
     end = time.perf_counter()
@@ -304,7 +304,7 @@ def _make_part(
     budget = search.settings
     if budget.hours is not None and not full:
         hours = hours.at_most(budget.hours)
-    money = None if price is None else hours.times(price.rate(parallel * search.keys.workers_per_trial))
+    money = None if price is None else hours.times(price.compute_hourly_cost(parallel * search.keys.workers_per_trial))
     if money is not None and budget.money is not None and not full:
         money = money.at_most(budget.money)
     return Part(

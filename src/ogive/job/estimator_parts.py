@@ -111,7 +111,7 @@ def _make_trainer(source: Source, keys: JobKeys, task: Task, space: Space) -> Es
     proxy: dict[str, Any] = keys.proxy.model_dump()
     trainer = estimate.classifier(task, recipe, device=device, count_parameters=_needs_parameter_counts(keys), **proxy)
     # First check each share separately, so that an error names the share that caused it.
-    for name, share in trainer.proxy.reduced().items():
+    for name, share in trainer.proxy.list_reduced_shares().items():
         single_share: dict[str, Any] = {name: share}
         with locate_errors(source, "proxy", name):
             estimate.classifier(task, recipe, **single_share).check(space, {}, {})

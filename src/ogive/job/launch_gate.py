@@ -41,7 +41,7 @@ class Finding:
         return {"name": self.name, "verdict": self.verdict, "why": self.reason or "", "line": self.line or ""}
 
 
-def launch_gate(job: Job, preflight: Preflight | None, forecast: CostForecast | None) -> list[Finding]:
+def run_launch_gate(job: Job, preflight: Preflight | None, forecast: CostForecast | None) -> list[Finding]:
     """Return the results of all checks, in decreasing order of importance.
 
     Args:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ogive.job.yaml_source import locate_errors
-from ogive.space.build import example_inputs
+from ogive.space.build import build_example_inputs
 from ogive.space.probe import probe_functions
 from ogive.user_code import convert_user_errors
 
@@ -42,6 +42,6 @@ def check_baseline(job: Job) -> None:
     with locate_errors(job.source, "baseline"):
         model = BaselineNetwork(job.baseline).build(0)
         if example is not None:
-            inputs = example_inputs(example)
+            inputs = build_example_inputs(example)
             with convert_user_errors("baseline", job.baseline), torch.no_grad():
                 model.eval()(*inputs)

@@ -40,8 +40,8 @@ _TEST_POINTS = frozenset(_list_test_points(FIRST_LOOK) + _list_test_points(FIRST
 class Advisor:
     """Evaluates the stop rules and the alert rules while a search runs.
 
-    `note` is called for all events, including those of earlier sessions. A continued run therefore has the same verdicts as
-    an uninterrupted one.
+    `record_event` is called for all events, including those of earlier sessions. A continued run therefore has the same
+    verdicts as an uninterrupted one.
 
     Attributes:
         state: the state of the run.
@@ -59,7 +59,7 @@ class Advisor:
         self._has_checked_metrics = True  # False: `_reported` must be compared with the metrics that the search needs
         self._trials_at_last_alerts = -1  # the number of trials when the alert rules were last evaluated
 
-    def note(self, event: Event, trial: Trial | None) -> None:
+    def record_event(self, event: Event, trial: Trial | None) -> None:
         """Record an event that the state has applied."""
         if trial is not None and not self._reported and trial.status in (Status.FINISHED, Status.MISSING_METRIC):
             self._reported, self._has_checked_metrics = tuple(trial.metrics), False
@@ -91,7 +91,7 @@ class Advisor:
             projection=self._project_if_due() if verdict is None else None,
         )
 
-    def look(self, now: float, last: bool = False) -> list[Event]:
+    def find_timed_alerts(self, now: float, last: bool = False) -> list[Event]:
         """Return the alerts that depend on time.
 
         Rules that go through all trials are evaluated at intervals that grow with the number of trials, so that a controller

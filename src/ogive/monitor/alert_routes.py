@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ogive.run.alert_route_specs import ENV, RouteSpec, resolve_webhook_url
+from ogive.run.alert_route_specs import ENV_PREFIX, RouteSpec, resolve_webhook_url
 from ogive.run.alerts import SEVERITIES, Alert
 from ogive.run.events import Event, Kind
 
@@ -130,7 +130,9 @@ def _create_sender(spec: RouteSpec, run: Path) -> tuple[str, str, Send]:
         return f"the file {path}", severity, lambda alert: _append_to_file(path, alert, run)
     url = resolve_webhook_url(options["webhook"])
     # Messages name the variable or the host, because the URL may contain a secret.
-    public_name = options["webhook"] if options["webhook"].startswith(ENV) else urllib.parse.urlsplit(url).hostname
+    public_name = (
+        options["webhook"] if options["webhook"].startswith(ENV_PREFIX) else urllib.parse.urlsplit(url).hostname
+    )
     return f"the webhook {public_name}", severity, lambda alert: _post_to_webhook(url, alert, run)
 
 

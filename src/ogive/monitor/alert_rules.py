@@ -16,12 +16,12 @@ import numpy as np
 
 from ogive.formatting import amount_of_limit, duration, plural
 from ogive.monitor import plan_comparison
-from ogive.monitor.diversity import WINDOW, mean_distance, random_distance
-from ogive.monitor.overtraining import FEWEST_TRIALS, overtraining
+from ogive.monitor.diversity import WINDOW, compute_mean_distance, estimate_random_distance
+from ogive.monitor.overtraining import FEWEST_TRIALS, detect_overtraining
 from ogive.monitor.rewards import count_inactive
 from ogive.monitor.stop_rules import StopVerdict
-from ogive.monitor.utilisation import utilisation
-from ogive.objective import cost_vector, pareto_front, total_violation
+from ogive.monitor.utilisation import compute_utilisation
+from ogive.objective import compute_costs, find_pareto_front, total_violation
 from ogive.run import spending
 from ogive.run.alerts import Alert
 from ogive.run.settings import Settings
@@ -139,7 +139,7 @@ def _check_overtraining(state: State) -> Iterator[Alert]:
 
 def find_final_alerts(state: State) -> list[Alert]:
     """Return the new alerts about all trials of a search that ends."""
-    result = overtraining(state)
+    result = detect_overtraining(state)
     if result is None:
         return []
     numbers = {
@@ -156,7 +156,7 @@ def _check_diversity(state: State) -> Iterator[Alert]:
     if "diversity" in state.alert_causes or len(state.trials) < WINDOW or len(state.trials) % DIVERSITY_INTERVAL:
         return
     recent = [trial.architecture for trial in islice(reversed(state.trials.values()), WINDOW)]
-    distance, random = mean_distance(recent), _compute_random_distance(state.space)
+    distance, random = compute_mean_distance(recent), _compute_random_distance(state.space)
     if distance < LOW_DIVERSITY * random:
         message = (
             f"the last {WINDOW} architectures differ in {distance:.1%} of their decisions on average, random ones in "
@@ -169,7 +169,7 @@ def _check_diversity(state: State) -> Iterator[Alert]:
 @functools.lru_cache(maxsize=4)
 def _compute_random_distance(space: Space) -> float:
     # The copy has no constraint. Sampling would take long if few architectures satisfied it.
-    return random_distance(Space.from_json(space.to_json()))
+    return estimate_random_distance(Space.from_json(space.to_json()))
 
 
 # -- rules that depend on the time -------------------------------------------------------------------------------------
@@ -230,13 +230,13 @@ def find_last_improvement(state: State) -> tuple[Trial, float] | None:
     feasible = [trial for trial in trials if total_violation(trial.metrics, state.constraints) == 0] or trials
     if not feasible:
         return None
-    points = np.array([cost_vector(trial.metrics, state.objectives) for trial in feasible])
+    points = np.array([compute_costs(trial.metrics, state.objectives) for trial in feasible])
     if len(state.objectives) == 1:
         column = np.where(np.isfinite(points[:, 0]), points[:, 0], np.inf)
         best = [feasible[i] for i in np.flatnonzero(column == column.min())]
         first = min(best, key=lambda trial: trial.reports[-1].time)
         return first, first.reports[-1].time
-    on_front = [feasible[i] for i in np.flatnonzero(pareto_front(points))]
+    on_front = [feasible[i] for i in np.flatnonzero(find_pareto_front(points))]
     latest = max(on_front, key=lambda trial: trial.reports[-1].time, default=None)
     return None if latest is None else (latest, latest.reports[-1].time)
 
@@ -279,7 +279,7 @@ def _check_overdue_trials(state: State, now: float) -> Iterator[Alert]:
 
 def _find_step_at_start(trial: Trial, begin: float) -> int:
     """Return the step at which the attempt that began at the time `begin` started."""
-    return max((report.step for report in trial.reports if report.time < begin), default=trial.began)
+    return max((report.step for report in trial.reports if report.time < begin), default=trial.step_offset)
 
 
 def _check_utilisation(state: State, now: float) -> Iterator[Alert]:
@@ -290,7 +290,7 @@ def _check_utilisation(state: State, now: float) -> Iterator[Alert]:
     if len(state.trials) >= state.total_trials:
         return
     last_seconds = min(UTILISATION_SECONDS, elapsed)
-    busy = utilisation(state, bins=1, now=now, last=last_seconds)
+    busy = compute_utilisation(state, bins=1, now=now, last=last_seconds)
     if busy.mean < LOW_UTILISATION:
         message = (
             f"workers had a trial for only {busy.mean:.0%} of the last {duration(last_seconds)}: they wait for proposals, "

@@ -113,7 +113,9 @@ def project_cost(state: State, now: float | None = None, price: Price | None = N
         trials=trials,
         hours=wall.shifted_by(spent.hours),
         compute_hours=compute.shifted_by(spent.compute_hours),
-        money=wall.scaled_by(price.rate(state.session_intervals[-1].process_count)).shifted_by(spent.money or 0.0)
+        money=wall.scaled_by(price.compute_hourly_cost(state.session_intervals[-1].process_count)).shifted_by(
+            spent.money or 0.0
+        )
         if price
         else None,
         currency=price.currency if price else "",

@@ -21,7 +21,7 @@ Line = tuple[str, str]
 """A label and the text beside it."""
 
 
-def spent_line(state: State, now: float | None = None) -> str:
+def format_spending(state: State, now: float | None = None) -> str:
     """Return the time and money that were spent, such as `1 h 5 min (36% of 3 h), 6.43 of 50 USD (13%)`."""
     settings, spent = Settings.from_json(state.settings), spending.compute_spending(state, now)
     share = f" ({spent.hours / settings.hours:.0%} of {duration(settings.hours * HOUR)})" if settings.hours else ""
@@ -36,7 +36,7 @@ def spent_line(state: State, now: float | None = None) -> str:
     return text
 
 
-def projected_line(projection: cost.Projection) -> str:
+def format_projection(projection: cost.Projection) -> str:
     """Return a projection with its intervals.
 
     For example: `2 h 58 min (2 h 40 min to 3 h 20 min), 19.30 USD (17.10 to 22.40)`.
@@ -56,7 +56,7 @@ def _format_range(interval: cost.Interval, format_amount: Callable[[float], str]
     return f"({format_amount(interval.low)} to {format_amount(interval.high)})"
 
 
-def cost_lines(states: dict[str, State], now: float | None = None) -> list[Line]:
+def list_cost_lines(states: dict[str, State], now: float | None = None) -> list[Line]:
     """Return all lines about the cost of a run and of its full training.
 
     Args:
@@ -67,7 +67,7 @@ def cost_lines(states: dict[str, State], now: float | None = None) -> list[Line]
     settings = Settings.from_json(state.settings)
     # Without a price and a budget, this line would only repeat the line "time" of the status.
     has_cost = state.price is not None or settings.budget is not None
-    lines = [("spent", spent_line(state, now))] if has_cost else []
+    lines = [("spent", format_spending(state, now))] if has_cost else []
     by_stage = spending.compute_spending_by_device(states, now)
     if len(by_stage) > 1:
         lines += [(f"  {line.stage}", _format_stage(line)) for line in by_stage]
@@ -75,8 +75,8 @@ def cost_lines(states: dict[str, State], now: float | None = None) -> list[Line]
         lines.append(("price", str(state.price)))
     projection = cost.project_cost(state, now)
     if projection is not None and not state.end_reason and projection.done < projection.trials:
-        lines.append(("projected", f"{projected_line(projection)}; {cost.LEVEL:.0%} interval"))
-    plan = plan_line(state, now)
+        lines.append(("projected", f"{format_projection(projection)}; {cost.LEVEL:.0%} interval"))
+    plan = format_plan_comparison(state, now)
     if plan is not None:
         lines.append(("plan", plan))
     lines += [
@@ -90,7 +90,7 @@ def cost_lines(states: dict[str, State], now: float | None = None) -> list[Line]
     return lines + _format_ledger("wasted", [line for line in ledger if line.worker_hours < 0])
 
 
-def plan_line(state: State, now: float | None = None) -> str | None:
+def format_plan_comparison(state: State, now: float | None = None) -> str | None:
     """Return how a running search compares with the plan that it was started with; None if there is no plan."""
     comparison = None if state.end_reason else plan_comparison.compare_with_plan(state, now)
     if comparison is None:
@@ -134,13 +134,13 @@ def _format_ledger(label: str, lines: Sequence[Saving]) -> list[Line]:
     return [(label, "; ".join(texts))] if texts else []
 
 
-def advice_lines(verdicts: Sequence[StopVerdict]) -> list[Line]:
+def list_verdict_lines(verdicts: Sequence[StopVerdict]) -> list[Line]:
     """Return the verdict of each stop rule, those that say stop first."""
     ordered = sorted(verdicts, key=lambda verdict: not verdict.stop)
     return [("STOP" if v.stop else "continue", f"{v.rule.replace('_', ' ')}: {v.reason}") for v in ordered]
 
 
-def alert_lines(state: State) -> list[Line]:
+def list_alert_lines(state: State) -> list[Line]:
     """Return the alerts with their times, the latest first."""
     lines = []
     for alert in reversed(state.alerts):
@@ -149,8 +149,8 @@ def alert_lines(state: State) -> list[Line]:
     return lines
 
 
-def cost_json(states: dict[str, State], now: float | None = None) -> dict[str, Any]:
-    """Return the numbers of `cost_lines` for `ogive status --json`."""
+def make_cost_json(states: dict[str, State], now: float | None = None) -> dict[str, Any]:
+    """Return the numbers of `list_cost_lines` for `ogive status --json`."""
     state = states["search"]
     projection, gain = cost.project_cost(state, now), compute_gain(state)
     finals = [final for stage, final in states.items() if stage != "search"]
@@ -164,13 +164,13 @@ def cost_json(states: dict[str, State], now: float | None = None) -> dict[str, A
         "projected_against_actual": [
             {**asdict(review), "held": review.is_within_interval} for review in cost.review_projections(state)
         ],
-        "plan": plan_json(state, now),
+        "plan": make_plan_json(state, now),
         "gain": asdict(gain) if gain else None,
         "ledger": [asdict(line) for line in compute_ledger(state, finals)],
     }
 
 
-def plan_json(state: State, now: float | None = None) -> dict[str, Any] | None:
+def make_plan_json(state: State, now: float | None = None) -> dict[str, Any] | None:
     """Return the comparison with the plan for `ogive status --json`; None if the search was started without a plan."""
     comparison = plan_comparison.compare_with_plan(state, now)
     if comparison is None:

@@ -18,7 +18,7 @@ WINDOW = 50
 """The number of latest proposals whose diversity is computed."""
 
 
-def mean_distance(architectures: Sequence[Mapping[str, object]]) -> float:
+def compute_mean_distance(architectures: Sequence[Mapping[str, object]]) -> float:
     """Return the mean distance of all pairs, in [0, 1]; 0 for fewer than two architectures."""
     n = len(architectures)
     if n < 2:
@@ -37,7 +37,9 @@ def mean_distance(architectures: Sequence[Mapping[str, object]]) -> float:
     return float((different / np.maximum(active, 1)).sum()) / (n * (n - 1))
 
 
-def diversity(architectures: Sequence[Mapping[str, object]], window: int = WINDOW, points: int = 200) -> list[float]:
+def compute_diversity(
+    architectures: Sequence[Mapping[str, object]], window: int = WINDOW, points: int = 200
+) -> list[float]:
     """Return the diversity during a search, at up to `points` evenly spaced points.
 
     Args:
@@ -48,19 +50,19 @@ def diversity(architectures: Sequence[Mapping[str, object]], window: int = WINDO
     Returns:
         The mean distance at each of the points `sample_positions(len(architectures), points)`.
     """
-    counts = sample_positions(len(architectures), points)
-    return [mean_distance(architectures[max(0, count - window) : count]) for count in counts]
+    counts = list_sample_points(len(architectures), points)
+    return [compute_mean_distance(architectures[max(0, count - window) : count]) for count in counts]
 
 
-def sample_positions(count: int, points: int = 200) -> list[int]:
+def list_sample_points(count: int, points: int = 200) -> list[int]:
     """Return up to `points` evenly spaced whole numbers from 1 to `count`; the last one is `count`."""
     return sorted({round(i * count / points) for i in range(1, points + 1)} - {0}) if count else []
 
 
-def random_distance(space: Space, draws: int = 64) -> float:
+def estimate_random_distance(space: Space, draws: int = 64) -> float:
     """Return the mean distance of `draws` random architectures of a space, as a reference."""
     rng = generator(0, "diversity")
-    return mean_distance([space.sample(rng) for _ in range(draws)])
+    return compute_mean_distance([space.sample(rng) for _ in range(draws)])
 
 
 def _encode_labels(architectures: Sequence[Mapping[str, object]]) -> IntArray:

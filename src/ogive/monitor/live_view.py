@@ -62,7 +62,7 @@ def live_view(stream: TextIO | None = None) -> Iterator[Observer]:
             yield observe_live
     finally:
         if progress.has_begun:
-            console.print(Text(progress.summary()), soft_wrap=True)
+            console.print(Text(progress.format_summary()), soft_wrap=True)
 
 
 @contextmanager
@@ -93,7 +93,7 @@ def plain_view(stream: TextIO | None = None) -> Iterator[Observer]:
         yield observe
     finally:
         if progress.has_begun:
-            print(progress.summary(), file=out, flush=True)
+            print(progress.format_summary(), file=out, flush=True)
 
 
 def is_terminal(stream: TextIO | None) -> bool:
@@ -115,9 +115,9 @@ def _is_routed_to_console(state: State) -> bool:
 
 
 def _format_plain_line(progress: Progress) -> str:
-    failures = progress.failures()
+    failures = progress.format_failures()
     failed = "" if failures is None else f", failed {failures}"
-    return f"{progress.progress()}{failed}; best: {progress.best_so_far(False)}; {progress.times()}"
+    return f"{progress.format_counts()}{failed}; best: {progress.format_best(False)}; {progress.format_times()}"
 
 
 def _create_table(progress: Progress) -> Table:
@@ -126,15 +126,15 @@ def _create_table(progress: Progress) -> Table:
     rows.add_column(style="dim", no_wrap=True, min_width=8)
     rows.add_column(ratio=1)
     rows.add_row("", ProgressBar(total=progress.total, completed=min(progress.inactive, progress.total)))
-    rows.add_row("trials", progress.progress())
-    rows.add_row("best", Text(progress.best_so_far(), style="bold"))
+    rows.add_row("trials", progress.format_counts())
+    rows.add_row("best", Text(progress.format_best(), style="bold"))
     if len(progress.best) == 1:
         choices = ", ".join(f"{name} {label}" for name, label in progress.best[0].architecture.items())
         rows.add_row("", Text(choices, style="dim", no_wrap=True, overflow="ellipsis"))
-    failures, spent = progress.failures(), progress.spent
+    failures, spent = progress.format_failures(), progress.spent
     if failures is not None:
         rows.add_row("failed", Text(failures, style="red"))
-    rows.add_row("time", progress.times())
+    rows.add_row("time", progress.format_times())
     if spent is not None:
         rows.add_row("cost", spent)
     if progress.state.alerts:

@@ -52,7 +52,7 @@ class Overtraining:
         )
 
 
-def overtraining(state: State) -> Overtraining | None:
+def detect_overtraining(state: State) -> Overtraining | None:
     """Check whether most inactive trials were clearly better at an earlier epoch.
 
     Returns:
@@ -89,6 +89,6 @@ def is_overtrained(costs: Sequence[float]) -> bool:
 
 def _list_costs(trial: Trial, objective: Objective) -> list[tuple[Step, float]]:
     """Return the steps and costs of the reports at the trial's present fidelity, without costs that are not finite."""
-    reports = [report for report in trial.reports if report.began == trial.reports[-1].began]
+    reports = [report for report in trial.reports if report.step_offset == trial.reports[-1].step_offset]
     costs = [(report.step, objective.cost(report.metrics)) for report in reports]
     return [(step, cost) for step, cost in costs if math.isfinite(cost)]

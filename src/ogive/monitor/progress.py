@@ -144,7 +144,7 @@ class Progress:
             estimates.append(max(0.0, hours * 3600 - self.elapsed))
         return min(estimates, default=None)
 
-    def progress(self) -> str:
+    def format_counts(self) -> str:
         """Return the counts of trials, such as `57/100 trials, 2 running, 3 paused`."""
         parts = [f"{self.inactive:,}/{self.total:,} trials"]
         for status in (Status.RUNNING, Status.WAITING, Status.PAUSED):
@@ -152,7 +152,7 @@ class Progress:
                 parts.append(f"{self.state.status_counts[status]:,} {status.value}")
         return ", ".join(parts)
 
-    def best_so_far(self, details: bool = True) -> str:
+    def format_best(self, details: bool = True) -> str:
         """Return the best trial, such as `trial 41, accuracy 0.957, parameters 45,210 ...`.
 
         With several objectives, return the size of the front and the best trial in each objective.
@@ -178,12 +178,12 @@ class Progress:
             ends.append(f"{objective.metric} {number(end.metrics[objective.metric])} ({format_trial_name(end)})")
         return f"front of {plural(len(self.best), 'trial')}, {', '.join(ends)}"
 
-    def failures(self) -> str | None:
+    def format_failures(self) -> str | None:
         """Return the number of failed trials by cause, such as `3: 2 error, 1 time limit`; None if there are none."""
         failed = {status: n for status, n in self.state.status_counts.items() if status.failed}
         return f"{self.state.failed_count:,}: {nonzero_counts(failed)}" if self.state.failed_count else None
 
-    def times(self) -> str:
+    def format_times(self) -> str:
         """Return the elapsed and the remaining time, such as `1 min 20 s, about 40 s left`, and the plan's forecast."""
         remaining = f", about {duration(self.remaining)} left" if self.remaining else ""
         plan = read_plan_forecast(self.state)
@@ -210,12 +210,11 @@ class Progress:
         expected = self._projection.money if self._projection else None
         return paid + (f", {amount(expected.low)} to {amount(expected.high)} at the end" if expected else "")
 
-    def summary(self) -> str:
+    def format_summary(self) -> str:
         """Return a line that summarizes the search, for the end of the session."""
         failed = f", {self.state.failed_count:,} failed" if self.state.failed_count else ""
         by = "by failures: " if self.state.ended_by_failures else ""
         end = f"ended: {by}{self.state.end_reason}" if self.state.end_reason else "not ended, can be continued"
         unsaved = next((f"; {m}" for m, _ in self.state.warnings if m.startswith(UNSAVED_PREFIX)), "")
-        return (
-            f"{self.progress()}{failed}, in {duration(self.elapsed)}; best: {self.best_so_far(False)}; {end}{unsaved}"
-        )
+        counts, best = f"{self.format_counts()}{failed}", self.format_best(False)
+        return f"{counts}, in {duration(self.elapsed)}; best: {best}; {end}{unsaved}"

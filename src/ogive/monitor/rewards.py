@@ -10,7 +10,7 @@ import numpy as np
 
 from ogive.arrays import FloatArray
 from ogive.monitor.trend import RunningBest
-from ogive.objective import hypervolume, pareto_front, total_violation
+from ogive.objective import find_pareto_front, hypervolume, total_violation
 from ogive.run.state import State
 from ogive.trial import Status, Step, Trial, TrialId, select_comparable
 
@@ -49,7 +49,7 @@ def compute_rewards(state: State, trials: int) -> Rewards:
     inactive = sorted((t for t in state.trials.values() if _is_inactive(t)), key=_find_end_time)[:trials]
     valid = [t for t in inactive if t.reports and not t.status.failed]
     step, comparable = select_comparable(valid, at_least=math.ceil(len(valid) / 2))
-    metrics = [trial.at(step) for trial in comparable]
+    metrics = [trial.metrics_at(step) for trial in comparable]
     if state.constraints:
         metrics = [row for row in metrics if total_violation(row, state.constraints) == 0]
     rows = np.array([[objective.cost(row) for row in metrics] for objective in state.objectives]).T
@@ -87,7 +87,7 @@ def _make_multi_objective_rewards(rows: FloatArray, step: Step) -> Rewards:
     middle = np.median(first, axis=0)
     scale = np.median(np.abs(first - middle), axis=0)
     scaled = (rows - middle) / np.where(scale > 0, scale, 1.0)
-    front = np.unique(scaled[pareto_front(scaled)], axis=0)
+    front = np.unique(scaled[find_pareto_front(scaled)], axis=0)
     # Go through the points one at a time, because an array [n, front, m] may be too large.
     distance = np.full(len(scaled), -math.inf)
     for point in front:

@@ -40,7 +40,9 @@ class Utilisation:
         return self.busy_hours / self.reserved_hours if self.reserved_hours else 0.0
 
 
-def utilisation(state: State, bins: int = 60, now: float | None = None, last: float | None = None) -> Utilisation:
+def compute_utilisation(
+    state: State, bins: int = 60, now: float | None = None, last: float | None = None
+) -> Utilisation:
     """Return the utilisation of the workers over the run time.
 
     Args:

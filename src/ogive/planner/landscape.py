@@ -30,7 +30,7 @@ from ogive.planner.timings import Epoch
 from ogive.schedule.extrapolation import extrapolate_curve
 from ogive.seeds import generator
 from ogive.space import Architecture, Space
-from ogive.trial import Fidelity, steps_of
+from ogive.trial import Fidelity, count_steps
 
 SAMPLE_SIZE = 400
 """The number of architectures that are sampled to scale the landscape and to find its optimum."""
@@ -252,8 +252,8 @@ class Landscape(Problem):
         """Yield the metric after each epoch. Every epoch takes one second."""
         shape, last = self.shape, self.epochs or 1
         z, w = self.compute_effects(architecture)
-        noise = generator(seed, "noise").normal(0, shape.noise, size=max(last, steps_of(fidelity)))
-        for step in range(1, steps_of(fidelity) + 1):
+        noise = generator(seed, "noise").normal(0, shape.noise, size=max(last, count_steps(fidelity)))
+        for step in range(1, count_steps(fidelity) + 1):
             # The equation of the module docstring, with log_remaining = log(E / e).
             log_remaining = math.log(last / step) if step < last else 0.0
             early = shape.early_error * w * math.sqrt(log_remaining / math.log(last)) if log_remaining else 0.0
@@ -311,7 +311,7 @@ def find_bundled_table(space: Space, objective: Objective) -> Problem | None:
     """Return the bundled table of learning curves if it has this space and this objective's metric; None otherwise."""
     from ogive.bench import digits
 
-    plain = digits.space_without_layers()
+    plain = digits.make_space_without_layers()
     if not digits.FILE.exists() or space.to_json()["decisions"] != plain.to_json()["decisions"]:
         return None
     return digits.load(objective.metric) if objective.metric in ("accuracy", "log_loss") else None

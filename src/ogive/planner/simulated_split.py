@@ -21,7 +21,7 @@ from ogive.run.prices import Price
 from ogive.run.settings import Settings
 from ogive.run.state import State
 from ogive.seeds import generator
-from ogive.trial import Fidelity, Step, steps_of
+from ogive.trial import Fidelity, Step, count_steps
 
 COST_EXPONENTS = {"resolution": 2.0, "width": 1.3}
 """The cost of an epoch is proportional to this power of a fidelity (measured in `docs/guide.md`). For others it is 1."""
@@ -89,7 +89,7 @@ class PlannedSearch:
         settings = self.settings
         paid_hours = None
         if settings.money is not None and self.price is not None:
-            paid_hours = settings.money / self.price.rate(self.count_billed_workers(split))
+            paid_hours = settings.money / self.price.compute_hourly_cost(self.count_billed_workers(split))
         return min((hours for hours in (settings.hours, paid_hours) if hours is not None), default=None)
 
 
@@ -145,7 +145,7 @@ def make_trajectories(
         architecture.__dict__["id"] = assignment.id
         factor = float(np.exp(generator(seed, "factor", assignment.id).normal(0, machine.spread)))
         noise = generator(seed, "epochs", assignment.id).normal(
-            0, machine.noise, size=steps_of(assignment.fidelity) + 1
+            0, machine.noise, size=count_steps(assignment.fidelity) + 1
         )
         epoch_seconds = machine.epoch_seconds(workers) * factor * compute_relative_cost(assignment.fidelity)
         delay = proposal_seconds if assignment.last_reported_step == 0 else 0.0

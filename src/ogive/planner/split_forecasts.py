@@ -55,7 +55,7 @@ def forecast_splits(
         seconds = _predict_seconds(_draw_machine_seconds(run_seconds, split, fitted), run_seconds, seed)
         money_per_second = None
         if planned.price is not None:
-            money_per_second = planned.price.rate(planned.count_billed_workers(split)) / HOUR
+            money_per_second = planned.price.compute_hourly_cost(planned.count_billed_workers(split)) / HOUR
         rows.append(
             SplitForecast(
                 split=split,

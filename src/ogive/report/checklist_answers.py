@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from ogive.formatting import amount, amount_of_limit, duration, plural
 from ogive.monitor.cost import review_projections
-from ogive.monitor.diversity import WINDOW, mean_distance, random_distance
+from ogive.monitor.diversity import WINDOW, compute_mean_distance, estimate_random_distance
 from ogive.monitor.gain import compute_gain
 from ogive.monitor.stop_rules import INVALID_SHARE
 from ogive.report.subject import Subject
@@ -139,7 +139,7 @@ def check_diversity(subject: Subject) -> Answer:
     recent = [trial.architecture for trial in subject.trials[-WINDOW:]]
     if len(recent) < 2:
         return Answer(NOT_APPLICABLE, "fewer than two architectures were proposed")
-    distance, random = mean_distance(recent), random_distance(subject.state.space)
+    distance, random = compute_mean_distance(recent), estimate_random_distance(subject.state.space)
     evidence = f"mean distance {distance:.2f} of the last {len(recent)}; random sampling has {random:.2f}"
     return yes_or_no(distance >= DIVERSE_SHARE * random, evidence)
 

@@ -10,7 +10,7 @@ import numpy as np
 from ogive.report.alternatives import Alternatives
 from ogive.run.repeated_failure import compute_error_signature
 from ogive.space import Space
-from ogive.stats.corrections import FAMILY_LEVEL, holm
+from ogive.stats.corrections import FAMILY_LEVEL, correct_by_holm
 from ogive.stats.proportions import hypergeometric_at_most, proportion_interval
 from ogive.trial import Status, Trial
 
@@ -93,7 +93,7 @@ def find_failure_causes(space: Space, ended: Sequence[Trial]) -> list[FailureCau
         ]
     )
     low, high = proportion_interval(failed, total)
-    significant = holm(p_values) <= FAMILY_LEVEL
+    significant = correct_by_holm(p_values) <= FAMILY_LEVEL
     causes = [
         FailureCause(
             decision=alternative.decision,

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ogive.arrays import FloatArray
-from ogive.objective import hypervolume, pareto_front
+from ogive.objective import find_pareto_front, hypervolume
 from ogive.trial import TrialId
 
 VOLUME_POINTS = 80
@@ -88,7 +88,7 @@ def dominated_volumes(costs: np.ndarray) -> tuple[list[int], list[float]]:
         # The front of the first `count` trials is the front of the previous front and the trials since then.
         new = scaled[previous:count][valid[previous:count]]
         front = np.concatenate([front, new])
-        front = front[pareto_front(front)] if len(front) else front
+        front = front[find_pareto_front(front)] if len(front) else front
         shares.append(hypervolume(front, [1.0] * rows.shape[1]) if len(front) else 0.0)
         previous = int(count)
     return counts.tolist(), shares

@@ -23,7 +23,7 @@ from ogive.formatting import plural
 from ogive.report.alternatives import Alternatives
 from ogive.seeds import generator
 from ogive.space import Space
-from ogive.stats.corrections import FAMILY_LEVEL, holm
+from ogive.stats.corrections import FAMILY_LEVEL, correct_by_holm
 from ogive.stats.proportions import hypergeometric_at_most, proportion_interval
 from ogive.stats.ridge import leave_one_out_residuals
 from ogive.trial import Trial
@@ -295,7 +295,7 @@ def _frequencies(
     p_values = np.array(
         [hypergeometric_at_most(*map(int, row)) for row in zip(best_count, best_total, count, total, strict=True)]
     )
-    rare = (holm(p_values) <= FAMILY_LEVEL) & (count > 0)
+    rare = (correct_by_holm(p_values) <= FAMILY_LEVEL) & (count > 0)
     effect, effect_low, effect_high = (scale * values for values in _effects(tried, model, resampled, count))
     return [
         Frequency(

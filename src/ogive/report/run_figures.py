@@ -31,7 +31,7 @@ LOG_RATIO = 10.0
 """The least ratio of the largest to the smallest value for which a metric to minimize has a logarithmic axis."""
 
 
-def search_curve(
+def draw_search_curve(
     points: Sequence[CurvePoint], objective: Objective, reference: Sequence[float] = (), unit: str = "epoch"
 ) -> str:
     """Draw all trials in the order in which they ended, and the best so far as a line.
@@ -50,7 +50,7 @@ def search_curve(
     margin = max(0.5, 0.01 * len(points))
     x_axis = AxisScale(1 - margin, len(points) + margin, "trials, in the order in which they ended", whole=True)
     plot = Plot(x_axis, y_axis)
-    for low, high in failing_ranges([math.isnan(point.value) for point in points]):
+    for low, high in find_failing_ranges([math.isnan(point.value) for point in points]):
         plot.band(low - 0.5, high + 0.5, "bad", "half or more failed")
     infeasible = [p for p in points if math.isfinite(p.value) and not p.feasible]
     _add_points(plot, infeasible, "bad", "violates a constraint", hollow=True)
@@ -58,7 +58,7 @@ def search_curve(
     full = [p for p in points if p.is_full and p.feasible]
     best_label = "best so far"
     if partial:
-        for css, label, group in rung_groups(partial, unit):
+        for css, label, group in group_by_rung(partial, unit):
             _add_points(plot, group, css, label, hollow=True)
         if full:
             epochs = plural(min(p.step for p in full), unit)
@@ -90,7 +90,7 @@ def _add_points(plot: Plot, group: Sequence[CurvePoint], css: str, label: str, h
         plot.dots([p.position for p in group], [p.value for p in group], css, label, tooltips, hollow=hollow)
 
 
-def rung_groups(points: Sequence[CurvePoint], unit: str) -> list[tuple[str, str, list[CurvePoint]]]:
+def group_by_rung(points: Sequence[CurvePoint], unit: str) -> list[tuple[str, str, list[CurvePoint]]]:
     """Group points by their number of epochs, from the fewest to the most.
 
     Returns:
@@ -124,7 +124,7 @@ def _origin_text(origin: str) -> str:
     return texts.get(origin, f"proposed by {origin}")
 
 
-def failing_ranges(failed: Sequence[bool]) -> list[tuple[int, int]]:
+def find_failing_ranges(failed: Sequence[bool]) -> list[tuple[int, int]]:
     """Return first and last number (from 1) of the ranges of trials of which half or more failed.
 
     Trials are examined in blocks of 10, or of a fortieth of all trials if that is more; adjacent blocks are joined.
@@ -140,7 +140,7 @@ def failing_ranges(failed: Sequence[bool]) -> list[tuple[int, int]]:
     return ranges
 
 
-def omitted_outliers(points: Sequence[CurvePoint], objective: Objective) -> str | None:
+def describe_omitted_outliers(points: Sequence[CurvePoint], objective: Objective) -> str | None:
     """Return how many far outliers on the bad side the search curve omits; None where it omits none."""
     return _value_axis(points, objective)[1]
 
@@ -174,7 +174,7 @@ def _fit_value_scale(values: ArrayLike, objective: Objective, margin: float = 0.
     return fit_scale(points, _axis_label(objective) + (", log scale" if log else ""), log=log, margin=margin)
 
 
-def best_over(points: Sequence[CurvePoint], objective: Objective, along: Sequence[float], label: str) -> str:
+def draw_best_over(points: Sequence[CurvePoint], objective: Objective, along: Sequence[float], label: str) -> str:
     """Draw the best so far over a quantity that grows with the trials, such as time or money; `along` [n]."""
     numbers, best = compute_running_best(points, objective.goal)
     x_axis = AxisScale(0.0, max(along[-1], 1e-12) * 1.02, label)
@@ -184,7 +184,7 @@ def best_over(points: Sequence[CurvePoint], objective: Objective, along: Sequenc
     return plot.svg(f"best {objective.metric} so far over {label}")
 
 
-def pareto_plot(
+def draw_pareto_front(
     values: FloatArray,
     objectives: Sequence[Objective],
     *,
@@ -251,7 +251,7 @@ def _add_dominated_area(plot: Plot, x: FloatArray, y: FloatArray, objectives: Se
     plot.line(xs, ys, "c0")
 
 
-def over_trials(
+def draw_over_trials(
     counts: Sequence[float], values: Sequence[float], label: str, about: str, x_label: str = "trials"
 ) -> str:
     """Draw values between 0 and 1 over numbers of trials."""
@@ -260,7 +260,9 @@ def over_trials(
     return plot.svg(about)
 
 
-def over_time(times: Sequence[float], values: Sequence[float], labels: tuple[str, str], about: str, high: float) -> str:
+def draw_over_time(
+    times: Sequence[float], values: Sequence[float], labels: tuple[str, str], about: str, high: float
+) -> str:
     """Draw values from 0 to `high` over time; `labels` of the x and the y axis."""
     plot = Plot(AxisScale(0, max([*times, 1e-12]) * 1.01, labels[0]), AxisScale(0, high, labels[1]), HALF_WIDTH, 260)
     plot.steps(times, values, "c0")
@@ -271,7 +273,7 @@ def _axis_label(objective: Objective) -> str:
     return f"{objective.metric} ({'more' if objective.goal == 'maximize' else 'less'} is better)"
 
 
-def full_training_scatter(
+def draw_full_training(
     rows: Sequence[tuple[str, float, float]],
     metric: str,
     goal: str,

@@ -13,13 +13,13 @@ import numpy as np
 
 from ogive.formatting import number
 from ogive.monitor.stop_rules import StopVerdict, evaluate_rules
-from ogive.monitor.utilisation import Utilisation, utilisation
-from ogive.objective import cost_vector, rank_metrics, total_violation
+from ogive.monitor.utilisation import Utilisation, compute_utilisation
+from ogive.objective import compute_costs, rank_metrics, total_violation
 from ogive.report.failures import FailureCause, find_failure_causes
 from ogive.report.frontier import Knee, find_knee
 from ogive.report.importance import ImportanceResult, compute_importance
 from ogive.report.narrower_space import suggest_restriction
-from ogive.run.results import CurvePoint, collect_random_values, find_best_trials, find_front, search_curve
+from ogive.run.results import CurvePoint, collect_random_values, compute_search_curve, find_best_trials, find_front
 from ogive.run.state import State
 from ogive.run.trial_labels import select_shown_metrics
 from ogive.stages.baseline_comparison import BaselineComparison
@@ -87,13 +87,13 @@ class Subject:
         """The knee of the Pareto front; None for a single objective, or for a front without a knee."""
         if not self.has_several_objectives or not self.front:
             return None
-        rows = np.array([cost_vector(trial.metrics, self.state.objectives) for trial in self.front])
+        rows = np.array([compute_costs(trial.metrics, self.state.objectives) for trial in self.front])
         return find_knee([trial.id for trial in self.front], rows)
 
     @cached_property
     def curve_points(self) -> list[CurvePoint]:
         """The search curve of the first objective."""
-        return search_curve(self.state, self.state.objectives[0])
+        return compute_search_curve(self.state, self.state.objectives[0])
 
     @cached_property
     def random_reference(self) -> tuple[list[float], str]:
@@ -140,12 +140,12 @@ class Subject:
     @property
     def full_training(self) -> FullTrainingResult | None:
         """The result of full training; None before it has ended."""
-        return self.stages.result
+        return self.stages.full_training_result
 
     @property
     def later_states(self) -> dict[str, State]:
         """The states of the stages after the search, by name; empty before full training has begun."""
-        return {} if self.stages.final is None else {"final": self.stages.final}
+        return {} if self.stages.full_training_state is None else {"final": self.stages.full_training_state}
 
     @cached_property
     def best_network(self) -> Delivery | None:
@@ -158,7 +158,7 @@ class Subject:
     def drawn_networks(self) -> list[Delivery]:
         """The networks that are drawn, `best_network` first."""
         if self.full_training is not None:
-            return self.stages.ranked(MOST_DRAWN)
+            return self.stages.rank_networks(MOST_DRAWN)
         return [self.stages.deliver_searched(trial) for trial in self.best_trials]
 
     @cached_property
@@ -168,7 +168,7 @@ class Subject:
 
     @cached_property
     def utilisation(self) -> Utilisation:
-        return utilisation(self.state)
+        return compute_utilisation(self.state)
 
     @property
     def folder_argument(self) -> str:
@@ -193,7 +193,7 @@ class Subject:
 
     def metric_texts(self, network: Trial | Delivery) -> list[tuple[str, str]]:
         """Return name and value of the objectives, of the constraints' metrics and of the number of parameters."""
-        metrics = network.mean if isinstance(network, Delivery) else network.metrics
+        metrics = network.mean_metrics if isinstance(network, Delivery) else network.metrics
         return [
             (name, format_metric(value))
             for name, value in select_shown_metrics(metrics, self.state.metrics_needed).items()
@@ -205,7 +205,7 @@ class Subject:
 
     def is_feasible(self, network: Trial | Delivery) -> bool:
         """Return whether a network satisfies all constraints."""
-        metrics = network.mean if isinstance(network, Delivery) else network.metrics
+        metrics = network.mean_metrics if isinstance(network, Delivery) else network.metrics
         return not self.state.constraints or total_violation(metrics, self.state.constraints) == 0
 
 

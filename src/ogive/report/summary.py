@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from ogive.formatting import amount, as_sentence, duration, nonzero_counts, number, plural
 from ogive.monitor.cost import project_cost
-from ogive.monitor.overtraining import overtraining
+from ogive.monitor.overtraining import detect_overtraining
 from ogive.monitor.stop_rules import StopVerdict
 from ogive.report import facts
 from ogive.report.sections.cost import format_projection
@@ -231,7 +231,7 @@ def describe_value_epoch(subject: Subject) -> str | None:
             f"The value of trial {best.id} is that of its best epoch, {best.value_report.step} of {best.step}, selected by "
             f"{state.best_epoch_rule.metric}; it is optimistic, because it is the best of several measurements."
         )
-    hint = overtraining(state)
+    hint = detect_overtraining(state)
     return as_sentence(str(hint)) if hint is not None else None
 
 
@@ -311,8 +311,8 @@ def describe_next_step(subject: Subject) -> str:
 
 
 def _use_of_winner(subject: Subject, winner: Delivery) -> str:
-    if winner.missing is not None:
-        return f"The winner, trial {winner.trial.id}, has no weights: {winner.missing}."
+    if winner.missing_weights_reason is not None:
+        return f"The winner, trial {winner.trial.id}, has no weights: {winner.missing_weights_reason}."
     option = f" --trial {winner.trial.id}" if len(subject.stages.winners) > 1 else ""
     if subject.state.test_reads or any(final.test_reads for final in subject.later_states.values()):
         tested = "the test split has been read, so do not select by it again"
@@ -326,5 +326,9 @@ def collect_notes(subject: Subject) -> list[str]:
     notes = list(subject.stages.notes)
     network = subject.best_network
     if subject.full_training is None and network is not None and subject.state.trains_models:
-        notes += [f"trial {network.trial.id} has no weights: {network.missing}"] if network.missing is not None else []
+        notes += (
+            [f"trial {network.trial.id} has no weights: {network.missing_weights_reason}"]
+            if network.missing_weights_reason is not None
+            else []
+        )
     return notes

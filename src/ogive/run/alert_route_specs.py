@@ -12,7 +12,7 @@ from ogive.run.alerts import SEVERITIES, Alert
 
 RouteSpec = str | Mapping[str, Any] | Callable[[Alert], object]
 KINDS = ("console", "file", "webhook")
-ENV = "env:"
+ENV_PREFIX = "env:"
 """The prefix of a webhook whose URL an environment variable holds."""
 
 _ALLOWED = (
@@ -46,8 +46,8 @@ def _check_route(spec: object) -> None:
     for kind in ("file", "webhook"):
         if kind in spec and (not isinstance(spec[kind], str) or not spec[kind]):
             raise JobError(f"alerts: {kind}: found {spec[kind]!r}; allowed: a text that is not empty")
-    url = spec.get("webhook", ENV)
-    if not url.startswith(ENV) and not _is_url(url):
+    url = spec.get("webhook", ENV_PREFIX)
+    if not url.startswith(ENV_PREFIX) and not _is_url(url):
         raise JobError(
             f"alerts: webhook: found {url!r}; allowed: a URL that begins with http:// or https://, or env:NAME"
         )
@@ -79,7 +79,7 @@ def check_webhook_urls(specs: Iterable[RouteSpec]) -> None:
 
 
 def _is_secret(spec: Mapping[str, Any]) -> bool:
-    return not str(spec.get("webhook", ENV)).startswith(ENV)
+    return not str(spec.get("webhook", ENV_PREFIX)).startswith(ENV_PREFIX)
 
 
 def resolve_webhook_url(url: str) -> str:
@@ -88,9 +88,9 @@ def resolve_webhook_url(url: str) -> str:
     Raises:
         JobError: the environment variable is not set, or holds no URL.
     """
-    if not url.startswith(ENV):
+    if not url.startswith(ENV_PREFIX):
         return url
-    name = url.removeprefix(ENV)
+    name = url.removeprefix(ENV_PREFIX)
     value = os.environ.get(name, "")
     if not _is_url(value):
         raise JobError(

@@ -74,7 +74,7 @@ class AttemptRecorder:
         A step that the journal has already is not recorded again.
         """
         record = self._state.trials[trial]
-        step += record.began
+        step += record.step_offset
         if record.status is not Status.RUNNING:
             return Action.STOP if record.status.ended else Action.PAUSE
         if step <= record.step:

@@ -110,7 +110,7 @@ class Cache:
         """
         if trial.proposal.inherit is not None or self.find_edit() is not None:
             return []
-        steps = trial.target_step - trial.began
+        steps = trial.target_step - trial.step_offset
         query = sql.select(_results.c.reports).where(
             _results.c.key.in_(self._compute_keys(trial)), _results.c.step >= steps
         )
@@ -121,7 +121,7 @@ class Cache:
             raise self._make_error(error) from error
         try:
             rows = json.loads(text or "[]")
-            reports = [Report(trial.began + step, metrics, seconds) for step, metrics, seconds in rows]
+            reports = [Report(trial.step_offset + step, metrics, seconds) for step, metrics, seconds in rows]
         except (ValueError, TypeError) as error:
             raise self._make_error(error) from error
         return [report for report in reports if report.step <= trial.target_step]
@@ -134,9 +134,9 @@ class Cache:
         """
         if trial.proposal.inherit is not None or trial.step < trial.target_step or self.find_edit() is not None:
             return
-        key, steps = self._compute_keys(trial)[0], trial.step - trial.began
-        reports = [report for report in trial.reports if report.step > trial.began]
-        text = json.dumps([[r.step - trial.began, dict(r.metrics), r.seconds] for r in reports])
+        key, steps = self._compute_keys(trial)[0], trial.step - trial.step_offset
+        reports = [report for report in trial.reports if report.step > trial.step_offset]
+        text = json.dumps([[r.step - trial.step_offset, dict(r.metrics), r.seconds] for r in reports])
         try:
             with self._engine.begin() as connection:
                 connection.execute(_results.delete().where(_results.c.key == key, _results.c.step < steps))

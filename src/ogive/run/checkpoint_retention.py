@@ -14,7 +14,7 @@ import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
-from ogive.run.trial_folder import delete_checkpoint_files, trial_folder
+from ogive.run.trial_folder import delete_checkpoint_files, get_trial_folder
 from ogive.trial import Status, Step, Trial, TrialId
 
 
@@ -33,7 +33,7 @@ def keep_checkpoint(run: Path, donor: Trial, step: Step) -> None:
     Raises:
         OSError: the disk is full, or cannot be written.
     """
-    files = _find_checkpoint_files(trial_folder(run, donor), step - donor.began)
+    files = _find_checkpoint_files(get_trial_folder(run, donor), step - donor.step_offset)
     if files:
         _link(files, _get_kept_folder(run, donor.id))
 
@@ -44,8 +44,8 @@ def inherit_checkpoint(run: Path, donor: Trial, step: Step, child: TrialId) -> b
     Raises:
         OSError: the disk is full, or cannot be written.
     """
-    checkpoint_step = step - donor.began
-    files = _find_checkpoint_files(trial_folder(run, donor), checkpoint_step)
+    checkpoint_step = step - donor.step_offset
+    files = _find_checkpoint_files(get_trial_folder(run, donor), checkpoint_step)
     files = files or _find_checkpoint_files(_get_kept_folder(run, donor.id), checkpoint_step)
     folder = get_inherited_folder(run, child)
     if files:
@@ -63,7 +63,7 @@ def delete_unneeded(run: Path, trial: Trial) -> None:
     """
     folders = [get_inherited_folder(run, trial.id)] if trial.proposal.inherit is not None else []
     if trial.status is not Status.FINISHED:
-        delete_checkpoint_files(trial_folder(run, trial))
+        delete_checkpoint_files(get_trial_folder(run, trial))
         folders.append(_get_kept_folder(run, trial.id))
     for folder in folders:
         if folder.is_dir():

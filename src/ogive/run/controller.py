@@ -27,7 +27,7 @@ from ogive.run.search_limits import find_exceeded_limit
 from ogive.run.settings import Settings
 from ogive.run.state import REPEATS_NOTE, State
 from ogive.run.stop_signals import GRACE_SECONDS
-from ogive.run.trial_folder import delete_checkpoint_files, trial_folder
+from ogive.run.trial_folder import delete_checkpoint_files, get_trial_folder
 from ogive.schedule.base import Done, Drop, Resume, Schedule, Start, Wait
 from ogive.seeds import generator
 from ogive.space import Architecture
@@ -182,7 +182,7 @@ class Controller:
     def _write_timed_alerts(self, last: bool = False) -> None:
         """Journal the alerts that depend on time, and the failures of subscribers. `last`: whether the session ends."""
         if self.monitor:
-            self.fold.write(*self.monitor.look(self.fold.now, last))
+            self.fold.write(*self.monitor.find_timed_alerts(self.fold.now, last))
         for subscriber in self.subscribers:
             for message in subscriber.failures():
                 self.attempts.on_warning(message)
@@ -271,9 +271,9 @@ class Controller:
     def _resume(self, job: Resume) -> None:
         """Resume a paused trial, from the cache or on a worker. It waits while its previous worker is still busy with it."""
         paused = self._get_paused_trial(job.trial)
-        trial = paused.with_changes(fidelity=job.until, began=job.began)
-        if job.began != paused.began:
-            delete_checkpoint_files(trial_folder(self.folder, paused))
+        trial = paused.with_changes(fidelity=job.until, step_offset=job.step_offset)
+        if job.step_offset != paused.step_offset:
+            delete_checkpoint_files(get_trial_folder(self.folder, paused))
         cached = self.cache.find(trial) if self.cache else []
         if cached:
             new_reports = [report for report in cached if report.step > paused.step]

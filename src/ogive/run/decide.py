@@ -17,7 +17,7 @@ from ogive.run.state import REPEATS_NOTE, State
 from ogive.run.trial_folder import get_trial_path
 from ogive.schedule.base import Action, Start
 from ogive.seeds import derive
-from ogive.space.fingerprints import is_same
+from ogive.space.fingerprints import describes_same_space
 from ogive.trial import Proposal, Status, Step, Trial, TrialId
 
 _EVENT_KINDS = {Action.CONTINUE: Kind.FINISHED, Action.PAUSE: Kind.PAUSED, Action.STOP: Kind.STOPPED}
@@ -32,7 +32,7 @@ def check_proposal(proposal: Proposal, note: Mapping[str, Any], state: State, st
         RunError: the proposal does not fit the run, or the journal cannot store it; the message names `strategy`.
     """
     space = proposal.architecture.space
-    if space is not state.space and not is_same(space, state.space):
+    if space is not state.space and not describes_same_space(space, state.space):
         raise RunError(
             f"strategy {strategy} proposes {proposal.architecture!r}, an architecture of another space than the run's"
         )
@@ -82,7 +82,7 @@ def make_trial(number: TrialId, proposal: Proposal, job: Start, state: State) ->
         seed = derive(int(state.created["seed"]), "trial", architecture_id, state.architecture_counts[architecture_id])
     else:
         seed = state.trials[repeated].seed
-    return Trial(number, proposal, job.fidelity, seed, began=job.began, best_epoch_of=state.best_epoch_rule)
+    return Trial(number, proposal, job.fidelity, seed, step_offset=job.step_offset, best_epoch_of=state.best_epoch_rule)
 
 
 def make_assignment(trial: Trial, state: State, folder: Path) -> Assignment:
@@ -93,7 +93,7 @@ def make_assignment(trial: Trial, state: State, folder: Path) -> Assignment:
         copy = get_inherited_folder(folder, trial.id)
         source = str(copy) if copy.is_dir() else get_trial_path(folder, donor)
         # Checkpoint files are numbered by the steps of the donor's last job, which begin at `began`.
-        inherit = source, trial.proposal.inherit[1] - donor.began
+        inherit = source, trial.proposal.inherit[1] - donor.step_offset
     return Assignment(
         trial=trial.id,
         attempt=trial.attempts + 1,
@@ -104,11 +104,11 @@ def make_assignment(trial: Trial, state: State, folder: Path) -> Assignment:
         folder=get_trial_path(folder, trial),
         settings=dict(trial.proposal.settings),
         inherit_from=inherit,
-        last_reported_step=max(0, trial.step - trial.began),
+        last_reported_step=max(0, trial.step - trial.step_offset),
         spent_seconds=trial.seconds,
-        step_offset=trial.began,
+        step_offset=trial.step_offset,
         missing_metrics=find_missing_metrics(trial, state.metrics_needed),
-        max_step=compute_last_allowed_step(trial, state.created["epochs"]) - trial.began,
+        max_step=compute_last_allowed_step(trial, state.created["epochs"]) - trial.step_offset,
         best_epoch_rule=trial.best_epoch_of and trial.best_epoch_of.without_screened(trial.screened),
     )
 
@@ -184,7 +184,7 @@ def _make_missing_metric_failure(trial: Trial, missing: Sequence[str]) -> Outcom
     call = f"trial.report({', '.join(f'{name}=...' for name in missing)})"
     remedy = f"call {call} in each epoch of the train function"
     if "epochs" in trial.fidelity:
-        remedy += f" (here: up to epoch {max(trial.step, trial.target_step) - trial.began})"
+        remedy += f" (here: up to epoch {max(trial.step, trial.target_step) - trial.step_offset})"
     reason = f"{', '.join(missing)} was never reported, {others}; {remedy}"
     return Outcome(Status.MISSING_METRIC, reason)
 
@@ -192,7 +192,7 @@ def _make_missing_metric_failure(trial: Trial, missing: Sequence[str]) -> Outcom
 def find_missing_metrics(trial: Trial, metrics_needed: Sequence[str]) -> tuple[str, ...]:
     """Return the needed metrics that the trial has not reported at its present fidelity, and that are not screened."""
     report = trial.value_report
-    reported = report.metrics if report is not None and report.began == trial.began else {}
+    reported = report.metrics if report is not None and report.step_offset == trial.step_offset else {}
     return tuple(name for name in metrics_needed if name not in trial.screened and name not in reported)
 
 

@@ -37,7 +37,7 @@ from typing import Any
 from ogive.schedule.base import Action
 from ogive.source import CodeIdentity, identify_code
 from ogive.space import Architecture, Space
-from ogive.trial import EMPTY, BestEpoch, Fidelity, Step, TrialId, steps_of
+from ogive.trial import EMPTY, BestEpoch, Fidelity, Step, TrialId, count_steps
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,7 @@ class Evaluation:
     @property
     def until(self) -> Step:
         """The last step of this evaluation: `fidelity["epochs"]`, or 1 without epochs."""
-        return steps_of(self.fidelity)
+        return count_steps(self.fidelity)
 
     def report(self, step: Step, metrics: Mapping[str, float]) -> Action:
         """Report the metrics of `step`; block until the controller has journalled them and answered.

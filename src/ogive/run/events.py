@@ -105,8 +105,8 @@ def proposal_from_json(data: Mapping[str, Any], space: Space) -> Proposal:
 def make_promoted_event(trial: Trial) -> Event:
     """Return the event that resumes `trial`; `trial.fidelity` is already the new one."""
     data: dict[str, Any] = {"fidelity": dict(trial.fidelity)}
-    if trial.began:
-        data["began"] = trial.began
+    if trial.step_offset:
+        data["began"] = trial.step_offset
     return Event(Kind.PROMOTED, trial.id, data=data)
 
 
@@ -116,8 +116,8 @@ def make_proposed_event(trial: Trial) -> Event:
     data["fidelity"] = dict(trial.fidelity)
     if trial.screened:
         data["screened"] = dict(trial.screened)
-    if trial.began:
-        data["began"] = trial.began
+    if trial.step_offset:
+        data["began"] = trial.step_offset
     if trial.cached:
         data["cached"] = True
     return Event(Kind.PROPOSED, trial.id, data=data)

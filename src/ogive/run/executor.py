@@ -47,7 +47,7 @@ from typing import Any, Protocol
 
 from ogive.schedule.base import Action
 from ogive.space.domain import Label
-from ogive.trial import EMPTY, Fidelity, Status, Step, TrialId, steps_of
+from ogive.trial import EMPTY, Fidelity, Status, Step, TrialId, count_steps
 
 STARTUP_SECONDS = 600.0
 """The default of the setting `startup_limit`: how long a worker may take to load code and data."""
@@ -92,7 +92,7 @@ class Assignment:
 
         It is the number of epochs of the fidelity, or `max_step` while metrics are missing.
         """
-        steps = steps_of(self.fidelity)
+        steps = count_steps(self.fidelity)
         return steps if set(self.missing_metrics) <= metrics.keys() else max(steps, self.max_step)
 
 

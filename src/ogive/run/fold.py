@@ -111,7 +111,7 @@ class Fold:
         if trial is not None and event.kind is not answered:
             self._notify(event, trial)
         if self._monitor:
-            self._monitor.note(event, trial)
+            self._monitor.record_event(event, trial)
 
     def _notify(self, event: Event, trial: Trial) -> None:
         """Pass an event about a trial to the schedule and the strategy."""
@@ -119,9 +119,9 @@ class Fold:
         match event.kind:
             case Kind.PROPOSED:
                 note = trial.proposal.note.get("schedule", {})
-                self._notify_of_job(trial, Start(trial.fidelity, note, trial.began))
+                self._notify_of_job(trial, Start(trial.fidelity, note, trial.step_offset))
             case Kind.PROMOTED:
-                self._notify_of_job(trial, Resume(trial.id, trial.fidelity, trial.began))
+                self._notify_of_job(trial, Resume(trial.id, trial.fidelity, trial.step_offset))
                 if trial.step >= trial.target_step:
                     # The trial had no value at the end of its previous job and was trained further, to the end of this job
                     # or beyond. So its last report is also the last report of this job.

@@ -73,20 +73,21 @@ class Advice:
 class Monitor(Protocol):
     """Stop rules and alerts. The controller journals the monitor's advice without knowing the rules.
 
-    The controller calls `note` for every event, including those of earlier sessions, so a continued run receives the same
-    advice as an uninterrupted one. It calls `begin`, `advise`, `look` and `finish` for the present session only.
+    The controller calls `record_event` for every event, including those of earlier sessions, so a continued run receives
+    the same advice as an uninterrupted one. It calls `begin`, `advise`, `find_timed_alerts` and `finish` for the present
+    session only.
     """
 
-    def note(self, event: Event, trial: Trial | None) -> None:
+    def record_event(self, event: Event, trial: Trial | None) -> None:
         """Process an event that the state has applied. `trial`: the trial that the event changed, if any."""
 
     def begin(self) -> None:
-        """Prepare for a new session; called after `note` has received all earlier events."""
+        """Prepare for a new session; called after `record_event` has received all earlier events."""
 
     def advise(self) -> Advice:
         """Return the advice that depends only on the trials; called after trials have become inactive."""
 
-    def look(self, now: float, last: bool = False) -> Sequence[Event]:
+    def find_timed_alerts(self, now: float, last: bool = False) -> Sequence[Event]:
         """Return the alerts that depend on time.
 
         Args:

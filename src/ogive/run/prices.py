@@ -44,16 +44,16 @@ class Price:
     date: str = ""
     source: str = ""
 
-    def rate(self, workers: int) -> float:
+    def compute_hourly_cost(self, workers: int) -> float:
         """Return the price of an hour of a search with this number of workers."""
         return self.hourly * (workers if self.per == "worker" else 1)
 
-    def amount(self, money: float) -> str:
+    def format_amount(self, money: float) -> str:
         """Return an amount of money with its currency: `12.40 USD`."""
         return amount(money, self.currency)
 
     def __str__(self) -> str:
-        price = f"{self.amount(self.hourly)} per {self.per}-hour"
+        price = f"{self.format_amount(self.hourly)} per {self.per}-hour"
         origin = ", ".join(part for part in (self.name, self.source, self.date) if part)
         return f"{price} ({origin})" if origin else price
 

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike
 
 from ogive.arrays import FloatArray
 from ogive.formatting import number
-from ogive.objective import Constraint, Objective, cost_vector, pareto_front, rank_metrics, total_violation
+from ogive.objective import Constraint, Objective, compute_costs, find_pareto_front, rank_metrics, total_violation
 from ogive.run.state import State
 from ogive.trial import Status, Trial, TrialId, select_comparable
 
@@ -78,8 +78,8 @@ def find_front(state: State) -> list[Trial]:
     feasible = [trial for trial in trials if total_violation(trial.metrics, state.constraints) == 0]
     if not feasible:
         return []
-    points = np.array([cost_vector(trial.metrics, state.objectives) for trial in feasible])
-    indices = [i for i, on_front in enumerate(pareto_front(points)) if on_front]
+    points = np.array([compute_costs(trial.metrics, state.objectives) for trial in feasible])
+    indices = [i for i, on_front in enumerate(find_pareto_front(points)) if on_front]
     return [feasible[i] for i in sorted(indices, key=lambda i: float(points[i, 0]))]
 
 
@@ -110,7 +110,7 @@ class CurvePoint:
     spent_seconds: float = 0.0
 
 
-def search_curve(state: State, objective: Objective) -> list[CurvePoint]:
+def compute_search_curve(state: State, objective: Objective) -> list[CurvePoint]:
     """Return the search curve: all inactive trials, in the order in which they became inactive."""
     step, _ = select_comparable(list(state.trials.values()), at_least=1)
     inactive = [t for t in state.trials.values() if t.status.ended or t.status is Status.PAUSED]
@@ -235,7 +235,7 @@ def collect_random_values(state: State, points: Sequence[CurvePoint] | None = No
     origins = find_origins(state)
     if not any(origins.values()):
         return [], f"There is no random reference: strategy {name} does not say which of its trials are random."
-    points = search_curve(state, state.objectives[0]) if points is None else points
+    points = compute_search_curve(state, state.objectives[0]) if points is None else points
     random = [point for point in points if math.isfinite(point.value) and point.origin == "random"]
     random.sort(key=lambda point: point.trial)
     if any(not point.is_full for point in random):
@@ -273,4 +273,4 @@ def _find_best_at(
 ) -> Trial | None:
     if not trials:
         return None
-    return trials[int(np.argmin(rank_metrics([trial.at(step) for trial in trials], objectives, constraints)))]
+    return trials[int(np.argmin(rank_metrics([trial.metrics_at(step) for trial in trials], objectives, constraints)))]

@@ -122,7 +122,7 @@ class Settings:
         names = {field.name for field in fields(Settings)}
         return Settings(**{key: value for key, value in data.items() if key in names})
 
-    def changes(self, new: Mapping[str, Any]) -> dict[str, Any]:
+    def find_changes(self, new: Mapping[str, Any]) -> dict[str, Any]:
         """Return the entries of `new` that differ from these settings, as JSON.
 
         Raises:

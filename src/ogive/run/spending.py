@@ -91,7 +91,7 @@ def _add_up(
 ) -> Spending:
     # A session without a price is billed at the price of the last session that had one.
     prices = [(interval, price or interval.price or state.price) for interval in intervals]
-    money = sum(p.rate(interval.process_count) * interval.seconds / HOUR for interval, p in prices if p)
+    money = sum(p.compute_hourly_cost(interval.process_count) * interval.seconds / HOUR for interval, p in prices if p)
     has_price = any(p for _, p in prices)
     return Spending(
         stage=stage,

@@ -286,7 +286,7 @@ class State:
             seed=data["seed"],
             screened=data.get("screened", {}),
             cached=data.get("cached", False),
-            began=data.get("began", 0),
+            step_offset=data.get("began", 0),
             proposed_at=event.time,
             best_epoch_of=self.best_epoch_rule,
         )

@@ -19,9 +19,9 @@ def add_report(trial: Trial, event: Event) -> Trial:
     """Return `trial` after a report. Metrics that the report leaves out keep their last value at the same fidelity."""
     seconds = event.data.get("seconds", 0.0)
     metrics = event.data["metrics"]
-    if trial.reports and trial.reports[-1].began == trial.began:
+    if trial.reports and trial.reports[-1].step_offset == trial.step_offset:
         metrics = {**trial.reports[-1].metrics, **metrics}
-    report = Report(event.step or 0, metrics, seconds, event.time, trial.began)
+    report = Report(event.step or 0, metrics, seconds, event.time, trial.step_offset)
     return trial.with_changes(reports=(*trial.reports, report), seconds=trial.seconds + seconds)
 
 
@@ -42,7 +42,9 @@ def _pause(trial: Trial, event: Event) -> Trial:
 
 
 def _resume(trial: Trial, event: Event) -> Trial:
-    return trial.with_changes(status=Status.WAITING, fidelity=event.data["fidelity"], began=event.data.get("began", 0))
+    return trial.with_changes(
+        status=Status.WAITING, fidelity=event.data["fidelity"], step_offset=event.data.get("began", 0)
+    )
 
 
 def _put_back(trial: Trial, event: Event) -> Trial:

@@ -12,7 +12,7 @@ CHECKPOINT_FILE = re.compile(r"checkpoint-\d+(-best)?\.(pt|pickle|json)(\.tmp)?"
 """Matches the names of Ogive's checkpoint files, but not `checkpoint-best.pt`, which a train function may have written."""
 
 
-def trial_folder(run: Path, trial: Trial) -> Path:
+def get_trial_folder(run: Path, trial: Trial) -> Path:
     """Return the folder of a trial, with its checkpoints, its output, and the files of its train function.
 
     A trial whose training starts again at a new fidelity cannot use its earlier checkpoints. So it gets a separate folder
@@ -24,10 +24,10 @@ def trial_folder(run: Path, trial: Trial) -> Path:
 def get_trial_path(run: Path, trial: Trial) -> str:
     """Return the path of `trial_folder` as a string; ten times as fast as a `Path`."""
     folder = f"{run}{os.sep}trials{os.sep}{trial.id:06d}"
-    return f"{folder}{os.sep}from-{trial.began}" if trial.began else folder
+    return f"{folder}{os.sep}from-{trial.step_offset}" if trial.step_offset else folder
 
 
-def trials_folder(trial: Path) -> Path:
+def get_trials_folder(trial: Path) -> Path:
     """Return the folder of all trials, given the folder of one of them."""
     return next((parent for parent in trial.parents if parent.name == "trials"), trial.parent)
 

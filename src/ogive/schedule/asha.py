@@ -109,7 +109,7 @@ class ASHA(Schedule):
         return None
 
     def _make_resume(self, trial: TrialId, rung: int) -> Resume:
-        return Resume(trial, self.ladder.fidelities[rung], self.ladder.began(rung))
+        return Resume(trial, self.ladder.fidelities[rung], self.ladder.step_offset(rung))
 
     def on_job(self, trial: Trial, job: Start | Resume) -> None:
         if isinstance(job, Resume):
@@ -122,7 +122,7 @@ class ASHA(Schedule):
         if reached == 0 or trial.id in self.rungs[reached - 1]:
             return Action.CONTINUE
         rung = self.rungs[reached - 1]
-        rung.add(trial.id, trial.at(report.step))
+        rung.add(trial.id, trial.metrics_at(report.step))
         if report.step >= self.ladder.steps[-1]:
             return Action.CONTINUE
         if not self.is_stopping:

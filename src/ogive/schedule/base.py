@@ -71,17 +71,17 @@ class Start:
     Attributes:
         fidelity: how far to train it.
         note: JSON values that the strategy receives, and that are journalled with the trial's proposal.
-        began: the step after which the trial's epochs are counted. It is above 0 if the trial skips lower rungs, because the
-            steps of these rungs come before its first one. It is also above 0 if the trial continues the training of
-            inherited weights: `began` is then their step, and metrics that the trial has not reported by its last epoch are
-            taken over from the trial that it inherits from.
+        step_offset: the step after which the trial's epochs are counted. It is above 0 if the trial skips lower rungs,
+            because the steps of these rungs come before its first one. It is also above 0 if the trial continues the
+            training of inherited weights: `step_offset` is then their step, and metrics that the trial has not reported
+            by its last epoch are taken over from the trial that it inherits from.
         settings: values that are not part of the architecture; they are added to the settings of the strategy's proposal.
         proposal: the proposal to evaluate, if the schedule makes it itself. The strategy is then not asked.
     """
 
     fidelity: Fidelity
     note: Mapping[str, Any] = EMPTY
-    began: Step = 0
+    step_offset: Step = 0
     settings: Mapping[str, Any] = EMPTY
     proposal: Proposal | None = None
 
@@ -93,14 +93,14 @@ class Resume:
     Attributes:
         trial: the trial.
         until: the fidelity to train it up to.
-        began: the step after which the epochs of `until` are counted. It is `Trial.began` if the trial continues from its
-            checkpoint. It is the trial's last step if the trial starts from scratch, because a fidelity other than epochs
-            changes (such as the image size or the share of the data).
+        step_offset: the step after which the epochs of `until` are counted. It is `Trial.step_offset` if the trial
+            continues from its checkpoint. It is the trial's last step if the trial starts from scratch, because a
+            fidelity other than epochs changes (such as the image size or the share of the data).
     """
 
     trial: TrialId
     until: Fidelity
-    began: Step = 0
+    step_offset: Step = 0
 
 
 @dataclass(frozen=True)

@@ -66,7 +66,9 @@ class Bracket:
             return self._make_resume(self.promotions[0], self.level)
         if self.is_filling and may_start:
             return Start(
-                self.ladder.fidelities[self.first_rung], {"bracket": self.number}, self.ladder.began(self.first_rung)
+                self.ladder.fidelities[self.first_rung],
+                {"bracket": self.number},
+                self.ladder.step_offset(self.first_rung),
             )
         # No more trials may be started: once all trials have reached the first rung, promote the best of them. `on_resume`
         # then ends the filling of the bracket.
@@ -77,7 +79,7 @@ class Bracket:
 
     def _make_resume(self, trial: TrialId, level: int) -> Resume:
         rung = self.first_rung + level
-        return Resume(trial, self.ladder.fidelities[rung], self.ladder.began(rung))
+        return Resume(trial, self.ladder.fidelities[rung], self.ladder.step_offset(rung))
 
     def _target_size(self, level: int) -> int:
         """Return the number of trials to train on a rung: as planned, or fewer if the bracket could not be filled."""

@@ -18,7 +18,7 @@ import numpy as np
 
 from ogive.arrays import FloatArray
 from ogive.errors import JobError
-from ogive.objective import Constraint, Objective, pareto_front, total_violation
+from ogive.objective import Constraint, Objective, find_pareto_front, total_violation
 from ogive.registry import check_whole_number
 from ogive.schedule.base import Action, Job, Schedule, Start
 from ogive.schedule.extrapolation import CurveForecast, CurveRegressions, extrapolate_curve, list_cuts
@@ -148,7 +148,7 @@ class CurveStopping(Schedule):
         elif excess == self._least_violation:
             rows = np.concatenate([self._front, costs])
             # Equal rows count once: a trial that equals the best does not make it more likely that a new one beats it.
-            self._front = np.unique(rows[pareto_front(rows)], axis=0)
+            self._front = np.unique(rows[find_pareto_front(rows)], axis=0)
 
     def improvement_probability(self, trial: Trial) -> float | None:
         """Return the probability that a running trial ends better than the best fully trained trial.
@@ -191,7 +191,7 @@ class CurveStopping(Schedule):
 
     def _cost_curves(self, trial: Trial) -> FloatArray:
         """Return the costs [m, t] of a trial after each of its t epochs; all epochs must have been reported."""
-        rows = [trial.at(report.step) for report in trial.reports]
+        rows = [trial.metrics_at(report.step) for report in trial.reports]
         return np.array([[objective.cost(row) for row in rows] for objective in self.objectives], dtype=np.float64)
 
 

@@ -107,7 +107,7 @@ class _PromotingBracket(Bracket):
             "best": self.sizes[level],
             "populations": [list(pair) for pair in zip(self.ladder.steps, self._populations, strict=True)],
         }
-        return Start(self.ladder.fidelities[rung], note, self.ladder.began(rung))
+        return Start(self.ladder.fidelities[rung], note, self.ladder.step_offset(rung))
 
 
 class _EvolvingBracket(_PromotingBracket):

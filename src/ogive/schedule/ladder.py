@@ -9,7 +9,7 @@ from typing import Any
 
 from ogive.errors import JobError
 from ogive.registry import check_whole_number
-from ogive.trial import EMPTY, Fidelity, Step, steps_of
+from ogive.trial import EMPTY, Fidelity, Step, count_steps
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +41,7 @@ class Ladder:
         eta: int = 3,
         fidelities: Mapping[str, float] = EMPTY,
     ) -> Ladder:
-        """Return the rungs at `min_epochs`, `min_epochs` eta, `min_epochs` eta^2 ... and `max_epochs`; see `rung_epochs`.
+        """Return rungs at `min_epochs` times 1, eta, eta^2 ..., and at `max_epochs`; see `list_rung_epochs`.
 
         Args:
             schedule: the name of the schedule, for error messages.
@@ -79,7 +79,7 @@ class Ladder:
                 f"{schedule}: min_epochs is {lowest}, and so is max_epochs: on one rung every trial is trained in full; "
                 f"give {remedy}, or schedule 'full'"
             )
-        epochs_of_rungs = rung_epochs(lowest, highest, eta)
+        epochs_of_rungs = list_rung_epochs(lowest, highest, eta)
         if others:
             count = len(epochs_of_rungs)
             return _ladder_with_restarts(
@@ -99,12 +99,12 @@ class Ladder:
         """Return the rung, from 0, at which a job of this fidelity ends."""
         return self.fidelities.index(fidelity)
 
-    def began(self, rung: int) -> Step:
+    def step_offset(self, rung: int) -> Step:
         """Return the step after which the epochs of a job that ends on `rung` are counted; see `Start.began`."""
         return self.steps[rung - 1] if self.restarts and rung else 0
 
 
-def rung_epochs(min_epochs: int, max_epochs: int, eta: int) -> tuple[int, ...]:
+def list_rung_epochs(min_epochs: int, max_epochs: int, eta: int) -> tuple[int, ...]:
     """Return the epochs of the rungs: min, min eta, min eta^2 ..., and max, which need not be min times a power of eta.
 
     The last rung before max is left out if max is less than sqrt(eta) times its epochs.
@@ -156,6 +156,6 @@ def _ladder_with_restarts(fidelities: list[dict[str, float]]) -> Ladder:
     """Return a ladder on whose rungs trials start from scratch: the steps of a rung follow those of the rung below."""
     steps, last_step = [], 0
     for fidelity in fidelities:
-        last_step += steps_of(fidelity)
+        last_step += count_steps(fidelity)
         steps.append(last_step)
     return Ladder(fidelities=tuple(fidelities), steps=tuple(steps), restarts=True)

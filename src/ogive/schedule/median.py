@@ -66,7 +66,7 @@ class Median(Schedule):
         if step < self.min_epochs or step >= self.fidelity["epochs"]:
             return Action.CONTINUE
         # Section 3.2.2: compare the best value of the trial by step s, not its last, with the median.
-        best = {**trial.at(step), **{o.metric: self._best_value(trial, o) for o in self.objectives}}
+        best = {**trial.metrics_at(step), **{o.metric: self._best_value(trial, o) for o in self.objectives}}
         has_one = len(self.objectives) == 1
         is_worse = self._is_worse_than_median(best, step) if has_one else self._is_worse_than_most(best, step)
         return Action.STOP if is_worse else Action.CONTINUE

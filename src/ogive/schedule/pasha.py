@@ -100,8 +100,8 @@ class PASHA(ASHA):
     def _value(self, trial: Trial, step: Step) -> Metrics:
         """Return the metrics of the trial at `step`, or at the first step with a value if it has none up to `step`."""
         names = [o.metric for o in self.objectives] + [c.metric for c in self.constraints]
-        steps_with_value = (report.step for report in trial.reports if are_finite(trial.at(report.step), names))
-        return trial.at(max(step, next(steps_with_value, step)))
+        steps_with_value = (report.step for report in trial.reports if are_finite(trial.metrics_at(report.step), names))
+        return trial.metrics_at(max(step, next(steps_with_value, step)))
 
     def _sort_keys(self, metrics: Sequence[Metrics]) -> FloatArray:
         """Return the numbers [n] by which trials are ranked: costs, or ranks with several objectives or constraints."""

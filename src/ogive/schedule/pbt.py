@@ -122,7 +122,9 @@ class PBT(Schedule):
             number = min(waiting, key=lambda n: (self._members[n].compared_at, self._members[n].ready_since))
             trial = self._members[number].record
             replacement = self._exploit_and_explore(number, rng) if may_start else None
-            return replacement or Resume(trial.id, self._next_fidelity(trial.step, trial.began), trial.began)
+            return replacement or Resume(
+                trial.id, self._next_fidelity(trial.step, trial.step_offset), trial.step_offset
+            )
         return Wait() if any(not member.has_ended for member in self._members.values()) else Done()
 
     def _exploit_and_explore(self, number: int, rng: np.random.Generator) -> Start | None:
@@ -149,7 +151,7 @@ class PBT(Schedule):
         """Return whether a member has a checkpoint whose metrics are finite."""
         member = self._members[number]
         names = [o.metric for o in self.objectives] + [c.metric for c in self.constraints]
-        return member.compared_at > 0 and are_finite(member.record.at(member.compared_at), names)
+        return member.compared_at > 0 and are_finite(member.record.metrics_at(member.compared_at), names)
 
     def _count_better(self, number: int, trials: Mapping[int, Trial]) -> int:
         """Return the number of members that are better than member `number`.
@@ -161,7 +163,9 @@ class PBT(Schedule):
         better = 0
         for step in set(steps.values()):
             members = [n for n, trial in trials.items() if trial.step >= step]
-            ranks_at_step = rank_metrics([trials[n].at(step) for n in members], self.objectives, self.constraints)
+            ranks_at_step = rank_metrics(
+                [trials[n].metrics_at(step) for n in members], self.objectives, self.constraints
+            )
             order = dict(zip(members, zip(ranks_at_step, members, strict=True), strict=True))
             better += sum(order[n] < order[number] for n, common_step in steps.items() if common_step == step)
         return better

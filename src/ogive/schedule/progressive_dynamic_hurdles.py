@@ -66,12 +66,12 @@ class ProgressiveDynamicHurdles(Schedule):
         # last of them is compared with the new value.
         names = [o.metric for o in self.objectives] + [c.metric for c in self.constraints]
         earlier_steps = (report.step for report in reversed(trial.reports[:-1]))
-        previous = next((step for step in earlier_steps if are_finite(trial.at(step), names)), 0)
+        previous = next((step for step in earlier_steps if are_finite(trial.metrics_at(step), names)), 0)
         steps = self.ladder.steps[: len(self._hurdles)]
         reached = [hurdle for step, hurdle in zip(steps, self._hurdles, strict=True) if previous < step <= report.step]
         if not reached:
             return Action.CONTINUE
-        return Action.CONTINUE if self._passes(trial.at(report.step), reached[-1]) else Action.STOP
+        return Action.CONTINUE if self._passes(trial.metrics_at(report.step), reached[-1]) else Action.STOP
 
     def _passes(self, metrics: Metrics, hurdle: Sequence[Metrics]) -> bool:
         """Return whether a trial with these metrics is better than `hurdle`, the metrics of the trials that define it."""

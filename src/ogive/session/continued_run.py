@@ -72,7 +72,7 @@ def open_session(
     previous = Settings.from_json(stored)
     if changeable.get("workers", previous.workers) != previous.workers:
         changeable = {**changeable, "threads": None}  # the plan chose the threads for another number of parallel trials
-    changes = previous.changes(changeable)
+    changes = previous.find_changes(changeable)
     settings = Settings.from_json({**stored, **changes})
     check_executor(config, settings, estimator)
     check_same_clock(config, events, folder)

@@ -15,7 +15,7 @@ from ogive.executors.processes import ProcessExecutor
 from ogive.executors.simulated import VirtualClock
 from ogive.monitor.advisor import Advisor
 from ogive.monitor.alert_routes import AlertRoutes
-from ogive.monitor.overtraining import overtraining
+from ogive.monitor.overtraining import detect_overtraining
 from ogive.objective import Constraint, Objective
 from ogive.run.alert_route_specs import RouteSpec
 from ogive.run.cache import Cache
@@ -278,7 +278,7 @@ def _make_caching_screen(estimator: Estimator) -> Callable[[Any], Mapping[str, f
 
 def _print_hints(state: State) -> None:
     """Print a hint for the next search if the trials of this search were trained for too many epochs."""
-    hint = overtraining(state) if state.end_reason else None
+    hint = detect_overtraining(state) if state.end_reason else None
     if hint is not None:
         print(f"hint: {hint}", file=sys.stderr, flush=True)
 

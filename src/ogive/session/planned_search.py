@@ -25,7 +25,7 @@ from ogive.session.run_declaration import AUTO, RunSpec
 from ogive.session.search_checks import check_fidelities, find_current_price
 from ogive.session.stored_run import StoredRun
 from ogive.space import Architecture, Space
-from ogive.space.fingerprints import is_same
+from ogive.space.fingerprints import describes_same_space
 
 if TYPE_CHECKING:
     from ogive.bench.problem import Problem
@@ -206,7 +206,7 @@ def _read_source(source: str | os.PathLike[str] | StoredRun | Timings, declared:
     timings = planner.read_run_timings(source.state, f"the run in {source.folder}")
     now, before = declared.fingerprints, created["fingerprints"]
     differences = sorted(name for name in {*now, *before} if now.get(name) != before.get(name))
-    if not is_same(Space.from_json(created["space"]), declared.space):
+    if not describes_same_space(Space.from_json(created["space"]), declared.space):
         differences.append("space")
     if not differences:
         return timings

@@ -17,7 +17,7 @@ from ogive.objective import parse_objectives as parse_objectives
 from ogive.run.estimator import Estimator
 from ogive.schedule.base import Schedule
 from ogive.space import Space
-from ogive.space.fingerprints import is_same
+from ogive.space.fingerprints import describes_same_space
 from ogive.strategy.base import Strategy
 from ogive.strategy.listed import Listed, parse_list
 
@@ -128,7 +128,7 @@ def _copy_for_run(
     Raises:
         JobError: the strategy was made for another space, other objectives or other constraints.
     """
-    is_same_space = is_same(strategy.space, space)
+    is_same_space = describes_same_space(strategy.space, space)
     for part, strategy_value, search_value in (
         ("space", strategy.space.fingerprint, strategy.space.fingerprint if is_same_space else space.fingerprint),
         ("objectives", strategy.objectives, tuple(objectives)),

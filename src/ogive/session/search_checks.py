@@ -142,7 +142,7 @@ def check_capacity(estimator: Estimator, parallel_trials: int, workers_per_trial
     if workers_per_trial == 1:
         return
     available, unit = count_cores(), "core"
-    if isinstance(estimator, Classifier) and (gpus := estimator.gpus()):
+    if isinstance(estimator, Classifier) and (gpus := estimator.count_gpus()):
         available, unit = gpus, "GPU"
     if parallel_trials * workers_per_trial > available:
         max_trials = available // workers_per_trial

@@ -67,7 +67,7 @@ class Sink(ABC):
 
     Attributes:
         name: the name in the registry, for messages.
-        place: the target that it writes to; no two sinks of a run may have the same one.
+        target: the target that it writes to; no two sinks of a run may have the same one.
     """
 
     name: str = "sink"

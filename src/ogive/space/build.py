@@ -69,7 +69,7 @@ def _to_tuples(item: Any) -> Any:
     return item if _is_tensor(item) else tuple(item)
 
 
-def example_inputs(example_input: ExampleInput) -> tuple[Any, ...] | dict[str, Any]:
+def build_example_inputs(example_input: ExampleInput) -> tuple[Any, ...] | dict[str, Any]:
     """Return inputs of a model for `call_model`: tensors are returned as they are, and a shape gives a tensor of zeros.
 
     Zeros have an additional batch dimension in front. Its size is that of the first tensor, or 1 if there is no tensor.
@@ -91,12 +91,12 @@ def example_inputs(example_input: ExampleInput) -> tuple[Any, ...] | dict[str, A
 
 
 def call_model(model: Any, inputs: tuple[Any, ...] | Mapping[str, Any]) -> Any:
-    """Call `model` with its inputs: a tuple gives the positional arguments; for a dict, see `forward_arguments`."""
-    args, kwargs = forward_arguments(model, inputs)
+    """Call `model` with its inputs: a tuple gives the positional arguments; for a dict, see `bind_forward_arguments`."""
+    args, kwargs = bind_forward_arguments(model, inputs)
     return model(*args, **kwargs)
 
 
-def forward_arguments(
+def bind_forward_arguments(
     model: Any, inputs: tuple[Any, ...] | Mapping[str, Any]
 ) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """Return the positional and the keyword arguments of the model's `forward`.
@@ -159,7 +159,7 @@ def initialize_lazy_layers(model: Any, example_input: ExampleInput) -> None:
     training = {module: module.training for module in model.modules()}
     model.eval()
     with torch.no_grad():
-        call_model(model, example_inputs(example_input))
+        call_model(model, build_example_inputs(example_input))
     for module, mode in training.items():
         module.training = mode
 

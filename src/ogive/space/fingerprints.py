@@ -30,7 +30,7 @@ def compute_fingerprint(space: Space, example: Any) -> str:
     return hash_json(parts)
 
 
-def is_same(a: Space, b: Space) -> bool:
+def describes_same_space(a: Space, b: Space) -> bool:
     """Return whether `a` and `b` are the same space, or differ only in that one of them has no example input.
 
     Adding an example input changes no architecture: only lazy layers depend on it, and they cannot be built without it.
@@ -47,7 +47,7 @@ def describe_differences(old: Space, new: Space) -> list[str]:
     lines = _describe_decision_differences(old, new)
     if not lines and [d.name for d in old.decisions] != [d.name for d in new.decisions]:
         lines.append("the decisions are the same, but in another order")
-    if lines or is_same(old, new):
+    if lines or describes_same_space(old, new):
         return lines
     if new.tree is not None and compute_fingerprint(new, old.example) == old.fingerprint:
         before, after = _format_example(old.example), _format_example(new.example)

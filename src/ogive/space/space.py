@@ -105,7 +105,7 @@ class Space:
         Raises:
             SpaceError: `declared` is another space.
         """
-        if not fingerprints.is_same(self, declared):
+        if not fingerprints.describes_same_space(self, declared):
             raise SpaceError(f"this is another space: {'; '.join(self.differences(declared))}")
         self.__dict__.update(declared.__dict__)
         return self

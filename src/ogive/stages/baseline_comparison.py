@@ -75,7 +75,7 @@ class BaselineComparison:
     """A comparison of two networks that were trained with the same recipe and seeds.
 
     Attributes:
-        found: the network of the search.
+        searched: the network of the search.
         baseline: the hand-drawn network.
         seeds: the seeds of the trainings; the i-th value of every metric belongs to the i-th seed, for both networks.
         split: the split on which the metrics were measured, such as "test" or "validation".
@@ -86,7 +86,7 @@ class BaselineComparison:
         RunError: a metric does not have one value for each seed.
     """
 
-    found: ComparedNetwork
+    searched: ComparedNetwork
     baseline: ComparedNetwork
     seeds: Sequence[int]
     split: str
@@ -94,7 +94,7 @@ class BaselineComparison:
     random_reference: RandomReference | None = None
 
     def __post_init__(self) -> None:
-        for network in (self.found, self.baseline):
+        for network in (self.searched, self.baseline):
             for metric, values in network.metrics.items():
                 if len(values) != len(self.seeds):
                     raise RunError(
@@ -104,7 +104,7 @@ class BaselineComparison:
 
     @staticmethod
     def of(
-        found: ComparedNetwork,
+        searched: ComparedNetwork,
         baseline: ComparedNetwork,
         seeds: Sequence[int],
         split: str,
@@ -114,7 +114,7 @@ class BaselineComparison:
         """Return the comparison, with the paired difference of every metric that both networks have.
 
         Args:
-            found: the network of the search.
+            searched: the network of the search.
             baseline: the hand-drawn network.
             seeds: the seeds of the trainings, in the order of the values.
             split: the split on which the metrics were measured.
@@ -124,12 +124,12 @@ class BaselineComparison:
         Raises:
             RunError: a metric does not have one value for each seed.
         """
-        checked = BaselineComparison(found, baseline, tuple(seeds), split)
+        checked = BaselineComparison(searched, baseline, tuple(seeds), split)
         differences = {
             metric: PairedDifference(
                 *_widen_if_equal(*paired_difference(values, baseline.metrics[metric], confidence)), confidence
             )
-            for metric, values in found.metrics.items()
+            for metric, values in searched.metrics.items()
             if metric in baseline.metrics
         }
         return replace(checked, differences=differences, random_reference=random_reference)
@@ -139,7 +139,7 @@ class BaselineComparison:
         data = asdict(self)
         for difference in data["differences"].values():
             difference.update({side: _finite_or_none(difference[side]) for side in ("low", "high")})
-        return data
+        return {"found": data.pop("searched"), **data}
 
     @staticmethod
     def from_json(data: Mapping[str, Any]) -> BaselineComparison:
@@ -151,7 +151,7 @@ class BaselineComparison:
         try:
             reference = data.get("random_reference")
             return BaselineComparison(
-                found=ComparedNetwork(**data["found"]),
+                searched=ComparedNetwork(**data["found"]),
                 baseline=ComparedNetwork(**data["baseline"]),
                 seeds=tuple(data["seeds"]),
                 split=str(data["split"]),

@@ -14,12 +14,12 @@ from ogive.estimate.full_training import TrainingOrder
 from ogive.formatting import plural
 from ogive.run.results import explain_no_best, find_best_trials, find_front
 from ogive.run.state import State
-from ogive.run.trial_folder import trial_folder
+from ogive.run.trial_folder import get_trial_folder
 from ogive.run.trial_labels import FULL_TRAINING_SETTING
 from ogive.run.unsaved_weights import find_unsaved_reason
 from ogive.stages.full_training_result import FOLDER, FullTrainingResult, TrainedNetwork, read_full_training
 from ogive.stages.stage_notes import list_notes
-from ogive.stages.stage_states import stage_states
+from ogive.stages.stage_states import read_stage_states
 from ogive.stages.weights_file import find_winner_weights
 from ogive.trial import Status, Trial
 
@@ -38,13 +38,14 @@ class Delivery:
         state: the state of the stage's run.
         search: the state of the search.
         metrics: the metrics of the delivered weights.
-        mean: the means of the metrics over the stage's seeds, by which the stage ranks the network; equal to `metrics` with
-            one training.
-        test: the metrics of the delivered weights on the test split; empty if the test split was not read for this network.
+        mean_metrics: the means of the metrics over the stage's seeds, by which the stage ranks the network; equal to
+            `metrics` with one training.
+        test_metrics: the metrics of the delivered weights on the test split; empty if the test split was not read for
+            this network.
         seeds: the seeds of all trainings of the network in this stage.
         seed: the seed with which the delivered weights were trained.
         settings: the settings, besides the architecture, with which the network was trained.
-        saved: the newest checkpoint of `training`. Without one, `final/weights.pt` if `training` trained those weights;
+        checkpoint: the newest checkpoint of `training`. Without one, `final/weights.pt` if `training` trained those weights;
             otherwise None.
         is_winner: whether the network is a winner of the last stage that has a result.
     """
@@ -55,12 +56,12 @@ class Delivery:
     state: State
     search: State
     metrics: Mapping[str, float]
-    mean: Mapping[str, float]
-    test: Mapping[str, float]
+    mean_metrics: Mapping[str, float]
+    test_metrics: Mapping[str, float]
     seeds: Sequence[int]
     seed: int
     settings: Mapping[str, Any]
-    saved: SavedCheckpoint | None
+    checkpoint: SavedCheckpoint | None
     is_winner: bool = False
 
     @property
@@ -73,12 +74,12 @@ class Delivery:
     @property
     def weights(self) -> Path | None:
         """The checkpoint with the weights; None if there is none."""
-        return self.saved.path if self.saved is not None and self.saved.has_model else None
+        return self.checkpoint.path if self.checkpoint is not None and self.checkpoint.has_model else None
 
     @property
     def step(self) -> int:
         """The epochs after which the weights were saved; the epochs of the training if there are no weights."""
-        return self.training.step if self.saved is None else self.training.began + self.saved.step
+        return self.training.step if self.checkpoint is None else self.training.step_offset + self.checkpoint.step
 
     @property
     def session(self) -> Mapping[str, Any]:
@@ -88,7 +89,7 @@ class Delivery:
         return next((session for interval, session in reversed([*sessions]) if interval.begin <= last_report_time), {})
 
     @property
-    def missing(self) -> str | None:
+    def missing_weights_reason(self) -> str | None:
         """The reason why there are no weights, and what to do; None if there are weights."""
         if self.weights is not None:
             return None
@@ -97,9 +98,9 @@ class Delivery:
         unsaved = find_unsaved_reason(message for message, _ in self.state.warnings)
         if unsaved is not None:
             return unsaved
-        if self.saved is not None:
+        if self.checkpoint is not None:
             return (
-                f"its checkpoint has no weights under 'model', only {', '.join(self.saved.keys or ())}; let the train "
+                f"its checkpoint has no weights under 'model', only {', '.join(self.checkpoint.keys or ())}; let the train "
                 "function call trial.checkpoint(model=model.state_dict(), ...), then `ogive finalize` trains it again"
             )
         remedy = "`ogive finalize` trains it in full and keeps the weights"
@@ -123,7 +124,7 @@ class Delivery:
             "stage": self.stage,
             "winner": self.is_winner,
             "status": self.training.status.value,
-            "metrics": dict(self.mean),
+            "metrics": dict(self.mean_metrics),
             "step": self.training.step,
             "seeds": list(self.seeds),
             "weights": None if self.weights is None else str(self.weights),
@@ -143,14 +144,14 @@ class Stages:
     folder: Path | None
 
     @cached_property
-    def result(self) -> FullTrainingResult | None:
+    def full_training_result(self) -> FullTrainingResult | None:
         """The result of full training; None if it has not ended."""
         return None if self.folder is None else read_full_training(self.folder)
 
     @cached_property
-    def final(self) -> State | None:
+    def full_training_state(self) -> State | None:
         """The state of full training; None if it was not started."""
-        return None if self.folder is None else stage_states(self.folder, self.state).get("final")
+        return None if self.folder is None else read_stage_states(self.folder, self.state).get("final")
 
     @cached_property
     def winners(self) -> list[Delivery]:
@@ -158,9 +159,11 @@ class Stages:
 
         There is one winner for one objective, and there may be several for several objectives.
         """
-        if self.result is not None:
-            return [self._deliver_finalist(self.result[name]) for name in self.result.winners]
-        return [self.deliver_searched(self.state.trials[number]) for number in self.best_of_search]
+        if self.full_training_result is not None:
+            return [
+                self._deliver_finalist(self.full_training_result[name]) for name in self.full_training_result.winners
+            ]
+        return [self.deliver_searched(self.state.trials[number]) for number in self.best_search_trials]
 
     def delivery(self, which: str | int = "winner") -> Delivery:
         """Return one network.
@@ -180,7 +183,7 @@ class Stages:
         if which == "winner":
             return self._require_one(self.winners)
         if which == "best":
-            return self._require_one([self.deliver_searched(self.state.trials[n]) for n in self.best_of_search])
+            return self._require_one([self.deliver_searched(self.state.trials[n]) for n in self.best_search_trials])
         trials = self.state.trials
         text = str(which)
         if not text.isdigit() or int(text) not in trials:
@@ -192,7 +195,7 @@ class Stages:
         network = self._finalists.get(trial.id)
         return self.deliver_searched(trial) if network is None else self._deliver_finalist(network)
 
-    def ranked(self, k: int) -> list[Delivery]:
+    def rank_networks(self, k: int) -> list[Delivery]:
         """Return the best `k` networks: the finalists by their rank in full training, then the others of the search."""
         finalists = sorted(self._finalists.values(), key=lambda network: network.rank_after or 0)
         deliveries = [self._deliver_finalist(network) for network in finalists]
@@ -206,7 +209,7 @@ class Stages:
         return list_notes(self)
 
     @cached_property
-    def best_of_search(self) -> list[int]:
+    def best_search_trials(self) -> list[int]:
         """The numbers of the best trials of the search: one, or the Pareto front of several objectives."""
         trials = find_front(self.state) if len(self.state.objectives) > 1 else find_best_trials(self.state, 1)
         return [trial.id for trial in trials]
@@ -214,7 +217,7 @@ class Stages:
     @cached_property
     def _finalists(self) -> dict[int, TrainedNetwork]:
         """The finalists with at least one successful training, by the number of their trial."""
-        networks = self.result.finalists if self.result is not None else []
+        networks = self.full_training_result.finalists if self.full_training_result is not None else []
         return {n.trial: n for n in networks if n.seeds and n.trial is not None}
 
     def _require_one(self, deliveries: Sequence[Delivery]) -> Delivery:
@@ -245,25 +248,25 @@ class Stages:
             state=self.state,
             search=self.state,
             metrics=metrics,
-            mean=metrics,
-            test={},
+            mean_metrics=metrics,
+            test_metrics={},
             seeds=(trial.seed,),
             seed=trial.seed,
             settings=trial.proposal.settings,
-            saved=saved,
-            is_winner=self.result is None and trial.id in self.best_of_search,
+            checkpoint=saved,
+            is_winner=self.full_training_result is None and trial.id in self.best_search_trials,
         )
 
     def _deliver_finalist(self, network: TrainedNetwork) -> Delivery:
         """Return a finalist with the weights of its best seed in full training."""
         assert self.folder is not None
-        assert self.result is not None
+        assert self.full_training_result is not None
         assert network.trial is not None
-        if self.final is None:
+        if self.full_training_state is None:
             raise RunError(f"{self.folder / FOLDER} has lost its journal; remove it and run `ogive finalize` again")
         trial = self.state.trials[network.trial]
-        index = self.result.find_best_index(network)
-        training = _find_training(self.final, network, index)
+        index = self.full_training_result.find_best_index(network)
+        training = _find_training(self.full_training_state, network, index)
         saved, metrics = _find_weights(training, self.folder / FOLDER)
         trial_settings = {
             name: value for name, value in training.proposal.settings.items() if name != FULL_TRAINING_SETTING
@@ -273,16 +276,16 @@ class Stages:
             trial=trial,
             stage=FULL,
             training=training,
-            state=self.final,
+            state=self.full_training_state,
             search=self.state,
             metrics={**trial.screened, **metrics},
-            mean={**trial.screened, **mean},
-            test={name: values[index] for name, values in network.test.items()},
+            mean_metrics={**trial.screened, **mean},
+            test_metrics={name: values[index] for name, values in network.test.items()},
             seeds=tuple(network.seeds),
             seed=network.seeds[index],
-            settings={**trial_settings, **self.result.recipe.get("settings", {})},
-            saved=saved,
-            is_winner=network.name in self.result.winners,
+            settings={**trial_settings, **self.full_training_result.recipe.get("settings", {})},
+            checkpoint=saved,
+            is_winner=network.name in self.full_training_result.winners,
         )
 
 
@@ -291,7 +294,7 @@ def _find_training(final: State, network: TrainedNetwork, index: int) -> Trial:
     if network.trainings:
         return final.trials[network.trainings[index]]
     # Results of earlier versions do not have the numbers of the trainings. Take the latest one with this seed.
-    orders = {number: TrainingOrder.of(trial.proposal.settings) for number, trial in final.trials.items()}
+    orders = {number: TrainingOrder.from_settings(trial.proposal.settings) for number, trial in final.trials.items()}
     key = network.name, network.seeds[index]
     return final.trials[max(n for n, order in orders.items() if (order.network, order.seed) == key)]
 
@@ -308,7 +311,7 @@ def _find_weights(training: Trial, run: Path | None) -> tuple[SavedCheckpoint | 
     saved = (find_checkpoint(training, run) or find_winner_weights(training, run)) if run is not None else None
     if saved is None:
         return None, training.metrics
-    step = training.began + saved.step
+    step = training.step_offset + saved.step
     report = next((report for report in reversed(training.reports) if report.step <= step), None)
     return saved, {**training.screened, **(report.metrics if report is not None else {})}
 
@@ -320,5 +323,5 @@ def find_checkpoint(training: Trial, run: Path) -> SavedCheckpoint | None:
         training: a trial of the stage.
         run: the folder of the stage's run.
     """
-    folder = trial_folder(run, training)
+    folder = get_trial_folder(run, training)
     return find_value_checkpoint(folder) if folder.is_dir() else None

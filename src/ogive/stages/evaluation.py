@@ -10,7 +10,7 @@ import numpy as np
 
 from ogive.errors import RunError
 from ogive.formatting import plural
-from ogive.objective import Objective, cost_vector, pareto_front, rank_metrics, total_violation
+from ogive.objective import Objective, compute_costs, find_pareto_front, rank_metrics, total_violation
 from ogive.run.state import State
 from ogive.stages.delivery import find_checkpoint
 from ogive.stages.full_training_result import FOLDER, Agreement, Bias, FullTrainingResult, TrainedNetwork
@@ -187,7 +187,7 @@ def _select_winners(
     feasible = [n for n in trained if total_violation(metrics[n.name], state.constraints) == 0]
     if len(state.objectives) == 1 or not feasible:
         return [best.name]
-    on_front = pareto_front(np.array([cost_vector(metrics[n.name], state.objectives) for n in feasible]))
+    on_front = find_pareto_front(np.array([compute_costs(metrics[n.name], state.objectives) for n in feasible]))
     winners = [network for network, is_on_front in zip(feasible, on_front, strict=True) if is_on_front]
     return [network.name for network in sorted(winners, key=lambda network: network.rank_after or 0)]
 

@@ -18,7 +18,7 @@ from ogive.errors import JobError
 from ogive.formatting import duration, plural
 from ogive.run.events import Event, Kind
 from ogive.run.journal import JOURNAL, Journal
-from ogive.space.fingerprints import is_same
+from ogive.space.fingerprints import describes_same_space
 from ogive.stages.baseline_comparison import BaselineComparison, ComparedNetwork, RandomReference, write_comparison
 from ogive.stages.evaluation import evaluate_finalists
 from ogive.stages.finalize_request import FinalizeRequest, read_request, write_request
@@ -147,14 +147,14 @@ def _make_random_reference(run: StoredRun, random: StoredRun) -> RandomReference
     Raises:
         JobError: `random` is not a random search of the same space.
     """
-    if random.state.created["strategy"]["name"] != "random" or not is_same(random.state.space, run.space):
+    if random.state.created["strategy"]["name"] != "random" or not describes_same_space(random.state.space, run.space):
         raise JobError(f"random={random!r}: expected a run of the same space with strategy='random'")
     metric = run.state.objectives[0].metric
     step, _ = select_comparable(run.top(1), at_least=1)
     trials = [trial for trial in random.trials if trial.status is Status.FINISHED and trial.has_reached(step)]
     count = plural(len(trials), "random architecture")
     note = f"{count}, each trained in full; {duration(random.state.compute_seconds)} of training"
-    return RandomReference(metric, [trial.at(step)[metric] for trial in trials], note)
+    return RandomReference(metric, [trial.metrics_at(step)[metric] for trial in trials], note)
 
 
 def _record_reading(run: StoredRun, split: str, say: Say) -> None:

@@ -113,7 +113,7 @@ class _ProgressMessages:
         if event is None or event.trial is None or event.kind not in (Kind.FINISHED, Kind.FAILED):
             return
         trial = state.trials[event.trial]
-        order = TrainingOrder.of(trial.proposal.settings)
+        order = TrainingOrder.from_settings(trial.proposal.settings)
         name = f"{order.network}, seed {order.seed}"
         if trial.status is Status.FINISHED:
             values = ", ".join(f"{o.metric} {number(trial.metrics[o.metric])}" for o in state.objectives)

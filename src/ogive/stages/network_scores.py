@@ -103,7 +103,7 @@ def _score_trainings(
     for index, seed in enumerate(network.seeds):
         model = plan.build(network, seed, run)
         model.load_state_dict(_load_weights(run.folder, network, index))
-        scores.append(plan.classifier.scores(model, examples))
+        scores.append(plan.classifier.compute_scores(model, examples))
     return scores
 
 

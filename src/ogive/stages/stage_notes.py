@@ -33,7 +33,7 @@ def list_notes(stages: Stages) -> list[str]:
 
 def _note_unfinished(stages: Stages) -> Sequence[str]:
     """Note full training that was started but has no complete result, and which network is the winner meanwhile."""
-    final, result = stages.final, stages.result
+    final, result = stages.full_training_state, stages.full_training_result
     if final is None:
         return []
     remaining = final.total_trials - final.ended_count
@@ -57,7 +57,7 @@ def _note_unfinished(stages: Stages) -> Sequence[str]:
 
 def _note_failed(stages: Stages) -> Iterator[str]:
     """Note networks of which some trainings failed, so that their values are from fewer seeds."""
-    for network in stages.result.networks if stages.result is not None else ():
+    for network in stages.full_training_result.networks if stages.full_training_result is not None else ():
         if network.seeds and network.failures:
             trained = len(network.seeds) + len(network.failures)
             yield (
@@ -70,10 +70,10 @@ def _note_failed(stages: Stages) -> Iterator[str]:
 def _note_later_best(stages: Stages) -> Sequence[str]:
     """Note that the search has found a new best trial after full training."""
     state = stages.state
-    if stages.result is None or len(state.objectives) > 1 or not stages.best_of_search:
+    if stages.full_training_result is None or len(state.objectives) > 1 or not stages.best_search_trials:
         return []
-    best, metric = state.trials[stages.best_of_search[0]], state.objectives[0].metric
-    if any(network.trial == best.id for network in stages.result.finalists):
+    best, metric = state.trials[stages.best_search_trials[0]], state.objectives[0].metric
+    if any(network.trial == best.id for network in stages.full_training_result.finalists):
         return []
     return [
         f"the search continued after full training: its best is now trial {best.id} ({metric} "
@@ -83,7 +83,7 @@ def _note_later_best(stages: Stages) -> Sequence[str]:
 
 def _note_better_baseline(stages: Stages) -> Sequence[str]:
     """Note a baseline that is better than the winner. A baseline itself cannot be a winner."""
-    result = stages.result
+    result = stages.full_training_result
     if result is None or result.baseline is None or len(stages.state.objectives) > 1:
         return []
     objective = stages.state.objectives[0]
@@ -101,8 +101,10 @@ def _note_better_baseline(stages: Stages) -> Sequence[str]:
 def _note_violations(stages: Stages) -> Iterator[str]:
     """Note constraints that a winner violates, since full training may change metrics that the search measured."""
     for winner in stages.winners:
-        violated = [c for c in stages.state.constraints if c.violation(winner.mean) > 0]
-        values = ", ".join(f"{c.metric} {number(winner.mean.get(c.metric, math.nan))}, not {c}" for c in violated)
+        violated = [c for c in stages.state.constraints if c.violation(winner.mean_metrics) > 0]
+        values = ", ".join(
+            f"{c.metric} {number(winner.mean_metrics.get(c.metric, math.nan))}, not {c}" for c in violated
+        )
         if violated:
             yield (
                 f"the winner, {winner.title}, violates a constraint: {values}; no trained network satisfies all "

@@ -9,7 +9,7 @@ from ogive.run.state import State
 from ogive.stages.full_training_result import FOLDER
 
 
-def stage_states(folder: Path, state: State) -> dict[str, State]:
+def read_stage_states(folder: Path, state: State) -> dict[str, State]:
     """Return the state of each stage: "search", and "final" if full training was started.
 
     Args:

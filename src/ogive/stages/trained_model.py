@@ -32,8 +32,8 @@ def load_weights(delivery: Delivery) -> Mapping[str, torch.Tensor]:
     Raises:
         RunError: there are no weights. The message gives the reason and what to do.
     """
-    if delivery.weights is None or delivery.saved is None:
-        raise RunError(f"{delivery.title}: there are no weights: {delivery.missing}")
+    if delivery.weights is None or delivery.checkpoint is None:
+        raise RunError(f"{delivery.title}: there are no weights: {delivery.missing_weights_reason}")
     state = load_checkpoint(delivery.weights)
     if "model" not in state:  # checkpoints of earlier versions do not record their keys
         raise RunError(
@@ -41,7 +41,7 @@ def load_weights(delivery: Delivery) -> Mapping[str, torch.Tensor]:
             "function call trial.checkpoint(model=model.state_dict(), ...) and run `ogive finalize` again"
         )
     if delivery.weights.name == WEIGHTS and state.get(DESCRIPTION_KEY) != describe_weights(
-        delivery.training, delivery.saved.step
+        delivery.training, delivery.checkpoint.step
     ):
         raise RunError(
             f"{delivery.title}: {delivery.weights} is not the file that `ogive finalize` wrote; put that file back, or "
@@ -93,7 +93,7 @@ def _explain_mismatch(run: StoredRun, delivery: Delivery) -> str:
     estimator = run.estimator
     architecture = run.space.architecture(delivery.trial.architecture.to_json())
     if delivery.stage != FULL and isinstance(estimator, Classifier):
-        shares = estimator.incompatible_shares(architecture, delivery.training.fidelity)
+        shares = estimator.find_incompatible_shares(architecture, delivery.training.fidelity)
         if shares:
             proxy = " and ".join(f"{name} {share:g}" for name, share in shares.items())
             return (

@@ -197,9 +197,9 @@ def _find_start(run: StoredRun, trial: Trial) -> tuple[str, int]:
     """
     from ogive.estimate import Classifier
     from ogive.estimate.checkpoint import find_newest_checkpoint
-    from ogive.run.trial_folder import trial_folder
+    from ogive.run.trial_folder import get_trial_folder
 
-    folder = trial_folder(run.folder, trial)
+    folder = get_trial_folder(run.folder, trial)
     saved = find_newest_checkpoint(folder) if folder.is_dir() else None
     if saved is None:
         reason = (
@@ -210,7 +210,7 @@ def _find_start(run: StoredRun, trial: Trial) -> tuple[str, int]:
             "from_weights)"
         )
     if isinstance(run.estimator, Classifier) and (
-        proxy := run.estimator.incompatible_shares(trial.architecture, trial.fidelity)
+        proxy := run.estimator.find_incompatible_shares(trial.architecture, trial.fidelity)
     ):
         shares = " and ".join(f"{name} {share:g}" for name, share in proxy.items())
         raise JobError(

@@ -16,7 +16,7 @@ def export_json(delivery: Delivery) -> dict[str, Any]:
         "architecture": trial.architecture.to_json(),
         "id": trial.architecture.id,
         "metrics": dict(delivery.metrics),
-        "test_metrics": dict(delivery.test),
+        "test_metrics": dict(delivery.test_metrics),
         "trial": trial.id,
         "stage": delivery.stage,
         "winner": delivery.is_winner,
@@ -25,7 +25,7 @@ def export_json(delivery: Delivery) -> dict[str, Any]:
         "fidelity": dict(training.fidelity),
         "seed": delivery.seed,
         "seeds": list(delivery.seeds),
-        "mean_metrics": dict(delivery.mean),
+        "mean_metrics": dict(delivery.mean_metrics),
         "settings": dict(delivery.settings),
         "seconds": training.seconds,
         "provenance": {

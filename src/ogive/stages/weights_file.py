@@ -20,7 +20,7 @@ DESCRIPTION_KEY = "of"
 
 def describe_weights(training: Trial, step: Step) -> str:
     """Return a text that identifies the weights of a training at a step, by facts that are in the journal."""
-    reported = next((report for report in training.reports if report.step == training.began + step), None)
+    reported = next((report for report in training.reports if report.step == training.step_offset + step), None)
     facts = {
         "training": training.id,
         "seed": training.seed,
@@ -44,7 +44,7 @@ def find_winner_weights(training: Trial, folder: Path) -> SavedCheckpoint | None
     except (OSError, ValueError, LookupError, TypeError):
         return None
     path = folder / WEIGHTS
-    reported = any(report.step == training.began + step for report in training.reports)
+    reported = any(report.step == training.step_offset + step for report in training.reports)
     if not reported or text != describe_weights(training, step) or not path.is_file():
         return None
     metrics = json.loads(text)["metrics"]

@@ -37,18 +37,20 @@ def write_winner(run: StoredRun, plan: TrainingPlan, result: FullTrainingResult,
     stages = Stages(run.state, run.folder)
     winner = stages.winners[0]
     if winner.weights is None:
-        say(f"warning: {winner.title}: no weights: {winner.missing}")
+        say(f"warning: {winner.title}: no weights: {winner.missing_weights_reason}")
         for name in (DESCRIPTION, WEIGHTS):  # the files of an earlier winner
             (run.folder / FOLDER / name).unlink(missing_ok=True)
     else:
         _save_weights(run.folder / FOLDER, winner)
-    facts = {**_collect_facts(run, plan, result.winner), "weights": winner.missing or ""}
+    facts = {**_collect_facts(run, plan, result.winner), "weights": winner.missing_weights_reason or ""}
     write_card(run.state, result, result.winner, result.find_best_index(result.winner), facts=facts, run=run.folder)
     for note in stages.notes:
         say(f"warning: {note}")
     for winner in stages.winners:
         values = ", ".join(
-            f"{name} {number(winner.mean[name])}" for name, _ in result.objectives if name in winner.mean
+            f"{name} {number(winner.mean_metrics[name])}"
+            for name, _ in result.objectives
+            if name in winner.mean_metrics
         )
         say(f"winner: {winner.title}: {values}")
 
@@ -61,8 +63,8 @@ def _save_weights(folder: Path, winner: Delivery) -> None:
     """
     import torch
 
-    assert winner.saved is not None  # the caller has checked that there are weights
-    description = describe_weights(winner.training, winner.saved.step)
+    assert winner.checkpoint is not None  # the caller has checked that there are weights
+    description = describe_weights(winner.training, winner.checkpoint.step)
     content = {"model": dict(load_weights(winner)), "metrics": dict(winner.metrics), DESCRIPTION_KEY: description}
     draft = folder / f"{WEIGHTS}.draft"
     try:
@@ -87,12 +89,12 @@ def _collect_facts(run: StoredRun, plan: TrainingPlan, winner: TrainedNetwork) -
 def _measure_cost(run: StoredRun, trial: int) -> dict[str, Any]:
     """Return parameters, FLOPs and activation memory of one forward pass; empty if the space has no example input."""
     from ogive.hardware import FLOP_CONVENTION, measure
-    from ogive.space.build import example_inputs
+    from ogive.space.build import build_example_inputs
 
     architecture = run.state.trials[trial].architecture
     if architecture.space.example_input is None:
         return {}
-    inputs = example_inputs(architecture.space.example_input)
+    inputs = build_example_inputs(architecture.space.example_input)
     try:
         cost = measure(architecture.build(0), inputs)
     except (OgiveError, RuntimeError) as error:  # the model card can do without the FLOPs

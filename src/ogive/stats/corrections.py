@@ -11,7 +11,7 @@ FAMILY_LEVEL = 0.05
 """The default probability of at least one false rejection in a family of tests."""
 
 
-def holm(p: ArrayLike) -> FloatArray:
+def correct_by_holm(p: ArrayLike) -> FloatArray:
     """Return the p-values [m] of a family of tests after Holm's correction.
 
     Reject the hypotheses whose corrected p-value is at most alpha. Then the probability of at least one false rejection is

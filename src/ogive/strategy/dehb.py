@@ -23,7 +23,7 @@ from ogive.space import Space
 from ogive.strategy.base import Strategy
 from ogive.strategy.differential_evolution import ElitePopulation, SlotPopulation, Variation, propose_random
 from ogive.strategy.unit_cube import UnitCube
-from ogive.trial import Fidelity, Pending, Proposal, Step, Trial, TrialId, steps_of
+from ogive.trial import Fidelity, Pending, Proposal, Step, Trial, TrialId, count_steps
 
 NAME = "strategy 'dehb'"
 
@@ -72,7 +72,7 @@ class DEHB(Strategy):
 
     def ask(self, rng: np.random.Generator, pending: Pending, fidelity: Fidelity) -> Proposal:
         job = pending.job
-        step = int(job.get("step", steps_of(fidelity)))
+        step = int(job.get("step", count_steps(fidelity)))
         sizes = job.get("populations", [(step, POPULATION)])
         populations = {budget: self._population(budget, size) for budget, size in sizes}
         # The target comes from the subpopulation of this budget.

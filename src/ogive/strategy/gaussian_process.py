@@ -17,7 +17,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from ogive.arrays import FloatArray
-from ogive.objective import Constraint, Objective, pareto_front
+from ogive.objective import Constraint, Objective, find_pareto_front
 from ogive.registry import check_whole_number
 from ogive.space import Architecture, Space
 from ogive.strategy.base import Strategy
@@ -164,7 +164,7 @@ class GaussianProcess(Strategy):
         the front, since these have the greatest crowding distance.
         """
         feasible = observations.feasible
-        front = np.flatnonzero(feasible & pareto_front(np.where(feasible[:, None], observations.costs, np.inf)))
+        front = np.flatnonzero(feasible & find_pareto_front(np.where(feasible[:, None], observations.costs, np.inf)))
         if len(self.objectives) == 1 or not len(front):
             return [int(row) for row in np.argsort(ranks, kind="stable")[:BEST]]
         return [int(row) for row in rng.permutation(front)[: 4 * BEST]]

@@ -102,7 +102,7 @@ class Genetic(Strategy):
         ranks = np.array([rank for rank, _ in members])
         fitness = (ranks.max() - ranks).astype(np.float64)
         step, _ = select_comparable([trial for _, trial in members])
-        values = [trial.at(step) for _, trial in members]
+        values = [trial.metrics_at(step) for _, trial in members]
         # Windowing needs one scale on which all members can be compared.
         if len(self.objectives) == 1 and all(total_violation(metrics, self.constraints) == 0 for metrics in values):
             costs = np.array([self.objectives[0].cost(metrics) for metrics in values])

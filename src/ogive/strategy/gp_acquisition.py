@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ogive.arrays import BoolArray, FloatArray
-from ogive.objective import pareto_front
+from ogive.objective import find_pareto_front
 from ogive.space import Architecture
 from ogive.strategy.acquisition import (
     expected_area_improvement,
@@ -182,7 +182,7 @@ class Acquisition:
         """
         rows = np.flatnonzero(self.feasible)
         y = np.stack([models[0].y[rows] for models in self.objective_models], axis=1)
-        front = y[pareto_front(y)]
+        front = y[find_pareto_front(y)]
         reference = y.max(axis=0) + MARGIN
         draws = []
         for models in zip(*self.objective_models, strict=True):

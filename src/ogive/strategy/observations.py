@@ -13,7 +13,7 @@ import numpy as np
 from scipy.special import ndtri
 
 from ogive.arrays import BoolArray, FloatArray, IntArray
-from ogive.objective import Constraint, Objective, cost_vector, rank_costs
+from ogive.objective import Constraint, Objective, compute_costs, rank_costs
 from ogive.trial import Status, Trial, select_comparable
 
 CAUSED_BY_ARCHITECTURE = (
@@ -64,8 +64,8 @@ def collect_observations(
 ) -> Observations:
     """Return the observations of `trials` at the highest step that `at_least` of them have reached."""
     step, reached = select_comparable(trials, at_least)
-    measured = [(trial, trial.at(step)) for trial in reached]
-    values = np.array([cost_vector(metrics, objectives) for _, metrics in measured]).reshape(
+    measured = [(trial, trial.metrics_at(step)) for trial in reached]
+    values = np.array([compute_costs(metrics, objectives) for _, metrics in measured]).reshape(
         len(measured), len(objectives)
     )
     # Leave out trials without a finite value of an objective, for example because it was reported only at a later step.

@@ -22,7 +22,9 @@ def rank_trials(
     """
     step, compared = select_comparable(trials, at_least)
     return list(
-        zip(rank_metrics([trial.at(step) for trial in compared], objectives, constraints), compared, strict=True)
+        zip(
+            rank_metrics([trial.metrics_at(step) for trial in compared], objectives, constraints), compared, strict=True
+        )
     )
 
 
@@ -33,7 +35,9 @@ def find_best(
     if len(objectives) == 1:
         # The result is that of `rank_trials`, but one pass is enough to find the minimum.
         step, compared = select_comparable(trials)
-        return min(compared, key=lambda trial: sort_key(trial.at(step), objectives[0], constraints), default=None)
+        return min(
+            compared, key=lambda trial: sort_key(trial.metrics_at(step), objectives[0], constraints), default=None
+        )
     ranked = rank_trials(trials, objectives, constraints)
     return min(ranked, key=lambda item: item[0])[1] if ranked else None
 

@@ -44,7 +44,7 @@ class Normalization:
             if not all(value > 0 for value in values):
                 raise JobError(f"Normalization: {name} is {getattr(self, name)!r}, but must be above 0")
 
-    def raw(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
+    def to_raw_values(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return the raw values, float32 [n, *shape], of features of the same shape."""
         channels = (-1, *(1 for _ in features.shape[2:]))
         scaled = features * np.reshape(self.std or 1.0, channels) + np.reshape(self.mean or 0.0, channels)

@@ -45,7 +45,7 @@ class Proxy:
         """Return all shares by name."""
         return {field.name: getattr(self, field.name) for field in fields(self)}
 
-    def reduced(self) -> dict[str, float]:
+    def list_reduced_shares(self) -> dict[str, float]:
         """Return the shares below 1 by name."""
         return {name: share for name, share in self.list_shares().items() if share != 1}
 
@@ -56,7 +56,7 @@ class Proxy:
     @property
     def multipliers(self) -> dict[str, float]:
         """The multipliers below 1 that the model is built with."""
-        return {name: share for name, share in self.reduced().items() if name in ("width", "depth")}
+        return {name: share for name, share in self.list_reduced_shares().items() if name in ("width", "depth")}
 
     def scale_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         """Return the shape of one example at this resolution.
@@ -82,7 +82,7 @@ class Proxy:
             )
         return (shape[0], *reduced_sides)
 
-    def shrink(self, x: Tensor) -> Tensor:
+    def shrink_images(self, x: Tensor) -> Tensor:
         """Return images [n, channels, height, width] at this resolution, reduced by averaging the pixels of each area."""
         if self.resolution == 1:
             return x

@@ -53,7 +53,7 @@ class Training:
         self.optimizer = make_optimizer(self.model, recipe)
         self._data_parallel = DataParallel(self.model, team) if team.size > 1 else None
 
-    def epoch(self, number: int) -> float:
+    def train_epoch(self, number: int) -> float:
         """Train epoch `number`, counted from 1, and return the mean training loss per example, with label smoothing.
 
         PyTorch's random state is set from (seed, number).

@@ -140,7 +140,7 @@ def describe(job: Job) -> str:
 
 
 def _describe_first_step(job: Start | Resume) -> str:
-    return f" from step {job.began}" if job.began else ""
+    return f" from step {job.step_offset}" if job.step_offset else ""
 
 
 class SimulatedController:
@@ -209,7 +209,7 @@ class SimulatedController:
             return False
         proposal = job.proposal or (self.repeats.pop(0) if self.repeats else self._make_proposal(number, job))
         proposal = replace(proposal, note={"schedule": dict(job.note)})
-        self._work(Trial(number, proposal, job.fidelity, status=Status.RUNNING, began=job.began), job)
+        self._work(Trial(number, proposal, job.fidelity, status=Status.RUNNING, step_offset=job.step_offset), job)
         return True
 
     def _continue_paused(self, job: Resume | Drop) -> None:
@@ -220,7 +220,7 @@ class SimulatedController:
         if isinstance(job, Drop):
             self._call("on_end", replace(trial, status=Status.STOPPED), None)
             return
-        resumed = replace(trial, fidelity=job.until, began=job.began, status=Status.RUNNING)
+        resumed = replace(trial, fidelity=job.until, step_offset=job.step_offset, status=Status.RUNNING)
         if self.scenario(trial.id).report_interval > 1 and resumed.target_step <= trial.step:
             # The trial was trained beyond this step, to an epoch with a value. So the schedule receives its last report
             # again, without further training.
@@ -245,7 +245,7 @@ class SimulatedController:
 
     def end_epoch(self, trial: Trial) -> None:
         """Process the end of the next epoch of a trial: a report, a failure, or the return of its train function."""
-        behavior, epoch = self.scenario(trial.id), max(trial.step, trial.began) + 1
+        behavior, epoch = self.scenario(trial.id), max(trial.step, trial.step_offset) + 1
         if (
             behavior.returns_after is not None and behavior.returns_after < epoch
         ):  # the train function returns without a report
@@ -255,7 +255,7 @@ class SimulatedController:
             self._end(trial, FAILURES[trial.id % len(FAILURES)])
             return
         previous = trial.reports[-1].metrics if trial.reports else {}
-        report = Report(epoch, {**previous, **behavior.metrics(epoch)}, time=self.now, began=trial.began)
+        report = Report(epoch, {**previous, **behavior.metrics(epoch)}, time=self.now, step_offset=trial.step_offset)
         trial = replace(trial, reports=(*trial.reports, report))
         if "accuracy" in report.metrics:
             self._obey(trial, self._call("on_report", trial, report))

@@ -6,7 +6,7 @@ import math
 
 from ogive.document.blocks import Block, Drawing, Row, Section, Text
 from ogive.formatting import duration
-from ogive.monitor.diversity import WINDOW, diversity, random_distance, sample_positions
+from ogive.monitor.diversity import WINDOW, compute_diversity, estimate_random_distance, list_sample_points
 from ogive.report import run_figures
 from ogive.report.sections.search_curve import time_unit
 from ogive.report.subject import Subject
@@ -30,13 +30,13 @@ def _diversity(subject: Subject) -> tuple[Drawing, str] | None:
     proposed = [trial.architecture for trial in subject.trials]
     if len(proposed) < 2:
         return None
-    values = diversity(proposed, points=POINTS)
+    values = compute_diversity(proposed, points=POINTS)
     about = "diversity of the last proposals over the trials"
-    svg = run_figures.over_trials(sample_positions(len(proposed), POINTS), values, "mean distance", about)
+    svg = run_figures.draw_over_trials(list_sample_points(len(proposed), POINTS), values, "mean distance", about)
     repeats = len(proposed) - len({architecture.id for architecture in proposed})
     note = (
         f"Diversity is the mean share of decisions in which two of the last {WINDOW} architectures differ. It is now "
-        f"{values[-1]:.2f}; random sampling has {random_distance(subject.state.space):.2f}. "
+        f"{values[-1]:.2f}; random sampling has {estimate_random_distance(subject.state.space):.2f}. "
         f"{repeats:,} of {len(proposed):,} proposals repeat an earlier network."
     )
     return Drawing("diversity", svg, about), note
@@ -56,7 +56,7 @@ def _utilisation(subject: Subject) -> tuple[Drawing, str] | None:
     ]
     times, shares = [begin for begin, _ in bins], [share for _, share in bins]
     about = "the busy share of the workers over time"
-    svg = run_figures.over_time(
+    svg = run_figures.draw_over_time(
         [*times, total_seconds / size], [*shares, shares[-1]], (unit, "busy share of the workers"), about, 1.05
     )
     note = (

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from ogive.document.blocks import Block, Keys, Section, Table, Text
 from ogive.formatting import amount, as_sentence, duration, number, plural
 from ogive.monitor.cost import Interval, Projection, project_cost, review_projections
-from ogive.monitor.cost_text import plan_line
+from ogive.monitor.cost_text import format_plan_comparison
 from ogive.monitor.gain import compute_gain
 from ogive.monitor.ledger import Saving, compute_ledger
 from ogive.report.subject import Subject
@@ -26,7 +26,7 @@ def build_section(subject: Subject) -> Section:
         blocks.append(Text("No price is known; set `price` in the job, or pass it to `ogive replay`.", soft=True))
     else:
         blocks.append(Text(f"Price: {state.price}.", soft=True))
-    plan = plan_line(state)
+    plan = format_plan_comparison(state)
     if plan:
         blocks.append(Text(f"Plan: {plan}."))
     blocks += [*_projection(subject), *_projection_reviews(subject), *_cost_of_gain(subject)]

@@ -29,8 +29,9 @@ def build_section(subject: Subject) -> Section:
     blocks += [Fold("trainings that failed", [Text(text) for text in failures])] if failures else []
     winner = subject.stages.winners[0]
     files = "The winner's weights and its model card are in final/ of the run's folder."
-    if winner.missing is not None:
-        files = f"The winner's model card is in final/ of the run's folder. There are no weights: {winner.missing}."
+    if winner.missing_weights_reason is not None:
+        reason = winner.missing_weights_reason
+        files = f"The winner's model card is in final/ of the run's folder. There are no weights: {reason}."
     blocks += [Text(files, soft=True)]
     return Section("stages", TITLE, blocks)
 
@@ -43,6 +44,6 @@ def _scatter_plots(result: FullTrainingResult) -> list[Block]:
         if len(complete) > 1:
             about = f"{metric} in the search and after full training"
             seeds = {n.name: n.values.get(metric, ()) for n in result.finalists}
-            svg = run_figures.full_training_scatter(complete, metric, goal, winners=result.winners, seeds=seeds)
+            svg = run_figures.draw_full_training(complete, metric, goal, winners=result.winners, seeds=seeds)
             blocks.append(Drawing(f"stages-{len(blocks)}", svg, about))
     return blocks

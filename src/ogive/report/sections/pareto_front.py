@@ -8,7 +8,7 @@ import numpy as np
 
 from ogive.document.blocks import Block, Drawing, Row, Section, Table, Text
 from ogive.formatting import number, plural
-from ogive.objective import cost_vector
+from ogive.objective import compute_costs
 from ogive.report import run_figures
 from ogive.report.frontier import dominated_volumes
 from ogive.report.subject import MOST_ROWS, Subject, format_metric
@@ -65,7 +65,7 @@ def _figures(subject: Subject) -> list[Block]:
     pairs = list(combinations(range(len(state.objectives)), 2))
     for i, j in pairs[:MOST_FIGURES]:
         objectives = (state.objectives[i], state.objectives[j])
-        svg = run_figures.pareto_plot(
+        svg = run_figures.draw_pareto_front(
             values[:, [i, j]],
             objectives,
             on_front=on_front,
@@ -90,12 +90,12 @@ def _tooltip(subject: Subject, trial: Trial, row: np.ndarray) -> str:
 def _dominated_volume(subject: Subject) -> list[Block]:
     """Return the dominated volume over the number of comparable trials that satisfy the constraints."""
     trials = [trial for trial in subject.comparable[1] if subject.is_feasible(trial)]
-    rows = np.array([cost_vector(trial.metrics, subject.state.objectives) for trial in trials])
+    rows = np.array([compute_costs(trial.metrics, subject.state.objectives) for trial in trials])
     counts, shares = dominated_volumes(rows)
     if len(counts) < 2:
         return [Text("The dominated volume is drawn from two trials on.", soft=True)]
     about = "the dominated volume over the trials"
-    svg = run_figures.over_trials(counts, shares, "dominated share", about, "comparable trials")
+    svg = run_figures.draw_over_trials(counts, shares, "dominated share", about, "comparable trials")
     note = (
         f"Hypervolume: the front dominates {number(shares[-1])} of the box between the best and the worst value of each "
         f"objective among {plural(len(trials), 'comparable trial')}. The first half of the trials dominates "

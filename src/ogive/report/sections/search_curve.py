@@ -11,7 +11,7 @@ from ogive.objective import Objective
 from ogive.report import run_figures
 from ogive.report.subject import Subject
 from ogive.run.prices import Price
-from ogive.run.results import CurvePoint, search_curve
+from ogive.run.results import CurvePoint, compute_search_curve
 from ogive.run.spending import HOUR
 
 TITLE = "Search curve"
@@ -25,7 +25,7 @@ def build_section(subject: Subject) -> Section:
     sources: list[str] = []
     workers = int(state.settings["workers"]) * int(state.settings.get("workers_per_trial", 1)) if state.price else 1
     for i, objective in enumerate(state.objectives):
-        points = subject.curve_points if i == 0 else search_curve(state, objective)
+        points = subject.curve_points if i == 0 else compute_search_curve(state, objective)
         if not points:
             continue
         separate = reference if reference is not None and reference.metric == objective.metric else None
@@ -61,15 +61,15 @@ def _curves(
     price: Price | None,
     workers: int,
 ) -> list[Block]:
-    svg = run_figures.search_curve(points, objective, reference, unit)
+    svg = run_figures.draw_search_curve(points, objective, reference, unit)
     blocks: list[Block] = [Drawing(name, svg, f"{objective.metric} of every trial and the best so far")]
-    omitted = run_figures.omitted_outliers(points, objective)
+    omitted = run_figures.describe_omitted_outliers(points, objective)
     blocks += [Text(as_sentence(omitted), soft=True)] if omitted is not None else []
     if not any(point.is_full and point.feasible for point in points):
         is_infeasible = any(point.is_full for point in points)
         reason = "no trial satisfies the constraints" if is_infeasible else "no trial has a value yet"
         return [*blocks, Text(f"There is no best so far: {reason}.", soft=True)]
-    hourly_price = price.rate(workers) if price is not None else 0.0
+    hourly_price = price.compute_hourly_cost(workers) if price is not None else 0.0
     currency = f"in {price.currency}" if price is not None and price.currency else ""
     rows = []
     for quantity, values, label in (
@@ -80,7 +80,7 @@ def _curves(
         size, unit = (1.0, f"money {currency}".strip()) if quantity == "money" else time_unit(max(values))
         if max(values) > 0:
             along = [value / size for value in values]
-            svg = run_figures.best_over(points, objective, along, f"{unit} {label}".strip())
+            svg = run_figures.draw_best_over(points, objective, along, f"{unit} {label}".strip())
             rows.append(Drawing(f"{name}-{quantity}", svg, f"the best {objective.metric} so far over {quantity}"))
     return [*blocks, Row(rows)] if rows else blocks
 

@@ -12,7 +12,7 @@ from ogive.report.facts import format_plugin
 from ogive.report.subject import Subject, format_metric
 from ogive.report.summary import describe_gap, describe_value_epoch
 from ogive.run.results import explain_no_best, summarize_rungs
-from ogive.run.trial_folder import trial_folder
+from ogive.run.trial_folder import get_trial_folder
 from ogive.stages.comparison_text import make_comparison_tables
 from ogive.stages.delivery import FULL, SEARCH, Delivery
 from ogive.stages.full_training_result import FOLDER
@@ -62,8 +62,8 @@ def _card(subject: Subject, rank: int, network: Delivery) -> Card:
         *((name, format_value(label)) for name, label in trial.architecture.items()),
         ("seed", network.seed),
         ("architecture id", trial.architecture.id),
-        ("all metrics", ", ".join(f"{name} {format_metric(value)}" for name, value in network.mean.items())),
-        ("folder", str(trial_folder(Path(FOLDER if network.stage == FULL else ""), training))),
+        ("all metrics", ", ".join(f"{name} {format_metric(value)}" for name, value in network.mean_metrics.items())),
+        ("folder", str(get_trial_folder(Path(FOLDER if network.stage == FULL else ""), training))),
     ]
     if network.stage == FULL:
         in_search = ", ".join(f"{name} {format_metric(value)}" for name, value in trial.metrics.items())
@@ -110,7 +110,7 @@ def build_rungs(subject: Subject) -> Section | None:
     metrics = [objective.metric for objective in state.objectives]
     rows = []
     for level, reached, continued, best in summarize_rungs(state, listed):
-        value = ", ".join(format_metric(best.at(level).get(name)) for name in metrics) if best else ""
+        value = ", ".join(format_metric(best.metrics_at(level).get(name)) for name in metrics) if best else ""
         continued_text = "" if level == levels[-1] else f"{continued:,}"
         best_text = f"trial {best.id}" if best else ""
         rows.append((plural(level, "epoch"), f"{reached:,}", continued_text, value, best_text))
