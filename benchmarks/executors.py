@@ -89,7 +89,7 @@ def main() -> None:
         share = idle_share(run_trials(TimedEstimator(options.seconds, computing), options.lasting, options.workers))
         kind = "computing" if computing else "sleeping"
         print(
-            f"trials of {options.seconds:g} s, {kind:<9}: workers are idle {share:7.2%} of the time   (goal: at most 5 %)"
+            f"trials of {options.seconds:g} s, {kind:<9}: workers are idle {share:7.2%} of the time   (goal: at most 5%)"
         )
 
 

@@ -156,7 +156,7 @@ def evaluate_plans(samples: int) -> None:
         f"{workers} workers, {epochs} epochs; {TRIALS} trials of {EPOCHS} epochs measured with {MEASURED} workers each"
     )
     print(
-        f"{'machine':<24}{'schedule':<11}{'best':>8}{'best/worst':>12}{'within 10 %':>13}{'worst excess':>14}{'covered':>9}"
+        f"{'machine':<24}{'schedule':<11}{'best':>8}{'best/worst':>12}{'within 10%':>13}{'worst excess':>14}{'covered':>9}"
     )
     all_excesses, all_covered = [], []
     for name, machine in MACHINES.items():
@@ -190,8 +190,8 @@ def evaluate_plans(samples: int) -> None:
                 flush=True,
             )
     print(
-        f"all {len(all_excesses)}: within 10 % of the fastest {np.mean([e <= 0.1 for e in all_excesses]):.1%}, worst "
-        f"{max(all_excesses):.1%}; 90 % intervals contain the time of a new search in {np.mean(all_covered):.0%}"
+        f"all {len(all_excesses)}: within 10% of the fastest {np.mean([e <= 0.1 for e in all_excesses]):.1%}, worst "
+        f"{max(all_excesses):.1%}; 90% intervals contain the time of a new search in {np.mean(all_covered):.0%}"
     )
 
 
@@ -236,7 +236,7 @@ def _is_equal(differences: np.ndarray) -> bool:
 def compare_forecasts(repeats: int) -> None:
     """Plan and run real searches, and print forecast and actual duration of each."""
     task = og.task.classification("digits", test=500, validation=500, train=400)
-    print(f"{'job':<36}{'split':>7}{'forecast':>10}{'90 %':>16}{'actual':>8}{'error':>8}{'load before, after':>20}")
+    print(f"{'job':<36}{'split':>7}{'forecast':>10}{'90%':>16}{'actual':>8}{'error':>8}{'load before, after':>20}")
     errors = []
     for number in range(repeats):
         for name, schedule, trials in (
@@ -275,7 +275,7 @@ def compare_forecasts(repeats: int) -> None:
             )
     within = sum(abs(error) <= 0.2 for error in errors)
     print(
-        f"{within} of {len(errors)} forecasts within 20 % of the actual time; mean error {np.mean(np.abs(errors)):.0%}"
+        f"{within} of {len(errors)} forecasts within 20% of the actual time; mean error {np.mean(np.abs(errors)):.0%}"
     )
 
 

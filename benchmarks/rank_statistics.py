@@ -1,4 +1,4 @@
-"""The coverage of the 95 % intervals of rank correlations, and the calibration of the probability of being the true best.
+"""The coverage of the 95% intervals of rank correlations, and the calibration of the probability of being the true best.
 
     python benchmarks/rank_statistics.py [--simulations 2000]
 
@@ -54,7 +54,7 @@ def fisher(name: str, n: int, value: float) -> tuple[float, float]:
 
 
 def percentile(name: str, x: FloatArray, y: FloatArray, rng: np.random.Generator) -> tuple[float, float]:
-    """Return the 2.5 and 97.5 % quantiles over resampled pairs."""
+    """Return the 2.5 and 97.5% quantiles over resampled pairs."""
     indices = rng.integers(len(x), size=(RESAMPLES, len(x)))
     with np.errstate(invalid="ignore"):
         values = STATISTICS[name](x[indices], y[indices])
@@ -89,7 +89,7 @@ def print_coverage(simulations: int) -> None:
                         flush=True,
                     )
     for (n, name), share in lowest.items():
-        print(f"n = {n}, {name}: Ogive's interval contains the true value in at least {share:.1f} %")
+        print(f"n = {n}, {name}: Ogive's interval contains the true value in at least {share:.1f}%")
 
 
 def print_calibration(simulations: int) -> None:

@@ -410,8 +410,8 @@ def rungs(options: argparse.Namespace) -> None:
 
 
 def pbt(options: argparse.Namespace) -> None:
-    """Print statistics of a population of 10 in virtual time, with epochs of equal duration, or different by 10 %."""
-    print("\nworkers     epochs 10 % apart: share replaced, accuracy     equal epochs: share replaced, accuracy")
+    """Print statistics of a population of 10 in virtual time, with epochs of equal duration, or different by 10%."""
+    print("\nworkers     epochs 10% apart: share replaced, accuracy     equal epochs: share replaced, accuracy")
     for workers in range(1, 13):
         cells = []
         for jitter in (0.1, 0.0):

@@ -54,7 +54,7 @@ def evaluate_on_simulated_searches(searches: int) -> None:
         trial, rule = simulated.stop(search.rewards)
         rows.append((search.shape, rule, simulated.is_false(search, trial, rule), simulated.delay(search, trial)))
     print(f"{searches} simulated searches of 100 to 2,000 trials; delays as shares of the planned trials")
-    print(f"{'shape':<13}{'searches':>9}{'stopped':>9}{'false':>7}{'delay: mean':>13}{'median':>8}{'90 %':>7}")
+    print(f"{'shape':<13}{'searches':>9}{'stopped':>9}{'false':>7}{'delay: mean':>13}{'median':>8}{'90%':>7}")
     for shape in (*simulated.SHAPES, "all"):
         group = [row for row in rows if shape in (row[0], "all")]
         false = sum(row[2] for row in group)

@@ -7,7 +7,7 @@
     python benchmarks/strategies.py --what transfer --strategies regularized_evolution local_search
 
 - regret: the regret of the incumbent in accuracy points, and the number of seeds that find the best cell.
-- front: the share of the table's hypervolume of error and latency_ms_pixel3 (reference point: 20 % error and the 90th
+- front: the share of the table's hypervolume of error and latency_ms_pixel3 (reference point: 20% error and the 90th
   percentile of latency) after 200 trials. If Optuna is installed, its NSGA-II and TPE samplers are compared.
 - constrained: the number of seeds within 0.1 points of the best cell with at most 30 ms on a Raspberry Pi 4 after 100
   trials, with a latency that is known before a trial, and one that is known after it.
@@ -112,7 +112,7 @@ def front(names: list[str], seeds: range) -> None:
     for name, run in runs.items():
         shares = np.array([share(run(seed)) for seed in seeds])
         spread = shares.std(ddof=1) / np.sqrt(len(shares)) if len(shares) > 1 else 0.0
-        print(f"{name:<24}{100 * shares.mean():8.2f} % ({100 * spread:.2f}){100 * shares.min():8.2f} %", flush=True)
+        print(f"{name:<24}{100 * shares.mean():8.2f}% ({100 * spread:.2f}){100 * shares.min():8.2f}%", flush=True)
 
 
 def _optuna(sampler: str) -> Callable[[int], list[dict[str, float]]]:

@@ -92,7 +92,7 @@ def main() -> None:
         run = og.search(
             space,
             estimator,
-            objectives="log_loss",  # not accuracy, which has a resolution of only 0.2 % on 500 examples
+            objectives="log_loss",  # not accuracy, which has a resolution of only 0.2% on 500 examples
             constraints=constraints,
             schedule={"asha": {"eta": 3, "min_epochs": 3}},
             epochs=EPOCHS,
@@ -131,7 +131,7 @@ def main() -> None:
             f"  {network.name:<10} accuracy {accuracy:.2%}, log-loss {loss:.4f}, {network.parameters:,} parameters"
         )
     for metric, difference in comparison.differences.items():
-        bounds = f"95 % interval {difference.low:+.4f} to {difference.high:+.4f}, paired over {len(SEEDS)} seeds"
+        bounds = f"95% interval {difference.low:+.4f} to {difference.high:+.4f}, paired over {len(SEEDS)} seeds"
         if math.isinf(difference.low):
             bounds = f"equal for all {len(SEEDS)} seeds, so the spread is unknown"
         console.print(f"  difference of {metric}: {difference.mean:+.4f}, {bounds}")

@@ -25,7 +25,7 @@ def test_the_example_is_searched_trained_in_full_and_exported(tmp_path: Path) ->
     output = ogive(tmp_path, "finalize", job, *options)  # trained and tested already
     pairs = zip(winner["test"]["accuracy"], baseline["test"]["accuracy"], strict=True)
     difference = sum(a - b for a, b in pairs) / 2
-    assert f"accuracy: {difference:+.3g}, 95 % interval [" in output
+    assert f"accuracy: {difference:+.3g}, 95% interval [" in output
     assert f"{winner['parameters']:,} in {winner['name']}, 65,834 in baseline" in output
     assert f"{winner['name']} is the best of 2 finalists after full training" in output
     assert "on the test split: accuracy" in output

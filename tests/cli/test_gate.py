@@ -120,7 +120,7 @@ def test_a_funnel_is_shown(tmp_path: Path, ogive) -> None:
     (tmp_path / "job.yaml").write_text(
         job + "phases: {look: {max_trials: 4}, more: {max_trials: 6, go: {failed: 0}}}\n"
     )
-    assert "not begun" not in (searched := ogive("search", "job.yaml", "--quiet")).out
+    assert "not started" not in (searched := ogive("search", "job.yaml", "--quiet")).out
     phases = ogive("status", "runs/job", "--json").json["phases"]
     assert [(phase["phase"], phase["trials"]) for phase in phases] == [("look", 4), ("more", 6)]
     assert phases[0]["go"]

@@ -104,7 +104,7 @@ def test_the_limit_of_the_failure_rate_is_the_exact_binomial_one() -> None:
         limit = binomtest(failed, trials, alternative="greater").proportion_ci(0.999, method="exact").low
         assert compute_failure_rate_limit(failed, trials) == pytest.approx(limit)
     assert stopped_by(last_verdicts([None] * 40)) == ["failures"]
-    assert not stopped_by(last_verdicts([None, 0.5, 0.5, 0.5, 0.5] * 40))  # 20 % are allowed
+    assert not stopped_by(last_verdicts([None, 0.5, 0.5, 0.5, 0.5] * 40))  # 20% are allowed
 
 
 def test_every_verdict_has_a_reason_and_finite_numbers_even_without_trials() -> None:

@@ -210,7 +210,7 @@ def test_one_measured_number_of_workers_gives_a_forecast_for_one_split() -> None
 
 
 def test_intervals_cover_searches_on_the_true_machine() -> None:
-    """Nominal coverage 90 %: plans from six noisy trials, each compared with one search that was not simulated for it."""
+    """Nominal coverage 90%: plans from six noisy trials, each compared with one search that was not simulated for it."""
     machine = Machine(
         serial=0.5,
         parallel=4.0,
@@ -233,7 +233,7 @@ def test_intervals_cover_searches_on_the_true_machine() -> None:
 
 
 def test_the_interval_of_the_value_covers_one_more_search() -> None:
-    """Nominal coverage 90 % for searches that were not simulated; an accuracy is never forecast above 1."""
+    """Nominal coverage 90% for searches that were not simulated; an accuracy is never forecast above 1."""
     rng = np.random.default_rng(0)
     covered = 0
     for accuracies in 1 / (1 + np.exp(-rng.normal(3.0, 1.0, size=(400, 11)))):

@@ -108,7 +108,7 @@ def test_the_level_is_more_uncertain_if_more_epochs_are_extrapolated() -> None:
 
 @pytest.mark.parametrize("objective", [LOSS, ACCURACY])
 def test_the_uncertainty_of_the_level_covers_real_curves(objective: Objective) -> None:
-    """Three epochs of six networks on digits; the mean of all networks after 16 epochs, in an interval of nominally 90 %."""
+    """Three epochs of six networks on digits; the mean of all networks after 16 epochs, in an interval of nominally 90%."""
     table = og.bench.load("digits", objectives=objective.metric)
     whole = [
         [o.metrics[objective.metric] for o in table.evaluate(table.space.sample(generator(i)), {"epochs": 16}, 0)]

@@ -48,7 +48,7 @@ def test_trials_measured_with_one_number_of_workers_each_show_the_scaling() -> N
 
 
 def test_intervals_have_their_nominal_coverage() -> None:
-    """Nominally 90 %, of the mean epoch with a measured number of workers, and with four times the largest measured one."""
+    """Nominally 90%, of the mean epoch with a measured number of workers, and with four times the largest measured one."""
     machine = replace(MACHINE, spread=0.4, noise=0.05)
     covered = {2: 0, 16: 0}
     for seed in range(60):
@@ -61,7 +61,7 @@ def test_intervals_have_their_nominal_coverage() -> None:
 
 
 def test_intervals_of_the_terms_have_their_nominal_coverage() -> None:
-    """Nominally 90 %, of the serial part, the parallel part and the communication."""
+    """Nominally 90%, of the serial part, the parallel part and the communication."""
     machine = replace(MACHINE, spread=0.4, noise=0.1)
     terms = ("serial", "parallel", "communication")
     covered = dict.fromkeys(terms, 0)
@@ -76,7 +76,7 @@ def test_intervals_of_the_terms_have_their_nominal_coverage() -> None:
 
 
 def test_one_measured_start_up_has_an_interval() -> None:
-    """Start-ups differ by a tenth (one standard deviation), and one is measured: nominal coverage 90 %."""
+    """Start-ups differ by a tenth (one standard deviation), and one is measured: nominal coverage 90%."""
     machine, rng, covered = replace(MACHINE, start_up_per_worker=0.0), np.random.default_rng(0), 0
     whole = measurements(machine, workers=(1, 2))
     for seed in range(60):

@@ -68,5 +68,5 @@ def test_random_failures_have_no_cause() -> None:
                 SPACE, [Trial(i, Proposal(SPACE.sample(rng)), status=s) for i, s in enumerate(statuses)]
             )
         )
-    assert with_cause <= 11  # at most 5 % each; more than 11 of 100 has probability 0.005
+    assert with_cause <= 11  # at most 5% each; more than 11 of 100 has probability 0.005
     assert find_failure_causes(SPACE, [trial(i, Status.ERROR) for i in range(9)]) == []

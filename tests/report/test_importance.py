@@ -155,7 +155,7 @@ def test_only_inferior_alternatives_are_removed() -> None:
 
 
 def test_pure_noise_gives_no_restriction() -> None:
-    """The chance of any suggestion on pure noise is at most 5 %; 40 searches make at most 6 with probability 0.996."""
+    """The chance of any suggestion on pure noise is at most 5%; 40 searches make at most 6 with probability 0.996."""
     suggested = 0
     for seed in range(40):
         trials, values, order = sampled(SPACE, lambda a: 0.0, 120, 1.0, seed)

@@ -97,7 +97,7 @@ def test_the_verdict_depends_on_goal_and_interval() -> None:
     )
     assert constant.differences["x"].low == -math.inf, "an interval of width 0 would be too certain"
     assert format_verdict("x", constant.differences["x"], "maximize", 3) == (
-        "x: +0.1, 95 % interval none. Equal differences in all 3 seeds do not show the spread."
+        "x: +0.1, 95% interval none. Equal differences in all 3 seeds do not show the spread."
     )
     tables = make_comparison_tables(make_comparison(), [og.Objective("accuracy")])
     assert tables["rows"][1] == ("parameters", "45,210", "65,834", "0.69 times", "")

@@ -75,9 +75,9 @@ def test_the_sentences_name_the_winner_and_the_agreement_with_the_search() -> No
     text = " ".join(list_conclusions(make_result()))
     assert "trial 3 is the best of 4 finalists after full training, which had rank 4 in the search." in text
     assert "trial 3 on the test split: accuracy 0.925, mean over 2 seeds." in text
-    assert "Kendall's tau -1.00, 95 % interval [-1.00, " in text
+    assert "Kendall's tau -1.00, 95% interval [-1.00, " in text
     assert "true best of the finalists with probability 0.25" in text
-    assert "accuracy, test split minus second validation split, trial 3, 2 seeds: -0.01, 95 % interval" in text
+    assert "accuracy, test split minus second validation split, trial 3, 2 seeds: -0.01, 95% interval" in text
     assert "20 times the compute time" in text
     head, cells = make_table(make_result())
     assert dict(zip(head, cells[3], strict=True))["seeds"] == "2 of 3"

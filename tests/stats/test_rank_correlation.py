@@ -42,7 +42,7 @@ def test_the_values_equal_those_of_scipy_with_ties(pairs: list[tuple[int, int]])
 @pytest.mark.parametrize("n", [10, 20])
 @pytest.mark.parametrize("r", [0.0, 0.9])
 def test_the_intervals_contain_the_true_correlation_often_enough(n: int, r: float) -> None:
-    """At least 93 % of the 95 % intervals do, within two standard errors of 1,500 simulations."""
+    """At least 93% of the 95% intervals do, within two standard errors of 1,500 simulations."""
     rng = np.random.default_rng(n)
     x, e = rng.standard_normal((2, 1500, n))
     y = r * x + math.sqrt(1 - r * r) * e
@@ -60,7 +60,7 @@ def test_the_intervals_contain_the_true_correlation_often_enough(n: int, r: floa
 
 
 def test_two_equal_short_rankings_have_a_wide_interval() -> None:
-    """Resampling would give [1, 1]. The lower bound is the correlation at which tau = 1 has a probability of 2.5 %."""
+    """Resampling would give [1, 1]. The lower bound is the correlation at which tau = 1 has a probability of 2.5%."""
     lows = [correlation("kendall", range(n), range(n)).low or 0.0 for n in (3, 5, 10)]
     assert lows == sorted(lows)
     assert lows[0] < -0.5

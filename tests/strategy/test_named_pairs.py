@@ -166,7 +166,7 @@ def test_bohb_splits_and_samples_as_its_authors_program() -> None:
         note = strategy.ask(generator(0), Pending(), {"epochs": 1}).note
         assert note["origin"] == ("model" if number >= 5 else "random"), "a model needs 2 N_min trials"
     good, bad, total = strategy._split_trials()
-    assert (len(good), len(bad), total) == (6, 34, 40), "15 % are good"
+    assert (len(good), len(bad), total) == (6, 34, 40), "15% are good"
     assert {round(a["x"] * 40) for a in good} in ({7, 8, 9, 10, 11, 12}, {8, 9, 10, 11, 12, 13}), (
         "the six nearest to 10"
     )

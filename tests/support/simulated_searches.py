@@ -27,7 +27,7 @@ class Search:
     Attributes:
         level: the level at each trial [n].
         rewards: the reward of each trial [n].
-        change: the trial after which all but 5 % of the level's rise is done.
+        change: the trial after which all but 5% of the level's rise is done.
     """
 
     shape: str
@@ -72,7 +72,7 @@ def level(shape: str, n: int, rng: np.random.Generator) -> FloatArray:
 def simulate(seed: int, shape: str = "", n: int = 0, loudness: float | None = None) -> Search:
     """Return a random search.
 
-    It has normal, left-skewed or heavy-tailed rewards, and in half of the searches 5 % poor outliers. The standard
+    It has normal, left-skewed or heavy-tailed rewards, and in half of the searches 5% poor outliers. The standard
     deviation of the rewards falls as the level rises, from a value in [0.15, 0.6] to `loudness`.
 
     Args:

@@ -51,7 +51,7 @@ def draw_anytime_curves(results: BenchmarkResults, axis: Axis, measure: int, ref
         name: mean_interval(results.compute_regrets(name, axis, positions)[:, :, measure]) for name in results.names
     }
     means = np.concatenate([mean for mean, _, _ in intervals.values()])
-    # The first few evaluations have very large regrets, so the scale ignores the largest 2 % of all means.
+    # The first few evaluations have very large regrets, so the scale ignores the largest 2% of all means.
     highest = float(np.quantile(means, 0.98)) or 1.0
     floor = max(float(means[means > 0].min(initial=highest)), MIN_RELATIVE_REGRET * highest) * 0.8
     unit = results.measures[measure]

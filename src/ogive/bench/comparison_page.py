@@ -65,7 +65,7 @@ def _format_lead(comparison: Comparison, results: Sequence[BenchmarkResults]) ->
     return (
         f"{plural(len(results), 'benchmark')}, {plural(len(comparison.seeds), 'seed')}, at most "
         f"{plural(protocol.trials, 'trial')}{limit} per search, {plural(protocol.workers, 'worker')}. Intervals are "
-        "95 % confidence intervals of the mean over the seeds (Student's t). "
+        "95% confidence intervals of the mean over the seeds (Student's t). "
         "A search receives the validation metrics of single trainings. Its incumbent is the best trial by these metrics, at "
         "the highest fidelity that any trial has reached. Regret is the distance of the incumbent's mean over the "
         "repetitions in the table from the best mean in the table. On a logarithmic axis, a regret of 0 is drawn at the "
@@ -169,7 +169,7 @@ def _make_test_table(benchmark: BenchmarkResults, reference: str) -> Table:
         better = "better" if test.mean < 0 else "worse"
         verdict = better if test.corrected < 0.05 else "no difference shown"
         rows.append([name, f"{test.mean:+.3g}", interval, _format_p(test.p), _format_p(test.corrected), verdict])
-    head = ["", "difference", "95 % interval", "p", "p after correction", "at 0.05"]
+    head = ["", "difference", "95% interval", "p", "p after correction", "at 0.05"]
     note = (
         f"Each method minus {reference}, paired over the seeds: {benchmark.measures[-1]} at the end "
         f"({benchmark.end_position:.4g} {benchmark.axis.units}); below 0 is better. Wilcoxon's signed-rank test, corrected "

@@ -5,7 +5,7 @@ A file is an `.npz` archive without pickles. It contains:
 - `meta`: JSON text with the space, the sizes of the splits, the recipe and the versions;
 - `choices`: int8 [n, decisions], the index of the label of each decision; -1 where it is inactive;
 - for each of `COLUMNS`: an array [n, r, k] (architectures, seeds, epochs). Accuracies are stored as numbers of correct
-  examples, all other columns in half precision (relative error at most 0.05 %).
+  examples, all other columns in half precision (relative error at most 0.05%).
 """
 
 from __future__ import annotations

@@ -81,7 +81,7 @@ def load(
         cheap: the column with the same metric after 12 epochs; with this column, the table has two levels, 12 and 200
             epochs.
         second: a column to minimize as well, such as "latency_ms_pixel3". The first objective is then `error` in per cent,
-            and the reference point is an error of 20 % and the 90th percentile of the second objective.
+            and the reference point is an error of 20% and the 90th percentile of the second objective.
         at_most: makes `second` a constraint with this bound instead of an objective.
         screened: whether `second` is known before training.
 

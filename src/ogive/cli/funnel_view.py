@@ -117,7 +117,7 @@ def _phase_json(funnel: Funnel, name: str) -> dict[str, Any]:
     verdict = funnel.verdicts.get(name)
     row: dict[str, Any] = {
         "phase": name,
-        "state": "not begun",
+        "state": "not started",
         "trials": 0,
         "max_trials": None,
         "failed": 0,
@@ -127,7 +127,7 @@ def _phase_json(funnel: Funnel, name: str) -> dict[str, Any]:
         "reasons": [] if verdict is None else list(verdict.reasons),
     }
     if verdict is not None:
-        row |= {"state": "judged", "trials": int(verdict.numbers["trials"]), "failed": int(verdict.numbers["failed"])}
+        row |= {"state": "tested", "trials": int(verdict.numbers["trials"]), "failed": int(verdict.numbers["failed"])}
         row["seconds"] = verdict.numbers["seconds"]
     folder = funnel.runs.get(name)
     if name == funnel.last:
@@ -199,10 +199,10 @@ def _full_training_json(funnel: Funnel, verdict: PhaseVerdict | None) -> dict[st
     last_search = list(funnel.runs.values())[-1]
     if verdict is None:
         has_started = (last_search / FOLDER / JOURNAL).is_file()
-        return {"state": "begun"} if has_started else {}
+        return {"state": "started"} if has_started else {}
     stages = open_run(last_search).stages
     if stages.full_training_result is None:
-        return {"state": "begun"}
+        return {"state": "started"}
     winner = stages.winners[0]
     best = {o.metric: winner.mean_metrics[o.metric] for o in stages.state.objectives if o.metric in winner.mean_metrics}
     return {

@@ -46,7 +46,7 @@ def plan(
         float | None,
         typer.Option(
             min=0,
-            help="Regret whose time is forecast, in units of the first objective. Default: one that 75 % of searches reach.",
+            help="Regret whose time is forecast, in units of the first objective. Default: one that 75% of searches reach.",
         ),
     ] = None,
     trials: Annotated[int | None, typer.Option(min=1, help="Fewest architectures to measure. Default: 6.")] = None,
@@ -124,7 +124,7 @@ def _print(plan: Plan, job: Job) -> None:
     print_text("based on:")
     for assumption in plan.assumptions:
         print_text(f"  - {assumption}")
-    print_text("  - times are means with 90 % intervals, on this machine in its present state")
+    print_text("  - times are means with 90% intervals, on this machine in its present state")
 
 
 def _format_workers(plan: Plan) -> str:

@@ -139,12 +139,12 @@ def _print(result: Replay, state: State) -> None:
         print_text(f"          they were proposed to {goals_of_search}; another search would have proposed others")
     if result.front:
         print_text(f"front     {plural(len(result.front), 'trial')}")
-    _print_chosen(result, state)
+    _print_selected(result, state)
     _print_stops(result)
     _print_cost(result)
 
 
-def _print_chosen(result: Replay, state: State) -> None:
+def _print_selected(result: Replay, state: State) -> None:
     from rich.table import Table
 
     from ogive.formatting import number

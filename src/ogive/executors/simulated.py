@@ -56,7 +56,7 @@ class FaultModel:
     Attributes:
         startup: the seconds that a worker needs to start, before its first job and after each preemption, at least 0.
         spread: the standard deviation of the logarithm of the workers' speeds, at least 0. With 0.1, speeds differ by about
-            10 %.
+            10%.
         straggle: the share of jobs that take `slowdown` times as long, in [0, 1].
         slowdown: the factor by which a straggling job takes longer, at least 1.
         fail: the share of trials whose training fails, in [0, 1]; the step of the failure is drawn uniformly.

@@ -42,7 +42,7 @@ def build():
     """Return the model, with untrained weights."""
     states = random.getstate(), numpy.random.get_state()  # layers may draw random numbers while they are built
     random.seed({seed})
-    numpy.random.seed({seed} % 2**32)
+    numpy.random.seed({seed}% 2**32)
     try:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed({seed})

@@ -112,7 +112,7 @@ def _check_stop_verdicts(verdicts: Sequence[StopVerdict]) -> Iterator[Alert]:
 
 
 def _check_failures(state: State) -> Iterator[Alert]:
-    """Yield an alert if more than 20 % of the last trials failed."""
+    """Yield an alert if more than 20% of the last trials failed."""
     if "failures" in state.alert_causes or state.failed_count < FAILED_SHARE * FAILED_WINDOW:
         return
     ended = [state.trials[number] for number in sorted(state.last_ended, reverse=True)]
@@ -176,7 +176,7 @@ def _compute_random_distance(space: Space) -> float:
 
 
 def _check_budget(state: State, now: float) -> Iterator[Alert]:
-    """Yield an alert if 80 %, 100 % or 120 % of the hours or of the money are used."""
+    """Yield an alert if 80%, 100% or 120% of the hours or of the money are used."""
     if state.settings.get("budget") is None:
         return
     settings, spent = Settings.from_json(state.settings), spending.compute_spending(state, now)

@@ -61,7 +61,7 @@ def live_view(stream: TextIO | None = None) -> Iterator[Observer]:
 
             yield observe_live
     finally:
-        if progress.has_begun:
+        if progress.has_started:
             console.print(Text(progress.format_summary()), soft_wrap=True)
 
 
@@ -92,7 +92,7 @@ def plain_view(stream: TextIO | None = None) -> Iterator[Observer]:
     try:
         yield observe
     finally:
-        if progress.has_begun:
+        if progress.has_started:
             print(progress.format_summary(), file=out, flush=True)
 
 

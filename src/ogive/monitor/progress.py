@@ -60,7 +60,7 @@ class Progress:
                 self._recompute_best()  # the best trial was resumed and has failed
 
     @property
-    def has_begun(self) -> bool:
+    def has_started(self) -> bool:
         """Whether `note` was called."""
         return self._state is not None
 

@@ -2,7 +2,7 @@
 
 - `criteria`: one trial reaches all success criteria, and satisfies the constraints.
 - `budget`: the hours, the money or the trials are used up.
-- `failures`: more than 20 % of the trials are invalid, with 99.9 % confidence (Clopper and Pearson 1934).
+- `failures`: more than 20% of the trials are invalid, with 99.9% confidence (Clopper and Pearson 1934).
 - `converged`: the growth and the spread of the rewards have fallen (`ogive.monitor.trend`).
 - `no_trend`: after 500 trials, rewards do not rise with the number of trials. The rule does not apply to strategies that do
   not learn from trials, such as random search.
@@ -14,7 +14,7 @@
   gain would have grown by more than a tenth (`trend.SMALL_GAIN`) in the rest of the search.
 - A stop by `no_trend` is *false* if the level would still have risen by more than half of the standard deviation of the
   rewards.
-- The *change point* is the trial at which 95 % of the rise of the level is done. The *delay* of a correct stop is the number
+- The *change point* is the trial at which 95% of the rise of the level is done. The *delay* of a correct stop is the number
   of trials from the change point to the stop, as a share of the planned trials.
 """
 

@@ -17,10 +17,10 @@ fifth
 Both null hypotheses must be rejected, each at its full level (an intersection-union test: Berger, Technometrics 1982).
 
 A test of the running best alone would be too weak. If rewards have no trend, the n-th reward is a new best with probability
-1/n (Renyi 1962), so there is no new best among the trials m + 1 ... n with probability m/n. A rejection at the level of 5 %
+1/n (Renyi 1962), so there is no new best among the trials m + 1 ... n with probability m/n. A rejection at the level of 5%
 would need m/n < 0.05: twenty times as many trials.
 
-**No trend** is a statement about the size of a trend, and not only the failure to find one: the upper 95 % limit of
+**No trend** is a statement about the size of a trend, and not only the failure to find one: the upper 95% limit of
 Kendall's tau between reward and index is below `SMALL_TAU`, and the recent rewards are not better than the first ones.
 
 **Repeated tests.** A test after every trial would reject sooner or later by chance. Tests are therefore made only at a
@@ -65,7 +65,7 @@ FEWEST_FOR_TREND = 500
 SMALL_TAU = 0.1
 """A trend is too small to matter if Kendall's tau is below this value."""
 NORMAL_QUANTILE = 1.645
-"""The 95 % quantile of the normal distribution."""
+"""The 95% quantile of the normal distribution."""
 
 
 def find_last_look(trials: int, first: int = FIRST_LOOK) -> int:
@@ -178,7 +178,7 @@ class Trend:
 
     Attributes:
         tau: Kendall's rank correlation of the reward and its index.
-        upper: the one-sided upper 95 % limit of `tau`.
+        upper: the one-sided upper 95% limit of `tau`.
         better_p: the p-value of the Mann-Whitney test. If it is small, the rewards in the last fifth are better than the
             first rewards.
     """

@@ -89,7 +89,7 @@ def _format_certainty(best: SplitForecast, good: Sequence[SplitForecast], fitted
 
 
 def format_probability(share: float) -> str:
-    """Return a share of the draws as a probability in per cent, never as 0 % or 100 %."""
+    """Return a share of the draws as a probability in per cent, never as 0% or 100%."""
     return "over 99%" if share > 0.99 else "below 1%" if share < 0.01 else f"{share:.0%}"
 
 

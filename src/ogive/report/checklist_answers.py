@@ -131,7 +131,7 @@ def check_utilisation(subject: Subject) -> Answer:
     utilisation = subject.utilisation
     if not utilisation.reserved_hours:
         return Answer(NOT_APPLICABLE, "no worker has started yet")
-    evidence = f"busy for {100 * utilisation.mean:.0f} % of the time for which they were reserved"
+    evidence = f"busy for {100 * utilisation.mean:.0f}% of the time for which they were reserved"
     return yes_or_no(utilisation.mean >= BUSY_SHARE, evidence)
 
 
@@ -203,7 +203,7 @@ def check_rank_correlation(subject: Subject) -> Answer:
     for item in subject.full_training.agreement:
         tau = item.kendall
         if tau is not None and tau.value is not None and tau.low is not None and tau.high is not None:
-            evidence = f"Kendall's tau {tau.value:.2f} of {item.metric}, 95 % interval {tau.low:.2f} to {tau.high:.2f}"
+            evidence = f"Kendall's tau {tau.value:.2f} of {item.metric}, 95% interval {tau.low:.2f} to {tau.high:.2f}"
             return yes_or_no(tau.low > 0, evidence)
     return Answer(NOT_APPLICABLE, "no rank correlation could be computed")
 
@@ -255,7 +255,7 @@ def check_failed_compute(subject: Subject) -> Answer:
         return Answer(NOT_APPLICABLE, "nothing was computed yet")
     failed_seconds = sum(trial.seconds for trial in subject.failed_trials)
     share = failed_seconds / subject.state.compute_seconds
-    evidence = f"{duration(failed_seconds)} of {duration(subject.state.compute_seconds)} ({100 * share:.0f} %)"
+    evidence = f"{duration(failed_seconds)} of {duration(subject.state.compute_seconds)} ({100 * share:.0f}%)"
     return yes_or_no(share < FAILED_COMPUTE_SHARE, evidence)
 
 

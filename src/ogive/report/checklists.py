@@ -38,12 +38,12 @@ CHECKLISTS: Mapping[str, Sequence[ChecklistItem]] = {
         ),
     ),
     "During": (
-        ChecklistItem("At most 20 % of the trials failed", run.check_failure_share),
+        ChecklistItem("At most 20% of the trials failed", run.check_failure_share),
         ChecklistItem("No alternative makes trials fail more often", run.check_failure_causes),
         ChecklistItem("No critical alert was raised", run.check_critical_alerts),
-        ChecklistItem("The workers were busy for at least 80 % of the time", run.check_utilisation),
+        ChecklistItem("The workers were busy for at least 80% of the time", run.check_utilisation),
         ChecklistItem("The last proposals are diverse", run.check_diversity),
-        ChecklistItem("At most 10 % of the proposals repeat an earlier network", run.check_repeats),
+        ChecklistItem("At most 10% of the proposals repeat an earlier network", run.check_repeats),
         ChecklistItem("The code did not change between sessions", run.check_code_changes),
     ),
     "After": (
@@ -59,7 +59,7 @@ CHECKLISTS: Mapping[str, Sequence[ChecklistItem]] = {
         ChecklistItem("The price of an hour is known", run.check_price),
         ChecklistItem("The search stayed within its budget", run.check_budget_is_kept),
         ChecklistItem("The projections of the time were correct", run.check_projections),
-        ChecklistItem("Failed trials took less than 10 % of the compute time", run.check_failed_compute),
+        ChecklistItem("Failed trials took less than 10% of the compute time", run.check_failed_compute),
         ChecklistItem("The cost of an improvement of 0.01 is known", run.check_cost_of_gain),
     ),
     "Best practice of NAS research: code": (

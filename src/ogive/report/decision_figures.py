@@ -43,7 +43,7 @@ def frequency_rows(items: Sequence[Frequency]) -> str:
             rows.dot(i, item.best_count / item.best_total, css)
         if item.total:
             rows.tick(i, item.count / item.total, "c1")
-    legend = [("dot", "c0", "among the best, with 95 % interval"), ("line", "c1", "among all")]
+    legend = [("dot", "c0", "among the best, with 95% interval"), ("line", "c1", "among all")]
     return rows.svg("how often the best and all trials chose each alternative", legend)
 
 

@@ -43,7 +43,7 @@ class FailureCause:
         text: the alternative.
         failed: the number of trials with the alternative that failed.
         total: the number of trials with the alternative.
-        low, high: the 95 % interval of failed / total.
+        low, high: the 95% interval of failed / total.
         elsewhere: the share of failed trials among those with other alternatives of the decision.
     """
 
@@ -77,7 +77,7 @@ def find_failure_causes(space: Space, ended: Sequence[Trial]) -> list[FailureCau
 
     For each alternative, Fisher's exact test (one-sided) compares its trials with those that chose another alternative of
     the same decision, where the decision is active. Holm's correction over all alternatives keeps the probability that any
-    alternative is named without cause below 5 %.
+    alternative is named without cause below 5%.
     """
     has_failed = np.array([trial.status.failed for trial in ended], dtype=bool)
     if not has_failed.any() or has_failed.all():

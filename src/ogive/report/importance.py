@@ -48,8 +48,8 @@ class Importance:
     Attributes:
         decision: its name.
         share: of the variance of the values, 0 to 1.
-        low, high: the 95 % interval of the share.
-        chance: the 95 % quantile of the share when the values are shuffled.
+        low, high: the 95% interval of the share.
+        chance: the 95% quantile of the share when the values are shuffled.
     """
 
     decision: str
@@ -74,12 +74,12 @@ class Frequency:
         ends: see `Alternative`.
         best_count: the best trials that chose it.
         best_total: the best trials in which its decision is active.
-        low, high: the 95 % interval of best_count / best_total (Jeffreys).
+        low, high: the 95% interval of best_count / best_total (Jeffreys).
         count: the trials that chose it.
         total: the trials in which its decision is active.
         effect: by how much it worsens the objective compared with the best alternative of its decision, all other
             decisions equal; NaN if it was never tried.
-        effect_low, effect_high: the 95 % interval of the effect.
+        effect_low, effect_high: the 95% interval of the effect.
         rare: it is significantly rarer among the best, corrected for the number of alternatives.
     """
 
@@ -320,7 +320,7 @@ def _frequencies(
 def _effects(
     tried: Alternatives, model: _AdditiveModel, resampled: FloatArray, count: IntArray
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Return the effect of each alternative [k] against the best one of its decision, and its 95 % interval.
+    """Return the effect of each alternative [k] against the best one of its decision, and its 95% interval.
 
     Only alternatives that were tried are compared; the others have NaN.
     """

@@ -152,7 +152,7 @@ def _value_axis(points: Sequence[CurvePoint], objective: Objective) -> tuple[Axi
     if not len(values):
         return AxisScale(0, 1, label), None
     costs = values if objective.goal == "minimize" else -values
-    # An outlier is further above the 90 % quantile than twice the distance of the best from that quantile.
+    # An outlier is further above the 90% quantile than twice the distance of the best from that quantile.
     lowest, median, high = np.quantile(costs, [0.0, 0.5, 0.9])
     outside = costs > high + 2 * (high - lowest)
     if not outside.any() or median == high:

@@ -54,7 +54,7 @@ class PBT(Schedule):
     Of n members with a report, k = max(1, floor(quantile n)) are the worst, and k the best. A member is one of the worst if
     n - k others are better, each compared at the last step that both have reached. The members that are furthest behind are
     trained first. The share of members that is replaced therefore hardly depends on the number of workers, if epochs take
-    about the same time: it differs by at most 10 %, with quantile 0.5 by up to 26 % (`benchmarks/schedules.py --what pbt`).
+    about the same time: it differs by at most 10%, with quantile 0.5 by up to 26% (`benchmarks/schedules.py --what pbt`).
     If epochs take very different times, many workers replace fewer members. The best are those with the best last reports,
     also while they are being trained. A new trial inherits their weights from their last comparison, whose checkpoint is
     kept.

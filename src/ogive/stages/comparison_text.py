@@ -65,7 +65,7 @@ def format_verdict(metric: str, difference: PairedDifference, goal: str, seeds: 
         goal: "minimize" or "maximize"; "" if it is unknown, then the sentence does not name a better network.
         seeds: the number of seeds.
     """
-    interval = f"{100 * difference.confidence:g} % interval {format_interval(difference)}"
+    interval = f"{100 * difference.confidence:g}% interval {format_interval(difference)}"
     text = f"{metric}: {format_signed(difference.mean)}, {interval}"
     if not math.isfinite(difference.low):
         reason = "A single seed does" if seeds == 1 else f"Equal differences in all {seeds} seeds do"

@@ -97,7 +97,7 @@ class Bias:
     Attributes:
         metric: the name of the metric.
         mean: the mean of the differences.
-        low: the lower bound of the 95 % interval of the mean; None with a single pair.
+        low: the lower bound of the 95% interval of the mean; None with a single pair.
         high: the upper bound; None with a single pair.
         pairs: the number of pairs.
     """

@@ -31,7 +31,7 @@ def list_conclusions(result: FullTrainingResult) -> list[str]:
 def format_agreement(item: Agreement) -> str:
     """Return the rank correlations of a metric between the search and full training as a sentence.
 
-    For example: `accuracy, search against full training: Kendall's tau 0.64, 95 % interval [0.12, 0.88]; Spearman's ...`.
+    For example: `accuracy, search against full training: Kendall's tau 0.64, 95% interval [0.12, 0.88]; Spearman's ...`.
     """
     correlations = [format_correlation(item.kendall), format_correlation(item.spearman)]
     text = "; ".join(correlation for correlation in correlations if correlation is not None)
@@ -46,7 +46,7 @@ def format_correlation(correlation: Correlation | None) -> str | None:
     name = STATISTIC_NAMES[correlation.statistic]
     if correlation.low is None or correlation.high is None:
         return f"{name} {correlation.value:.2f}, too few pairs for an interval"
-    interval = f"{100 * correlation.confidence:g} % interval [{correlation.low:.2f}, {correlation.high:.2f}]"
+    interval = f"{100 * correlation.confidence:g}% interval [{correlation.low:.2f}, {correlation.high:.2f}]"
     return f"{name} {correlation.value:.2f}, {interval}"
 
 
@@ -117,10 +117,10 @@ def _format_chosen_bias(item: Bias, winner: TrainedNetwork) -> str:
 
 
 def format_difference(item: Bias) -> str:
-    """Return a mean difference with its interval: `+0.01, 95 % interval [-0.01, +0.02]`."""
+    """Return a mean difference with its interval: `+0.01, 95% interval [-0.01, +0.02]`."""
     if item.low is None or item.high is None:
         return f"{format_signed(item.mean)}, no interval from one pair"
-    return f"{format_signed(item.mean)}, 95 % interval [{format_signed(item.low)}, {format_signed(item.high)}]"
+    return f"{format_signed(item.mean)}, 95% interval [{format_signed(item.low)}, {format_signed(item.high)}]"
 
 
 def _format_cost(result: FullTrainingResult) -> Iterator[str]:
@@ -140,7 +140,7 @@ def make_table(result: FullTrainingResult) -> tuple[list[str], list[Sequence[str
 
 
 def format_probability(probability: float) -> str:
-    """Return an estimated probability in per cent, never as 0 % or 100 %."""
+    """Return an estimated probability in per cent, never as 0% or 100%."""
     if probability < 0.01:
         return "<1%"
     return ">99%" if probability > 0.99 else f"{probability:.0%}"

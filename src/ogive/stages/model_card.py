@@ -154,7 +154,7 @@ def _list_quality(
     yield from _list_test_accuracy(network, index, facts.get("task"))
     seeds = plural(len(network.seeds), "seed")
     yield (
-        f"Means over {seeds} with 95 % intervals by Student's t over seeds; the delivered weights are of one of the seeds."
+        f"Means over {seeds} with 95% intervals by Student's t over seeds; the delivered weights are of one of the seeds."
         if len(network.seeds) > 1
         else "With a single seed, the spread from seed to seed is unknown."
     )
@@ -170,11 +170,11 @@ def _list_test_accuracy(network: TrainedNetwork, index: int, task: Mapping[str, 
     if "accuracy" not in network.test or task is None:
         return
     p, n, z = network.test["accuracy"][index], task["sizes"]["test"], 1.96
-    # Wilson's score interval (1927) at 95 %.
+    # Wilson's score interval (1927) at 95%.
     center, half_width = p + z * z / (2 * n), z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
     low, high = ((center + sign * half_width) / (1 + z * z / n) for sign in (-1, 1))
     yield (
-        f"The delivered weights: test accuracy {number(p)}, 95 % interval [{number(low)}, {number(high)}] over {n:,} "
+        f"The delivered weights: test accuracy {number(p)}, 95% interval [{number(low)}, {number(high)}] over {n:,} "
         "examples (Wilson 1927)."
     )
 
@@ -205,7 +205,7 @@ def _list_choice(state: State, result: FullTrainingResult, network: TrainedNetwo
     for agreement in result.agreement:
         if agreement.kendall is not None and agreement.kendall.value is not None:
             low, high = agreement.kendall.low, agreement.kendall.high
-            bounds = "" if low is None or high is None else f", 95 % interval [{low:.2f}, {high:.2f}]"
+            bounds = "" if low is None or high is None else f", 95% interval [{low:.2f}, {high:.2f}]"
             yield (
                 f"search against full training, {agreement.metric}",
                 f"Kendall's tau {agreement.kendall.value:.2f}{bounds}",

@@ -41,7 +41,7 @@ class PairedComparison:
 
     Attributes:
         mean: the mean difference.
-        low, high: the bounds of its 95 % confidence interval.
+        low, high: the bounds of its 95% confidence interval.
         p: the p-value of the signed-rank test.
         corrected: the p-value after a correction for several tests; NaN if it was not corrected.
     """

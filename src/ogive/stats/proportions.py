@@ -9,7 +9,7 @@ from ogive.arrays import FloatArray, IntArray
 
 
 def proportion_interval(count: IntArray, total: IntArray) -> tuple[FloatArray, FloatArray]:
-    """Return the bounds of the 95 % confidence interval of count / total, elementwise; 0 and 1 where `total` is 0.
+    """Return the bounds of the 95% confidence interval of count / total, elementwise; 0 and 1 where `total` is 0.
 
     This is Jeffreys' interval (Brown, Cai and DasGupta, "Interval estimation for a binomial proportion", Statistical Science
     2001, section 4.3).

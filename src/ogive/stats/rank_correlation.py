@@ -8,8 +8,8 @@ asin(r/2), which is exact for the Gaussian copula (Pearson 1907). The interval c
 statistic is in neither outer tail of `SIMULATIONS` simulations.
 
 The usual intervals are worse. For n = 5, resampling of the pairs (percentile, BCa) and Fisher's z (Fieller et al. 1957;
-Bonett and Wright 2000) have a coverage as low as 62 %. For two equal rankings they give the interval [1, 1], even if the
-rankings are very short. With the Gaussian copula, the coverage of Spearman's rho is 90 % for heavy tails.
+Bonett and Wright 2000) have a coverage as low as 62%. For two equal rankings they give the interval [1, 1], even if the
+rankings are very short. With the Gaussian copula, the coverage of Spearman's rho is 90% for heavy tails.
 `benchmarks/rank_statistics.py` measures this; `docs/measured.md` has the table.
 
 Symbols: n pairs, B simulations.

@@ -69,8 +69,8 @@ class AcquisitionData:
         """Return the output with this index; `values(rows)` returns its values [k] for k rows."""
         core = self.core_rows(index)
         # Models of ranks use different draws of the parameters at each ask, since otherwise many asks would share the same
-        # few draws. With different draws, two objectives reach 98.10 % (0.14) of the hypervolume, with the same draws
-        # 98.01 % (0.10) (docs/measured.md).
+        # few draws. With different draws, two objectives reach 98.10% (0.14) of the hypervolume, with the same draws
+        # 98.01% (0.10) (docs/measured.md).
         turn = len(self.observations.trials) if self.by_rank else 0
         return ModelledOutput(
             name=name,

@@ -50,7 +50,7 @@ class SplitPlan:
     """The sizes of the parts of a split.
 
     Attributes:
-        test: the test set, as a share of all examples or a number; None for the official test split of the data, or 20 % if
+        test: the test set, as a share of all examples or a number; None for the official test split of the data, or 20% if
             they have none.
         validation: as a share of all examples but the test set, or a number.
         train: as a share of all examples but the test set, or a number; None for all that are not in validation.

@@ -190,8 +190,8 @@ def classification(
 ) -> Task:
     """Return a classification task.
 
-    By default, the test set is the official test split of the data, or 20 % if they have none. Of the other examples, the
-    search trains on 90 % and validates on 10 %. Parts are stratified and shuffled.
+    By default, the test set is the official test split of the data, or 20% if they have none. Of the other examples, the
+    search trains on 90% and validates on 10%. Parts are stratified and shuffled.
 
     Args:
         data: the name of a data set, a pair of arrays (X, y) of shapes [n, ...] and [n], or a map-style

@@ -61,7 +61,7 @@ def _utilisation(subject: Subject) -> tuple[Drawing, str] | None:
     )
     note = (
         f"Utilisation: workers were reserved for {duration(HOUR * utilisation.reserved_hours)} and had a trial for "
-        f"{duration(HOUR * utilisation.busy_hours)} of it ({100 * utilisation.mean:.0f} %). Times without a controller are "
+        f"{duration(HOUR * utilisation.busy_hours)} of it ({100 * utilisation.mean:.0f}%). Times without a controller are "
         "not counted."
     )
     return Drawing("utilisation", svg, about), note

@@ -30,17 +30,17 @@ def build_section(subject: Subject) -> Section:
 
 def _importance(result: ImportanceResult) -> list[Block]:
     significant = [item for item in result.importances if item.is_significant]
-    names = ", ".join(f"{item.decision} ({100 * item.share:.0f} %)" for item in significant[:5])
+    names = ", ".join(f"{item.decision} ({100 * item.share:.0f}%)" for item in significant[:5])
     lead = f"Most of the variance comes from {names}." if significant else "No decision has a significant effect."
     note = (
-        "Bars show the share of the variance of the values that a decision explains by itself, with 95 % intervals "
+        "Bars show the share of the variance of the values that a decision explains by itself, with 95% intervals "
         "(functional analysis of variance, Hutter et al. 2014, with main effects from an additive model of "
-        f"{plural(result.trials, 'trial')}). All main effects together explain {100 * result.explained:.0f} % of the "
+        f"{plural(result.trials, 'trial')}). All main effects together explain {100 * result.explained:.0f}% of the "
         "variance of trials that the model has not seen; the rest is interactions and noise."
     )
     drawn = result.importances[: min(MOST_DRAWN, len(significant) + INSIGNIFICANT_DRAWN)]
     drawing = Drawing("importance", decision_figures.importance_bars(drawn), "the importance of each decision")
-    head = ["decision", "share", "95 % interval", "reached by chance", "significant"]
+    head = ["decision", "share", "95% interval", "reached by chance", "significant"]
     rows = [
         (
             item.decision,
@@ -59,13 +59,13 @@ def _alternatives(result: ImportanceResult) -> list[Block]:
     ordered = sorted(result.frequencies, key=lambda item: rank[item.decision])
     count = max((item.best_total for item in ordered), default=0)
     note = (
-        f"How often the best {100 * TOP_SHARE:.0f} % ({plural(count, 'trial')}) and all trials chose each alternative, "
+        f"How often the best {100 * TOP_SHARE:.0f}% ({plural(count, 'trial')}) and all trials chose each alternative, "
         "where its decision is active. Red alternatives are significantly rarer among the best (exact test, corrected for "
         "the number of alternatives), and also worse with all other decisions equal."
     )
     figure = decision_figures.frequency_rows(_whole_decisions(ordered))
     drawing = Drawing("alternatives", figure, "how often the best chose each alternative")
-    head = ["decision", "alternative", "of the best", "95 % interval", "of all", "worse by", "95 % interval"]
+    head = ["decision", "alternative", "of the best", "95% interval", "of all", "worse by", "95% interval"]
     rows = [_row(item) for item in ordered[: 4 * MOST_ROWS]]
     hidden = len(ordered) - len(rows)
     more: list[Block] = [Text(f"... and {hidden:,} more", soft=True)] if hidden else []
@@ -91,8 +91,8 @@ def _row(item: Frequency) -> tuple[object, ...]:
 
 
 def percent(share: float) -> str:
-    """Return a share as `12 %`; with one decimal below 10 %."""
-    return f"{100 * share:.0f} %" if share >= 0.0995 or share == 0 else f"{100 * share:.1f} %"
+    """Return a share as `12%`; with one decimal below 10%."""
+    return f"{100 * share:.0f}%" if share >= 0.0995 or share == 0 else f"{100 * share:.1f}%"
 
 
 def build_narrowing(subject: Subject) -> Section:

@@ -56,5 +56,5 @@ def _causes(subject: Subject) -> list[Block]:
         for cause in causes[:MOST_ROWS]
     ]
     note = "These alternatives fail significantly more often than the other alternatives of their decision."
-    head = ["decision", "alternative", "failed", "95 % interval", "other alternatives"]
+    head = ["decision", "alternative", "failed", "95% interval", "other alternatives"]
     return [Text(note), Table(head, rows, frozenset({1}))]
