@@ -61,7 +61,7 @@ class Progress:
 
     @property
     def has_started(self) -> bool:
-        """Whether `note` was called."""
+        """Whether the search has started, so that there is something to show."""
         return self._state is not None
 
     @property
