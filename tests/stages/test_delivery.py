@@ -112,7 +112,7 @@ def test_a_note_says_that_full_training_has_not_ended(tmp_path: Path) -> None:
     assert run.delivery().stage == SEARCH
     (note,) = run.stages.notes
     assert note.startswith(
-        "full training has not ended, 1 training left: the winner is still that of the search; `ogive"
+        "full training has not ended, 1 training left: the winner is still the winner of the search; `ogive"
     )
     assert note.endswith("finalize --top 2 --epochs 2` continues it")
     messages: list[str] = []
@@ -123,7 +123,7 @@ def test_a_note_says_that_full_training_has_not_ended(tmp_path: Path) -> None:
         finalize(run, seeds=(0, 1), observer=lambda state, event: kill(3, state, event))
     assert (run.delivery().stage, run.delivery().seeds) == (FULL, (0,))
     assert run.stages.notes[0].startswith(
-        "full training has not ended, 1 training left: the winner is that of the earlier"
+        "full training has not ended, 1 training left: the winner is from the trainings that were evaluated before"
     )
 
 
@@ -138,7 +138,7 @@ def test_a_note_names_a_better_trial_that_was_found_later(tmp_path: Path) -> Non
     assert run.delivery().trial.id == 0  # its accuracy depends on the numbers of the trials of full training
     run = search(tmp_path / "run", train, max_trials=3)
     (note,) = run.stages.notes
-    assert note.startswith("the search continued after full training: its best is now trial 2 (accuracy 0.2)")
+    assert note.startswith("the search continued after full training: its best trial is now trial 2 (accuracy 0.2)")
 
 
 def test_with_several_winners_one_must_be_named(tmp_path: Path) -> None:
@@ -497,12 +497,12 @@ def test_notes_name_violated_constraints_and_weights_of_another_epoch(tmp_path: 
     objective = og.Objective("accuracy", epoch="best")
     run = search(tmp_path / "run", train, objectives=objective, epochs=2)
     (note,) = run.stages.notes
-    assert "is of epoch 1, but its weights are of epoch 2, the nearest that was saved; let the train function" in note
+    assert "is from epoch 1, but its weights are from epoch 2, the nearest epoch with a checkpoint; let the" in note
     constraint = og.Constraint("latency", at_most=1.0)
     run = search(tmp_path / "constrained", train, constraints=constraint, epochs=1)
     messages: list[str] = []
     finalize(run, messages, epochs=2)
     assert any(
-        "violates a constraint: latency 2, not latency <= 1; no trained network satisfies all constraints" in s
+        "violates a constraint: latency is 2, not latency <= 1; no trained network satisfies all constraints" in s
         for s in messages
     )

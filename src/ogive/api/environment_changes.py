@@ -19,10 +19,11 @@ def list_environment_changes(run: Run, history: TrialHistory) -> Iterator[str]:
 
     Args:
         run: the run of the trial.
-        history: the history of the trial.
+        history: the trial with the session in which it ran and the threads of its attempts.
     """
     space, estimator = run.space, run.estimator
     created, session = run.state.created, history.session
+    # The argument is the number of workers, which is not compared.
     now = collect_manifest(1)
     yield from _list_change("host", session.get("host"), now["host"])
     yield from _list_change("machine", session.get("machine"), now["machine"])
@@ -37,14 +38,15 @@ def list_environment_changes(run: Run, history: TrialHistory) -> Iterator[str]:
         yield from _list_change(f"fingerprint of the {part}", stored.get(part), fingerprints.get(part))
     if len(history.all_threads) > 1:
         yield (
-            f"threads: its attempts had {', '.join(map(str, history.all_threads))}; it is repeated with {history.threads}"
+            f"threads: the trial's attempts had {', '.join(map(str, history.all_threads))}; the trial is repeated with "
+            f"{history.threads}"
         )
     if history.threads is None:
-        yield f"threads: not recorded; it is repeated with {count_cores()}"
+        yield f"threads: not recorded; the trial is repeated with {count_cores()}"
     elif history.is_inline:
         yield (
-            "threads: it ran inline, in the search's own process, whose number of threads is not recorded; it is repeated "
-            f"with {history.threads}"
+            "threads: the trial ran inline, in the search's own process, whose number of threads is not recorded; the trial "
+            f"is repeated with {history.threads}"
         )
     device = (created.get("recipe") or {}).get("device", "cpu")
     if device != "cpu":
@@ -58,4 +60,5 @@ def _list_change(name: str, before: Any, now: Any) -> Iterator[str]:
 
 
 def _format_value(value: Any) -> str:
+    # In journals, a value may be missing or empty if it was not known.
     return "unknown" if value in (None, "") else str(value)

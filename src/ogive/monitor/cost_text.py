@@ -1,4 +1,4 @@
-"""Texts for `ogive status`: the cost of a run and its projection, the verdicts of the stop rules, and the alerts."""
+"""Texts for `ogive status`: the spending of a run, its projection, the verdicts of the stop rules, and the alerts."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def _format_range(interval: cost.Interval, format_amount: Callable[[float], str]
 
 
 def list_cost_lines(states: dict[str, State], now: float | None = None) -> list[Line]:
-    """Return all lines about the cost of a run and of its full training.
+    """Return all lines about the spending of a run and of its full training.
 
     Args:
         states: the state of each stage; the stage "search" is required.
@@ -65,9 +65,9 @@ def list_cost_lines(states: dict[str, State], now: float | None = None) -> list[
     """
     state = states["search"]
     settings = Settings.from_json(state.settings)
-    # Without a price and a budget, this line would only repeat the line "time" of the status.
-    has_cost = state.price is not None or settings.budget is not None
-    lines = [("spent", format_spending(state, now))] if has_cost else []
+    # Without a price and a budget, the line "spent" would only repeat the line "time" of `ogive status`.
+    has_spending_line = state.price is not None or settings.budget is not None
+    lines = [("spent", format_spending(state, now))] if has_spending_line else []
     by_stage = spending.compute_spending_by_device(states, now)
     if len(by_stage) > 1:
         lines += [(f"  {line.stage}", _format_stage(line)) for line in by_stage]
@@ -112,7 +112,8 @@ def _format_stage(line: spending.Spending) -> str:
 
 def _format_review(review: cost.ForecastReview) -> str:
     interval = f"{_format_hours(review.hours.expected)} {_format_range(review.hours, _format_hours)}"
-    forecast = f"forecast {interval} for {plural(review.trials, 'trial')}"  # by the plan, before the search
+    # Without inactive trials, the projection is the forecast of the plan, from before the search.
+    forecast = f"forecast {interval} for {plural(review.trials, 'trial')}"
     if review.done:
         forecast = f"{interval} after {review.done} of {plural(review.trials, 'trial')}"
     verdict = "within" if review.is_within_interval else "outside"
@@ -135,7 +136,7 @@ def _format_ledger(label: str, lines: Sequence[Saving]) -> list[Line]:
 
 
 def list_verdict_lines(verdicts: Sequence[StopVerdict]) -> list[Line]:
-    """Return the verdict of each stop rule, those that say stop first."""
+    """Return the verdict of each stop rule; rules that say stop come first."""
     ordered = sorted(verdicts, key=lambda verdict: not verdict.stop)
     return [("STOP" if v.stop else "continue", f"{v.rule.replace('_', ' ')}: {v.reason}") for v in ordered]
 

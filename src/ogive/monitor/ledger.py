@@ -24,7 +24,7 @@ class Saving:
         what: the cause that saved or wasted the time.
         worker_hours: the saved worker-hours; negative if they were wasted.
         money: the price of `worker_hours`, with the same sign; None if there is no price.
-        basis: how the time was counted, for the report.
+        basis: a phrase for the report on how the time was counted.
     """
 
     what: str
@@ -50,12 +50,12 @@ def compute_ledger(state: State, finals: Sequence[State] = (), price: Price | No
     failed = [trial for trial in trials if trial.status.failed]
     spent = compute_spending(state, price=price)
     max_epochs = int(state.created.get("epochs") or 0)
-    idle = sum(session.seconds * session.workers for session in state.session_intervals) - state.compute_seconds
+    idle_seconds = sum(session.seconds * session.workers for session in state.session_intervals) - state.compute_seconds
     lines = [
         (
             "early stopping",
             sum(_estimate_remaining_seconds(trial, max_epochs, typical) for trial in stopped),
-            f"{len(stopped)} trials not trained to the end, at their own pace",
+            f"{len(stopped)} trials not trained to the end; their remaining epochs are counted at the pace of each trial",
         ),
         ("evaluation cache", state.saved_seconds, "what the cached reports took when they were computed"),
         *_list_cheap_evaluation_savings(state, trials, finals),
@@ -66,7 +66,11 @@ def compute_ledger(state: State, finals: Sequence[State] = (), price: Price | No
             "computed since the last report by attempts that ended without a result",
         ),
         ("repeats", -_sum_repeated_seconds(trials), "computed for architectures that had been evaluated before"),
-        ("idle workers", -max(0.0, idle), "reserved, but not computing: starting, waiting, the end of the search"),
+        (
+            "idle workers",
+            -max(0.0, idle_seconds),
+            "reserved, but not computing: starting, waiting, the end of the search",
+        ),
     ]
     hourly_price = spent.money / spent.worker_hours if spent.money is not None and spent.worker_hours else None
     return [

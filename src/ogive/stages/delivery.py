@@ -18,7 +18,7 @@ from ogive.run.trial_folder import get_trial_folder
 from ogive.run.trial_labels import FULL_TRAINING_SETTING
 from ogive.run.unsaved_weights import find_unsaved_reason
 from ogive.stages.full_training_result import FOLDER, FullTrainingResult, TrainedNetwork, read_full_training
-from ogive.stages.stage_notes import list_notes
+from ogive.stages.stage_notes import list_winner_warnings
 from ogive.stages.stage_states import read_stage_states
 from ogive.stages.weights_file import find_winner_weights
 from ogive.trial import Status, Trial
@@ -206,7 +206,7 @@ class Stages:
     @cached_property
     def notes(self) -> list[str]:
         """The facts that a user should know before using the winner, one sentence each."""
-        return list_notes(self)
+        return list_winner_warnings(self)
 
     @cached_property
     def best_search_trials(self) -> list[int]:
