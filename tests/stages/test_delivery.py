@@ -242,14 +242,14 @@ def test_changed_code_of_layers_is_named(tmp_path: Path, module: Any) -> None:
     opened = og.open_run(run.folder, trust=True)
     change = r"the code of the layers has changed (layer code_of_delivery.Net)"
     for which, title in (("winner", "full training of 1 epoch"), ("best", "search of 1 epoch")):
-        message = f"{title}: {change} since it was trained: its metrics were measured with the previous code"
+        message = f"{title}: {change} since the training: the metrics were measured with the previous code"
         with pytest.warns(UserWarning, match=re.escape(message)) as caught:
             opened.model(which)
         assert caught[0].filename == __file__
     messages: list[str] = []
     folder = opened.export(say=messages.append)
     assert messages[0].startswith("warning: trial ")
-    assert f"full training of 1 epoch: {change} since it was trained" in messages[0]
+    assert f"full training of 1 epoch: {change} since the training" in messages[0]
     assert json.loads((folder / "architecture.json").read_text())["code"] == [change]
     assert f"{change} since the network was trained" in (folder / "README.md").read_text().replace("The", "the")
 
@@ -312,7 +312,7 @@ def test_a_train_function_without_checkpoints_gives_a_warning_after_the_first_tr
         for message in messages
         if message.startswith("nothing of the earlier full training is reused, because ")
     ]
-    assert aside.endswith("it is kept in final-1")
+    assert aside.endswith("its files are kept in final-1")
     (changed,) = [message for message in messages if "since the search" in message]
     assert changed.startswith("warning: the code of the train function has changed (")
     assert changed.endswith("whose values are those of the previous version: finalize uses the present version")

@@ -17,7 +17,7 @@ import numpy as np
 from ogive.formatting import amount_of_limit, duration, plural
 from ogive.monitor import plan_comparison
 from ogive.monitor.diversity import WINDOW, compute_mean_distance, estimate_random_distance
-from ogive.monitor.overtraining import detect_overtraining
+from ogive.monitor.overtraining import MIN_OVERTRAINED_TRIALS, detect_overtraining
 from ogive.monitor.rewards import count_inactive
 from ogive.monitor.stop_rules import StopVerdict
 from ogive.monitor.utilisation import compute_utilisation

@@ -1,6 +1,6 @@
 """The forecast for each split of the workers, from its simulated searches and the uncertainty of the machine.
 
-Symbol: d is the number of draws of the machine.
+Symbol: d is the number of machines that are drawn from the machine's uncertainty.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from ogive.run.spending import HOUR
 from ogive.seeds import generator
 
 NEAR = 1.1
-"""A split is near the fastest if it takes at most this multiple of the time of the fastest."""
+"""A split is near the fastest split if it takes at most this multiple of the fastest split's time."""
 RESAMPLES = 1000
 """The number of draws of the mean time of each split, by which the splits are compared."""
 PREDICTION_DRAWS = 2000
-"""The least number of draws of the time of one search."""
+"""About this many draws of the duration of one search are made, or one for each drawn machine if that is more."""
 MAX_DEVIATIONS = 10.0
 """Draws of Student's distribution are clipped to this many standard deviations."""
 PACE_POINTS = 10
@@ -43,7 +43,7 @@ def forecast_splits(
         searches: the searches that were simulated with the fitted machine.
         fitted: the machine and its uncertainty.
         planned: the search that was simulated.
-        regret: the time to this regret is forecast, in the unit of the first objective.
+        regret: the target regret, in the unit of the first objective; the time until it is reached is forecast.
         seed: the seed of the draws.
     """
     mean_seconds = draw_mean_seconds(searches, fitted, seed)
@@ -79,10 +79,10 @@ def forecast_splits(
 
 
 def draw_mean_seconds(searches: Searches, fitted: Fit, seed: int) -> FloatArray:
-    """Return draws [splits, RESAMPLES] of the true mean time of each split.
+    """Return draws of the true mean duration of each split, as an array [number of splits, RESAMPLES].
 
-    Each draw resamples the seeds, and takes another machine that fits the measurements. Both are the same for all splits, so
-    that the splits are compared under equal conditions.
+    Each draw resamples the seeds, and takes another machine that fits the measurements. A draw uses the same seeds and the
+    same machine for all splits, so that the splits are compared under equal conditions.
     """
     n = len(next(iter(searches.values())))
     seed_samples = generator(seed, "plan", "seeds").integers(n, size=(RESAMPLES, n))
@@ -131,13 +131,13 @@ def _predict_seconds(draws: FloatArray, seconds: Sequence[float], seed: int) -> 
 
 
 def _predict_regret_seconds(times: Sequence[float], split: WorkerSplit, fitted: Fit) -> Interval | None:
-    """Return the time at which a search reaches the regret; None if fewer than half of the searches reach it.
+    """Return the time at which a search reaches the target regret; None if fewer than half of the searches reach it.
 
-    The expected time is the mean over the searches that reach the regret. The bounds are the earliest and the latest time,
-    widened by the uncertainty of the machine. The upper bound is infinite if a search does not reach the regret.
+    The expected time is the mean over the searches that reach the target regret. The bounds are the earliest and the latest
+    of their times, widened by the uncertainty of the machine. The upper bound is infinite if a search does not reach it.
 
     Args:
-        times: the time of each simulated search; infinite if it did not reach the regret.
+        times: the time at which each simulated search reached the target regret; infinite if it did not.
         split: the split of the workers.
         fitted: the machine and its uncertainty.
     """
@@ -165,9 +165,9 @@ def predict_value(values: Sequence[float]) -> Interval:
     n = len(finite)
     if not n:
         return Interval(math.nan, math.nan, math.nan)
-    middle = float(np.median(finite))
+    expected = float(np.median(finite))
     if n == 1:
-        return Interval(-math.inf, middle, math.inf)
+        return Interval(-math.inf, expected, math.inf)
     # Compute the interval on logits if all values are in (0, 1), and on logarithms if all are positive, so that it stays in
     # the range of the metric.
     is_positive, is_share = finite.min() > 0, finite.min() > 0 and finite.max() < 1
@@ -175,13 +175,13 @@ def predict_value(values: Sequence[float]) -> Interval:
     half_width = stdtrit(n - 1, (1 + LEVEL) / 2) * transformed.std(ddof=1) * math.sqrt(1 + 1 / n)
     bounds = np.array([transformed.mean() - half_width, transformed.mean() + half_width])
     low, high = expit(bounds) if is_share else np.exp(bounds) if is_positive else bounds
-    return Interval(min(float(low), middle), middle, max(float(high), middle))
+    return Interval(min(float(low), expected), expected, max(float(high), expected))
 
 
 def _predict_pace(
     runs: Sequence[SimulatedSearch], split: WorkerSplit, fitted: Fit
 ) -> tuple[tuple[int, float, float, float], ...]:
-    """Return the seconds until the first report and until each tenth of the reports, as for `SplitForecast.pace`."""
+    """Return the seconds until the first report and until each tenth of the reports, in the form of `SplitForecast.pace`."""
     total = min(len(run.reports) for run in runs)
     if total == 0:
         return ()

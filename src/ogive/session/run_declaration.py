@@ -273,8 +273,8 @@ class RunSpec:
             )
         if epochs is not None and estimator.epochs is not None and epochs > estimator.epochs:
             raise JobError(
-                f"epochs={epochs}, but the estimator trains for at most {estimator.epochs} epochs; give search and estimator "
-                "the same number"
+                f"epochs={epochs}, but the estimator trains for at most {estimator.epochs} epochs; give the search and the "
+                "estimator the same number"
             )
         return RunSpec(
             space=space,

@@ -45,7 +45,7 @@ def run_trainings(
         plan: the plan of full training.
         stored: the state of an earlier full training that this call continues; None without one.
         repeated: trainings that ended and are carried out a second time.
-        workers: the number of parallel trainings; None for the number of the search.
+        workers: the number of parallel trainings; None for the workers of the search.
         executor: the name of the executor.
         say: receives messages on the progress.
         observer: the observer of the run; None for a live view on a terminal, or messages to `say` otherwise.
@@ -55,7 +55,7 @@ def run_trainings(
 
     previous = [] if stored is None else list(stored.trials.values())
     stored_trials = {} if stored is None else index_trainings(stored)
-    # A continued run lists its own trainings first, then new ones, then repeated ones.
+    # A continued run keeps its list of trainings; new trainings follow, then the repetitions.
     trainings = [read_training(trial) for trial in previous]
     trainings += [training for training in plan.list_trainings() if make_training_key(training) not in stored_trials]
     trainings += repeated
@@ -80,6 +80,7 @@ def run_trainings(
             schedule="full",
             epochs=plan.epochs,
             max_trials=count,
+            # No number of failures ends full training, except that all trainings have failed.
             max_failed_trials=count,
             run=folder,
             executor=executor,

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from ogive.stages.full_training_result import Agreement, Bias, FullTrainingResult, TrainedNetwork
 
 STATISTIC_NAMES = {"kendall": "Kendall's tau", "spearman": "Spearman's rho"}
+"""The name of each rank correlation in sentences."""
 
 
 def list_conclusions(result: FullTrainingResult) -> list[str]:
@@ -54,13 +55,13 @@ def _format_winners(result: FullTrainingResult) -> Iterator[str]:
     finalists = plural(len(result.finalists), "finalist")
     if len(result.winners) > 1:
         names = ", ".join(result.winners)
-        yield f"{len(result.winners)} of {finalists} are not dominated by another after full training: {names}."
+        yield f"{len(result.winners)} of {finalists} are not dominated by any other after full training: {names}."
     elif len(result.objectives) > 1:
         yield f"{result.winner.name} is the only one of {finalists} on the front after full training."
     else:
         before = result.winner.rank_before
-        rank = "which was the search's best" if before == 1 else f"which had rank {before} in the search"
-        yield f"{result.winner.name} is the best of {finalists} after full training, {rank}."
+        rank = "it was the best trial of the search too" if before == 1 else f"its rank in the search was {before}"
+        yield f"{result.winner.name} is the best of {finalists} after full training; {rank}."
     for name in result.winners:
         test_text = _format_test(result[name])
         if test_text is not None:
@@ -97,8 +98,8 @@ def _format_cautions(result: FullTrainingResult) -> Iterator[str]:
         )
     if any(item.kendall for item in result.agreement):
         yield (
-            "The rank correlations are those among the best of the search, which differ little; over the whole space, they "
-            "are usually higher."
+            "The rank correlations are among the best trials of the search, whose values differ little; over the whole "
+            "space, rank correlations are usually higher."
         )
 
 
