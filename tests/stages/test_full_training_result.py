@@ -66,7 +66,7 @@ def test_a_result_is_read_back_from_its_file(tmp_path: Path) -> None:
     for text in ("{", "[]", "{}", json.dumps({**make_result().to_json(), "networks": [{"name": 1}]})):
         path.write_text(text)
         with pytest.raises(
-            RunError, match=r"result.json cannot be read: .*`ogive finalize` again, which writes it again"
+            RunError, match=r"result.json cannot be read: .*`ogive finalize` again, which writes the file again"
         ):
             read_full_training(tmp_path)
 

@@ -167,4 +167,5 @@ def _post_to_webhook(url: str, alert: Alert, run: Path) -> None:
             return
     except urllib.error.HTTPError as error:
         error.close()
-        raise OSError(f"it answered {error.code} {error.reason}") from None  # without the URL, which may be secret
+        # `from None` drops the original error, because its text contains the URL, which may be secret.
+        raise OSError(f"the webhook answered {error.code} {error.reason}") from None

@@ -32,9 +32,10 @@ from ogive.session.search_code import SOURCES, SearchCode
 from ogive.trial import Status
 
 NOT_REPEATABLE = (
-    "not repeated, because the failed trials continued from other trials' weights, which have been deleted; a schedule that "
-    "passes on weights starts a new trial instead (a larger max_trials lets it start more)"
+    "not repeated, because the failed trials continued from the weights of other trials, and these weights have been "
+    "deleted; the schedule starts new trials instead (increase max_trials to allow more trials)"
 )
+"""The end of the warning about failed trials that are not repeated. It follows the numbers of the trials."""
 
 
 def open_session(
@@ -71,7 +72,8 @@ def open_session(
     stored = {**first.data["settings"], **collect_setting_changes(events)}
     previous = Settings.from_json(stored)
     if changeable.get("workers", previous.workers) != previous.workers:
-        changeable = {**changeable, "threads": None}  # the plan chose the threads for another number of parallel trials
+        # The plan has set the number of threads for another number of parallel trials.
+        changeable = {**changeable, "threads": None}
     changes = previous.find_changes(changeable)
     settings = Settings.from_json({**stored, **changes})
     check_executor(config, settings, estimator)
@@ -79,14 +81,14 @@ def open_session(
     price = find_current_price(settings)
     opening = [Event(Kind.CHANGED, data=changes)] if changes else []
     code = SearchCode.of(declared.space, estimator)
-    opened = {
+    session_record = {
         **collect_manifest(settings.workers, settings.workers_per_trial, settings.threads),
         "code": estimator.code_hash(),
         SOURCES: code.to_json(),
         "trains_models": estimator.trains_models,
         **config.make_session_fields(),
     }
-    opening.append(Event(Kind.OPENED, data={**opened, "price": price.to_json()} if price else opened))
+    opening.append(Event(Kind.OPENED, data={**session_record, **({"price": price.to_json()} if price else {})}))
     if any(event.kind is Kind.OPENED for event in events):
         messages = list_continued_run_warnings(events, estimator, code, previous=previous, settings=settings)
         messages += list_example_input_warnings(first.data["space"], declared.space, events)

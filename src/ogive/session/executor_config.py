@@ -16,6 +16,7 @@ from ogive.space import Space
 
 EXECUTORS = ("processes", "inline", "simulated")
 SIMULATED = "simulated"
+"""The name of the simulated executor. In the record of a session it is the key of the executor's options."""
 OPTIONS = (*(field.name for field in fields(FaultModel)), "seed")
 """The options of the simulated executor."""
 
@@ -50,7 +51,9 @@ class ExecutorConfig:
 
 
 def parse_executor_config(spec: ExecutorSpec) -> ExecutorConfig:
-    """Parse the name of an executor, or {"simulated": {option: value}} with options of `FaultModel` and `seed`.
+    """Return the configuration for the name of an executor, or for {"simulated": {option: value}}.
+
+    The options are those of `FaultModel`, and `seed`.
 
     Raises:
         JobError: there is no such executor or option, or a value is out of its range.
@@ -146,5 +149,5 @@ def list_executor_warnings(config: ExecutorConfig, workers: int) -> list[str]:
         return []
     return [
         f"time is virtual: nothing is trained, each trial takes the benchmark's duration on one of {workers:,} simulated "
-        "workers, and hours, costs and forecasts are in virtual time"
+        "workers, and hours, prices and forecasts are in virtual time"
     ]
