@@ -315,7 +315,7 @@ def test_a_train_function_without_checkpoints_gives_a_warning_after_the_first_tr
     assert aside.endswith("its files are kept in final-1")
     (changed,) = [message for message in messages if "since the search" in message]
     assert changed.startswith("warning: the code of the train function has changed (")
-    assert changed.endswith("whose values are those of the previous version: finalize uses the present version")
+    assert changed.endswith("whose values were measured with the previous version: finalize uses the present version")
     assert not any("no weights" in message for message in messages)
     assert opened.model().out_features == 3
     assert "seed 0" in (run.folder / "final" / "MODEL_CARD.md").read_text()

@@ -1,4 +1,4 @@
-"""The comparison of the present environment with that of a trial: host, versions, code, data and threads."""
+"""The comparison of the present environment with the environment of a trial: host, versions, code, data and threads."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def list_environment_changes(run: Run, history: TrialHistory) -> Iterator[str]:
-    """Yield a sentence for each difference between the present environment and that in which a trial ran.
+    """Yield a sentence for each difference between the present environment and the environment in which a trial ran.
 
     Args:
         run: the run of the trial.

@@ -79,9 +79,9 @@ def _compute_threshold_cost(metrics: Mapping[str, float], threshold: Constraint)
 
 
 def check_learning(accuracies: Sequence[float], task: Task) -> tuple[Check, float]:
-    """Check that the best accuracy is better than that of always predicting the largest class.
+    """Check that the best accuracy is better than guessing, which always predicts the largest class.
 
-    This is an exact binomial test on the validation examples, with Bonferroni's correction for the number of trials.
+    The check is an exact binomial test on the validation examples, with Bonferroni's correction for the number of trials.
 
     Args:
         accuracies: the accuracies of the trials on the validation split.

@@ -93,8 +93,7 @@ class Run(StoredRun):
 
         Raises:
             JobError: `to` has another value.
-            RunError: As for `model`; or the outputs of the export differ from those of the model, or a file cannot be
-                written.
+            RunError: As for `model`; or the export and the model have different outputs, or a file cannot be written.
         """
         from ogive.stages.finalize import to_stderr
         from ogive.stages.trained_model import export

@@ -45,7 +45,7 @@ _TEST_POINTS = frozenset(_list_test_points(FIRST_TEST_TRIALS) + _list_test_point
 class Advisor:
     """Evaluates the stop rules and the alert rules while a search runs.
 
-    `record_event` is called for all events, including those of earlier sessions. A continued run therefore has the same
+    `record_event` is called for all events, including events of earlier sessions. A continued run therefore has the same
     verdicts as an uninterrupted one.
 
     Attributes:

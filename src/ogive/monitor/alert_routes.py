@@ -156,7 +156,8 @@ def _append_to_file(path: Path, alert: Alert, run: Path) -> None:
 
 
 def _post_to_webhook(url: str, alert: Alert, run: Path) -> None:
-    import urllib.error  # imported here, because these two imports take longer than all of `ogive.run`
+    # Imported here, because these two imports take longer than the import of `ogive.run`.
+    import urllib.error
     import urllib.request
 
     body = json.dumps(make_payload(alert, run)).encode()

@@ -61,7 +61,7 @@ def list_sample_points(count: int, points: int = 200) -> list[int]:
 
 
 def estimate_random_distance(space: Space, draws: int = 64) -> float:
-    """Return the mean distance of `draws` random architectures of a space, with which that of a search can be compared."""
+    """Return the mean distance of `draws` random architectures of a space, for comparison with a search."""
     rng = generator(0, "diversity")
     return compute_mean_distance([space.sample(rng) for _ in range(draws)])
 

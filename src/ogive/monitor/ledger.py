@@ -34,7 +34,7 @@ class Saving:
 
 
 def compute_ledger(state: State, finals: Sequence[State] = (), price: Price | None = None) -> list[Saving]:
-    """Return the lines of the ledger, without those that are zero.
+    """Return the lines of the ledger that are not zero.
 
     Args:
         state: the state of the search.
@@ -84,7 +84,7 @@ def _estimate_remaining_seconds(trial: Trial, max_epochs: int, typical: float) -
     """Return the seconds that a stopped trial would have taken for its remaining epochs.
 
     The time of an epoch is the median of the trial's epochs without the first, in which a worker may have loaded code and
-    data. If the trial has only one epoch, the time is that of this epoch, but at most `typical`.
+    data. If the trial has only one epoch, the time of this epoch is used, but at most `typical`.
 
     Args:
         trial: the trial.

@@ -1,6 +1,6 @@
 """The check for overtraining: trials whose objective was clearly better at an earlier epoch than at the last one.
 
-By default the value of a trial is that of its last epoch, so an overtrained trial is undervalued.
+By default the value of a trial is its value at the last epoch, so an overtrained trial is undervalued.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Overtraining:
         name, goal = self.objective.metric, self.objective.goal
         return (
             f"{self.better} of {self.examined} trials had a clearly better {name} earlier than at their last epoch (median: "
-            f"epoch {self.best_step} of {self.last_step}), but the value of a trial is that of its last epoch: train for "
+            f"epoch {self.best_step} of {self.last_step}), but the last epoch gives a trial its value: train for "
             f"fewer epochs, or use the best epoch: Objective({name!r}, {goal!r}, epoch='best'), in a job {{metric: {name}, "
             f"goal: {goal}, epoch: best}}"
         )

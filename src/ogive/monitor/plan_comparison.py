@@ -41,7 +41,7 @@ class PlanComparison:
 
     Attributes:
         forecast: the forecast in the plan.
-        reports: the number of reports so far, without those from the evaluation cache.
+        reports: the number of reports so far, without reports from the evaluation cache.
         seconds: the seconds of all sessions so far. The start of workers is included once, as in the plan.
         expected: the forecast of `seconds`, for the same number of reports.
         bounds: the seconds below which the search is faster than planned, and above which it is slower.

@@ -24,14 +24,15 @@ class Rewards:
             minimized. With several objectives, a reward is minus the distance of the trial to the present Pareto front.
         best_after: a function that returns the running best after k trials. With several objectives, the running best is the
             hypervolume that the k trials dominate.
-        start: the value of the running best from which its gain is measured: the median of the first fifth of the rewards.
-            With several objectives it is 0, because the hypervolume is measured from the medians of the first fifth.
+        starting_best: the value of the running best from which its gain is measured: the median of the first fifth of the
+            rewards. With several objectives this value is 0, because the hypervolume is measured from the medians of the
+            first fifth.
         step: the epoch or report number at which the trials are compared.
     """
 
     values: FloatArray
     best_after: RunningBest
-    start: float
+    starting_best: float
     step: Step
 
 
@@ -55,7 +56,7 @@ def compute_rewards(state: State, trials: int) -> Rewards:
     costs = np.array([[objective.cost(row) for row in metrics] for objective in state.objectives]).T
     costs = costs[np.isfinite(costs).all(axis=1)]
     if len(costs) == 0:
-        return Rewards(values=np.empty(0), best_after=lambda k: math.nan, start=math.nan, step=step)
+        return Rewards(values=np.empty(0), best_after=lambda k: math.nan, starting_best=math.nan, step=step)
     if costs.shape[1] == 1:
         return make_single_objective_rewards(-costs[:, 0], step)
     return _make_multi_objective_rewards(costs, step)
@@ -69,8 +70,10 @@ def make_single_objective_rewards(values: FloatArray, step: Step = 1) -> Rewards
         step: the step at which the values were measured.
     """
     running_best = np.maximum.accumulate(values)
-    start = float(np.median(values[: _count_first_fifth(values)]))
-    return Rewards(values=values, best_after=lambda k: float(running_best[k - 1]), start=start, step=step)
+    starting_best = float(np.median(values[: _count_first_fifth(values)]))
+    return Rewards(
+        values=values, best_after=lambda k: float(running_best[k - 1]), starting_best=starting_best, step=step
+    )
 
 
 def _make_multi_objective_rewards(costs: FloatArray, step: Step) -> Rewards:
@@ -101,7 +104,7 @@ def _make_multi_objective_rewards(costs: FloatArray, step: Step) -> Rewards:
     def compute_hypervolume(k: int) -> float:
         return hypervolume(scaled[:k], [0.0] * scaled.shape[1])
 
-    return Rewards(values=-np.maximum(distance, 0.0), best_after=compute_hypervolume, start=0.0, step=step)
+    return Rewards(values=-np.maximum(distance, 0.0), best_after=compute_hypervolume, starting_best=0.0, step=step)
 
 
 def _count_first_fifth(values: FloatArray) -> int:

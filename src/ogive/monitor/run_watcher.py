@@ -63,7 +63,8 @@ class RunWatcher:
         if alert is None or alert.cause in self._state.alert_causes or alert.cause in self._raised_causes:
             return None
         self._raised_causes.add(alert.cause)
-        return replace(alert, time=WallClock().now())  # for files and webhooks; the journal adds its own time
+        # The time is for files and webhooks. The journal gives its events the time at which they are appended.
+        return replace(alert, time=WallClock().now())
 
     @property
     def _state(self) -> State:

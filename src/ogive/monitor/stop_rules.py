@@ -220,7 +220,7 @@ def check_convergence(rewards: Rewards, trials: int) -> StopVerdict:
     n = len(rewards.values)
     if n < MIN_REWARDS:
         return _make_too_few_verdict("converged", n, trials, MIN_REWARDS)
-    result = assess_convergence(rewards.values, rewards.best_after, rewards.start)
+    result = assess_convergence(rewards.values, rewards.best_after, rewards.starting_best)
     numbers = {
         "at": trials,
         "trials": n,
@@ -237,7 +237,7 @@ def check_convergence(rewards: Rewards, trials: int) -> StopVerdict:
 
 
 def _explain_convergence(result: Convergence, n: int) -> str:
-    """Return the reason of a verdict on convergence: all conditions if they are met, else those that are not met."""
+    """Return the reason of a verdict on convergence: all conditions if they are met, else the conditions that are not."""
     where = f"over the last {result.window:,} of {n:,} trials"
     spread = f"from {result.spread_first:.3g} to {result.spread:.3g}, p = {result.spread_p:.2g}"
     if result.has_converged:

@@ -25,7 +25,7 @@ first ones.
 
 **Repeated tests.** A test after every trial would reject sooner or later by chance. Tests are therefore made only at a
 geometric sequence of numbers of trials (`count_trials_at_latest_test`): 21 tests up to 300 trials, 40 up to 2,000, and 57 up
-to 10,000. Each test shares most of its data with the previous one. The levels below are those of a single test. The rate of
+to 10,000. Each test shares most of its data with the previous one. The levels below are for a single test. The rate of
 false stops of the whole sequence has no closed form; it was measured (`benchmarks/stopping.py`, docs/measured.md).
 """
 
@@ -121,13 +121,13 @@ class Convergence:
         return self.has_growth_fallen and self.has_spread_fallen
 
 
-def assess_convergence(rewards: FloatArray, best_after: RunningBest, start: float) -> Convergence:
+def assess_convergence(rewards: FloatArray, best_after: RunningBest, starting_best: float) -> Convergence:
     """Test a series of rewards for convergence.
 
     Args:
         rewards: the rewards [n] in the order of the trials, n at least 40.
         best_after: a function that returns the running best after k trials.
-        start: the value of the running best from which its gain is measured; see `ogive.monitor.rewards.Rewards`.
+        starting_best: the value of the running best from which its gain is measured; see `ogive.monitor.rewards.Rewards`.
 
     Returns:
         The result for the shortest window that shows convergence. If no window does, the result for the window whose
@@ -138,13 +138,13 @@ def assess_convergence(rewards: FloatArray, best_after: RunningBest, start: floa
     for window in (len(rewards) // divisor for divisor in WINDOW_DIVISORS):
         if window < MIN_WINDOW:
             continue
-        results.append(_test_window(rewards, window, best_after, start))
+        results.append(_test_window(rewards, window, best_after, starting_best))
         if results[-1].has_converged:
             return results[-1]
     return min(results, key=lambda r: max(r.growth_p / GROWTH_LEVEL, r.spread_p / SPREAD_LEVEL))
 
 
-def _test_window(rewards: FloatArray, window: int, best_after: RunningBest, start: float) -> Convergence:
+def _test_window(rewards: FloatArray, window: int, best_after: RunningBest, starting_best: float) -> Convergence:
     """Return the results of all tests for the last `window` of the rewards [n]."""
     n = len(rewards)
     first, recent = rewards[: max(2, n // WINDOW_DIVISORS[0])], rewards[n - window :]
@@ -159,7 +159,7 @@ def _test_window(rewards: FloatArray, window: int, best_after: RunningBest, star
     # Spread: compare the absolute deviations from the medians.
     first_deviations, recent_deviations = (np.abs(part - np.median(part)) for part in (first, recent))
     # Gain: extrapolate the rise of the running best in the window to n more trials.
-    total_gain = best_after(n) - start
+    total_gain = best_after(n) - starting_best
     gain = (best_after(n) - best_after(n - window)) / total_gain * n / window if total_gain > 0 else math.nan
     return Convergence(
         window=window,

@@ -203,8 +203,8 @@ def _extrapolate(curve: Mapping[int, float], last: int, decay: float, slope: flo
     last_measured = max(curve)
     if last_measured >= last:
         return curve[last] if last in curve else curve[last_measured]
-    # With five epochs or more, fit growth curves. With fewer, use the mean of the slope of this curve and that of all
-    # curves.
+    # With five epochs or more, fit growth curves. With fewer, use the mean of two slopes: the slope of this curve and the
+    # median slope of all curves.
     forecast = extrapolate_curve([curve[e] for e in sorted(curve)], last)
     if forecast is not None:
         return forecast.mean
@@ -285,7 +285,7 @@ class Landscape(Problem):
 
 
 class _LimitedTable(Wrapper):
-    """A table whose curves end at the epoch `epochs`. The true values and the bounds are those of the complete curves."""
+    """A table whose curves end at the epoch `epochs`. Its true values and bounds are still from the complete curves."""
 
     def __init__(self, problem: Problem, epochs: int) -> None:
         super().__init__(problem, f"up to {epochs} epochs")

@@ -29,7 +29,8 @@ RESAMPLES = 200
 LEVEL = 0.9
 """The nominal coverage of the intervals."""
 START_NOISE = 0.1
-"""The assumed standard deviation of the logarithm of a start-up time. The few measured start-ups do not show all of it."""
+"""The assumed standard deviation of the logarithm of a start-up time. It is assumed, because only few start-ups are
+measured."""
 _NORMAL_QUANTILE = 1.6448536269514722
 """The (1 + LEVEL) / 2 quantile of the normal distribution."""
 

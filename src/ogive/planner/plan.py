@@ -146,6 +146,7 @@ class Plan:
         return Plan(**fields | {"timings": Timings.from_json(data["timings"])})
 
 
+# The fields of `SplitForecast` that are intervals.
 _INTERVALS = ("epoch", "start_up", "seconds", "regret_seconds", "worker_hours", "money", "value")
 
 

@@ -54,7 +54,7 @@ def _format_reason(best: SplitForecast, rows: Sequence[SplitForecast], good: Seq
     Args:
         best: the forecast for the recommended split.
         rows: the forecasts for all splits.
-        good: the forecasts for the splits that find architectures as good as those of any other split.
+        good: the forecasts for the splits for which no other split finds significantly better architectures.
     """
     slowest = max(row.seconds.expected for row in rows)
     factor = slowest / best.seconds.expected
@@ -77,7 +77,7 @@ def _format_certainty(best: SplitForecast, good: Sequence[SplitForecast], fitted
 
     Args:
         best: the forecast for the recommended split.
-        good: the forecasts for the splits that find architectures as good as those of any other split.
+        good: the forecasts for the splits for which no other split finds significantly better architectures.
         fitted: the machine and its uncertainty.
     """
     nearness = f"within {NEAR - 1:.0%} of the fastest with a probability of {format_probability(best.near)}"
@@ -107,8 +107,8 @@ def _finds_worse_architectures(row: SplitForecast, rows: Sequence[SplitForecast]
     for other in rows:
         if other.seconds.expected > MAX_SLOWDOWN * row.seconds.expected:
             continue
-        # A one-sided t-test of the final regrets, paired by seed, with Bonferroni's correction for the number of other
-        # splits.
+        # A one-sided t-test of the final regrets, paired by seed, with Bonferroni's correction for the number of
+        # comparisons.
         differences = regrets - np.array([run.final_regret for run in searches[other.split]])
         n = len(regrets)
         if n >= 3 and differences.mean() > 0 and np.ptp(differences) > 0:

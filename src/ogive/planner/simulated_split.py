@@ -188,7 +188,7 @@ def simulate_split(
         split: the split of the workers.
         seed: the seed of the search, the duration factors and the faults.
         proposal_seconds: the controller's time for one proposal.
-        faults: stragglers, failures and preemptions of the workers. Its start-up time is replaced by that of `machine`.
+        faults: stragglers, failures and preemptions of the workers; its start-up time is ignored, because `machine` has one.
     """
     recorder = Recorder(problem)
     reports: list[float] = []

@@ -101,7 +101,8 @@ def _draw_machine_seconds(seconds: Sequence[float] | FloatArray, split: WorkerSp
     """Return draws [d] of the mean of `seconds` with other machines that fit the measurements.
 
     The searches need not be simulated again for this: if all durations are multiplied by a factor, the duration of the
-    search is multiplied by it, because decisions depend only on the order of events. The start-up has a separate factor.
+    search is multiplied by the same factor, because decisions depend only on the order of events. The start-up has a
+    separate factor.
     """
     start_up = fitted.machine.start_up_seconds(split.workers_per_trial)
     mean = float(np.mean(seconds))

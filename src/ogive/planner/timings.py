@@ -146,7 +146,7 @@ def _read_epochs(state: State, workers: Sequence[int]) -> list[Epoch]:
             continue
         begins = list(attempt_begins.get(trial.id, ()))  # the begins of the attempts without a report so far
         for report in trial.reports:
-            # The first report after the begin of an attempt is that of its first epoch.
+            # The first report after the begin of an attempt is the report of its first epoch.
             is_first = bool(begins) and report.time >= begins[0]
             while begins and report.time >= begins[0]:
                 begins.pop(0)

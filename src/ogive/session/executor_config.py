@@ -21,6 +21,7 @@ OPTIONS = (*(field.name for field in fields(FaultModel)), "seed")
 """The options of the simulated executor."""
 
 NO_FAULTS = FaultModel()
+"""Workers that start at once and never fail."""
 
 ExecutorSpec = str | Mapping[str, Any]
 """A name, or {"simulated": {option: value}}."""
@@ -53,7 +54,7 @@ class ExecutorConfig:
 def parse_executor_config(spec: ExecutorSpec) -> ExecutorConfig:
     """Return the configuration for the name of an executor, or for {"simulated": {option: value}}.
 
-    The options are those of `FaultModel`, and `seed`.
+    The options are the fields of `FaultModel`, and `seed`.
 
     Raises:
         JobError: there is no such executor or option, or a value is out of its range.
@@ -79,7 +80,7 @@ def check_simulated_times(config: ExecutorConfig, estimator: Estimator) -> None:
     """Check that the estimator knows the durations of trials in advance, if the executor is simulated.
 
     Raises:
-        JobError: the executor is simulated, and the estimator is not that of a benchmark.
+        JobError: the executor is simulated, and the estimator is not a benchmark's estimator.
     """
     if config.is_simulated and not isinstance(estimator, BenchmarkEstimator):
         raise JobError(

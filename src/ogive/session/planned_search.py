@@ -127,7 +127,7 @@ def detect_worker_units(estimator: Estimator) -> tuple[str, int]:
     """Return the unit of this machine's workers, "threads" or "devices", and their number.
 
     The unit is "devices" (GPUs) if the estimator trains on GPUs and the machine has several. Otherwise it is "threads", and
-    the number is that of the cores.
+    the number is the number of cores.
     """
     device = str(getattr(estimator, "device", "cpu"))
     if estimator.parallel and (device == "auto" or device.startswith("cuda")):

@@ -44,7 +44,7 @@ run, by the default of the search."""
 class PluginSpec:
     """The name and the options of a strategy or a schedule, as they are journalled.
 
-    If the user passed an object, the name is that of its class, as "module:class", and there are no options.
+    If the user passed an object, the name is its class, as "module:class", and there are no options.
     """
 
     name: str
@@ -88,7 +88,8 @@ def make_strategy(
 ) -> Strategy:
     """Return the strategy of a search, with the wrappers that all searches have.
 
-    The wrappers propose the architectures of `initial` first, then those of `warm_start`, then those of the strategy.
+    The wrappers propose the architectures of `initial` first, then the architectures of `warm_start`; then the strategy
+    proposes architectures.
     Duplicates and architectures that violate a hard constraint are skipped. Duplicates from the strategy `listed` are not
     skipped, because its list may hold an architecture several times with different settings.
 
@@ -260,7 +261,7 @@ class RunSpec:
         initial: Iterable[Mapping[str, Any]] = (),
         warm_start: Mapping[str, Any] | None = None,
     ) -> RunSpec:
-        """Return the declaration of a search. The arguments are those of `ogive.search`.
+        """Return the declaration of a search. The arguments have the meaning that they have for `ogive.search`.
 
         Raises:
             JobError: an argument has a wrong type or is out of its range.

@@ -22,6 +22,7 @@ _PHRASES = {
 }
 """For messages: the name of each part, and a phrase for what trials have to do with it ("trials were built from ...")."""
 PARTS = tuple(_PHRASES)
+"""The names of all parts of the code."""
 
 
 @dataclass(frozen=True)

@@ -127,9 +127,10 @@ def search(
             are proposed after `initial`. The earlier space may differ: decisions are matched by their names and labels.
             These architectures are stored with the run. Default: none.
         executor: "processes": worker processes that are reused for many trials. "inline": this process, one trial at a
-            time, for debugging. "simulated": `workers` workers in virtual time; the estimator must be that of a benchmark,
-            which knows how long each trial takes. {"simulated": {option: value}} sets options of `ogive.planner.FaultModel`
-            and `seed`, the seed of the faults (the search's seed by default). Default: "processes".
+            time, for debugging. "simulated": `workers` workers in virtual time; the estimator must be from a benchmark
+            (`og.bench.estimator`), which knows how long each trial takes. {"simulated": {option: value}} sets options of
+            `ogive.planner.FaultModel` and `seed`, the seed of the faults (the search's seed by default). Default:
+            "processes".
         max_failed_trials: The search ends when this many trials have failed, at least 1. Default: a third of `max_trials`.
         retries: How often a trial is attempted again after its worker was killed, at least 0. Default: 2.
         retry_failed: Whether to propose the architectures of all failed trials once more, before any other architecture. Use

@@ -39,7 +39,7 @@ class ComparedNetwork:
 class PairedDifference:
     """The mean difference of a metric between two networks that were trained with the same seeds.
 
-    A difference is the value of the search's network minus that of the baseline with the same seed.
+    A difference is the value of the search's network minus the value of the baseline with the same seed.
 
     Attributes:
         mean: the mean of the differences over the seeds.

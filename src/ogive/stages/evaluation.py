@@ -104,7 +104,7 @@ def _collect_networks(
         by_name.setdefault(order.network, []).append((order.seed, trial))
     indices = {f"trial {trial.id}": index for index, trial in enumerate(plan.finalists)}
     networks = []
-    # The order is that of the search. The baseline, which has no index, comes last.
+    # Networks keep the order of the search. The baseline, which has no index, comes last.
     for name in sorted(by_name, key=lambda name: indices.get(name, len(indices))):
         index = indices.get(name)
         searched = None if index is None else plan.finalists[index]

@@ -18,6 +18,7 @@ from ogive.stats.rank_correlation import Correlation
 FOLDER = "final"
 """The folder of full training in a run's folder."""
 FILE = "result.json"
+"""The file in the folder of full training that holds the result."""
 
 Values = Mapping[str, Sequence[float]]
 """For each metric, one value for each seed."""
@@ -135,7 +136,7 @@ class FullTrainingResult:
             on the second validation split; empty if the test split was not read.
         recipe: the recipe of full training, with its `epochs`; for a train function without a recipe, only the changed
             `settings`.
-        new_validation: whether the validation examples differ from those of the search.
+        new_validation: whether the validation examples differ from the validation examples of the search.
         splits: the fingerprints of the splits `search` and `second`; empty if only a train function knows the data.
         cost_ratio: the mean compute time of a full training divided by the mean compute time of a finalist's trial in the
             search; None if the search's results came from the cache.

@@ -84,7 +84,8 @@ def run_trainings(
             max_failed_trials=count,
             run=folder,
             executor=executor,
-            cache=False,  # cached results have no weights
+            # Results from the evaluation cache have no weights.
+            cache=False,
             observer=observer or (None if is_terminal(sys.stderr) else _ProgressMessages(say)),
             **options,
         )

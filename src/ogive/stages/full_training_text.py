@@ -79,7 +79,8 @@ def _format_test(network: TrainedNetwork) -> str | None:
 
 def _format_probability(result: FullTrainingResult) -> Iterator[str]:
     if len(result.objectives) > 1:
-        return  # there is no single best network
+        # With several objectives there is no single best network.
+        return
     if result.probability is None:
         yield f"The probability that the search's best is the true best is unknown: {result.probability_note}."
     else:

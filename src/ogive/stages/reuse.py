@@ -45,8 +45,8 @@ def describe_code(run: StoredRun, plan: TrainingPlan, stored: State | None) -> I
         )
     for change in _list_code_changes(run.space, estimator, searched):
         yield (
-            f"warning: {change} since the search, whose values are those of the previous version: finalize uses the present "
-            "version"
+            f"warning: {change} since the search, whose values were measured with the previous version: finalize uses the "
+            "present version"
         )
     for state in (searched, stored):
         if state is None or state.code_hash != code:

@@ -125,16 +125,17 @@ def export(
         delivery: the network.
         to: "json" or "torch".
         output: a folder; for "json" also a file that ends in `.json`. None for `exports/TRIAL` in the run's folder.
-        inputs: example inputs, as for `ogive.export.export_torch`; None for those of the task or the space.
-        say: receives messages: the form of the export, the largest difference of its outputs from the model's, and warnings.
+        inputs: example inputs, as for `ogive.export.export_torch`; None for the example inputs of the task or the space.
+        say: receives messages: the form of the export, the largest difference between the outputs of export and model, and
+            warnings.
 
     Returns:
         The path of the folder or the JSON file.
 
     Raises:
         JobError: `to` has another value.
-        RunError: there are no weights, the weights do not fit the network, the outputs of the export differ from those of
-            the model, or a file cannot be written.
+        RunError: there are no weights, the weights do not fit the network, the export and the model have different outputs,
+            or a file cannot be written.
     """
     if to not in EXPORT_FORMS:
         raise JobError(f"to={to!r}: expected {' or '.join(map(repr, EXPORT_FORMS))}")
@@ -177,7 +178,8 @@ def _write_json(output: Path, description: Mapping[str, Any]) -> Path:
     # The form of the export whose description `path` is; "" if it is a JSON export; None if it is not from an export.
     form = read_export_form(path)
     if form and _contains(path, description):
-        return path  # an export of the same network with its weights has written the description already
+        # An export of the same network with its weights has written the description already.
+        return path
     if form or (form is None and path.parent == output and path.exists()):
         owner = "belongs to an exported model, which needs it" if form else "was not written by an export"
         raise RunError(f"{path} {owner}; choose another file with -o (output=), such as one that ends in .json")

@@ -64,7 +64,8 @@ def _save_weights(folder: Path, winner: Delivery) -> None:
     """
     import torch
 
-    assert winner.checkpoint is not None  # the caller has checked that there are weights
+    # The caller has checked that there are weights.
+    assert winner.checkpoint is not None
     description = describe_weights(winner.training, winner.checkpoint.step)
     content = {"model": dict(load_weights(winner)), "metrics": dict(winner.metrics), DESCRIPTION_KEY: description}
     draft = folder / f"{WEIGHTS}.draft"
