@@ -22,18 +22,18 @@ def list_environment_changes(run: Run, history: TrialHistory) -> Iterator[str]:
         history: the trial with the session in which it ran and the threads of its attempts.
     """
     space, estimator = run.space, run.estimator
-    created, session = run.state.created, history.session
+    declaration, session = run.state.created, history.session
     # The argument is the number of workers, which is not compared.
-    now = collect_manifest(1)
-    yield from _list_change("host", session.get("host"), now["host"])
-    yield from _list_change("machine", session.get("machine"), now["machine"])
-    yield from _list_change("Python", session.get("python"), now["python"])
+    present = collect_manifest(1)
+    yield from _list_change("host", session.get("host"), present["host"])
+    yield from _list_change("machine", session.get("machine"), present["machine"])
+    yield from _list_change("Python", session.get("python"), present["python"])
     versions = session.get("versions", {})
-    for package in sorted({*versions, *now["versions"]}):
-        yield from _list_change(package, versions.get(package), now["versions"].get(package))
+    for package in sorted({*versions, *present["versions"]}):
+        yield from _list_change(package, versions.get(package), present["versions"].get(package))
     yield from SearchCode.of(space, estimator).describe_changes(session)
-    yield from (f"space: {line}" for line in Space.from_json(created["space"]).differences(space))
-    stored, fingerprints = created["fingerprints"], estimator.fingerprints()
+    yield from (f"space: {line}" for line in Space.from_json(declaration["space"]).differences(space))
+    stored, fingerprints = declaration["fingerprints"], estimator.fingerprints()
     for part in sorted({*stored, *fingerprints}):
         yield from _list_change(f"fingerprint of the {part}", stored.get(part), fingerprints.get(part))
     if len(history.all_threads) > 1:
@@ -48,7 +48,7 @@ def list_environment_changes(run: Run, history: TrialHistory) -> Iterator[str]:
             "threads: the trial ran inline, in the search's own process, whose number of threads is not recorded; the trial "
             f"is repeated with {history.threads}"
         )
-    device = (created.get("recipe") or {}).get("device", "cpu")
+    device = (declaration.get("recipe") or {}).get("device", "cpu")
     if device != "cpu":
         yield f"device: {device}, on which equal numbers are not guaranteed"
 

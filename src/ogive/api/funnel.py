@@ -181,16 +181,16 @@ def funnel(phases: Sequence[Phase], run: str | os.PathLike[str], watch: Watch = 
     """
     _check_phases(phases)
     folder = Path(run).absolute()
-    last = None if phases[-1].search else phases[-1].name
+    full_training_phase = None if phases[-1].search else phases[-1].name
     names = tuple(phase.name for phase in phases)
-    progress = _open_or_create(Funnel(folder, names, {}, last))
+    progress = _open_or_create(Funnel(folder, names, {}, full_training_phase))
     previous: Run | None = None
     for phase in phases:
         verdict = progress.verdicts.get(phase.name)
         if verdict is None or not verdict.go:
             watch(phase.name, None)
             previous, verdict = _run_phase(phase, previous, folder)
-            progress = Funnel(folder, names, {**progress.verdicts, phase.name: verdict}, last)
+            progress = Funnel(folder, names, {**progress.verdicts, phase.name: verdict}, full_training_phase)
             _write_funnel(progress)
         elif phase.search is not None:
             # Trusting the folder executes no other code than that of the caller's phases.

@@ -79,14 +79,14 @@ def apply_stop_rules(
     Raises:
         RunError: there are no events.
     """
-    stream = iter(events)
-    first = next(stream, None)
-    if first is None:
+    remaining_events = iter(events)
+    first_event = next(remaining_events, None)
+    if first_event is None:
         raise RunError("the journal is empty")
-    state = State.from_events([first], space)
+    state = State.from_events([first_event], space)
     stops: dict[str, StopPoint] = {}
     verdicts: list[StopVerdict] = evaluate_rules(state)
-    for event in stream:
+    for event in remaining_events:
         trial = state.apply(event)
         if trial is None or not (trial.status.ended or trial.status is Status.PAUSED):
             continue

@@ -304,16 +304,21 @@ def _compare(
     steps = values = 0
     for segment, listener in zip(history.segments, repeated, strict=True):
         for step in sorted({*segment.reports, *listener.reports}):
-            stored, new = segment.reports.get(step, {}), listener.reports.get(step, {})
+            journalled_metrics, repeated_metrics = segment.reports.get(step, {}), listener.reports.get(step, {})
             steps += 1
-            for metric in dict.fromkeys([*stored, *new]):
+            for metric in dict.fromkeys([*journalled_metrics, *repeated_metrics]):
                 if any(fnmatchcase(metric, pattern) for pattern in ignore):
                     ignored[metric] = None
                     continue
                 values += 1
-                if not _is_equal(stored.get(metric), new.get(metric)):
+                if not _is_equal(journalled_metrics.get(metric), repeated_metrics.get(metric)):
                     differences.append(
-                        MetricDifference(segment.start_step + step, metric, stored.get(metric), new.get(metric))
+                        MetricDifference(
+                            segment.start_step + step,
+                            metric,
+                            journalled_metrics.get(metric),
+                            repeated_metrics.get(metric),
+                        )
                     )
     outcome = repeated[-1].outcome
     assert outcome is not None

@@ -162,8 +162,8 @@ class Advisor:
 
 
 def _format_metric_warning(kind: str, name: str, reported: tuple[str, ...]) -> str:
-    close = get_close_matches(name, reported, n=1)
-    hint = f"; did you mean {close[0]!r}?" if close else ""
+    similar_names = get_close_matches(name, reported, n=1)
+    hint = f"; did you mean {similar_names[0]!r}?" if similar_names else ""
     return (
         f"{kind} on {name!r}: the first trial did not report this metric; reported metrics: {', '.join(reported)}{hint}"
     )

@@ -236,8 +236,8 @@ def find_last_improvement(state: State) -> tuple[Trial, float] | None:
     if len(state.objectives) == 1:
         column = np.where(np.isfinite(points[:, 0]), points[:, 0], np.inf)
         best = [feasible[i] for i in np.flatnonzero(column == column.min())]
-        first = min(best, key=lambda trial: trial.reports[-1].time)
-        return first, first.reports[-1].time
+        first_best = min(best, key=lambda trial: trial.reports[-1].time)
+        return first_best, first_best.reports[-1].time
     on_front = [feasible[i] for i in np.flatnonzero(find_pareto_front(points))]
     latest = max(on_front, key=lambda trial: trial.reports[-1].time, default=None)
     return None if latest is None else (latest, latest.reports[-1].time)

@@ -89,18 +89,18 @@ def project_cost(state: State, now: float | None = None, price: Price | None = N
         now: the clock's time, to include the open session up to it; by default up to the last event.
         price: a price to use instead of the price that was paid.
     """
-    measured = np.array([t.seconds for t in _list_inactive_trials(state) if not t.cached and t.seconds > 0])
+    measured_seconds = np.array([t.seconds for t in _list_inactive_trials(state) if not t.cached and t.seconds > 0])
     spent = compute_spending(state, now, price)
-    if len(measured) < MIN_MEASURED_TRIALS or spent.worker_hours <= 0 or spent.compute_hours <= 0:
+    if len(measured_seconds) < MIN_MEASURED_TRIALS or spent.worker_hours <= 0 or spent.compute_hours <= 0:
         return None
     done, trials = len(_list_inactive_trials(state)), max(state.total_trials, len(state.trials))
     if state.end_reason:
         trials = done
     # Step 1: the compute time of the remaining trials, minus the seconds that pending trials have already computed. Of each
     # pending trial, at most the mean is subtracted: a pending trial that takes longer does not shorten the other trials.
-    mean = float(measured.mean())
+    mean = float(measured_seconds.mean())
     pending_seconds = sum(min(state.trials[number].seconds, mean) for number in state.pending)
-    compute = _predict_sum(measured, trials - done, pending_seconds).scaled_by(1 / HOUR)
+    compute = _predict_sum(measured_seconds, trials - done, pending_seconds).scaled_by(1 / HOUR)
     # Step 2: the wall-clock time. Workers are assumed to be busy for the same share of the time as before.
     busy_share = min(1.0, spent.compute_hours / spent.worker_hours)
     workers = state.session_intervals[-1].workers
@@ -121,8 +121,8 @@ def project_cost(state: State, now: float | None = None, price: Price | None = N
         if price
         else None,
         currency=price.currency if price else "",
-        method=f"Student's prediction interval from {len(measured)} measured trials, for {trials - done} more like them; "
-        f"workers computed {busy_share:.0%} of the time",
+        method=f"Student's prediction interval from {len(measured_seconds)} measured trials, for {trials - done} trials "
+        f"like them; workers computed {busy_share:.0%} of the time",
     )
 
 

@@ -122,10 +122,10 @@ def _format_review(review: cost.ForecastReview) -> str:
 
 def _format_gain(gain: Gain, currency: str) -> str:
     money = f" and {amount(gain.money_per_point, currency)}" if gain.money_per_point is not None else ""
-    last = f"; the last point took {_format_hours(gain.last_point)} of computing" if gain.last_point else ""
+    last_point_text = f"; the last point took {_format_hours(gain.last_point)} of computing" if gain.last_point else ""
     return (
         f"{gain.metric} from {number(gain.start)} (median of the first trials) to {number(gain.best)}: a point took "
-        f"{_format_hours(gain.hours_per_point)} of worker time{money}{last}"
+        f"{_format_hours(gain.hours_per_point)} of worker time{money}{last_point_text}"
     )
 
 

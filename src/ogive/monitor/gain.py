@@ -66,17 +66,17 @@ def compute_gain(state: State, price: Price | None = None, first: int = 10) -> G
     _, trials = select_comparable(list(state.trials.values()), at_least=1)
     by_time = sorted(trials, key=lambda trial: trial.reports[-1].time)
     # A merit is the objective's value with the sign for which more is better.
-    rows = [(-objective.cost(trial.metrics), trial.seconds) for trial in by_time]
-    rows = [(merit, seconds) for merit, seconds in rows if math.isfinite(merit)]
-    if len(rows) <= first:
+    merits_and_seconds = [(-objective.cost(trial.metrics), trial.seconds) for trial in by_time]
+    merits_and_seconds = [(merit, seconds) for merit, seconds in merits_and_seconds if math.isfinite(merit)]
+    if len(merits_and_seconds) <= first:
         return None
-    merits = [merit for merit, _ in rows]
+    merits = [merit for merit, _ in merits_and_seconds]
     start, best = median(merits[:first]), max(merits)
     points = 100 * (best - start)
     if points <= 0:
         return None
     first_near_best = next(i for i, merit in enumerate(merits) if merit >= best - POINT)
-    last_point = sum(seconds for _, seconds in rows[first_near_best + 1 : merits.index(best) + 1]) / HOUR
+    last_point = sum(seconds for _, seconds in merits_and_seconds[first_near_best + 1 : merits.index(best) + 1]) / HOUR
     sign = 1 if objective.goal == "maximize" else -1
     spent = compute_spending(state, price=price)
     return Gain(

@@ -46,7 +46,7 @@ def compute_ledger(state: State, finals: Sequence[State] = (), price: Price | No
     stopped_statuses = (Status.STOPPED, Status.PAUSED) if state.end_reason else (Status.STOPPED,)
     stopped = [trial for trial in trials if trial.status in stopped_statuses]
     epoch_seconds = [seconds for trial in trials for seconds in _list_epoch_seconds(trial) if seconds > 0]
-    typical = median(epoch_seconds) if epoch_seconds else 0.0
+    typical_epoch_seconds = median(epoch_seconds) if epoch_seconds else 0.0
     failed = [trial for trial in trials if trial.status.failed]
     spent = compute_spending(state, price=price)
     max_epochs = int(state.created.get("epochs") or 0)
@@ -54,7 +54,7 @@ def compute_ledger(state: State, finals: Sequence[State] = (), price: Price | No
     lines = [
         (
             "early stopping",
-            sum(_estimate_remaining_seconds(trial, max_epochs, typical) for trial in stopped),
+            sum(_estimate_remaining_seconds(trial, max_epochs, typical_epoch_seconds) for trial in stopped),
             f"{len(stopped)} trials not trained to the end; their remaining epochs are counted at the pace of each trial",
         ),
         ("evaluation cache", state.saved_seconds, "what the cached reports took when they were computed"),
@@ -122,9 +122,11 @@ def _list_cheap_evaluation_savings(
     evaluated = [trial for trial in trials if trial.status.ended or trial.status is Status.PAUSED]
     if not full_seconds or not evaluated:
         return []
-    typical = median(full_seconds)
-    saved = len(evaluated) * typical - state.compute_seconds - sum(final.compute_seconds for final in finals)
-    basis = f"{len(evaluated)} full trainings of {duration(typical)} (median), less the search and full training"
+    typical_seconds = median(full_seconds)
+    saved = len(evaluated) * typical_seconds - state.compute_seconds - sum(final.compute_seconds for final in finals)
+    basis = (
+        f"{len(evaluated)} full trainings of {duration(typical_seconds)} (median), less the search and full training"
+    )
     return [("cheap estimates", saved, basis)]
 
 

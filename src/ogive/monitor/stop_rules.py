@@ -174,11 +174,21 @@ def _check_failures(state: State, previous: StopVerdict | None) -> StopVerdict:
     if not trials_at_test:
         return StopVerdict("failures", False, f"not yet: tested from {FIRST_FAILURE_TEST_TRIALS} trials on", {"at": 0})
     trials, failed = count_inactive(state), state.failed_count
-    low = compute_failure_rate_limit(failed, trials)
-    numbers = {"at": trials_at_test, "trials": trials, "failed": failed, "share": failed / trials, "at_least": low}
+    min_failure_rate = compute_failure_rate_limit(failed, trials)
+    numbers = {
+        "at": trials_at_test,
+        "trials": trials,
+        "failed": failed,
+        "share": failed / trials,
+        "at_least": min_failure_rate,
+    }
     reason = f"{failed:,} of {trials:,} trials are invalid"
-    reason += f" ({failed / trials:.0%}; at least {low:.0%} with {1 - INVALID_LEVEL:.1%} confidence)" if failed else ""
-    if low > INVALID_SHARE:
+    reason += (
+        f" ({failed / trials:.0%}; at least {min_failure_rate:.0%} with {1 - INVALID_LEVEL:.1%} confidence)"
+        if failed
+        else ""
+    )
+    if min_failure_rate > INVALID_SHARE:
         return StopVerdict("failures", True, f"{reason}; more than {INVALID_SHARE:.0%} is too many", numbers)
     return StopVerdict("failures", False, f"not yet: {reason}; the limit is {INVALID_SHARE:.0%}", numbers)
 

@@ -251,13 +251,13 @@ class Landscape(Problem):
 
     def evaluate(self, architecture: Architecture, fidelity: Fidelity, seed: int) -> Iterator[StepResult]:
         """Yield the metric after each epoch. Every epoch takes one second."""
-        shape, last = self.shape, self.epochs or 1
+        shape, last_epoch = self.shape, self.epochs or 1
         z, w = self.compute_effects(architecture)
-        noise = generator(seed, "noise").normal(0, shape.noise, size=max(last, count_steps(fidelity)))
+        noise = generator(seed, "noise").normal(0, shape.noise, size=max(last_epoch, count_steps(fidelity)))
         for step in range(1, count_steps(fidelity) + 1):
             # The equation of the module docstring, with log_remaining = log(E / e).
-            log_remaining = math.log(last / step) if step < last else 0.0
-            early = shape.early_error * w * math.sqrt(log_remaining / math.log(last)) if log_remaining else 0.0
+            log_remaining = math.log(last_epoch / step) if step < last_epoch else 0.0
+            early = shape.early_error * w * math.sqrt(log_remaining / math.log(last_epoch)) if log_remaining else 0.0
             error = shape.level + shape.spread * z + shape.decay * log_remaining + early + float(noise[step - 1])
             yield StepResult(step, {self._metric: shape.to_metric(error, self._maximize)}, 1.0)
 

@@ -158,9 +158,9 @@ def fit_machine(timings: Timings, seed: int = 0, resamples: int = RESAMPLES) -> 
         # Bootstrap: a trial is resampled with all its measurements.
         sample = cells.select(rng.integers(n, size=n))
         factor = math.exp(start_noise * start_rng.normal())
-        starts = [StartUp(s.workers, s.seconds * factor) for s in _resample(timings.start_ups, rng)]
+        resampled_start_ups = [StartUp(s.workers, s.seconds * factor) for s in _resample(timings.start_ups, rng)]
         # A sample in which no trial has a certain number of workers cannot be fitted; use the machine of all trials instead.
-        resampled.append(_fit(sample, starts) if sample.is_measured.any(axis=0).all() else machine)
+        resampled.append(_fit(sample, resampled_start_ups) if sample.is_measured.any(axis=0).all() else machine)
     # Correct for few trials: by the bias of the bootstrap variance, and by Student's quantile instead of the normal one.
     quantile = float(stdtrit(n - 1, (1 + LEVEL) / 2)) if n > 1 else _NORMAL_QUANTILE
     widening = math.sqrt(n / (n - 1)) * quantile / _NORMAL_QUANTILE if n > 1 else 1.0
@@ -213,31 +213,31 @@ def _summarize(timings: Timings) -> _Cells:
     is_measured = np.zeros((len(rows), len(columns)), dtype=bool)
     noise[:], extras[:] = np.nan, np.nan
     for cell, epochs in cells.items():
-        first = [epoch.seconds for epoch in epochs if epoch.first]
-        later = [epoch.seconds for epoch in epochs if not epoch.first]
-        logs = np.log(later or first)
+        first_epoch_seconds = [epoch.seconds for epoch in epochs if epoch.first]
+        later_epoch_seconds = [epoch.seconds for epoch in epochs if not epoch.first]
+        logs = np.log(later_epoch_seconds or first_epoch_seconds)
         is_measured[cell], means[cell] = True, logs.mean()
         if len(logs) > 1:
             noise[cell] = logs.var(ddof=1)
-        if first and later:
-            extras[cell] = max(0.0, float(np.mean(first) - np.mean(later)))
+        if first_epoch_seconds and later_epoch_seconds:
+            extras[cell] = max(0.0, float(np.mean(first_epoch_seconds) - np.mean(later_epoch_seconds)))
     return _Cells(workers=timings.workers, means=means, is_measured=is_measured, noise=noise, extras=extras)
 
 
-def _resample(starts: Sequence[StartUp], rng: np.random.Generator) -> list[StartUp]:
+def _resample(start_ups: Sequence[StartUp], rng: np.random.Generator) -> list[StartUp]:
     """Return resampled start-ups: each one is replaced by a random one with the same number of workers."""
     result = []
-    for workers in sorted({start.workers for start in starts}):
-        same = [start for start in starts if start.workers == workers]
-        result += [same[i] for i in rng.integers(len(same), size=len(same))]
+    for workers in sorted({start_up.workers for start_up in start_ups}):
+        same_size = [start_up for start_up in start_ups if start_up.workers == workers]
+        result += [same_size[i] for i in rng.integers(len(same_size), size=len(same_size))]
     return result
 
 
-def _fit(cells: _Cells, starts: Sequence[StartUp]) -> Machine:
+def _fit(cells: _Cells, start_ups: Sequence[StartUp]) -> Machine:
     """Return the machine that fits the measurements."""
     levels, spread = _fit_random_effects(cells)
     serial, parallel, communication = _fit_amdahl(cells.workers, np.exp(levels))
-    start_up_base, start_up_per_worker = _fit_line([(s.workers, s.seconds) for s in starts])
+    start_up_base, start_up_per_worker = _fit_line([(s.workers, s.seconds) for s in start_ups])
     extras = [(k, float(extra)) for k, column in zip(cells.workers, cells.extras.T, strict=True) for extra in column]
     attempt_base, attempt_per_worker = _fit_line([(k, extra) for k, extra in extras if not math.isnan(extra)])
     variances = cells.noise[~np.isnan(cells.noise)]

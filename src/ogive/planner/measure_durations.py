@@ -285,8 +285,8 @@ class _Stopwatch:
 
     def _compute_extra_seconds(self, name: str) -> float:
         """Return the seconds by which the first epoch of a trial took longer than its later epochs."""
-        first = next(epoch.seconds for epoch in self.epochs if epoch.trial == name)
-        return max(0.0, first - median(self._list_later_seconds(name)))
+        first_epoch_seconds = next(epoch.seconds for epoch in self.epochs if epoch.trial == name)
+        return max(0.0, first_epoch_seconds - median(self._list_later_seconds(name)))
 
     def _list_later_seconds(self, name: str) -> list[float]:
         """Return the seconds of the epochs of a trial without the first one, unless it is the only one."""
@@ -315,23 +315,23 @@ def _train_architectures(
 
     Training ends early if epochs take clearly longer than with the smaller number of workers of `previous`.
     """
-    number = 0
+    trial_number = 0
     while True:
         is_slower = previous is not None and watch.is_slower_than(previous)
         while executor.idle and queue and not is_slower and len(watch.completed) + watch.running < count:
             name, architecture = queue.pop(0)
             assignment = Assignment(
-                trial=number,
+                trial=trial_number,
                 attempt=1,
                 choices=architecture.to_json(),
                 id=name,
                 fidelity={} if last_epoch is None else {"epochs": last_epoch},
                 seed=derive(0, "plan", name),
-                folder=str(folder / "trials" / f"{number:06d}"),
+                folder=str(folder / "trials" / f"{trial_number:06d}"),
                 settings={},
             )
-            watch.start(number, name, executor.submit(assignment))
-            number += 1
+            watch.start(trial_number, name, executor.submit(assignment))
+            trial_number += 1
         if not watch.running:
             return
         executor.poll(watch, POLL_SECONDS)

@@ -31,9 +31,13 @@ def recommend_split(rows: Sequence[SplitForecast], searches: Searches, fitted: F
         searches: the simulated searches of each split.
         fitted: the machine and its uncertainty.
     """
-    good = [row for row in rows if not _finds_worse_architectures(row, rows, searches)]
-    best = min(good, key=lambda row: row.seconds.expected)
-    ties = [row for row in good if row.seconds.expected <= MAX_TIE_RATIO * best.seconds.expected and row.regret_seconds]
+    contenders = [row for row in rows if not _finds_worse_architectures(row, rows, searches)]
+    best = min(contenders, key=lambda row: row.seconds.expected)
+    ties = [
+        row
+        for row in contenders
+        if row.seconds.expected <= MAX_TIE_RATIO * best.seconds.expected and row.regret_seconds
+    ]
     # Splits are equally fast, for example, if a budget of hours ends all searches.
     if best.regret_seconds is None or len(ties) > 1:
         best = min(ties or [best], key=lambda row: row.regret_seconds.expected if row.regret_seconds else math.inf)
@@ -45,16 +49,16 @@ def recommend_split(rows: Sequence[SplitForecast], searches: Searches, fitted: F
             else "there is no other split"
         )
         return best.split, reason, certainty
-    return best.split, _format_reason(best, rows, good), _format_certainty(best, good, fitted)
+    return best.split, _format_reason(best, rows, contenders), _format_certainty(best, contenders, fitted)
 
 
-def _format_reason(best: SplitForecast, rows: Sequence[SplitForecast], good: Sequence[SplitForecast]) -> str:
+def _format_reason(best: SplitForecast, rows: Sequence[SplitForecast], contenders: Sequence[SplitForecast]) -> str:
     """Return the reason for the split `best`, as a clause.
 
     Args:
         best: the forecast for the recommended split.
         rows: the forecasts for all splits.
-        good: the forecasts for the splits for which no other split finds significantly better architectures.
+        contenders: the forecasts for the splits for which no other split finds significantly better architectures.
     """
     slowest = max(row.seconds.expected for row in rows)
     factor = slowest / best.seconds.expected
@@ -64,31 +68,31 @@ def _format_reason(best: SplitForecast, rows: Sequence[SplitForecast], good: Seq
         else "about the same as every other split"
     )
     reason = f"{duration(best.seconds.expected)}, {others}"
-    if any(row.seconds.expected < best.seconds.expected for row in good):
+    if any(row.seconds.expected < best.seconds.expected for row in contenders):
         reason += "; of the splits that take about as long, this split reaches the target regret first"
-    worse = [row for row in rows if row not in good]
+    worse = [row for row in rows if row not in contenders]
     if worse:
         reason += f"; {', '.join(str(row.split) for row in worse)} would find worse architectures"
     return reason
 
 
-def _format_certainty(best: SplitForecast, good: Sequence[SplitForecast], fitted: Fit) -> str:
+def _format_certainty(best: SplitForecast, contenders: Sequence[SplitForecast], fitted: Fit) -> str:
     """Return the certainty of the recommendation of `best`, as a clause.
 
     Args:
         best: the forecast for the recommended split.
-        good: the forecasts for the splits for which no other split finds significantly better architectures.
+        contenders: the forecasts for the splits for which no other split finds significantly better architectures.
         fitted: the machine and its uncertainty.
     """
     nearness = f"within {NEAR - 1:.0%} of the fastest with a probability of {format_probability(best.near)}"
-    if any(row.seconds.expected < best.seconds.expected for row in good):
+    if any(row.seconds.expected < best.seconds.expected for row in contenders):
         certainty = f"it is {nearness}"
     else:
         certainty = f"it is the fastest with a probability of {format_probability(best.fastest)}, and {nearness}"
     if best.beyond:
         workers = best.split.workers_per_trial
         certainty += f"; its {workers} workers per trial are more than were measured ({fitted.measured[-1]})"
-    rivals = [row for row in good if row is not best and row.near >= 0.5]
+    rivals = [row for row in contenders if row is not best and row.near >= 0.5]
     if rivals:
         certainty += f"; {', '.join(str(row.split) for row in rivals[:3])} may be as fast"
     return certainty

@@ -50,7 +50,7 @@ def forecast_splits(
     least_seconds, fastest_index = mean_seconds.min(axis=0), mean_seconds.argmin(axis=0)
     rows = []
     for index, (split, runs) in enumerate(searches.items()):
-        k = split.workers_per_trial
+        workers_per_trial = split.workers_per_trial
         run_seconds = [run.seconds for run in runs]
         seconds = _predict_seconds(_draw_machine_seconds(run_seconds, split, fitted), run_seconds, seed)
         money_per_second = None
@@ -59,8 +59,8 @@ def forecast_splits(
         rows.append(
             SplitForecast(
                 split=split,
-                epoch=fitted.compute_interval(partial(Machine.mean_epoch_seconds, workers=k)),
-                start_up=fitted.compute_interval(partial(Machine.start_up_seconds, workers=k)),
+                epoch=fitted.compute_interval(partial(Machine.mean_epoch_seconds, workers=workers_per_trial)),
+                start_up=fitted.compute_interval(partial(Machine.start_up_seconds, workers=workers_per_trial)),
                 seconds=seconds,
                 regret_seconds=_predict_regret_seconds(
                     [run.find_time_to_regret(regret) for run in runs], split, fitted
@@ -71,7 +71,7 @@ def forecast_splits(
                 fastest=float(np.mean(fastest_index == index)),
                 near=float(np.mean(mean_seconds[index] <= NEAR * least_seconds)),
                 pace=_predict_pace(runs, split, fitted),
-                beyond=k > fitted.measured[-1],
+                beyond=workers_per_trial > fitted.measured[-1],
                 computes=float(np.mean([run.compute for run in runs])),
             )
         )

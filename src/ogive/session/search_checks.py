@@ -71,8 +71,8 @@ def check_hard_constraints(space: Space, estimator: Estimator, constraints: Iter
     missing = [metric for metric in hard if metric not in screened]
     if missing:
         name = missing[0]
-        close = get_close_matches(name, {*screened, "parameters"} - {name}, n=1)
-        remedy = f"did you mean {close[0]!r}? Otherwise " if close else ""
+        similar_names = get_close_matches(name, {*screened, "parameters"} - {name}, n=1)
+        remedy = f"did you mean {similar_names[0]!r}? Otherwise " if similar_names else ""
         remedy += "make the constraint soft (leave `hard` out)"
         if name == "parameters":
             remedy += ", or let the estimator be og.estimate.train(f, count_parameters=True)"
@@ -181,15 +181,15 @@ def list_continued_run_warnings(
     """
     warnings = []
     # Trials are numbered from 0, so this is the number of the next trial too.
-    number = sum(event.kind is Kind.PROPOSED for event in events)
+    next_trial = sum(event.kind is Kind.PROPOSED for event in events)
     before, now = previous.workers_per_trial, settings.workers_per_trial
     if before != now and not estimator.rank_invariant:
         warnings.append(
             f"workers_per_trial was {before} and is {now}: unless the train function divides the same batches among its "
-            f"processes, trials before {number} were trained with another batch size"
+            f"processes, trials before {next_trial} were trained with another batch size"
         )
     sessions = [event.data for event in events if event.kind is Kind.OPENED]
-    warnings += code.list_warnings(sessions[-1], number) if sessions else []
+    warnings += code.list_warnings(sessions[-1], next_trial) if sessions else []
     if any(event.kind is Kind.TEST_READ for event in events):
         warnings.append(TEST_WAS_READ)
     return warnings
@@ -220,10 +220,10 @@ def check_fidelities(schedule: Schedule, estimator: Estimator, space: Space) -> 
     """
     unknown = [name for name in schedule.fidelities if name not in estimator.fidelities]
     if unknown:
-        close = get_close_matches(unknown[0], estimator.fidelities, n=1)
+        similar_names = get_close_matches(unknown[0], estimator.fidelities, n=1)
         remedy = (
-            f"did you mean {close[0]!r}?"
-            if close
+            f"did you mean {similar_names[0]!r}?"
+            if similar_names
             else f"leave it out, or, if your train function uses trial.fidelity[{unknown[0]!r}], give "
             f"og.estimate.train(f, fidelities=({unknown[0]!r},))"
         )
@@ -231,9 +231,9 @@ def check_fidelities(schedule: Schedule, estimator: Estimator, space: Space) -> 
             f"the schedule varies the fidelity {unknown[0]!r}, which the estimator does not support (it supports "
             f"{', '.join(('epochs', *estimator.fidelities))}); {remedy}"
         )
-    first = schedule.next_job(generator(0, "check"))
-    if isinstance(first, Start):
-        estimator.check(space, first.fidelity, first.settings)
+    first_job = schedule.next_job(generator(0, "check"))
+    if isinstance(first_job, Start):
+        estimator.check(space, first_job.fidelity, first_job.settings)
 
 
 def check_warm_start(stored: Mapping[str, Any] | None, earlier: Path, folder: Path) -> None:

@@ -48,7 +48,7 @@ def evaluate_finalists(
     networks, probability, note = add_best_probabilities(run, plan, networks, metrics)
     winners = _select_winners(run.state, finalists, metrics)
     networks = measure_on_test_split(run, plan, networks, winners, on_read=on_read, say=say)
-    first = next(network for network in networks if network.name == winners[0])
+    first_winner = next(network for network in networks if network.name == winners[0])
     classifier, estimator = plan.classifier, plan.estimator
     changed_objectives = [objective for objective in plan.objectives if _is_changed(objective.metric, finalists)]
     recipe = estimator.recipe() or ({"settings": estimator.settings} if estimator.settings else {})
@@ -64,7 +64,9 @@ def evaluate_finalists(
         winners=winners,
         bias=[bias for objective in changed_objectives if (bias := _compute_bias(objective.metric, finalists))],
         chosen_bias=[
-            Bias.of(name, first.values[name], values) for name, values in first.test.items() if name in first.values
+            Bias.of(name, first_winner.values[name], values)
+            for name, values in first_winner.test.items()
+            if name in first_winner.values
         ],
         recipe=dict(recipe),
         new_validation=classifier is not None,
@@ -107,9 +109,9 @@ def _collect_networks(
     # Networks keep the order of the search. The baseline, which has no index, comes last.
     for name in sorted(by_name, key=lambda name: indices.get(name, len(indices))):
         index = indices.get(name)
-        searched = None if index is None else plan.finalists[index]
+        finalist = None if index is None else plan.finalists[index]
         rank_before = None if index is None else index + 1
-        networks.append(_make_network(run, name, searched, rank_before=rank_before, trainings=by_name[name]))
+        networks.append(_make_network(run, name, finalist, rank_before=rank_before, trainings=by_name[name]))
         for failure in networks[-1].failures:
             say(f"warning: {name}: {failure}")
     return networks
@@ -161,10 +163,10 @@ def _compute_mean_metrics(plan: TrainingPlan, network: TrainedNetwork) -> dict[s
 
     The result is empty if no training of the finalist succeeded.
     """
-    searched = next(trial for trial in plan.finalists if trial.id == network.trial)
+    finalist = next(trial for trial in plan.finalists if trial.id == network.trial)
     if not network.seeds:
         return {}
-    return {**searched.screened, **{name: sum(values) / len(values) for name, values in network.values.items()}}
+    return {**finalist.screened, **{name: sum(values) / len(values) for name, values in network.values.items()}}
 
 
 # -- ranks and winners -------------------------------------------------------------------------------------------------
@@ -238,6 +240,6 @@ def _compute_bias(metric: str, finalists: Sequence[TrainedNetwork]) -> Bias | No
 
 def _compute_cost_ratio(finalists: Sequence[TrainedNetwork]) -> float | None:
     """Return the ratio of the mean compute times of a full training and a trial in the search; None if unknown."""
-    full = [n.seconds / len(n.seeds) for n in finalists if n.seeds and not n.failures]
-    searched = [n.search_seconds for n in finalists if n.search_seconds > 0]
-    return float(np.mean(full) / np.mean(searched)) if full and searched else None
+    full_seconds = [n.seconds / len(n.seeds) for n in finalists if n.seeds and not n.failures]
+    search_seconds = [n.search_seconds for n in finalists if n.search_seconds > 0]
+    return float(np.mean(full_seconds) / np.mean(search_seconds)) if full_seconds and search_seconds else None

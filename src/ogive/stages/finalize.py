@@ -103,8 +103,10 @@ def finalize(
 
 def _complete_request(run: StoredRun, arguments: Mapping[str, Any], say: Say) -> FinalizeRequest:
     """Return the request of this call. Missing arguments are taken from the last call or, without one, from the defaults."""
-    last = read_request(run.folder)
-    stored = {name: value for name, value in asdict(last or FinalizeRequest()).items() if name not in arguments}
+    previous_request = read_request(run.folder)
+    stored = {
+        name: value for name, value in asdict(previous_request or FinalizeRequest()).items() if name not in arguments
+    }
     unusual = [f"{name}={value!r}" for name, value in stored.items() if value != getattr(FinalizeRequest(), name)]
     if unusual:
         say(f"as in the last call: {', '.join(unusual)}")

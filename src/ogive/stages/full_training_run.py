@@ -64,12 +64,12 @@ def run_trainings(
         say(describe_reuse(stored_trials, plan, repeated))
     if stored is not None and len(ended) == len(trainings):
         return stored
-    searched = Settings.from_json(run.state.settings)
-    inherited = {name: getattr(searched, name) for name in ("retries", "price", "startup_limit")}
+    search_settings = Settings.from_json(run.state.settings)
+    inherited = {name: getattr(search_settings, name) for name in ("retries", "price", "startup_limit")}
     options = {**inherited, **settings} if stored is None else dict(settings)
     if workers is not None or stored is None:
-        options["workers"] = workers or (1 if executor == "inline" else searched.workers)
-        options["workers_per_trial"] = 1 if executor == "inline" else searched.workers_per_trial
+        options["workers"] = workers or (1 if executor == "inline" else search_settings.workers)
+        options["workers_per_trial"] = 1 if executor == "inline" else search_settings.workers_per_trial
     count = max(len(trainings), 0 if stored is None else stored.settings["max_trials"])
     with _name_interruption(folder):
         done = search(

@@ -59,8 +59,12 @@ def _format_winners(result: FullTrainingResult) -> Iterator[str]:
     elif len(result.objectives) > 1:
         yield f"{result.winner.name} is the only one of {finalists} on the front after full training."
     else:
-        before = result.winner.rank_before
-        rank = "it was the best trial of the search too" if before == 1 else f"its rank in the search was {before}"
+        rank_before = result.winner.rank_before
+        rank = (
+            "it was the best trial of the search too"
+            if rank_before == 1
+            else f"its rank in the search was {rank_before}"
+        )
         yield f"{result.winner.name} is the best of {finalists} after full training; {rank}."
     for name in result.winners:
         test_text = _format_test(result[name])
@@ -152,11 +156,11 @@ def _make_row(network: TrainedNetwork, metrics: Sequence[str], test_metrics: Seq
     cells = [network.name, str(network.rank_before or "-"), str(network.rank_after or "-")]
     cells.append("-" if network.probability is None else format_probability(network.probability))
     for metric in metrics:
-        before, after = network.searched.get(metric), network.mean(metric)
-        if after is None and network.seeds:
-            after = before  # a metric that is known before training does not change
-        cells.append("-" if before is None else number(before))
-        cells.append("failed" if after is None else number(after))
+        searched_value, trained_value = network.searched.get(metric), network.mean(metric)
+        if trained_value is None and network.seeds:
+            trained_value = searched_value  # a metric that is known before training does not change
+        cells.append("-" if searched_value is None else number(searched_value))
+        cells.append("failed" if trained_value is None else number(trained_value))
     trainings = f" of {len(network.seeds) + len(network.failures)}" if network.failures else ""
     cells.append(f"{len(network.seeds)}{trainings}")
     for metric in test_metrics:

@@ -58,8 +58,8 @@ def add_best_probabilities(
         return list(networks), None, "a single seed does not show the noise of training; give two seeds or more"
     # The search's values predict the true values only if they have the same fidelity.
     is_comparable = len({n.epochs for n in feasible}) == 1
-    searched = [n.searched[metric] for n in feasible] if is_comparable else ()
-    result = best_probabilities(values, objectives[0].goal, training_noise, searched)
+    search_values = [n.searched[metric] for n in feasible] if is_comparable else ()
+    result = best_probabilities(values, objectives[0].goal, training_noise, search_values)
     by_name = dict(zip((n.name for n in feasible), result.tolist(), strict=True))
     note = (
         f"accounts for training noise ({training_noise.seed_deviation:.2g} from seed to seed, "
@@ -158,13 +158,13 @@ def measure_on_test_split(
     stored = _read_stored_result(run.folder, say)
     tested_before = {n.name: n for n in stored.networks if n.test} if stored else {}
     selected = [n for n in networks if n.seeds and (n.name in winners or n.trial is None)]
-    new = [
+    new_names = [
         n.name for n in selected if n.name not in tested_before or list(tested_before[n.name].seeds) != list(n.seeds)
     ]
-    examples = classifier.task.test(on_read) if new else None
+    examples = classifier.task.test(on_read) if new_names else None
     tested = {}
     for network in selected:
-        if network.name not in new:
+        if network.name not in new_names:
             tested[network.name] = replace(network, test=tested_before[network.name].test)
             continue
         scores = _score_trainings(run, plan, network, examples)

@@ -156,10 +156,10 @@ def list_repeats(
         else:
             is_repeated = retrain and plan.estimator.trains_models and not _has_weights(trial, folder)
         if is_repeated:
-            choices, settings = read_training(trial)
+            labels, settings = read_training(trial)
             order = TrainingOrder.from_settings(settings)
             order = replace(order, earlier_trainings=order.earlier_trainings + 1)
-            repeats.append((choices, {**settings, FULL_TRAINING_SETTING: order.to_json()}))
+            repeats.append((labels, {**settings, FULL_TRAINING_SETTING: order.to_json()}))
     return repeats
 
 
