@@ -429,7 +429,7 @@ def test_deleted_weights_are_named_and_can_be_trained_again(tmp_path: Path) -> N
     finalize(run, retrain=True)
     assert run.model().out_features == 3
     shutil.rmtree(run.folder / "trials")
-    with pytest.raises(RunError, match="`ogive finalize` trains it in full and keeps the weights"):
+    with pytest.raises(RunError, match="`ogive finalize` trains the network in full and keeps"):
         run.model("best")
     assert Stages(run.state, None).winners[0].weights is None
 

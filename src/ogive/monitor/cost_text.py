@@ -104,13 +104,15 @@ def format_plan_comparison(state: State, now: float | None = None) -> str | None
 
 
 def _format_stage(line: spending.Spending) -> str:
+    """Return the spending of one stage on one device."""
     money = "" if line.money is None else f", {amount(line.money, line.currency)}"
     reserved = _format_hours(line.worker_hours)
-    computing = f"workers computed for {_format_hours(line.compute_hours)} of the {reserved} they were reserved"
+    computing = f"workers computed for {_format_hours(line.compute_hours)} of the {reserved} that they were reserved"
     return f"{_format_hours(line.hours)} on {line.device}, {computing}{money}"
 
 
 def _format_review(review: cost.ForecastReview) -> str:
+    """Return a projection and the hours that the search took instead."""
     interval = f"{_format_hours(review.hours.expected)} {_format_range(review.hours, _format_hours)}"
     # Without inactive trials, the projection is the forecast of the plan, from before the search.
     forecast = f"forecast {interval} for {plural(review.trials, 'trial')}"
@@ -130,13 +132,14 @@ def _format_gain(gain: Gain, currency: str) -> str:
 
 
 def _format_ledger(label: str, lines: Sequence[Saving]) -> list[Line]:
-    """Return one line with all entries of at least 0.1 s; an empty list if there are none."""
+    """Return one line with all entries of at least 0.1 s; an empty list if there are no such entries."""
     texts = [f"{s.what} {_format_hours(abs(s.worker_hours))}" for s in lines if abs(s.worker_hours) * HOUR >= 0.1]
     return [(label, "; ".join(texts))] if texts else []
 
 
 def list_verdict_lines(verdicts: Sequence[StopVerdict]) -> list[Line]:
     """Return the verdict of each stop rule; rules that say stop come first."""
+    # False sorts before True.
     ordered = sorted(verdicts, key=lambda verdict: not verdict.stop)
     return [("STOP" if v.stop else "continue", f"{v.rule.replace('_', ' ')}: {v.reason}") for v in ordered]
 

@@ -114,12 +114,12 @@ def find_end_reason(events: Sequence[Event]) -> str | None:
     """
     # Events that are in the journal have a sequence number.
     stored = [event for event in events if event.seq]
-    last_boundary = next((event for event in reversed(stored) if event.kind in (Kind.OPENED, Kind.ENDED)), None)
-    if last_boundary is None or last_boundary.kind is not Kind.ENDED or last_boundary.data.get("failures"):
+    last_open_or_end = next((event for event in reversed(stored) if event.kind in (Kind.OPENED, Kind.ENDED)), None)
+    if last_open_or_end is None or last_open_or_end.kind is not Kind.ENDED or last_open_or_end.data.get("failures"):
         return None
     new_events = [event for event in events[len(stored) :] if event.kind is not Kind.OPENED]
     if all(event.kind is Kind.WARNING and event.data["message"] == TEST_WAS_READ for event in new_events):
-        return str(last_boundary.data["why"])
+        return str(last_open_or_end.data["why"])
     return None
 
 

@@ -327,6 +327,7 @@ def apply_plan(plan: Any, declared: RunSpec, estimator: Estimator, settings: Set
     if plan == AUTO:
         plan = make_plan(declared, estimator, settings, PlanRequest(), say=_print_message)
     split = plan.chosen
+    # The user may have chosen another split of the plan, with `Plan.with_parallel_trials`.
     is_recommended = split == plan.recommended
     workers = f"{split.workers_per_trial} of {plan.workers} {plan.unit} each"
     reason = plan.why if is_recommended else f"{duration(plan.row.seconds.expected)}, the split that you chose"

@@ -78,13 +78,14 @@ class Delivery:
 
     @property
     def step(self) -> int:
-        """The epochs after which the weights were saved; the epochs of the training if there are no weights."""
+        """The epoch after which the weights were saved; the last epoch of the training if there is no checkpoint."""
         return self.training.step if self.checkpoint is None else self.training.step_offset + self.checkpoint.step
 
     @property
     def session(self) -> Mapping[str, Any]:
-        """The journalled record of the session in which the training ended: its machine and its versions."""
+        """The journalled record of the session in which the training ended: the machine and the versions of packages."""
         last_report_time = self.training.reports[-1].time if self.training.reports else 0.0
+        # The latest session that began before the last report.
         sessions = zip(self.state.session_intervals, self.state.sessions, strict=True)
         return next((session for interval, session in reversed([*sessions]) if interval.begin <= last_report_time), {})
 
@@ -101,17 +102,20 @@ class Delivery:
         if self.checkpoint is not None:
             return (
                 f"its checkpoint has no weights under 'model', only {', '.join(self.checkpoint.keys or ())}; let the train "
-                "function call trial.checkpoint(model=model.state_dict(), ...), then `ogive finalize` trains it again"
+                "function call trial.checkpoint(model=model.state_dict(), ...) and run `ogive finalize`, which trains the "
+                "network again"
             )
-        remedy = "`ogive finalize` trains it in full and keeps the weights"
+        remedy = "`ogive finalize` trains the network in full and keeps the weights"
         if self.stage == FULL:
-            remedy = "`ogive finalize --retrain` (retrain=True) trains it again"
+            remedy = "`ogive finalize --retrain` (retrain=True) trains the network again"
         elif self.trial.cached:
             return f"its result comes from the evaluation cache; {remedy}"
         elif not self.trial.reports:
-            return f"it has not reported anything ({self.trial.status.value}); choose another trial, see `ogive top`"
+            status = self.trial.status.value
+            return f"the trial has not reported anything ({status}); choose another trial, see `ogive top`"
         elif self.trial.status is Status.STOPPED or self.trial.status.failed:
-            return f"checkpoints of trials that ended early are deleted (it is {self.trial.status.value}); {remedy}"
+            status = self.trial.status.value
+            return f"checkpoints of trials that ended early are deleted (this trial: {status}); {remedy}"
         return (
             "its checkpoint was deleted, or the train function never called trial.checkpoint(model=model.state_dict()); "
             f"{remedy}"

@@ -45,7 +45,7 @@ def _describe_unfinished_training(stages: Stages) -> Sequence[str]:
         return ["all trainings of full training failed: the winner is still the winner of the search"]
     if final.ended_by_failures and remaining > 0:
         return [f"full training was ended by failures, so the winner is not from full training: {final.end_reason}"]
-    missing = f"{plural(remaining, 'training')} left" if remaining > 0 else "its trainings are not evaluated"
+    missing = f"{plural(remaining, 'training')} left" if remaining > 0 else "the result is not computed yet"
     winner = (
         "the winner is still the winner of the search"
         if result is None
@@ -82,7 +82,7 @@ def _describe_later_best(stages: Stages) -> Sequence[str]:
         return []
     return [
         f"the search continued after full training: its best trial is now trial {best.id} ({metric} "
-        f"{number(best.metrics[metric])}), which was not trained in full; `ogive finalize` trains it too"
+        f"{number(best.metrics[metric])}), which was not trained in full; `ogive finalize` trains this trial too"
     ]
 
 

@@ -125,7 +125,7 @@ def make_training_plan(run: StoredRun, request: FinalizeRequest, baseline: Calla
     _check_arguments(request.top, seeds, epochs)
     if any(SIMULATED in session for session in run.state.sessions):
         raise JobError(f"the search in {run.folder} was simulated: there is nothing to train in full")
-    estimator_of_search = run.estimator
+    search_estimator = run.estimator
     finalists = run.top(request.top)
     if not finalists:
         raise JobError(f"there is nothing to train in full in {run.folder}: {explain_no_best(run.state)}")
@@ -133,12 +133,12 @@ def make_training_plan(run: StoredRun, request: FinalizeRequest, baseline: Calla
         # The model is not needed yet. An error in `baseline` is raised now instead of during full training.
         BaselineNetwork(baseline).build(0)
     changes = dict(request.recipe or {})
-    if isinstance(estimator_of_search, Classifier):
-        trainer = estimator_of_search.full_training({**changes, **({} if epochs is None else {"epochs": epochs})})
+    if isinstance(search_estimator, Classifier):
+        trainer = search_estimator.full_training({**changes, **({} if epochs is None else {"epochs": epochs})})
         estimator = FullTraining(trainer, baseline, {})
         max_epochs: int | None = trainer.epochs
     else:
-        estimator = FullTraining(estimator_of_search, baseline, changes)
+        estimator = FullTraining(search_estimator, baseline, changes)
         max_epochs = epochs or run.state.created["epochs"]
     objectives = [
         objective for objective in run.state.objectives if objective.metric in finalists[0].reports[-1].metrics
