@@ -75,9 +75,9 @@ def compute_gain(state: State, price: Price | None = None, first: int = 10) -> G
     points = 100 * (best - start)
     if points <= 0:
         return None
-    # The signs of `start` and `best` are restored below, so that the gain has values of the metric.
     first_near_best = next(i for i, merit in enumerate(merits) if merit >= best - POINT)
     last_point = sum(seconds for _, seconds in merits_and_seconds[first_near_best + 1 : merits.index(best) + 1]) / HOUR
+    # Merits are turned back into values of the metric.
     sign = 1 if objective.goal == "maximize" else -1
     spent = compute_spending(state, price=price)
     return Gain(
