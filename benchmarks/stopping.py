@@ -22,7 +22,7 @@ import simulated_searches as simulated
 
 from ogive import strategy as strategies
 from ogive.monitor.stop_rules import INVALID_SHARE, compute_failure_rate_limit
-from ogive.monitor.trend import find_last_look
+from ogive.monitor.trend import count_trials_at_latest_test
 from ogive.seeds import generator
 from ogive.trial import Pending
 
@@ -83,7 +83,7 @@ def _first_alarm(failed: np.ndarray) -> int | None:
     Args:
         failed: the number of failed trials among the first 1, 2, ... trials.
     """
-    looks = sorted({find_last_look(k, 5) for k in range(5, len(failed) + 1)})
+    looks = sorted({count_trials_at_latest_test(k, 5) for k in range(5, len(failed) + 1)})
     return next(
         (look for look in looks if compute_failure_rate_limit(int(failed[look - 1]), look) > INVALID_SHARE), None
     )

@@ -80,7 +80,7 @@ def test_metrics_that_were_not_recorded_are_refused() -> None:
     with pytest.raises(JobError, match=r"objective 'energy' was not recorded.*recorded metrics: accuracy, latency"):
         replay_rows(objectives="energy")
     with pytest.raises(
-        JobError, match="'boredom' is no stop rule; the rules are criteria, budget, failures, converged"
+        JobError, match="'boredom' is not a stop rule; known rules: criteria, budget, failures, converged"
     ):
         replay_rows(stop="boredom")
     with pytest.raises(JobError, match="no trial has reported anything yet"):

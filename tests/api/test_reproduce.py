@@ -149,7 +149,7 @@ def test_changed_code_is_named_and_values_are_compared(toy: ModuleType, tmp_path
 
 def test_trials_that_cannot_be_repeated_are_refused(toy: ModuleType, tmp_path: Path) -> None:
     run = run_search(toy, tmp_path / "run", strategy=Fixed(toy.space, lambda: None, (1,)), max_trials=1)
-    with pytest.raises(RunError, match=r"has no trial 7; there are 0 to 0$"):
+    with pytest.raises(RunError, match=r"has no trial 7; its trials are numbered from 0 to 0$"):
         run.reproduce(7)
     (run.folder / "payload.pkl").unlink()
     with pytest.raises(RunError, match=r"payload.pkl does not exist any more; continue the search with the same call"):

@@ -29,7 +29,7 @@ def test_errors_are_one_line(ogive: Any) -> None:
             "--constraint 'size<2'; allowed: a metric, <= or >=, and a number, such as 'latency<=5'",
         ),
         (("--criterion", "size<=x"), "--criterion 'size<=x'"),
-        (("--stop", "boredom"), "'boredom' is no stop rule; the rules are"),
+        (("--stop", "boredom"), "'boredom' is not a stop rule; known rules:"),
         (("--hours", "-1"), "budget={'hours': -1.0}"),
     ):
         done = ogive("replay", "job.yaml", *arguments)

@@ -161,7 +161,10 @@ def test_changed_phases_are_refused(tmp_path: Path) -> None:
         ([], "the first one is a search"),
         ([Phase("full")], "the first one is a search"),
         ([Phase("a", print), Phase("a", print)], "'a' appears twice"),
-        ([Phase("a", print), Phase("b"), Phase("c", print)], "'b' has no search; full training of the best comes last"),
+        (
+            [Phase("a", print), Phase("b"), Phase("c", print)],
+            "'b' has no search; only the last phase may be full training",
+        ),
     ],
 )
 def test_invalid_phases_are_refused(phases: list[Phase], text: str, tmp_path: Path) -> None:
@@ -188,7 +191,7 @@ def test_a_funnel_with_the_built_in_trainer_learns_and_trains_its_best_in_full(t
     path = write(tmp_path, TRAINER_JOB)
     funnel_state = run_phases(path)
     assert [verdict.go for verdict in funnel_state.verdicts.values()] == [True, True]
-    assert funnel_state.verdicts["smoke"].reasons[-1].startswith("it learns: best accuracy")
+    assert funnel_state.verdicts["smoke"].reasons[-1].startswith("the networks learn: best accuracy")
     assert any("winner of full training: trial" in reason for reason in funnel_state.verdicts["full"].reasons)
     assert (funnel_state.folder / "smoke" / "final" / "result.json").is_file()
     assert load_finalize_arguments(funnel_state.folder / "smoke") == {
@@ -204,4 +207,4 @@ def test_a_phase_that_learns_nothing_stops_the_funnel(tmp_path: Path) -> None:
     funnel_state = run_phases(path)
     assert funnel_state.stopped is not None
     assert funnel_state.stopped.reasons == (funnel_state.stopped.reasons[0],)
-    assert funnel_state.stopped.reasons[0].startswith("nothing learns: best accuracy")
+    assert funnel_state.stopped.reasons[0].startswith("no network learns: best accuracy")

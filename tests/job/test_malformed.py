@@ -186,7 +186,7 @@ CASES = {
     "a hard constraint on a metric that is unknown before training": (
         GOOD + "constraints:\n  - {metric: parametres, at_most: 10, hard: true}\n",
         "job.yaml:4: constraints: the constraint on 'parametres' is hard, but the estimator does not know 'parametres'",
-        "did you mean 'parameters'? Otherwise make it soft",
+        "did you mean 'parameters'? Otherwise make the constraint soft",
     ),
     "a zoo's space for other images": (
         "space: {zoo: chain}\ntask: {data: mine.py:images}\n",

@@ -96,8 +96,8 @@ def test_a_failing_route_is_reported_once_and_the_others_continue(
     assert failures[0].startswith(f"alerts could not be sent to the file {tmp_path / 'blocked/alerts.jsonl'}: ")
     assert failures[1].startswith("alerts could not be sent to the function broken: ValueError: no")
     assert failures[2] == (
-        "alerts could not be sent to the webhook 127.0.0.1: OSError: it answered 500 Internal Server Error; the journal "
-        "has them"
+        "alerts could not be sent to the webhook 127.0.0.1: OSError: the webhook answered 500 Internal Server Error; the "
+        "alerts are in the journal"
     )
     assert len(posted) == 3, "a webhook that has failed is used again for the next alert"
     assert received == [WARNING] * 3

@@ -139,7 +139,9 @@ def test_utilisation_is_a_share_of_the_reserved_time() -> None:
     np.testing.assert_allclose(busy.share, [0.5, 0.5, 1.0, 1.0])
     assert busy.mean == pytest.approx(0.75)
     running = story.start()
-    assert compute_utilisation(story.state, bins=1, now=story.time + 2 * HOUR, last=2 * HOUR).mean == pytest.approx(0.5)
+    assert compute_utilisation(
+        story.state, bins=1, now=story.time + 2 * HOUR, last_seconds=2 * HOUR
+    ).mean == pytest.approx(0.5)
     assert story.state.running_attempts[0].trial == running
 
 

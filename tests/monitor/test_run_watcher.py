@@ -11,7 +11,7 @@ import pytest
 from faults import eventually, finish, start, state, wait_for
 
 from ogive.cli.main import main
-from ogive.monitor.run_watcher import STALE_BEATS, RunWatcher
+from ogive.monitor.run_watcher import MAX_MISSED_BEATS, RunWatcher
 from ogive.run.journal import BEAT_SECONDS, Journal
 from ogive.run.lease import LeaseHolder
 
@@ -64,7 +64,7 @@ def test_a_controller_that_does_not_respond_is_reported(tmp_path: Path) -> None:
     os.kill(process.pid, signal.SIGSTOP)
     try:
         assert watched.look() is None
-        now[0] += STALE_BEATS * BEAT_SECONDS - 1
+        now[0] += MAX_MISSED_BEATS * BEAT_SECONDS - 1
         assert watched.look() is None
         now[0] += 2
         alert = watched.look()
@@ -95,7 +95,7 @@ def test_a_controller_on_another_machine_is_checked_by_its_heartbeat(
     process.kill()
     process.communicate()
     watched.look()
-    now[0] += STALE_BEATS * BEAT_SECONDS
+    now[0] += MAX_MISSED_BEATS * BEAT_SECONDS
     alert = watched.look()
     assert alert is not None
     assert alert.cause == "controller:died:1"

@@ -21,7 +21,7 @@ from ogive.monitor.stop_rules import (
     compute_failure_rate_limit,
     evaluate_rules,
 )
-from ogive.monitor.trend import assess_trend, find_last_look
+from ogive.monitor.trend import assess_trend, count_trials_at_latest_test
 from ogive.objective import Constraint
 from ogive.run.state import State
 
@@ -180,7 +180,7 @@ def test_several_objectives_converge_when_the_front_does() -> None:
 
 
 def test_tests_are_made_at_a_geometric_sequence_of_numbers_of_trials() -> None:
-    looks = sorted({find_last_look(n) for n in range(10_001)})
+    looks = sorted({count_trials_at_latest_test(n) for n in range(10_001)})
     assert looks[:4] == [0, 40, 44, 49]
     assert len(looks) < 60
     series = make_single_objective_rewards(np.linspace(0, 1, 45))

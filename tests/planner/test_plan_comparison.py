@@ -116,7 +116,7 @@ def test_a_search_without_reports_is_slower_than_planned(plan: Plan) -> None:
     state = run_of(plan, until=0)
     assert causes(state, now=5.0) == []
     (alert,) = (alert for alert in alert_rules.find_time_alerts(state, 500.0) if alert.cause == "plan:slower")
-    assert "no report came in 8 min 20 s, the forecast for the start was 5.1 s" in alert.message
+    assert "no report came in 8 min 20 s, the forecast for the start of the workers was 5.1 s" in alert.message
     late = 500.0 - plan.row.start_up.expected
     assert alert.numbers["total"] == pytest.approx(plan.row.seconds.expected + late), "its pace is not known yet"
 

@@ -103,7 +103,7 @@ def test_a_continued_run_keeps_its_split_on_another_machine(
 
 @pytest.mark.parametrize("changed", [{"max_trials": 7}, {"budget": 1.0}, {"price": 2.0}])
 def test_a_plan_of_another_search_is_refused(plan: Plan, tmp_path: Path, changed: dict[str, Any]) -> None:
-    with pytest.raises(JobError, match="the plan is of another search"):
+    with pytest.raises(JobError, match="the plan is for another search"):
         og.search(SPACE, Sleeper(), workers=plan, run=tmp_path / "run", **{**ARGUMENTS, **changed})
     assert not (tmp_path / "run").exists(), "nothing was written"
 
@@ -150,7 +150,7 @@ def test_a_search_that_cannot_be_planned_is_refused(tmp_path: Path, wrong: dict[
             {"strategy": og.strategy.create("random", SPACE, "accuracy")},
             "a plan creates it many times, so give it by name",
         ),
-        ({"source": "nowhere"}, "nowhere holds no run and is no file"),
+        ({"source": "nowhere"}, "nowhere is neither the folder of a run nor a file"),
         ({"regret": -1.0}, "regret=-1.0: expected a number, at least 0"),
         ({"schedule": {"asha": {"eta": 1}}}, "eta"),
     ],

@@ -94,7 +94,7 @@ def test_a_criterion_on_a_metric_that_no_trial_reports_is_named(
     output = [message for message, _ in run.state.warnings if "criterion on 'f1'" in message]
     assert len(output) == 1
     status(run.folder)
-    assert "no trial reports 'f1' (they report: accuracy, size)" in " ".join(capsys.readouterr().out.split())
+    assert "no trial reports 'f1' (reported metrics: accuracy, size)" in " ".join(capsys.readouterr().out.split())
 
 
 def test_trials_that_violate_a_constraint_are_not_among_the_best(tmp_path: Path) -> None:

@@ -217,7 +217,9 @@ def test_a_criterion_that_no_trial_reports_is_one_warning(tmp_path: Path) -> Non
     session(log := ListLog(log.events[:-3]), Curve(), tmp_path).run()
     messages = [event.data["message"] for event in log.events if event.kind is Kind.WARNING]
     assert len(messages) == 1
-    assert messages[0].startswith("criterion on 'acuracy': the first trial did not report it; it reported: ")
+    assert messages[0].startswith(
+        "criterion on 'acuracy': the first trial did not report this metric; reported metrics: "
+    )
     assert messages[0].endswith("did you mean 'accuracy'?")
 
 

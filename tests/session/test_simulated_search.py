@@ -187,7 +187,7 @@ def test_a_job_in_virtual_time_survives_kills(tmp_path: Path, capsys: pytest.Cap
             "seed=-1 of simulated workers: expected a whole number, at least 0",
         ),
         ({"estimator": og.estimate.function(lambda a: {"accuracy": 1.0})}, "allowed: the estimator of a benchmark"),
-        ({"time_limit": 3.0}, "no time, memory or startup limit"),
+        ({"time_limit": 3.0}, "does not support a time, memory or startup limit"),
     ],
 )
 def test_a_search_that_cannot_be_simulated_is_refused(tmp_path: Path, options: dict[str, Any], message: str) -> None:

@@ -77,7 +77,9 @@ def test_a_malformed_comparison_is_refused(tmp_path: Path) -> None:
         BaselineComparison.of(ComparedNetwork("a", {"accuracy": [1, 2]}), ComparedNetwork("b", {}), [0, 1, 2], "test")
     for text in ("{", "[]", '{"found": {}}', '{"found": {"name": 1, "metrics": {}, "x": 2}}'):
         (tmp_path / "comparison.json").write_text(text)
-        with pytest.raises(RunError, match=r"comparison.json cannot be read: .*write it again, or remove it"):
+        with pytest.raises(
+            RunError, match=r"comparison.json cannot be read: .*write the comparison again, or remove the file"
+        ):
             read_comparison(tmp_path)
 
 

@@ -112,7 +112,7 @@ def test_a_note_says_that_full_training_has_not_ended(tmp_path: Path) -> None:
     assert run.delivery().stage == SEARCH
     (note,) = run.stages.notes
     assert note.startswith(
-        "full training has not ended, 1 training left: the winner is still that of the search; `ogive"
+        "full training has not ended, 1 training left: the winner is still the winner of the search; `ogive"
     )
     assert note.endswith("finalize --top 2 --epochs 2` continues it")
     messages: list[str] = []
@@ -123,7 +123,7 @@ def test_a_note_says_that_full_training_has_not_ended(tmp_path: Path) -> None:
         finalize(run, seeds=(0, 1), observer=lambda state, event: kill(3, state, event))
     assert (run.delivery().stage, run.delivery().seeds) == (FULL, (0,))
     assert run.stages.notes[0].startswith(
-        "full training has not ended, 1 training left: the winner is that of the earlier"
+        "full training has not ended, 1 training left: the winner is from the trainings that were evaluated before"
     )
 
 
@@ -138,7 +138,7 @@ def test_a_note_names_a_better_trial_that_was_found_later(tmp_path: Path) -> Non
     assert run.delivery().trial.id == 0  # its accuracy depends on the numbers of the trials of full training
     run = search(tmp_path / "run", train, max_trials=3)
     (note,) = run.stages.notes
-    assert note.startswith("the search continued after full training: its best is now trial 2 (accuracy 0.2)")
+    assert note.startswith("the search continued after full training: its best trial is now trial 2 (accuracy 0.2)")
 
 
 def test_with_several_winners_one_must_be_named(tmp_path: Path) -> None:
@@ -242,14 +242,14 @@ def test_changed_code_of_layers_is_named(tmp_path: Path, module: Any) -> None:
     opened = og.open_run(run.folder, trust=True)
     change = r"the code of the layers has changed (layer code_of_delivery.Net)"
     for which, title in (("winner", "full training of 1 epoch"), ("best", "search of 1 epoch")):
-        message = f"{title}: {change} since it was trained: its metrics were measured with the previous code"
+        message = f"{title}: {change} since the training: the metrics were measured with the previous code"
         with pytest.warns(UserWarning, match=re.escape(message)) as caught:
             opened.model(which)
         assert caught[0].filename == __file__
     messages: list[str] = []
     folder = opened.export(say=messages.append)
     assert messages[0].startswith("warning: trial ")
-    assert f"full training of 1 epoch: {change} since it was trained" in messages[0]
+    assert f"full training of 1 epoch: {change} since the training" in messages[0]
     assert json.loads((folder / "architecture.json").read_text())["code"] == [change]
     assert f"{change} since the network was trained" in (folder / "README.md").read_text().replace("The", "the")
 
@@ -312,10 +312,10 @@ def test_a_train_function_without_checkpoints_gives_a_warning_after_the_first_tr
         for message in messages
         if message.startswith("nothing of the earlier full training is reused, because ")
     ]
-    assert aside.endswith("it is kept in final-1")
+    assert aside.endswith("its files are kept in final-1")
     (changed,) = [message for message in messages if "since the search" in message]
     assert changed.startswith("warning: the code of the train function has changed (")
-    assert changed.endswith("whose values are those of the previous version: finalize uses the present version")
+    assert changed.endswith("whose values were measured with the previous version: finalize uses the present version")
     assert not any("no weights" in message for message in messages)
     assert opened.model().out_features == 3
     assert "seed 0" in (run.folder / "final" / "MODEL_CARD.md").read_text()
@@ -429,7 +429,7 @@ def test_deleted_weights_are_named_and_can_be_trained_again(tmp_path: Path) -> N
     finalize(run, retrain=True)
     assert run.model().out_features == 3
     shutil.rmtree(run.folder / "trials")
-    with pytest.raises(RunError, match="`ogive finalize` trains it in full and keeps the weights"):
+    with pytest.raises(RunError, match="`ogive finalize` trains the network in full and keeps"):
         run.model("best")
     assert Stages(run.state, None).winners[0].weights is None
 
@@ -497,12 +497,12 @@ def test_notes_name_violated_constraints_and_weights_of_another_epoch(tmp_path: 
     objective = og.Objective("accuracy", epoch="best")
     run = search(tmp_path / "run", train, objectives=objective, epochs=2)
     (note,) = run.stages.notes
-    assert "is of epoch 1, but its weights are of epoch 2, the nearest that was saved; let the train function" in note
+    assert "is from epoch 1, but its weights are from epoch 2, the nearest epoch with a checkpoint; let the" in note
     constraint = og.Constraint("latency", at_most=1.0)
     run = search(tmp_path / "constrained", train, constraints=constraint, epochs=1)
     messages: list[str] = []
     finalize(run, messages, epochs=2)
     assert any(
-        "violates a constraint: latency 2, not latency <= 1; no trained network satisfies all constraints" in s
+        "violates a constraint: latency is 2, not latency <= 1; no trained network satisfies all constraints" in s
         for s in messages
     )

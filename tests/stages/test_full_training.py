@@ -268,7 +268,7 @@ def test_failed_trainings_are_repeated_on_request(tmp_path: Path) -> None:
     assert finalize(run, top=2, messages=messages).winner.trial == next(
         t.id for t in run.trials if t.architecture["width"] == 2
     )
-    assert "2 of 2 trainings are reused; 1 of them failed, and are repeated with retry_failed=True" in " ".join(
+    assert "2 of 2 trainings are reused; 1 of them failed, and are only repeated with retry_failed" in " ".join(
         messages
     )
     result = finalize(run, top=2, messages=messages, retry_failed=True)
@@ -296,13 +296,13 @@ def test_notes_name_failed_seeds_and_an_end_by_failures(tmp_path: Path) -> None:
     ):
         finalize(run)
     (note,) = run.stages.notes
-    assert note.startswith("full training was ended by failures, so the winner is not from it: the first 3 trials")
+    assert note.startswith("full training was ended by failures, so the winner is not from full training: the first 3")
     assert run.delivery().stage == "search"
     failing -= {0, 2}
     finalize(run, seeds=(0, 1, 2), retry_failed=True)
     assert [note.partition("; ")[0] for note in run.stages.notes] == [
-        f"1 of 3 trainings of {network.name} failed (seed 1: error: OSError: the disk is away), so its values are of 2 "
-        "seeds only"
+        f"1 of 3 trainings of {network.name} failed (seed 1: error: OSError: the disk is away), so its values are means "
+        "over 2 seeds"
         for network in run.full_training.finalists[:3]
     ]
     assert len(run.delivery().seeds) == 2

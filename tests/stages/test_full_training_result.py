@@ -66,14 +66,14 @@ def test_a_result_is_read_back_from_its_file(tmp_path: Path) -> None:
     for text in ("{", "[]", "{}", json.dumps({**make_result().to_json(), "networks": [{"name": 1}]})):
         path.write_text(text)
         with pytest.raises(
-            RunError, match=r"result.json cannot be read: .*`ogive finalize` again, which writes it again"
+            RunError, match=r"result.json cannot be read: .*`ogive finalize` again, which writes the file again"
         ):
             read_full_training(tmp_path)
 
 
 def test_the_sentences_name_the_winner_and_the_agreement_with_the_search() -> None:
     text = " ".join(list_conclusions(make_result()))
-    assert "trial 3 is the best of 4 finalists after full training, which had rank 4 in the search." in text
+    assert "trial 3 is the best of 4 finalists after full training; its rank in the search was 4." in text
     assert "trial 3 on the test split: accuracy 0.925, mean over 2 seeds." in text
     assert "Kendall's tau -1.00, 95% interval [-1.00, " in text
     assert "true best of the finalists with probability 0.25" in text

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ogive.monitor.rewards import make_single_objective_rewards
 from ogive.monitor.stop_rules import check_convergence, check_no_trend
-from ogive.monitor.trend import find_last_look
+from ogive.monitor.trend import count_trials_at_latest_test
 
 FloatArray = NDArray[np.float64]
 SHAPES = ("saturating", "ramp", "stairs", "sigmoid", "second wind", "line", "logarithm", "flat", "late")
@@ -97,7 +97,7 @@ def simulate(seed: int, shape: str = "", n: int = 0, loudness: float | None = No
 def stop(rewards: FloatArray, strategy: str = "regularized_evolution") -> tuple[int, str]:
     """Return the trial at which a statistical rule first stops a search with rewards [n], and the rule; else (n, "")."""
     n = len(rewards)
-    for at in sorted({find_last_look(k) for k in range(1, n)} - {0}):
+    for at in sorted({count_trials_at_latest_test(k) for k in range(1, n)} - {0}):
         series = make_single_objective_rewards(rewards[:at])
         for verdict in (check_convergence(series, at), check_no_trend(series, at, strategy)):
             if verdict.stop:

@@ -1,4 +1,4 @@
-"""The comparison of the present environment with that of a trial: host, versions, code, data and threads."""
+"""The comparison of the present environment with the environment of a trial: host, versions, code, data and threads."""
 
 from __future__ import annotations
 
@@ -15,38 +15,40 @@ if TYPE_CHECKING:
 
 
 def list_environment_changes(run: Run, history: TrialHistory) -> Iterator[str]:
-    """Yield a sentence for each difference between the present environment and that in which a trial ran.
+    """Yield a sentence for each difference between the present environment and the environment in which a trial ran.
 
     Args:
         run: the run of the trial.
-        history: the history of the trial.
+        history: the trial with the session in which it ran and the threads of its attempts.
     """
     space, estimator = run.space, run.estimator
-    created, session = run.state.created, history.session
-    now = collect_manifest(1)
-    yield from _list_change("host", session.get("host"), now["host"])
-    yield from _list_change("machine", session.get("machine"), now["machine"])
-    yield from _list_change("Python", session.get("python"), now["python"])
+    declaration, session = run.state.created, history.session
+    # The argument is the number of workers, which is not compared.
+    present = collect_manifest(1)
+    yield from _list_change("host", session.get("host"), present["host"])
+    yield from _list_change("machine", session.get("machine"), present["machine"])
+    yield from _list_change("Python", session.get("python"), present["python"])
     versions = session.get("versions", {})
-    for package in sorted({*versions, *now["versions"]}):
-        yield from _list_change(package, versions.get(package), now["versions"].get(package))
+    for package in sorted({*versions, *present["versions"]}):
+        yield from _list_change(package, versions.get(package), present["versions"].get(package))
     yield from SearchCode.of(space, estimator).describe_changes(session)
-    yield from (f"space: {line}" for line in Space.from_json(created["space"]).differences(space))
-    stored, fingerprints = created["fingerprints"], estimator.fingerprints()
+    yield from (f"space: {line}" for line in Space.from_json(declaration["space"]).differences(space))
+    stored, fingerprints = declaration["fingerprints"], estimator.fingerprints()
     for part in sorted({*stored, *fingerprints}):
         yield from _list_change(f"fingerprint of the {part}", stored.get(part), fingerprints.get(part))
     if len(history.all_threads) > 1:
         yield (
-            f"threads: its attempts had {', '.join(map(str, history.all_threads))}; it is repeated with {history.threads}"
+            f"threads: the trial's attempts had {', '.join(map(str, history.all_threads))}; the trial is repeated with "
+            f"{history.threads}"
         )
     if history.threads is None:
-        yield f"threads: not recorded; it is repeated with {count_cores()}"
+        yield f"threads: not recorded; the trial is repeated with {count_cores()}"
     elif history.is_inline:
         yield (
-            "threads: it ran inline, in the search's own process, whose number of threads is not recorded; it is repeated "
-            f"with {history.threads}"
+            "threads: the trial ran inline, in the search's own process, whose number of threads is not recorded; the trial "
+            f"is repeated with {history.threads}"
         )
-    device = (created.get("recipe") or {}).get("device", "cpu")
+    device = (declaration.get("recipe") or {}).get("device", "cpu")
     if device != "cpu":
         yield f"device: {device}, on which equal numbers are not guaranteed"
 
@@ -58,4 +60,5 @@ def _list_change(name: str, before: Any, now: Any) -> Iterator[str]:
 
 
 def _format_value(value: Any) -> str:
+    # In journals, a value may be missing or empty if it was not known.
     return "unknown" if value in (None, "") else str(value)

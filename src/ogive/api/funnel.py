@@ -50,14 +50,13 @@ _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
 class Go:
     """The conditions under which the next phase starts.
 
-    Two conditions always apply: at least one trial has a value, and fewer trials failed than the run's limit of failures.
+    Two conditions always apply: at least one trial has a value, and the number of failed trials is below the run's limit.
 
     Attributes:
         best: Thresholds; one trial must satisfy all of them. Default: none.
-        failed: The largest share of trials that may fail, in [0, 1]. Default: None, only the run's limit of failures
-            applies.
-        learns: A task. The best accuracy on its validation split must be significantly better than guessing. Default: None,
-            no such condition.
+        failed: The largest share of trials that may fail, in [0, 1], or None if only the run's limit applies. Default: None.
+        learns: A task, or None. The best accuracy on the validation split of the task must be significantly better than
+            guessing. Default: None, no such condition.
     """
 
     best: tuple[Constraint, ...] = ()
@@ -117,7 +116,7 @@ class PhaseVerdict:
 
 
 Watch = Callable[[str, PhaseVerdict | None], object]
-"""A function of a phase's name and verdict. It is called when the phase starts, with None, and when the phase ends."""
+"""A function of a phase's name and its verdict, which is called when the phase starts (with None) and when it ends."""
 
 
 @dataclass(frozen=True)
@@ -128,7 +127,7 @@ class Funnel:
         folder: the folder of the funnel, with a folder for each phase.
         phases: the names of all phases, in order.
         verdicts: the verdicts on the phases that were evaluated, by the name of the phase.
-        last: the name of the last phase if it is full training; None if it is a search.
+        last: the name of the phase that is full training; None if all phases are searches.
     """
 
     folder: Path
@@ -173,32 +172,33 @@ def funnel(phases: Sequence[Phase], run: str | os.PathLike[str], watch: Watch = 
     Args:
         phases: The phases in their order; the last one may be full training.
         run: The folder of the funnel.
-        watch: Called when a phase starts and when it ends. Default: nothing is called.
+        watch: A function that is called when a phase starts and when it ends; see `Watch`. Default: none.
 
     Raises:
         KeyboardInterrupt: A phase was interrupted; the same call continues it.
-        JobError: The phases do not make a funnel.
+        JobError: The phases are not in a valid order, or two of them have the same name.
         RunError: The folder holds something else, or its funnel has other phases.
     """
     _check_phases(phases)
     folder = Path(run).absolute()
-    last = None if phases[-1].search else phases[-1].name
+    full_training_phase = None if phases[-1].search else phases[-1].name
     names = tuple(phase.name for phase in phases)
-    state = _open_or_create(Funnel(folder, names, {}, last))
+    progress = _open_or_create(Funnel(folder, names, {}, full_training_phase))
     previous: Run | None = None
     for phase in phases:
-        verdict = state.verdicts.get(phase.name)
+        verdict = progress.verdicts.get(phase.name)
         if verdict is None or not verdict.go:
             watch(phase.name, None)
             previous, verdict = _run_phase(phase, previous, folder)
-            state = Funnel(folder, names, {**state.verdicts, phase.name: verdict}, last)
-            _write_funnel(state)
+            progress = Funnel(folder, names, {**progress.verdicts, phase.name: verdict}, full_training_phase)
+            _write_funnel(progress)
         elif phase.search is not None:
-            previous = open_run(folder / phase.name, trust=True)  # the caller's phases contain this code already
+            # Trusting the folder executes no other code than that of the caller's phases.
+            previous = open_run(folder / phase.name, trust=True)
         watch(phase.name, verdict)
         if not verdict.go:
             break
-    return state
+    return progress
 
 
 def open_funnel(folder: str | os.PathLike[str]) -> Funnel | None:
@@ -262,7 +262,7 @@ def _make_verdict(name: str, checks: Sequence[Check], numbers: Mapping[str, floa
 
 
 def _check_phases(phases: Sequence[Phase]) -> None:
-    """Raise JobError if the phases do not make a funnel."""
+    """Raise JobError if the phases are not in a valid order, or if two of them have the same name."""
     names = [phase.name for phase in phases]
     if not phases or phases[0].search is None:
         raise JobError(
@@ -270,16 +270,16 @@ def _check_phases(phases: Sequence[Phase]) -> None:
         )
     for name in names:
         if names.count(name) > 1:
-            raise JobError(f"phases: {name!r} appears twice; each phase needs a name, and so a folder, of its own")
+            raise JobError(f"phases: {name!r} appears twice; give each phase another name, which names its folder too")
     if phases[-1].search is None and phases[-1].go.learns is not None:
         raise JobError(f"phase {names[-1]!r}: `learns` is for phases that search; give go=Go(best=...) instead")
     for phase in phases[:-1]:
         if phase.search is None:
-            raise JobError(f"phase {phase.name!r} has no search; full training of the best comes last")
+            raise JobError(f"phase {phase.name!r} has no search; only the last phase may be full training")
 
 
 def _open_or_create(new: Funnel) -> Funnel:
-    """Return the stored verdicts with the phases of `new`. If there is no stored funnel, write `new` and return it.
+    """Return a funnel with the stored verdicts and the phases of `new`. Without a stored funnel, write and return `new`.
 
     Raises:
         RunError: the folder holds something else, or phases that were evaluated are not in `new`.
@@ -292,7 +292,7 @@ def _open_or_create(new: Funnel) -> Funnel:
             new.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise RunError(
-                f"the funnel's folder {new.folder} cannot be created: {error}; choose another one"
+                f"the funnel's folder {new.folder} cannot be created: {error}; choose another folder"
             ) from error
         _write_funnel(new)
         return new
@@ -300,7 +300,7 @@ def _open_or_create(new: Funnel) -> Funnel:
     if list(new.phases)[: len(evaluated)] != evaluated:
         raise RunError(
             f"the funnel in {new.folder} went through {', '.join(evaluated)}, and its phases are now "
-            f"{', '.join(new.phases)}; put them back, or start a new funnel in another folder"
+            f"{', '.join(new.phases)}; restore the earlier phases, or start a new funnel in another folder"
         )
     return Funnel(new.folder, new.phases, stored.verdicts, new.last)
 
@@ -314,10 +314,12 @@ def _run_phase(phase: Phase, previous: Run | None, folder: Path) -> tuple[Run, P
         folder: the folder of the funnel.
     """
     if phase.search is None:
-        assert previous is not None  # the first phase is a search
+        # `_check_phases` ensures that the first phase is a search.
+        assert previous is not None
         result = previous.finalize(**phase.finalize)
         checks, numbers = check_full_training(result, phase.go.best, phase.go.failed)
         return previous, _make_verdict(phase.name, checks, numbers, "every finalist was trained")
+    # A continued run has its initial architectures in its journal.
     target = folder / phase.name
     arguments: dict[str, Any] = {}
     if previous is not None and not (target / JOURNAL).exists() and phase.start_from:
@@ -326,15 +328,15 @@ def _run_phase(phase: Phase, previous: Run | None, folder: Path) -> tuple[Run, P
     return run, evaluate_phase(phase.name, run.state, phase.go)
 
 
-def _write_funnel(state: Funnel) -> None:
+def _write_funnel(progress: Funnel) -> None:
     """Write the file of a funnel atomically: after a crash, it is either the previous or the new file."""
     data = {
         "format": FORMAT,
-        "phases": list(state.phases),
-        "last": state.last or "",
-        "verdicts": [asdict(state.verdicts[name]) for name in state.phases if name in state.verdicts],
+        "phases": list(progress.phases),
+        "last": progress.last or "",
+        "verdicts": [asdict(progress.verdicts[name]) for name in progress.phases if name in progress.verdicts],
     }
-    path = state.folder / FUNNEL
+    path = progress.folder / FUNNEL
     try:
         replace_text(path, json.dumps(data, indent=2) + "\n")
     except OSError as error:

@@ -64,7 +64,7 @@ def check_thresholds(thresholds: Sequence[Constraint], metrics: Sequence[Mapping
     text = " and ".join(map(str, thresholds))
     if not metrics:
         return Check(False, f"no trial reached {text}")
-    # The best trial violates the thresholds least. Of several, it has the best value for the first threshold.
+    # The best trial violates the thresholds least. If several trials do, the first threshold's metric decides.
     best = min(metrics, key=lambda row: (total_violation(row, thresholds), _compute_threshold_cost(row, thresholds[0])))
     values = ", ".join(f"{c.metric} {number(best[c.metric])}" for c in thresholds if c.metric in best)
     is_reached = total_violation(best, thresholds) == 0
@@ -79,9 +79,9 @@ def _compute_threshold_cost(metrics: Mapping[str, float], threshold: Constraint)
 
 
 def check_learning(accuracies: Sequence[float], task: Task) -> tuple[Check, float]:
-    """Check that the best accuracy is better than that of always predicting the largest class.
+    """Check that the best accuracy is better than guessing, which always predicts the largest class.
 
-    This is an exact binomial test on the validation examples, with Bonferroni's correction for the number of trials.
+    The check is an exact binomial test on the validation examples, with Bonferroni's correction for the number of trials.
 
     Args:
         accuracies: the accuracies of the trials on the validation split.
@@ -95,13 +95,13 @@ def check_learning(accuracies: Sequence[float], task: Task) -> tuple[Check, floa
     labels = task.data.y[task.split.validation]
     n, chance = len(labels), float(np.bincount(labels).max() / len(labels))
     if not accuracies:
-        return Check(False, "nothing learns: no trial reported accuracy"), 1.0
+        return Check(False, "no network learns: no trial reported accuracy"), 1.0
     best = max(accuracies)
     # The probability that guessing reaches at least the best accuracy, multiplied by the number of trials.
     p = float(min(1.0, len(accuracies) * binom.sf(round(best * n) - 1, n, chance)))
     details = f"best accuracy {best:.3f} on {n} examples, guessing gives {chance:.3f} (p = {p:.1g})"
     learns = p < MAX_CHANCE_P
-    return Check(learns, f"it learns: {details}" if learns else f"nothing learns: {details}"), p
+    return Check(learns, f"the networks learn: {details}" if learns else f"no network learns: {details}"), p
 
 
 def check_full_training(
@@ -115,7 +115,8 @@ def check_full_training(
         max_share: the largest share of trainings that may fail, in [0, 1]; None for no limit.
 
     Returns:
-        The checks, and three numbers: of trainings (`trials`), of trainings that `failed`, and of `seconds`.
+        The checks, and a mapping of three numbers: `trials` is the number of trainings, `failed` is the number of trainings
+        that failed, and `seconds` is their compute time.
     """
     means = {
         network.name: {name: float(np.mean(values)) for name, values in network.values.items() if len(values)}
@@ -131,7 +132,7 @@ def check_full_training(
     if thresholds:
         checks.append(check_thresholds(thresholds, [means[name] for name in result.winners if name in means]))
     if result.cost_ratio is not None:
-        reason = f"one full training took {result.cost_ratio:.3g} times the compute time of one in the search"
+        reason = f"a full training took {result.cost_ratio:.3g} times the compute time of a training in the search"
         checks.append(Check(True, reason))
     seconds = sum(network.seconds for network in result.networks)
     return checks, {"trials": float(trainings), "failed": float(failed), "seconds": seconds}

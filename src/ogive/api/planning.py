@@ -62,30 +62,32 @@ def plan(
         objectives: As for `ogive.search`. Only the first objective is simulated. Default: "accuracy".
         constraints: As for `ogive.search`. They are not simulated, but architectures that violate a hard constraint are not
             measured. Default: none.
-        strategy: A name, or {name: {option: value}}; objects are refused. Default: "auto".
-        schedule: A name, or {name: {option: value}}; objects are refused. Default: "full", or the strategy's own schedule.
+        strategy: A name, or {name: {option: value}}; an object is an error. Default: "auto".
+        schedule: A name, or {name: {option: value}}; an object is an error. Default: the schedule that the strategy
+            requires, or else "full".
         epochs: The largest number of epochs of a trial, at least 1, or None if the estimator has no epochs. Default: the
             estimator's own number.
         max_trials: The number of trials of the search, at least 1. Default: 100.
         seed: The seed of the search, of the measured architectures and of the simulations, at least 0. Default: 0.
         budget: The hours that the search may take, or {"hours": h, "money": m} with one or both. Default: no limit.
         price: As for `ogive.search`: money per worker-hour, or a name in the price file. Default: no price.
-        workers: The number of workers to split, at least 1. With more than this machine has, durations are extrapolated.
+        workers: The number of workers to split, at least 1. If this machine has fewer, durations are extrapolated.
             Default: the cores of this machine, or its GPUs if the estimator trains on GPUs and there are several.
         source: Recorded durations: a run or its folder, a file (`ogive.planner.read_timings`), or `Timings`. Default:
             durations are measured now.
-        measured_trials: The number of architectures to measure, at least 1. More are measured if the machine can train more
-            at a time. Default: 6.
+        measured_trials: The number of architectures to measure, at least 1. If the machine can train more architectures at a
+            time, more are measured. Default: 6.
         measured_epochs: The number of epochs of each measured architecture, at least 1. Default: 3.
         seeds: The number of simulated searches of each split, at least 1. If these do not show which split is best, up to
             four times as many are simulated. If the strategy is slow, fewer are simulated. Default: 10.
-        regret: The plan forecasts the time until the search has reached this regret, at least 0, in the unit of the first
-            objective. Default: the regret that three of four simulated searches reach.
+        regret: The target regret, at least 0, in the unit of the first objective. The plan forecasts the time until the
+            search has reached it. Default: the regret that three of four simulated searches reach.
         faults: Stragglers, failures and preemptions of the workers (`ogive.planner.FaultModel`). Default: none.
         say: A function that receives messages on the progress. Default: messages are dropped.
 
     Returns:
-        The plan. Its `rows` hold the forecast for each split; `recommended`, `why` and `sure` hold the recommendation.
+        The plan. Its `rows` hold the forecast for each split; `recommended` is the recommended split, `why` the reason for
+        it, and `sure` its certainty.
 
     Raises:
         JobError: An argument has a wrong type or is out of its range, or no architecture can be trained.

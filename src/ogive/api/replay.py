@@ -37,7 +37,7 @@ class SelectedTrial:
     """A trial that the replay selects.
 
     Attributes:
-        trial: the trial.
+        trial: the record of the trial.
         rank: the rank of the trial in the replay, from 1; with several objectives by Pareto front and crowding distance.
         original_rank: the rank of the trial under the objectives and constraints of the run; None if it had no rank.
         on_front: with one objective, whether the trial is one of the selected trials; with several objectives, whether it
@@ -59,12 +59,12 @@ class Replay:
         objectives: the objectives of the replay.
         constraints: the constraints of the replay.
         trials: the number of trials in the journal.
-        valued: the number of trials that can be compared under these objectives and constraints.
+        valued: the number of trials that can be compared under the objectives and constraints of the replay.
         selected: the best trials of the replay, best first.
         front: with several objectives, the trials that no other trial dominates; empty with one objective.
         original_best: the best trials under the objectives and constraints of the run, best first.
-        stops: the stop by each requested stop rule.
-        actual_spending: the spending that is journalled.
+        stops: for each requested stop rule, when it would have stopped the search.
+        actual_spending: the spending at the prices that are in the journal.
         replay_spending: the spending at the price of the replay.
         ended: the reason why the search ended; "" if it is running or was interrupted.
     """
@@ -133,11 +133,11 @@ def replay(
     Args:
         folder: the run's folder.
         events: all events of the journal.
-        space: the space with its layers; None if the architectures of the trials need not be built.
+        space: the space with its layers; None if the caller does not build the architectures of the trials.
         objectives: as for `ogive.search`.
         constraints: as for `ogive.search`.
         price: as for `ogive.search`: money per worker-hour, or a name in the price file.
-        stop: the name of a stop rule, or several names; None for all rules.
+        stop: the name of a stop rule, or several names. None requests all rules.
         criteria: the success criteria of the rule "criteria".
         budget: the budget of the rule "budget".
         max_trials: the number of trials of the rule "budget".
@@ -163,8 +163,8 @@ def replay(
     original_ranks = {trial.id: rank for rank, trial in enumerate(find_best_trials(original, len(original.trials)), 1)}
     best = find_best_trials(final, len(final.trials))[:top]
     pareto_front = tuple(trial.id for trial in find_front(final))
-    has_several = len(new_objectives) > 1
-    front = set(pareto_front) if has_several else {trial.id for trial in best}
+    has_several_objectives = len(new_objectives) > 1
+    front = set(pareto_front) if has_several_objectives else {trial.id for trial in best}
     return Replay(
         folder=folder,
         objectives=new_objectives,
@@ -177,7 +177,7 @@ def replay(
             )
             for rank, trial in enumerate(best, 1)
         ),
-        front=pareto_front if has_several else (),
+        front=pareto_front if has_several_objectives else (),
         original_best=tuple(list(original_ranks)[:top]),
         stops=tuple(compare_stop(rule, stops.get(rule), last_verdicts[rule], final) for rule in rules),
         actual_spending=compute_spending(original),
@@ -190,7 +190,7 @@ def _parse_rules(stop: str | Sequence[str] | None) -> tuple[str, ...]:
     rules = RULES if stop is None else (stop,) if isinstance(stop, str) else tuple(stop)
     unknown = next((rule for rule in rules if rule not in RULES), None)
     if unknown is not None or not rules:
-        raise JobError(f"stop: {unknown if rules else stop!r} is no stop rule; the rules are {', '.join(RULES)}")
+        raise JobError(f"stop: {unknown if rules else stop!r} is not a stop rule; known rules: {', '.join(RULES)}")
     return rules
 
 
@@ -200,13 +200,14 @@ def _list_setting_changes(
     budget: float | Mapping[str, float] | None,
     max_trials: int | None,
 ) -> dict[str, Any]:
-    """Return the settings that replace those in the journal, in the form of the journal.
+    """Return the settings of the replay that replace settings in the journal, in the form in which they are journalled.
 
     Raises:
         JobError: a value is out of its range.
     """
     arguments = {"price": price, "criteria": criteria, "budget": budget, "max_trials": max_trials}
     changes: dict[str, Any] = {name: value for name, value in arguments.items() if value is not None}
+    # `Settings` checks the values, and its JSON has defaults for all other settings, which are left out.
     stored = Settings(**changes).to_json()
     return {name: stored[name] for name in changes}
 
@@ -250,6 +251,7 @@ def _change_events(
             data["constraints"] = [asdict(constraint) for constraint in constraints]
             data["settings"] = {**data["settings"], **changes}
         elif event.kind is Kind.CHANGED:
+            # The event of a continued run that changed settings: it must not undo the changes of the replay.
             data = {name: value for name, value in data.items() if name not in changes}
         elif event.kind is Kind.OPENED and price is not None:
             data["price"] = price.to_json()

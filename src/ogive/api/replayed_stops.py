@@ -1,4 +1,4 @@
-"""When stop rules would have ended a search, and what such a stop would have lost and saved."""
+"""The replay of stop rules: when a rule would have stopped a search, and what the stop would have lost and saved."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class StopPoint:
         verdict: the verdict of the rule.
         trials: the number of inactive trials.
         best: the best trial so far; with several objectives the Pareto front. Empty if no trial had a value.
-        spent: the spending so far.
+        spent: the spending up to this point.
     """
 
     verdict: StopVerdict
@@ -79,14 +79,14 @@ def apply_stop_rules(
     Raises:
         RunError: there are no events.
     """
-    stream = iter(events)
-    first = next(stream, None)
-    if first is None:
+    remaining_events = iter(events)
+    first_event = next(remaining_events, None)
+    if first_event is None:
         raise RunError("the journal is empty")
-    state = State.from_events([first], space)
+    state = State.from_events([first_event], space)
     stops: dict[str, StopPoint] = {}
     verdicts: list[StopVerdict] = evaluate_rules(state)
-    for event in stream:
+    for event in remaining_events:
         trial = state.apply(event)
         if trial is None or not (trial.status.ended or trial.status is Status.PAUSED):
             continue
@@ -143,18 +143,20 @@ def compare_stop(rule: str, stop: StopPoint | None, last: StopVerdict, final: St
             ),
         )
     has_one_objective = len(final.objectives) == 1
+    compute_loss = _compute_lost_value if has_one_objective else _compute_lost_hypervolume
     return ReplayedStop(
         rule=rule,
         stops=True,
         reason=stop.verdict.reason,
         trials=stop.trials,
         chosen=stop.best[0] if has_one_objective and stop.best else None,
-        lost=(_compute_lost_value if has_one_objective else _compute_lost_hypervolume)(stop.best, final),
+        lost=compute_loss(stop.best, final),
         saved=_subtract(total, stop.spent),
     )
 
 
 def _subtract(total: Spending, spent: Spending) -> Spending:
+    """Return the spending of the whole search minus the spending up to a stop."""
     return replace(
         total,
         hours=total.hours - spent.hours,

@@ -39,7 +39,7 @@ Metrics = Mapping[str, float]
 
 TIME_METRICS = ("seconds", "*_seconds")
 """Patterns of metrics that measure time. They are never compared."""
-REPEATABLE = (Status.ERROR, Status.INFEASIBLE, Status.OUT_OF_MEMORY, Status.EXITED)
+REPEATABLE_FAILURES = (Status.ERROR, Status.INFEASIBLE, Status.OUT_OF_MEMORY, Status.EXITED)
 """The failures that are expected to happen in the repetition as well."""
 POLL_SECONDS = 0.5
 """The longest wait for the executor's next event."""
@@ -52,8 +52,8 @@ class MetricDifference:
     Attributes:
         step: the step of the trial.
         metric: the name of the metric.
-        journal: the value in the journal; None if it was not reported.
-        again: the value in the repetition; None if it was not reported.
+        journal: the value in the journal; None if the trial did not report it.
+        again: the value in the repetition; None if the repetition did not report it.
     """
 
     step: Step
@@ -73,7 +73,7 @@ class Reproduction:
         values: the number of compared values.
         ignored: the metrics that were reported but not compared.
         differences: the values that are not equal, bit for bit.
-        ended: the ends of the trial and of its repetition, if they differ; "" otherwise.
+        ended: how the trial and its repetition ended, if this differs; "" otherwise.
         folder: the folder with the output and the checkpoint of the repetition.
     """
 
@@ -118,11 +118,11 @@ def reproduce(
         say: receives messages: first the changes in the environment, then the progress.
 
     Raises:
-        RunError: there is no such trial, it has nothing to compare, or it cannot be repeated.
+        RunError: there is no such trial, or the trial has no metrics to compare, or it cannot be repeated.
     """
     state = run.state
     if trial not in state.trials:
-        numbers = f"there are 0 to {len(state.trials) - 1}" if state.trials else "it has none yet"
+        numbers = f"its trials are numbered from 0 to {len(state.trials) - 1}" if state.trials else "no trials so far"
         raise RunError(f"{run.folder} has no trial {trial}; {numbers}")
     history = _read_history(run, trial)
     _check_repeatable(run, history)
@@ -156,7 +156,7 @@ def _read_history(run: Run, trial: TrialId) -> TrialHistory:
 def _check_repeatable(run: Run, history: TrialHistory) -> None:
     """Raise RunError if the trial has neither reports nor a failure that can be repeated."""
     trial = run.state.trials[history.trial]
-    has_repeatable_failure = trial.status in REPEATABLE and history.was_started
+    has_repeatable_failure = trial.status in REPEATABLE_FAILURES and history.was_started
     if not any(segment.reports for segment in history.segments) and not has_repeatable_failure:
         reason = f"{trial.status.value}: {trial.reason}" if trial.reason else trial.status.value
         raise RunError(f"trial {trial.id} has reported nothing ({reason}), so there is nothing to compare with")
@@ -195,7 +195,7 @@ class _Repetition:
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise RunError(f"{folder} cannot be created: {error}; name another folder") from error
+            raise RunError(f"{folder} cannot be created: {error}; give another folder") from error
         self._folder = folder
         settings = Settings.from_json(run.state.settings)
         self._executor = ProcessExecutor(
@@ -228,7 +228,7 @@ class _Repetition:
         """
         trial = self._run.state.trials[number]
         if last_step is None:
-            has_failed = segment.is_last and trial.status in REPEATABLE
+            has_failed = segment.is_last and trial.status in REPEATABLE_FAILURES
             last_step = segment.last_step if has_failed else max(segment.reports)
         listener = _SegmentListener(last_step, self._say)
         assignment = Assignment(
@@ -241,7 +241,7 @@ class _Repetition:
             folder=str(folder),
             settings=dict(trial.proposal.settings),
             inherit_from=self._find_inherited(trial.proposal.inherit),
-            step_offset=segment.began,
+            step_offset=segment.start_step,
         )
         while not self._executor.idle:
             self._executor.poll(listener, POLL_SECONDS)
@@ -270,19 +270,19 @@ class _Repetition:
         if saved is not None and saved.step == step - parent.step_offset:
             return str(parent_folder), saved.step
         self._say(
-            f"trial {number} is trained again first, up to step {step}, because its checkpoint, which is inherited, was "
-            "deleted"
+            f"trial {number} is trained again first, up to step {step}, because the repeated trial inherits from its "
+            "checkpoint, which was deleted"
         )
         segments = _read_history(self._run, number).segments
-        segment = [segment for segment in segments if segment.began < step][-1]
+        segment = [segment for segment in segments if segment.start_step < step][-1]
         folder = self._folder / f"inherited-{number:06d}-{step}"
-        listener = self.train_segment(number, segment, folder, step - segment.began)
-        if max(listener.reports, default=0) != step - segment.began or find_newest_checkpoint(folder) is None:
+        listener = self.train_segment(number, segment, folder, step - segment.start_step)
+        if max(listener.reports, default=0) != step - segment.start_step or find_newest_checkpoint(folder) is None:
             reason = listener.outcome.reason if listener.outcome else ""
             raise RunError(
                 f"trial {number}, from which weights are inherited, could not be trained again to step {step}: {reason}"
             )
-        return str(folder), step - segment.began
+        return str(folder), step - segment.start_step
 
 
 # -- the comparison ----------------------------------------------------------------------------------------------
@@ -304,16 +304,21 @@ def _compare(
     steps = values = 0
     for segment, listener in zip(history.segments, repeated, strict=True):
         for step in sorted({*segment.reports, *listener.reports}):
-            stored, new = segment.reports.get(step, {}), listener.reports.get(step, {})
+            journalled_metrics, repeated_metrics = segment.reports.get(step, {}), listener.reports.get(step, {})
             steps += 1
-            for metric in dict.fromkeys([*stored, *new]):
+            for metric in dict.fromkeys([*journalled_metrics, *repeated_metrics]):
                 if any(fnmatchcase(metric, pattern) for pattern in ignore):
                     ignored[metric] = None
                     continue
                 values += 1
-                if not _is_equal(stored.get(metric), new.get(metric)):
+                if not _is_equal(journalled_metrics.get(metric), repeated_metrics.get(metric)):
                     differences.append(
-                        MetricDifference(segment.began + step, metric, stored.get(metric), new.get(metric))
+                        MetricDifference(
+                            segment.start_step + step,
+                            metric,
+                            journalled_metrics.get(metric),
+                            repeated_metrics.get(metric),
+                        )
                     )
     outcome = repeated[-1].outcome
     assert outcome is not None
@@ -337,11 +342,11 @@ def _is_equal(a: float | None, b: float | None) -> bool:
 
 
 def _format_ends(status: Status, reason: str, outcome: Outcome) -> str:
-    """Return the ends of a trial and of its repetition if they differ; "" otherwise.
+    """Return how a trial and its repetition ended, if this differs; "" otherwise.
 
     The repetition of a trial without a repeatable failure is expected to finish.
     """
-    expected = status if status in REPEATABLE else Status.FINISHED
+    expected = status if status in REPEATABLE_FAILURES else Status.FINISHED
     if outcome.status is expected:
         return ""
     original = f"{status.value}: {reason}" if reason else status.value

@@ -77,14 +77,14 @@ class Run(StoredRun):
         inputs: Any = None,
         say: Say | None = None,
     ) -> Path:
-        """Export a network: with its weights as a program that runs without Ogive, or its architecture as JSON.
+        """Export a network with its weights as a program that runs without Ogive, or export its architecture as JSON.
 
         Args:
             trial: As for `delivery`. Default: "winner".
             to: "torch" for the program, which needs only PyTorch, or "json" for the architecture. Default: "torch".
             output: A folder; for "json" also a file that ends in `.json`. Default: `exports/TRIAL` in the run's folder.
             inputs: Example inputs, if the space has none: a shape without the batch dimension such as (1, 28, 28), a tensor,
-                or a dict of these by name. Default: those of the task or the space.
+                or a dict of shapes and tensors by name. Default: the example inputs of the task or the space.
             say: A function that receives messages: the form of the export, the largest difference of its outputs from the
                 model's, and warnings. Default: messages are printed to standard error.
 
@@ -93,8 +93,7 @@ class Run(StoredRun):
 
         Raises:
             JobError: `to` has another value.
-            RunError: As for `model`; or the outputs of the export differ from those of the model, or a file cannot be
-                written.
+            RunError: As for `model`; or the export and the model have different outputs, or a file cannot be written.
         """
         from ogive.stages.finalize import to_stderr
         from ogive.stages.trained_model import export
@@ -145,20 +144,20 @@ class Run(StoredRun):
 
         The present version of a train function is used if it can be imported. A train function that was defined in a script
         cannot be imported; then the version that is stored with the run is used, unless this process called `ogive.search`.
-        Messages to `say` name code that differs from that of the search.
+        If code has changed since the search, a message to `say` names it.
 
         Args:
             top: The number of finalists, at least 1, in the order of `run.top`: with several objectives, the Pareto front
                 first, then the following fronts. Default: 10.
             seeds: The seeds, each at least 0; every network is trained once with each seed. Default: (0,).
-            epochs: The number of epochs of a training, at least 1. Default: that of the search's recipe; for a train
-                function, `epochs` of the search.
-            recipe: Values that replace those of the search's recipe, such as {"flip": True}; for a train function, values of
-                `trial.settings`. Default: none.
+            epochs: The number of epochs of a training, at least 1. Default: the number in the search's recipe; for a train
+                function, the argument `epochs` of the search.
+            recipe: Values that replace values of the search's recipe, such as {"flip": True}; for a train function, values
+                of `trial.settings`. Default: none.
             from_weights: Whether training starts from the weights that the search saved instead of from scratch. A train
                 function receives them from `trial.inherited()`. Default: False.
-            retrain: Repeat trainings whose weights were not saved or were deleted. Default: False.
-            retry_failed: Repeat trainings that failed. Default: False.
+            retrain: Whether to repeat trainings whose weights were not saved or were deleted. Default: False.
+            retry_failed: Whether to repeat trainings that failed. Default: False.
             baseline: A function that returns a hand-drawn model to compare with, such as `og.zoo.baselines.small_cnn`.
                 It is trained like the finalists. Default: no baseline.
             random: A random search of the same space with the same estimator, for the report. Default: none.
@@ -203,7 +202,7 @@ class Run(StoredRun):
         return read_full_training(self.folder)
 
     def log(self, to: str, **options: str) -> str:
-        """Write the run's journal to a sink: "jsonl", "csv", "tensorboard", "mlflow" or "wandb".
+        """Write the metrics in the run's journal to a sink: "jsonl", "csv", "tensorboard", "mlflow" or "wandb".
 
         If the sink already holds a part of the run, only the missing part is written. `search(..., sinks=...)` writes to a
         sink while the search runs.
@@ -218,7 +217,7 @@ class Run(StoredRun):
         Raises:
             JobError: There is no such sink or option.
             MissingExtra: The package of the sink is not installed.
-            RunError: The sink holds something else, or cannot be written.
+            RunError: The sink holds data that are not from this run, or it cannot be written.
         """
         from ogive import sinks
 
@@ -252,24 +251,25 @@ class Run(StoredRun):
                 messages are dropped.
 
         Returns:
-            The compared values, and the differences.
+            The compared values, and the differences between the trial and its repetition.
 
         Raises:
-            RunError: There is no such trial, it has nothing to compare, or it cannot be repeated.
+            RunError: There is no such trial, or the trial has no metrics to compare, or it cannot be repeated.
         """
         from ogive.api.reproduce import reproduce
 
         return reproduce(self, trial, ignore=ignore, folder=None if folder is None else Path(folder), say=say)
 
-    def replay(self, **question: Any) -> Replay:
+    def replay(self, **arguments: Any) -> Replay:
         """Evaluate the run under other arguments of the search. Nothing is trained.
 
         Args:
-            question: Any of `objectives`, `constraints`, `price`, `criteria`, `budget`, `max_trials` (as for
+            arguments: Any of `objectives`, `constraints`, `price`, `criteria`, `budget`, `max_trials` (as for
                 `ogive.search`), `stop` (names of stop rules) and `top` (the number of trials); see `ogive.api.replay`.
 
         Returns:
-            The trials that would be selected, the time at which the search would have stopped, and its cost.
+            The trials that would be selected, when each stop rule would have stopped the search, and what it would have
+            cost.
 
         Raises:
             JobError: A metric was not recorded, or an argument is out of its range.
@@ -279,7 +279,7 @@ class Run(StoredRun):
 
         journal = Journal(self.folder / JOURNAL, writable=False)
         try:
-            return replay(self.folder, list(journal.read()), self._space, **question)
+            return replay(self.folder, list(journal.read()), self._space, **arguments)
         finally:
             journal.close()
 

@@ -1,4 +1,4 @@
-"""The public function `search`: that of `ogive.session.start`, but with a `Run` as its result."""
+"""The public function `search`. It calls `ogive.session.start.search` and returns a `Run` instead of a `StoredRun`."""
 
 from __future__ import annotations
 

@@ -15,21 +15,22 @@ class Segment:
     """A part of a trial that is one training, from its initial or inherited weights on. A pause does not end a segment.
 
     Attributes:
-        began: the step of the trial at which the segment starts; above 0 if the trial was trained from scratch again.
+        start_step: the step of the trial after which the segment starts. It is above 0 if the trial inherited weights, or if
+            the trial was trained from scratch again.
         fidelity: the highest fidelity to which the trial was promoted in this segment.
         reports: the metrics at each step of the segment, counted from its start. A metric keeps its value until it is
             reported again.
         is_last: whether this is the last segment of the trial.
     """
 
-    began: Step
+    start_step: Step
     fidelity: Fidelity
     reports: Mapping[Step, Mapping[str, float]]
     is_last: bool
 
     @property
     def last_step(self) -> Step:
-        """The last step of the fidelity, reported or not."""
+        """The step of the segment at which its fidelity is reached. A trial may end before this step."""
         return count_steps(self.fidelity)
 
 
@@ -40,10 +41,11 @@ class TrialHistory:
     Attributes:
         trial: the number of the trial.
         segments: the segments with reports; if no segment has reports, the last segment.
-        session: the record of the session of the last attempt; without an attempt, that of the proposal.
+        session: the record of the session of the last attempt; without an attempt, the session of the proposal.
         threads: the number of threads of the last attempt; None if it was not recorded.
         all_threads: the different numbers of threads of all attempts.
-        was_started: whether a worker received the trial. False if its result came from the cache, or it failed before.
+        was_started: whether a worker received the trial. It is false if the trial's result came from the cache, or if the
+            trial failed before it was started.
         is_inline: whether the last attempt ran in the controller's process.
     """
 
@@ -61,7 +63,7 @@ class _Record:
     """The data of a trial, collected event by event.
 
     Attributes:
-        segments: the first step, the fidelity and the reports of each segment.
+        segments: the start step, the fidelity and the reports of each segment.
         proposal_session: the record of the session in which the trial was proposed.
         attempt_sessions: the record of the session of each attempt.
         worker: the name of the worker of the last attempt.
@@ -93,8 +95,8 @@ def read_trial_history(events: Iterable[Event], trial: TrialId) -> TrialHistory:
     return TrialHistory(
         trial=trial,
         segments=tuple(
-            Segment(began, fidelity, reports, is_last=number == len(segments))
-            for number, (began, fidelity, reports) in enumerate(segments, 1)
+            Segment(start_step, fidelity, reports, is_last=number == len(segments))
+            for number, (start_step, fidelity, reports) in enumerate(segments, 1)
         ),
         session=last_session,
         threads=last_session.get("threads"),
@@ -111,18 +113,19 @@ def _add_event(record: _Record, event: Event, session: Mapping[str, Any]) -> Non
             record.proposal_session = session
             record.segments.append((event.data.get("began", 0), event.data["fidelity"], {}))
         case Kind.PROMOTED:
-            began = event.data.get("began", 0)
-            last_began, _, reports = record.segments[-1]
-            if last_began == began:  # the trial continues from its checkpoint
-                record.segments[-1] = began, event.data["fidelity"], reports
+            start_step = event.data.get("began", 0)
+            last_start_step, _, reports = record.segments[-1]
+            # With an equal start step, the trial continues from its checkpoint. Otherwise it is trained from scratch again.
+            if last_start_step == start_step:
+                record.segments[-1] = start_step, event.data["fidelity"], reports
             else:
-                record.segments.append((began, event.data["fidelity"], {}))
+                record.segments.append((start_step, event.data["fidelity"], {}))
         case Kind.STARTED:
             record.attempt_sessions.append(session)
             record.worker = event.data["worker"]
         case Kind.REPORTED:
-            began, _, reports = record.segments[-1]
+            start_step, _, reports = record.segments[-1]
             previous = reports[max(reports)] if reports else {}
-            reports[(event.step or 0) - began] = {**previous, **event.data["metrics"]}
+            reports[(event.step or 0) - start_step] = {**previous, **event.data["metrics"]}
         case _:
             pass

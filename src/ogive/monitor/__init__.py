@@ -1,1 +1,1 @@
-"""Monitoring of runs: costs and projections, stop rules, alerts, the live view, and the watcher of controllers."""
+"""Monitoring of runs: spending and projections, stop rules, alerts, the live view, and the watcher of controllers."""

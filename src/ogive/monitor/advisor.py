@@ -7,8 +7,8 @@ from difflib import get_close_matches
 
 from ogive.monitor import alert_rules, cost
 from ogive.monitor.rewards import count_inactive
-from ogive.monitor.stop_rules import FIRST_FAILURES, StopVerdict, evaluate_rules, meets_criteria
-from ogive.monitor.trend import FIRST_LOOK, LOOK_RATIO
+from ogive.monitor.stop_rules import FIRST_FAILURE_TEST_TRIALS, StopVerdict, evaluate_rules, meets_criteria
+from ogive.monitor.trend import FIRST_TEST_TRIALS, TEST_RATIO
 from ogive.run.alerts import Alert
 from ogive.run.clock import Clock
 from ogive.run.events import JOB_END_KINDS, Event, Kind
@@ -18,29 +18,34 @@ from ogive.run.state import State
 from ogive.trial import Status, Trial
 
 ROUND_SECONDS = 5.0
-"""The least time between two evaluations of the rules that go through all trials. From 500 trials on, it grows with their
-number."""
+"""The least time between two evaluations of the rules that go through all trials. From 500 trials on, this time grows with
+the number of trials."""
 
-PROJECTED_AT = (0.1, 0.25, 0.5)
-"""The shares of the trials at which a projection is journalled, for comparison with the actual cost at the end."""
+PROJECTION_SHARES = (0.1, 0.25, 0.5)
+"""The shares of the trials at which a projection is journalled, for comparison with the actual spending at the end."""
 
 
 def _list_test_points(first: int, last: int = 10**9) -> list[int]:
-    """Return the numbers of inactive trials, from `first` on, at which a rule is tested; they grow by `LOOK_RATIO`."""
+    """Return the numbers of inactive trials at which a rule is tested.
+
+    Args:
+        first: the number of trials at the first test. Each further number is the previous one multiplied by `TEST_RATIO`.
+        last: the list ends with the first number that is not below this one.
+    """
     points = [first]
     while points[-1] < last:
-        points.append(math.ceil(points[-1] * LOOK_RATIO))
+        points.append(math.ceil(points[-1] * TEST_RATIO))
     return points
 
 
-_TEST_POINTS = frozenset(_list_test_points(FIRST_LOOK) + _list_test_points(FIRST_FAILURES))
+_TEST_POINTS = frozenset(_list_test_points(FIRST_TEST_TRIALS) + _list_test_points(FIRST_FAILURE_TEST_TRIALS))
 """The numbers of inactive trials at which a statistical rule is tested."""
 
 
 class Advisor:
     """Evaluates the stop rules and the alert rules while a search runs.
 
-    `record_event` is called for all events, including those of earlier sessions. A continued run therefore has the same
+    `record_event` is called for all events, including events of earlier sessions. A continued run therefore has the same
     verdicts as an uninterrupted one.
 
     Attributes:
@@ -55,8 +60,9 @@ class Advisor:
         self._next_round = clock.monotonic()
         self.settings = Settings.from_json(state.settings)
         self.verdicts: list[StopVerdict] = []
-        self._reported: tuple[str, ...] = ()  # metrics of the first trial that was trained to its end
-        self._has_checked_metrics = True  # False: `_reported` must be compared with the metrics that the search needs
+        self._reported: tuple[str, ...] = ()  # the metrics of the first trial that was trained to its end
+        # Whether `_reported` was compared with the metrics that the search needs. True while there is nothing to compare.
+        self._has_checked_metrics = True
         self._trials_at_last_alerts = -1  # the number of trials when the alert rules were last evaluated
 
     def record_event(self, event: Event, trial: Trial | None) -> None:
@@ -70,7 +76,7 @@ class Advisor:
             self.verdicts = evaluate_rules(self.state, previous=self.verdicts, ended=trial)
 
     def _may_change_verdicts(self, trial: Trial) -> bool:
-        """Return whether a statistical rule is due, or a trial that has just become inactive meets the criteria."""
+        """Return whether a test of a statistical rule is due, or `trial`, which has just become inactive, is a success."""
         criteria = self.settings.criteria
         is_success = bool(criteria) and meets_criteria(trial, [*criteria, *self.state.constraints])
         return is_success or count_inactive(self.state) in _TEST_POINTS
@@ -99,7 +105,8 @@ class Advisor:
 
         Args:
             now: the time, by the clock of the journal.
-            last: whether this is the last call of the session; then all rules are evaluated, however short the interval is.
+            last: whether this is the last call of the session. If it is, all rules are evaluated, however short the interval
+                is.
         """
         instant = self._clock.monotonic()
         if instant < self._next_round and not last:
@@ -142,9 +149,9 @@ class Advisor:
         return next((verdict for verdict in self.verdicts if verdict.stop and verdict.rule != "budget"), None)
 
     def _project_if_due(self) -> Event | None:
-        """Return the event of a projection, once at each of the shares `PROJECTED_AT` of the trials; otherwise None."""
+        """Return the event of a projection, once at each of the shares `PROJECTION_SHARES` of the trials; otherwise None."""
         total, inactive = self.state.total_trials, count_inactive(self.state)
-        if all(inactive != math.ceil(share * total) for share in PROJECTED_AT):
+        if all(inactive != math.ceil(share * total) for share in PROJECTION_SHARES):
             return None
         projection = cost.project_cost(self.state)
         if projection is None:
@@ -155,6 +162,8 @@ class Advisor:
 
 
 def _format_metric_warning(kind: str, name: str, reported: tuple[str, ...]) -> str:
-    close = get_close_matches(name, reported, n=1)
-    hint = f"; did you mean {close[0]!r}?" if close else ""
-    return f"{kind} on {name!r}: the first trial did not report it; it reported: {', '.join(reported)}{hint}"
+    similar_names = get_close_matches(name, reported, n=1)
+    hint = f"; did you mean {similar_names[0]!r}?" if similar_names else ""
+    return (
+        f"{kind} on {name!r}: the first trial did not report this metric; reported metrics: {', '.join(reported)}{hint}"
+    )

@@ -51,17 +51,17 @@ class AlertRoutes:
             thread.start()
 
     def __call__(self, state: State, event: Event | None) -> None:
-        """Send the alert of an alert event, without waiting; ignore all other events."""
+        """Queue the alert of an alert event for the routes; ignore all other events."""
         if event is not None and event.kind is Kind.ALERT:
             self.send(Alert.from_event(event))
 
     def send(self, alert: Alert) -> None:
-        """Send an alert by all routes that accept its severity, without waiting."""
+        """Queue an alert for all routes that accept its severity."""
         for thread in self._threads:
             thread.enqueue(alert)
 
     def failures(self) -> list[str]:
-        """Return the messages on failures since the last call. A route has at most one message in its whole life."""
+        """Return the messages on failures since the last call. Each route has at most one message in total."""
         messages = []
         while not self._failures.empty():
             messages.append(self._failures.get())
@@ -88,15 +88,16 @@ class _RouteThread(threading.Thread):
     """Sends alerts one after another. It continues after a failure, and reports the first one."""
 
     def __init__(self, name: str, severity: str, send: Send, failures: queue.SimpleQueue[str]) -> None:
-        super().__init__(name=f"ogive-alerts-{name}", daemon=True)  # a route that hangs must not keep the program alive
-        self._least_severity = SEVERITIES.index(severity)
+        # A daemon thread, because a route that hangs must not keep the program alive.
+        super().__init__(name=f"ogive-alerts-{name}", daemon=True)
+        self._min_severity = SEVERITIES.index(severity)
         self._queue: queue.SimpleQueue[Alert | None] = queue.SimpleQueue()
         self._route, self._send, self._failures = name, send, failures
-        self._reported = threading.Lock()  # acquired by the first failure
+        self._first_failure = threading.Lock()  # acquired by the first failure and never released
 
     def enqueue(self, alert: Alert) -> None:
-        """Queue an alert if its severity is at least that of the route."""
-        if SEVERITIES.index(alert.severity) >= self._least_severity:
+        """Queue an alert if its severity is at least the lowest severity of the route."""
+        if SEVERITIES.index(alert.severity) >= self._min_severity:
             self._queue.put(alert)
 
     def end(self) -> None:
@@ -105,8 +106,8 @@ class _RouteThread(threading.Thread):
 
     def report_failure(self, reason: str) -> None:
         """Report a failure, unless one was reported before."""
-        if self._reported.acquire(blocking=False):
-            self._failures.put(f"alerts could not be sent to {self._route}: {reason}; the journal has them")
+        if self._first_failure.acquire(blocking=False):
+            self._failures.put(f"alerts could not be sent to {self._route}: {reason}; the alerts are in the journal")
 
     def run(self) -> None:
         """Send alerts until the thread is ended."""
@@ -118,7 +119,7 @@ class _RouteThread(threading.Thread):
 
 
 def _create_sender(spec: RouteSpec, run: Path) -> tuple[str, str, Send]:
-    """Return the name of a route, the least severity that it accepts, and the function that sends an alert."""
+    """Return the name of a route, the lowest severity that the route accepts, and the function that sends an alert."""
     if callable(spec):
         return f"the function {getattr(spec, '__name__', type(spec).__name__)}", "info", spec
     options: Mapping[str, Any] = {"console": True} if isinstance(spec, str) else spec
@@ -155,7 +156,8 @@ def _append_to_file(path: Path, alert: Alert, run: Path) -> None:
 
 
 def _post_to_webhook(url: str, alert: Alert, run: Path) -> None:
-    import urllib.error  # imported here, because these two imports take longer than all of `ogive.run`
+    # Imported here, because these two imports take longer than the import of `ogive.run`.
+    import urllib.error
     import urllib.request
 
     body = json.dumps(make_payload(alert, run)).encode()
@@ -166,4 +168,5 @@ def _post_to_webhook(url: str, alert: Alert, run: Path) -> None:
             return
     except urllib.error.HTTPError as error:
         error.close()
-        raise OSError(f"it answered {error.code} {error.reason}") from None  # without the URL, which may be secret
+        # `from None` drops the original error, because its text contains the URL, which may be secret.
+        raise OSError(f"the webhook answered {error.code} {error.reason}") from None

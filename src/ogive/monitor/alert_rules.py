@@ -17,7 +17,7 @@ import numpy as np
 from ogive.formatting import amount_of_limit, duration, plural
 from ogive.monitor import plan_comparison
 from ogive.monitor.diversity import WINDOW, compute_mean_distance, estimate_random_distance
-from ogive.monitor.overtraining import FEWEST_TRIALS, detect_overtraining
+from ogive.monitor.overtraining import MIN_OVERTRAINED_TRIALS, detect_overtraining
 from ogive.monitor.rewards import count_inactive
 from ogive.monitor.stop_rules import StopVerdict
 from ogive.monitor.utilisation import compute_utilisation
@@ -31,32 +31,32 @@ from ogive.trial import Status, Trial, select_comparable
 
 HOUR = 3600.0
 WARN_SHARE, STOP_SHARE, CRITICAL_SHARE = 0.8, 1.0, 1.2
-"""The shares of a budget at which a warning is due, at which the search stops, and at which an alert is critical because the
-pending trials have exceeded the budget by far."""
+"""The shares of a budget at which a warning is due, at which the search stops, and at which an alert is critical. The share
+can exceed 1 because pending trials continue after the search stops."""
 
-FAILED_SHARE = 0.2
+MAX_FAILED_SHARE = 0.2
 """An alert is raised if more than this share of the recent trials failed."""
 FAILED_WINDOW = LAST_ENDED
-"""The number of recent trials. A sudden series of failures is visible in this window before it is in the whole run."""
+"""The number of recent trials. A sudden series of failures is visible in this window earlier than in the whole run."""
 
-LOW_DIVERSITY = 0.25
-"""Diversity is low if it is below this share of the mean distance of random architectures."""
+MIN_DIVERSITY_SHARE = 0.25
+"""An alert is raised if the diversity is below this share of the mean distance of random architectures."""
 DIVERSITY_INTERVAL = 10
-"""Diversity is computed only once for this number of proposals, because it changes slowly and takes a millisecond."""
+"""Diversity is computed only after every tenth proposal, because it changes slowly and takes a millisecond to compute."""
 
-LOW_UTILISATION = 0.5
+MIN_UTILISATION = 0.5
 """An alert is raised if workers are busy for less than this share of the time."""
-UTILISATION_SECONDS = 3600.0
-"""Utilisation is measured over this time, the last hour."""
-UTILISATION_LEAST_SECONDS = 600.0
-"""No alert on utilisation is raised in this first part of a session."""
+UTILISATION_WINDOW_SECONDS = 3600.0
+"""Utilisation is measured over the last hour."""
+MIN_SESSION_SECONDS = 600.0
+"""No alert on utilisation is raised before a session has lasted this long."""
 
 OVERDUE_FACTOR = 2.0
 """A trial is overdue if it takes longer than its expected duration multiplied by this factor."""
-OVERDUE_TRIALS = 5
-"""The expected duration of a trial without a report is estimated from at least this many other trials."""
-LEAST_PATIENCE_HOURS, PATIENCE_SHARE = 1.0, 0.25
-"""The default patience in hours is this share of the time so far, but at least `LEAST_PATIENCE_HOURS`."""
+MIN_OTHER_TRIALS = 5
+"""A trial without a report is compared with other trials, if there are at least this many."""
+MIN_PATIENCE_HOURS, PATIENCE_SHARE = 1.0, 0.25
+"""The default patience, in hours, is `PATIENCE_SHARE` of the time so far, but at least `MIN_PATIENCE_HOURS`."""
 
 
 def find_trial_alerts(state: State, verdicts: Sequence[StopVerdict] = (), has_new_trials: bool = True) -> list[Alert]:
@@ -99,7 +99,7 @@ def _select_new(state: State, alerts: Iterable[Alert]) -> list[Alert]:
 # -- rules that depend on the trials -----------------------------------------------------------------------------------
 
 _SEVERITY = {"failures": "warning", "no_trend": "warning"}
-"""The severity of the alert for a stop rule; that of other rules is "info"."""
+"""The severity of the alerts for these stop rules. The severity for other rules is "info"."""
 
 
 def _check_stop_verdicts(verdicts: Sequence[StopVerdict]) -> Iterator[Alert]:
@@ -113,26 +113,27 @@ def _check_stop_verdicts(verdicts: Sequence[StopVerdict]) -> Iterator[Alert]:
 
 def _check_failures(state: State) -> Iterator[Alert]:
     """Yield an alert if more than 20% of the last trials failed."""
-    if "failures" in state.alert_causes or state.failed_count < FAILED_SHARE * FAILED_WINDOW:
+    if "failures" in state.alert_causes or state.failed_count < MAX_FAILED_SHARE * FAILED_WINDOW:
         return
     ended = [state.trials[number] for number in sorted(state.last_ended, reverse=True)]
     failed = [trial for trial in ended if trial.status.failed]
-    if len(ended) == FAILED_WINDOW and len(failed) > FAILED_SHARE * FAILED_WINDOW:
+    if len(ended) == FAILED_WINDOW and len(failed) > MAX_FAILED_SHARE * FAILED_WINDOW:
         latest = failed[0]
         failure = f"trial {latest.id}: {latest.status.value.replace('_', ' ')}"
         message = f"{len(failed)} of the last {FAILED_WINDOW} trials failed, most recently {failure}"
         numbers = {"failed": len(failed), "of": FAILED_WINDOW, "share": len(failed) / FAILED_WINDOW}
-        yield Alert("warning", "failures", message, numbers | {"limit": FAILED_SHARE})
+        yield Alert("warning", "failures", message, numbers | {"limit": MAX_FAILED_SHARE})
 
 
 def _check_overtraining(state: State) -> Iterator[Alert]:
     """Yield an alert on overtraining. `find_final_alerts` checks it at the end of the search as well.
 
-    The check goes through all trials, so it is made only `FEWEST_TRIALS` + 0, 1, 2, 4, 8, ... inactive trials after the
-    start.
+    The check goes through all trials, so it is made only when the number of inactive trials is `MIN_OVERTRAINED_TRIALS` plus
+    0, 1, 2, 4, 8, ...
     """
     inactive = count_inactive(state)
-    is_due = inactive >= FEWEST_TRIALS and (inactive - FEWEST_TRIALS).bit_count() <= 1
+    # A number that has at most one bit set is 0 or a power of two.
+    is_due = inactive >= MIN_OVERTRAINED_TRIALS and (inactive - MIN_OVERTRAINED_TRIALS).bit_count() <= 1
     if "overtraining" not in state.alert_causes and is_due:
         yield from find_final_alerts(state)
 
@@ -152,23 +153,24 @@ def find_final_alerts(state: State) -> list[Alert]:
 
 
 def _check_diversity(state: State) -> Iterator[Alert]:
-    """Yield an alert if the last architectures are much more similar to each other than random ones."""
+    """Yield an alert if the last architectures are much more similar to each other than random architectures are."""
     if "diversity" in state.alert_causes or len(state.trials) < WINDOW or len(state.trials) % DIVERSITY_INTERVAL:
         return
     recent = [trial.architecture for trial in islice(reversed(state.trials.values()), WINDOW)]
     distance, random = compute_mean_distance(recent), _compute_random_distance(state.space)
-    if distance < LOW_DIVERSITY * random:
+    if distance < MIN_DIVERSITY_SHARE * random:
         message = (
-            f"the last {WINDOW} architectures differ in {distance:.1%} of their decisions on average, random ones in "
-            f"{random:.1%}: the search explores only a small part of the space"
+            f"the last {WINDOW} architectures differ in {distance:.1%} of their decisions on average, random architectures "
+            f"in {random:.1%}: the search explores only a small part of the space"
         )
-        numbers = {"distance": distance, "random": random, "limit": LOW_DIVERSITY * random}
+        numbers = {"distance": distance, "random": random, "limit": MIN_DIVERSITY_SHARE * random}
         yield Alert("info", "diversity", message, numbers)
 
 
 @functools.lru_cache(maxsize=4)
 def _compute_random_distance(space: Space) -> float:
-    # The copy has no constraint. Sampling would take long if few architectures satisfied it.
+    # The copy of the space has no constraint function, because functions are not in its JSON. With a constraint that few
+    # architectures satisfy, sampling would take long.
     return estimate_random_distance(Space.from_json(space.to_json()))
 
 
@@ -207,7 +209,7 @@ def _check_patience(state: State, now: float) -> Iterator[Alert]:
     The default is a quarter of the time so far, but at least an hour.
     """
     elapsed = state.elapsed_seconds + max(0.0, now - state.time)
-    limit = Settings.from_json(state.settings).patience or max(LEAST_PATIENCE_HOURS, PATIENCE_SHARE * elapsed / HOUR)
+    limit = Settings.from_json(state.settings).patience or max(MIN_PATIENCE_HOURS, PATIENCE_SHARE * elapsed / HOUR)
     if state.end_reason or elapsed / HOUR < limit:
         return
     improvement = find_last_improvement(state)
@@ -224,7 +226,7 @@ def _check_patience(state: State, now: float) -> Iterator[Alert]:
 def find_last_improvement(state: State) -> tuple[Trial, float] | None:
     """Return the trial that last improved the best value or the front, and the time of its last report.
 
-    Only trials at the highest step that any trial has reached are compared. The result is None if there is no such trial.
+    Only trials at the highest step that any trial has reached are compared. The result is None if no trial has reported.
     """
     _, trials = select_comparable([t for t in state.trials.values() if t.status is not Status.RUNNING], at_least=1)
     feasible = [trial for trial in trials if total_violation(trial.metrics, state.constraints) == 0] or trials
@@ -234,8 +236,8 @@ def find_last_improvement(state: State) -> tuple[Trial, float] | None:
     if len(state.objectives) == 1:
         column = np.where(np.isfinite(points[:, 0]), points[:, 0], np.inf)
         best = [feasible[i] for i in np.flatnonzero(column == column.min())]
-        first = min(best, key=lambda trial: trial.reports[-1].time)
-        return first, first.reports[-1].time
+        first_best = min(best, key=lambda trial: trial.reports[-1].time)
+        return first_best, first_best.reports[-1].time
     on_front = [feasible[i] for i in np.flatnonzero(find_pareto_front(points))]
     latest = max(on_front, key=lambda trial: trial.reports[-1].time, default=None)
     return None if latest is None else (latest, latest.reports[-1].time)
@@ -263,7 +265,7 @@ def _check_overdue_trials(state: State, now: float) -> Iterator[Alert]:
         trial = state.trials[attempt.trial]
         epoch_seconds = [report.seconds for report in trial.reports if report.seconds > 0]
         if not epoch_seconds:
-            if len(epoch_seconds_of_others) < OVERDUE_TRIALS:
+            if len(epoch_seconds_of_others) < MIN_OTHER_TRIALS:
                 continue
             epoch_seconds = epoch_seconds_of_others
         epochs = max(1, trial.target_step - _find_step_at_start(trial, attempt.begin))
@@ -278,29 +280,29 @@ def _check_overdue_trials(state: State, now: float) -> Iterator[Alert]:
 
 
 def _find_step_at_start(trial: Trial, begin: float) -> int:
-    """Return the step at which the attempt that began at the time `begin` started."""
+    """Return the step after which an attempt started to train. `begin` is the time at which the attempt began."""
     return max((report.step for report in trial.reports if report.time < begin), default=trial.step_offset)
 
 
 def _check_utilisation(state: State, now: float) -> Iterator[Alert]:
     """Yield an alert if workers are idle for most of the time, although there are trials to start."""
     elapsed = state.session_intervals[-1].seconds if state.session_intervals else 0.0
-    if "utilisation" in state.alert_causes or elapsed < UTILISATION_LEAST_SECONDS or not state.is_open:
+    if "utilisation" in state.alert_causes or elapsed < MIN_SESSION_SECONDS or not state.is_open:
         return
     if len(state.trials) >= state.total_trials:
         return
-    last_seconds = min(UTILISATION_SECONDS, elapsed)
-    busy = compute_utilisation(state, bins=1, now=now, last=last_seconds)
-    if busy.mean < LOW_UTILISATION:
+    last_seconds = min(UTILISATION_WINDOW_SECONDS, elapsed)
+    busy = compute_utilisation(state, bins=1, now=now, last_seconds=last_seconds)
+    if busy.mean < MIN_UTILISATION:
         message = (
             f"workers had a trial for only {busy.mean:.0%} of the last {duration(last_seconds)}: they wait for proposals, "
-            "or for each other (a synchronous schedule); fewer workers would do as much"
+            "or for each other (a synchronous schedule); fewer workers would complete as many trials"
         )
-        yield Alert("info", "utilisation", message, {"share": busy.mean, "limit": LOW_UTILISATION})
+        yield Alert("info", "utilisation", message, {"share": busy.mean, "limit": MIN_UTILISATION})
 
 
 def _check_plan(state: State, now: float) -> Iterator[Alert]:
-    """Yield an alert if the search is faster or slower than the interval in the plan that the run was started with."""
+    """Yield an alert if the time so far is outside the interval of the plan that the run was started with."""
     comparison = plan_comparison.compare_with_plan(state, now)
     if comparison is None or comparison.verdict is None or f"plan:{comparison.verdict}" in state.alert_causes:
         return

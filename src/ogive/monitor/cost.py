@@ -1,4 +1,4 @@
-"""The projected cost of a search, and its comparison with the actual cost at the end.
+"""The projection of the time and money that a search takes, and its comparison with the actual spending at the end.
 
 All functions are pure: they read the state that is computed from the journal.
 """
@@ -22,11 +22,12 @@ if TYPE_CHECKING:
 LEVEL = 0.9
 """The interval of a projection contains the actual value with at least this probability."""
 
-FEWEST_TRIALS = 10
-"""The fewest measured trials for a projection."""
+MIN_MEASURED_TRIALS = 10
+"""A projection needs at least this many measured trials."""
 
 _NOMINAL_LEVEL = 0.95
-"""The nominal level of Student's interval. Durations are skewed, so the actual level is lower, but at least `LEVEL`."""
+"""The nominal level of Student's interval. Durations are skewed, so the actual level is lower than the nominal one, but at
+least `LEVEL`."""
 
 
 @dataclass(frozen=True)
@@ -42,13 +43,13 @@ class Interval:
         return Interval(self.low * factor, self.expected * factor, self.high * factor)
 
     def shifted_by(self, amount: float) -> Interval:
-        """Return the interval of the sum of the amount and the known `amount`."""
+        """Return the interval of the sum of this uncertain amount and a known amount."""
         return Interval(self.low + amount, self.expected + amount, self.high + amount)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Projection:
-    """The projected total cost of a search after all its trials, including what is already spent.
+    """The projected total time and money of a search, from its start to the end of its last trial.
 
     Attributes:
         done: the number of inactive trials now.
@@ -57,7 +58,7 @@ class Projection:
         compute_hours: the hours in which trials are computed, summed over the workers.
         money: the price of the reserved workers; None if there is no price.
         currency: the currency of `money`; empty if there is no price.
-        method: how the projection was computed, for the report.
+        method: a phrase for the report on how the projection was computed.
     """
 
     done: int
@@ -78,32 +79,33 @@ class Projection:
 
 
 def project_cost(state: State, now: float | None = None, price: Price | None = None) -> Projection | None:
-    """Return the projected cost of the whole search; None before `FEWEST_TRIALS` trials were measured.
+    """Return the projected time and money of the whole search; None before `MIN_MEASURED_TRIALS` trials were measured.
 
-    The remaining trials are assumed to be independent, with the same distribution of compute times as the measured trials.
-    So promotions are assumed to stay as frequent as they were.
+    The compute times of the remaining trials are assumed to be independent, with the distribution of the measured compute
+    times. So promotions are assumed to stay as frequent as they were.
 
     Args:
         state: the state of the run.
         now: the clock's time, to include the open session up to it; by default up to the last event.
         price: a price to use instead of the price that was paid.
     """
-    measured = np.array([t.seconds for t in _list_inactive_trials(state) if not t.cached and t.seconds > 0])
+    measured_seconds = np.array([t.seconds for t in _list_inactive_trials(state) if not t.cached and t.seconds > 0])
     spent = compute_spending(state, now, price)
-    if len(measured) < FEWEST_TRIALS or spent.worker_hours <= 0 or spent.compute_hours <= 0:
+    if len(measured_seconds) < MIN_MEASURED_TRIALS or spent.worker_hours <= 0 or spent.compute_hours <= 0:
         return None
     done, trials = len(_list_inactive_trials(state)), max(state.total_trials, len(state.trials))
     if state.end_reason:
         trials = done
-    # Step 1: the compute time of the remaining trials, less the part of the pending trials that is already computed. This
-    # part counts at most as the mean: a pending trial that takes longer does not shorten the other trials.
-    mean = float(measured.mean())
+    # Step 1: the compute time of the remaining trials, minus the seconds that pending trials have already computed. Of each
+    # pending trial, at most the mean is subtracted: a pending trial that takes longer does not shorten the other trials.
+    mean = float(measured_seconds.mean())
     pending_seconds = sum(min(state.trials[number].seconds, mean) for number in state.pending)
-    compute = _predict_sum(measured, trials - done, pending_seconds).scaled_by(1 / HOUR)
+    compute = _predict_sum(measured_seconds, trials - done, pending_seconds).scaled_by(1 / HOUR)
     # Step 2: the wall-clock time. Workers are assumed to be busy for the same share of the time as before.
     busy_share = min(1.0, spent.compute_hours / spent.worker_hours)
     workers = state.session_intervals[-1].workers
-    # When no trial is left to start, the workers finish one after another. On average a trial is half done at that time.
+    # After the last trial has started, the other workers - 1 workers finish one after another. On average, each of them is
+    # in the middle of its trial then. The mean of these waits over all workers is added.
     final_wait = mean / HOUR * (workers - 1) / (2 * workers) if trials > done else 0.0
     wall = compute.scaled_by(1 / (workers * busy_share)).shifted_by(final_wait)
     # Step 3: the price of the reserved workers.
@@ -119,8 +121,8 @@ def project_cost(state: State, now: float | None = None, price: Price | None = N
         if price
         else None,
         currency=price.currency if price else "",
-        method=f"Student's prediction interval from {len(measured)} measured trials, for {trials - done} more like them; "
-        f"workers computed {busy_share:.0%} of the time",
+        method=f"Student's prediction interval from {len(measured_seconds)} measured trials, for {trials - done} trials "
+        f"like them; workers computed {busy_share:.0%} of the time",
     )
 
 
@@ -142,11 +144,11 @@ def _predict_sum(measured: FloatArray, count: int, done_seconds: float) -> Inter
 
 @dataclass(frozen=True, kw_only=True)
 class ForecastReview:
-    """A journalled projection compared with the actual cost of the search.
+    """A journalled projection compared with the actual spending of the search.
 
     Attributes:
         done: the number of inactive trials at the time of the projection; 0 for the forecast of a plan.
-        trials: the number of trials for which the cost was projected.
+        trials: the number of trials for which the projection was made.
         hours: the projected hours.
         actual_hours: the hours that the search took.
         money: the projected money; None if there was no price.
@@ -169,7 +171,7 @@ class ForecastReview:
 def review_projections(state: State) -> list[ForecastReview]:
     """Return a review of each projection. The result is empty before the end of the search.
 
-    Projections for another number of trials than the search had are left out, because their cost is not comparable.
+    Projections for another number of trials than the search had are left out, because they cannot be compared with it.
     """
     total = len(_list_inactive_trials(state))
     if not state.end_reason:

@@ -1,4 +1,4 @@
-"""Texts for `ogive status`: the cost of a run and its projection, the verdicts of the stop rules, and the alerts."""
+"""Texts for `ogive status`: the spending of a run, its projection, the verdicts of the stop rules, and the alerts."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def _format_range(interval: cost.Interval, format_amount: Callable[[float], str]
 
 
 def list_cost_lines(states: dict[str, State], now: float | None = None) -> list[Line]:
-    """Return all lines about the cost of a run and of its full training.
+    """Return all lines about the spending of a run and of its full training.
 
     Args:
         states: the state of each stage; the stage "search" is required.
@@ -65,9 +65,9 @@ def list_cost_lines(states: dict[str, State], now: float | None = None) -> list[
     """
     state = states["search"]
     settings = Settings.from_json(state.settings)
-    # Without a price and a budget, this line would only repeat the line "time" of the status.
-    has_cost = state.price is not None or settings.budget is not None
-    lines = [("spent", format_spending(state, now))] if has_cost else []
+    # Without a price and a budget, the line "spent" would only repeat the line "time" of `ogive status`.
+    has_spending_line = state.price is not None or settings.budget is not None
+    lines = [("spent", format_spending(state, now))] if has_spending_line else []
     by_stage = spending.compute_spending_by_device(states, now)
     if len(by_stage) > 1:
         lines += [(f"  {line.stage}", _format_stage(line)) for line in by_stage]
@@ -104,15 +104,18 @@ def format_plan_comparison(state: State, now: float | None = None) -> str | None
 
 
 def _format_stage(line: spending.Spending) -> str:
+    """Return the spending of one stage on one device."""
     money = "" if line.money is None else f", {amount(line.money, line.currency)}"
     reserved = _format_hours(line.worker_hours)
-    computing = f"workers computed for {_format_hours(line.compute_hours)} of the {reserved} they were reserved"
+    computing = f"workers computed for {_format_hours(line.compute_hours)} of the {reserved} that they were reserved"
     return f"{_format_hours(line.hours)} on {line.device}, {computing}{money}"
 
 
 def _format_review(review: cost.ForecastReview) -> str:
+    """Return a projection and the hours that the search took instead."""
     interval = f"{_format_hours(review.hours.expected)} {_format_range(review.hours, _format_hours)}"
-    forecast = f"forecast {interval} for {plural(review.trials, 'trial')}"  # by the plan, before the search
+    # Without inactive trials, the projection is the forecast of the plan, from before the search.
+    forecast = f"forecast {interval} for {plural(review.trials, 'trial')}"
     if review.done:
         forecast = f"{interval} after {review.done} of {plural(review.trials, 'trial')}"
     verdict = "within" if review.is_within_interval else "outside"
@@ -121,21 +124,22 @@ def _format_review(review: cost.ForecastReview) -> str:
 
 def _format_gain(gain: Gain, currency: str) -> str:
     money = f" and {amount(gain.money_per_point, currency)}" if gain.money_per_point is not None else ""
-    last = f"; the last point took {_format_hours(gain.last_point)} of computing" if gain.last_point else ""
+    last_point_text = f"; the last point took {_format_hours(gain.last_point)} of computing" if gain.last_point else ""
     return (
         f"{gain.metric} from {number(gain.start)} (median of the first trials) to {number(gain.best)}: a point took "
-        f"{_format_hours(gain.hours_per_point)} of worker time{money}{last}"
+        f"{_format_hours(gain.hours_per_point)} of worker time{money}{last_point_text}"
     )
 
 
 def _format_ledger(label: str, lines: Sequence[Saving]) -> list[Line]:
-    """Return one line with all entries of at least 0.1 s; an empty list if there are none."""
+    """Return one line with all entries of at least 0.1 s; an empty list if there are no such entries."""
     texts = [f"{s.what} {_format_hours(abs(s.worker_hours))}" for s in lines if abs(s.worker_hours) * HOUR >= 0.1]
     return [(label, "; ".join(texts))] if texts else []
 
 
 def list_verdict_lines(verdicts: Sequence[StopVerdict]) -> list[Line]:
-    """Return the verdict of each stop rule, those that say stop first."""
+    """Return the verdict of each stop rule; rules that say stop come first."""
+    # False sorts before True.
     ordered = sorted(verdicts, key=lambda verdict: not verdict.stop)
     return [("STOP" if v.stop else "continue", f"{v.rule.replace('_', ' ')}: {v.reason}") for v in ordered]
 

@@ -1,4 +1,4 @@
-"""The diversity of the architectures that a search proposes: the mean distance of all pairs.
+"""The diversity of the architectures that a search proposes: their mean distance, over all pairs.
 
 The distance of two architectures is the share of decisions in which they differ. Only decisions that are active in at least
 one of the two are counted. Equal architectures have the distance 0; architectures that differ everywhere, the distance 1.
@@ -15,7 +15,7 @@ from ogive.seeds import generator
 from ogive.space import Space
 
 WINDOW = 50
-"""The number of latest proposals whose diversity is computed."""
+"""The diversity is computed over this number of the latest proposals."""
 
 
 def compute_mean_distance(architectures: Sequence[Mapping[str, object]]) -> float:
@@ -27,13 +27,14 @@ def compute_mean_distance(architectures: Sequence[Mapping[str, object]]) -> floa
     # If every decision is active in all architectures, the counts of each label give the number of equal pairs, which is
     # faster than comparing all pairs.
     if codes.size and codes.min() >= 0:
+        # These are ordered pairs, and each architecture is paired with itself too.
         equal_pairs = sum(int((np.bincount(column) ** 2).sum()) for column in codes.T)
         return float((n * n - equal_pairs / codes.shape[1]) / (n * (n - 1)))
     different, active = np.zeros((n, n)), np.zeros((n, n))
     for column in codes.T:
         different += column[:, None] != column[None, :]
         active += (column[:, None] >= 0) | (column[None, :] >= 0)
-    # The matrix has each pair twice, and zeros on its diagonal, so n (n - 1) is the number of its pairs.
+    # The matrix holds each pair twice, and zeros on its diagonal, so the mean is over n (n - 1) of its elements.
     return float((different / np.maximum(active, 1)).sum()) / (n * (n - 1))
 
 
@@ -44,11 +45,11 @@ def compute_diversity(
 
     Args:
         architectures: all proposed architectures, in the order of the proposals.
-        window: the number of architectures before each point whose mean distance is computed.
+        window: the number of architectures before each point over which the mean distance is computed.
         points: the largest number of points.
 
     Returns:
-        The mean distance at each of the points `sample_positions(len(architectures), points)`.
+        The mean distance at each of the points `list_sample_points(len(architectures), points)`.
     """
     counts = list_sample_points(len(architectures), points)
     return [compute_mean_distance(architectures[max(0, count - window) : count]) for count in counts]
@@ -60,13 +61,17 @@ def list_sample_points(count: int, points: int = 200) -> list[int]:
 
 
 def estimate_random_distance(space: Space, draws: int = 64) -> float:
-    """Return the mean distance of `draws` random architectures of a space, as a reference."""
+    """Return the mean distance of `draws` random architectures of a space, for comparison with a search."""
     rng = generator(0, "diversity")
     return compute_mean_distance([space.sample(rng) for _ in range(draws)])
 
 
 def _encode_labels(architectures: Sequence[Mapping[str, object]]) -> IntArray:
-    """Return an array [n, decisions] with a number for each label, and -1 where the decision is not active."""
+    """Return the labels of n architectures as numbers.
+
+    Returns:
+        An array [n, number of decisions] with equal numbers for equal labels of a decision, and -1 where it is not active.
+    """
     columns: dict[str, int] = {}
     labels: list[dict[object, int]] = []
     for architecture in architectures:

@@ -1,4 +1,4 @@
-"""The improvement that a search has brought, and its cost."""
+"""The improvement that a search has brought, and the time and money that it took."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ POINT = 0.01
 
 @dataclass(frozen=True, kw_only=True)
 class Gain:
-    """The improvement of the first objective, and its cost.
+    """The improvement of the first objective, and the time and money that it took.
 
     Attributes:
         metric: the objective's metric.
-        start: the median of the first trials: a typical value before the strategy has learned from results.
+        start: the median value of the first trials: a typical value before the strategy has learned from results.
         best: the best value so far.
-        points: the improvement from `start` to `best` in units of `POINT`; percentage points for an accuracy.
+        points: the improvement from `start` to `best` in units of `POINT`, which are percentage points for an accuracy.
         worker_hours: the worker-hours spent so far.
         money: the money spent so far; None if there is no price.
-        last_point: the compute hours after the first trial within one point of the best, up to the best trial; None if the
-            improvement is less than a point.
+        last_point: the compute hours of the trials after the first trial that is within one point of the best, up to the
+            best trial; None if the improvement is less than a point.
     """
 
     metric: str
@@ -53,7 +53,7 @@ class Gain:
 
 
 def compute_gain(state: State, price: Price | None = None, first: int = 10) -> Gain | None:
-    """Return the improvement over the first trials, and its cost; None if there is no improvement yet.
+    """Return the improvement over the first trials, and what it took; None if there is no improvement yet.
 
     Trials are compared at the highest step that any trial has reached.
 
@@ -66,17 +66,18 @@ def compute_gain(state: State, price: Price | None = None, first: int = 10) -> G
     _, trials = select_comparable(list(state.trials.values()), at_least=1)
     by_time = sorted(trials, key=lambda trial: trial.reports[-1].time)
     # A merit is the objective's value with the sign for which more is better.
-    rows = [(-objective.cost(trial.metrics), trial.seconds) for trial in by_time]
-    rows = [(merit, seconds) for merit, seconds in rows if math.isfinite(merit)]
-    if len(rows) <= first:
+    merits_and_seconds = [(-objective.cost(trial.metrics), trial.seconds) for trial in by_time]
+    merits_and_seconds = [(merit, seconds) for merit, seconds in merits_and_seconds if math.isfinite(merit)]
+    if len(merits_and_seconds) <= first:
         return None
-    merits = [merit for merit, _ in rows]
+    merits = [merit for merit, _ in merits_and_seconds]
     start, best = median(merits[:first]), max(merits)
     points = 100 * (best - start)
     if points <= 0:
         return None
     first_near_best = next(i for i, merit in enumerate(merits) if merit >= best - POINT)
-    last_point = sum(seconds for _, seconds in rows[first_near_best + 1 : merits.index(best) + 1]) / HOUR
+    last_point = sum(seconds for _, seconds in merits_and_seconds[first_near_best + 1 : merits.index(best) + 1]) / HOUR
+    # Merits are turned back into values of the metric.
     sign = 1 if objective.goal == "maximize" else -1
     spent = compute_spending(state, price=price)
     return Gain(

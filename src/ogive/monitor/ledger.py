@@ -24,7 +24,7 @@ class Saving:
         what: the cause that saved or wasted the time.
         worker_hours: the saved worker-hours; negative if they were wasted.
         money: the price of `worker_hours`, with the same sign; None if there is no price.
-        basis: how the time was counted, for the report.
+        basis: a phrase for the report on how the time was counted.
     """
 
     what: str
@@ -34,7 +34,7 @@ class Saving:
 
 
 def compute_ledger(state: State, finals: Sequence[State] = (), price: Price | None = None) -> list[Saving]:
-    """Return the lines of the ledger, without those that are zero.
+    """Return the lines of the ledger that are not zero.
 
     Args:
         state: the state of the search.
@@ -46,16 +46,16 @@ def compute_ledger(state: State, finals: Sequence[State] = (), price: Price | No
     stopped_statuses = (Status.STOPPED, Status.PAUSED) if state.end_reason else (Status.STOPPED,)
     stopped = [trial for trial in trials if trial.status in stopped_statuses]
     epoch_seconds = [seconds for trial in trials for seconds in _list_epoch_seconds(trial) if seconds > 0]
-    typical = median(epoch_seconds) if epoch_seconds else 0.0
+    typical_epoch_seconds = median(epoch_seconds) if epoch_seconds else 0.0
     failed = [trial for trial in trials if trial.status.failed]
     spent = compute_spending(state, price=price)
     max_epochs = int(state.created.get("epochs") or 0)
-    idle = sum(session.seconds * session.workers for session in state.session_intervals) - state.compute_seconds
+    idle_seconds = sum(session.seconds * session.workers for session in state.session_intervals) - state.compute_seconds
     lines = [
         (
             "early stopping",
-            sum(_estimate_remaining_seconds(trial, max_epochs, typical) for trial in stopped),
-            f"{len(stopped)} trials not trained to the end, at their own pace",
+            sum(_estimate_remaining_seconds(trial, max_epochs, typical_epoch_seconds) for trial in stopped),
+            f"{len(stopped)} trials not trained to the end; their remaining epochs are counted at the pace of each trial",
         ),
         ("evaluation cache", state.saved_seconds, "what the cached reports took when they were computed"),
         *_list_cheap_evaluation_savings(state, trials, finals),
@@ -66,7 +66,11 @@ def compute_ledger(state: State, finals: Sequence[State] = (), price: Price | No
             "computed since the last report by attempts that ended without a result",
         ),
         ("repeats", -_sum_repeated_seconds(trials), "computed for architectures that had been evaluated before"),
-        ("idle workers", -max(0.0, idle), "reserved, but not computing: starting, waiting, the end of the search"),
+        (
+            "idle workers",
+            -max(0.0, idle_seconds),
+            "reserved, but not computing: starting, waiting, the end of the search",
+        ),
     ]
     hourly_price = spent.money / spent.worker_hours if spent.money is not None and spent.worker_hours else None
     return [
@@ -80,7 +84,7 @@ def _estimate_remaining_seconds(trial: Trial, max_epochs: int, typical: float) -
     """Return the seconds that a stopped trial would have taken for its remaining epochs.
 
     The time of an epoch is the median of the trial's epochs without the first, in which a worker may have loaded code and
-    data. If the trial has only one epoch, the time is that of this epoch, but at most `typical`.
+    data. If the trial has only one epoch, the time of this epoch is used, but at most `typical`.
 
     Args:
         trial: the trial.
@@ -118,9 +122,11 @@ def _list_cheap_evaluation_savings(
     evaluated = [trial for trial in trials if trial.status.ended or trial.status is Status.PAUSED]
     if not full_seconds or not evaluated:
         return []
-    typical = median(full_seconds)
-    saved = len(evaluated) * typical - state.compute_seconds - sum(final.compute_seconds for final in finals)
-    basis = f"{len(evaluated)} full trainings of {duration(typical)} (median), less the search and full training"
+    typical_seconds = median(full_seconds)
+    saved = len(evaluated) * typical_seconds - state.compute_seconds - sum(final.compute_seconds for final in finals)
+    basis = (
+        f"{len(evaluated)} full trainings of {duration(typical_seconds)} (median), less the search and full training"
+    )
     return [("cheap estimates", saved, basis)]
 
 

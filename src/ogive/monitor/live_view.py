@@ -25,15 +25,15 @@ REDRAW_SECONDS = 0.25
 """The least time between two redraws of the view on a terminal."""
 LINE_SECONDS = 10.0
 """The time after which the plain view prints another line."""
-STEPS = 10
-"""The plain view also prints a line each time another 1/STEPS of the trials have become inactive."""
+LINES_PER_SEARCH = 10
+"""The plain view also prints a line each time that another tenth of the trials have become inactive."""
 
 
 @contextmanager
 def live_view(stream: TextIO | None = None) -> Iterator[Observer]:
     """Show a view that is redrawn on a terminal; if `stream` is not a terminal, show `plain_view`.
 
-    Other output to stdout and stderr appears above the view. Ctrl-C is passed on.
+    Other output to stdout and stderr appears above the view. Ctrl-C interrupts the search as usual.
 
     Args:
         stream: the stream on which the view is drawn; by default stderr.
@@ -83,7 +83,7 @@ def plain_view(stream: TextIO | None = None) -> Iterator[Observer]:
             print(f"warning: {_format_warning(event)}", file=out, flush=True)
         if event is not None and event.kind is Kind.ALERT and not _is_routed_to_console(state):
             print(f"{state.alerts[-1].severity}: {state.alerts[-1].message}", file=out, flush=True)
-        now, tenths = time.monotonic(), STEPS * progress.inactive // progress.total
+        now, tenths = time.monotonic(), LINES_PER_SEARCH * progress.inactive // progress.total
         if (now >= next_line and next_line) or tenths > printed_tenths:
             print(_format_plain_line(progress), file=out, flush=True)
             next_line, printed_tenths = now + LINE_SECONDS, max(tenths, printed_tenths)
@@ -108,7 +108,7 @@ def _format_warning(event: Event) -> str:
 
 
 def _is_routed_to_console(state: State) -> bool:
-    """Return whether an alert route of the run prints the last alert, so that the view must not print it as well."""
+    """Return whether an alert route of the run prints the last alert. The view must then not print the alert as well."""
     severity = SEVERITIES.index(state.alerts[-1].severity)
     routes = [{route: True} if isinstance(route, str) else route for route in state.settings.get("alerts", ())]
     return any("console" in r and severity >= SEVERITIES.index(r.get("severity", "info")) for r in routes)
@@ -121,7 +121,7 @@ def _format_plain_line(progress: Progress) -> str:
 
 
 def _create_table(progress: Progress) -> Table:
-    """Return the progress bar and the lines below it. Long lines are wrapped; the decisions of the best trial are cut."""
+    """Return the progress bar and the lines below it. Long lines are wrapped, except the decisions of the best trial."""
     rows = Table.grid(padding=(0, 1), expand=True)
     rows.add_column(style="dim", no_wrap=True, min_width=8)
     rows.add_column(ratio=1)
@@ -129,8 +129,8 @@ def _create_table(progress: Progress) -> Table:
     rows.add_row("trials", progress.format_counts())
     rows.add_row("best", Text(progress.format_best(), style="bold"))
     if len(progress.best) == 1:
-        choices = ", ".join(f"{name} {label}" for name, label in progress.best[0].architecture.items())
-        rows.add_row("", Text(choices, style="dim", no_wrap=True, overflow="ellipsis"))
+        decisions = ", ".join(f"{name} {label}" for name, label in progress.best[0].architecture.items())
+        rows.add_row("", Text(decisions, style="dim", no_wrap=True, overflow="ellipsis"))
     failures, spent = progress.format_failures(), progress.spent
     if failures is not None:
         rows.add_row("failed", Text(failures, style="red"))

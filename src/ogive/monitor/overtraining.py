@@ -1,6 +1,6 @@
 """The check for overtraining: trials whose objective was clearly better at an earlier epoch than at the last one.
 
-By default the value of a trial is that of its last epoch, so an overtrained trial is undervalued.
+By default the value of a trial is its value at the last epoch, so an overtrained trial is undervalued.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from ogive.objective import Objective
 from ogive.run.state import State
 from ogive.trial import Status, Step, Trial
 
-FEWEST_REPORTS = 4
+MIN_REPORTS = 4
 """Trials with fewer reports are not examined."""
-FEWEST_TRIALS = 3
-"""The fewest overtrained trials for a finding."""
+MIN_OVERTRAINED_TRIALS = 3
+"""With fewer overtrained trials, `detect_overtraining` returns None."""
 MEDIAN_DIFFERENCE = 0.954
 """The median of |a - b| for independent a and b with a normal distribution of standard deviation 1."""
 
@@ -46,8 +46,8 @@ class Overtraining:
         name, goal = self.objective.metric, self.objective.goal
         return (
             f"{self.better} of {self.examined} trials had a clearly better {name} earlier than at their last epoch (median: "
-            f"epoch {self.best_step} of {self.last_step}), but the value of a trial is its last epoch: train for fewer "
-            f"epochs, or use the best epoch: Objective({name!r}, {goal!r}, epoch='best'), in a job {{metric: {name}, "
+            f"epoch {self.best_step} of {self.last_step}), but the last epoch gives a trial its value: train for "
+            f"fewer epochs, or use the best epoch: Objective({name!r}, {goal!r}, epoch='best'), in a job {{metric: {name}, "
             f"goal: {goal}, epoch: best}}"
         )
 
@@ -56,16 +56,17 @@ def detect_overtraining(state: State) -> Overtraining | None:
     """Check whether most inactive trials were clearly better at an earlier epoch.
 
     Returns:
-        The finding; None if most trials were not better, or if the value of a trial is already that of its best epoch.
+        The finding; None if at most half of the trials were clearly better at an earlier epoch, or if the search already
+        uses the value of the best epoch.
     """
     objective = state.objectives[0]
     if state.best_epoch_rule is not None:
         return None
     trials = [t for t in state.trials.values() if t.status is Status.PAUSED or (t.status.ended and not t.status.failed)]
     curves = [(trial, _list_costs(trial, objective)) for trial in trials]
-    examined = [(trial, curve) for trial, curve in curves if len(curve) >= FEWEST_REPORTS]
+    examined = [(trial, curve) for trial, curve in curves if len(curve) >= MIN_REPORTS]
     better = [(trial, curve) for trial, curve in examined if is_overtrained([cost for _, cost in curve])]
-    if len(better) < FEWEST_TRIALS or 2 * len(better) <= len(examined):
+    if len(better) < MIN_OVERTRAINED_TRIALS or 2 * len(better) <= len(examined):
         return None
     best_steps = [min(curve, key=lambda pair: pair[1])[0] for _, curve in better]
     return Overtraining(
@@ -78,7 +79,7 @@ def detect_overtraining(state: State) -> Overtraining | None:
 
 
 def is_overtrained(costs: Sequence[float]) -> bool:
-    """Return whether the least of `costs`, one for each epoch, is further below the last one than noise would explain."""
+    """Return whether the smallest cost is further below the last cost than noise explains; `costs` has one per epoch."""
     gap = costs[-1] - min(costs)
     # The differences of successive costs give the standard deviation of the noise. A slow trend hardly changes them.
     deviation = float(np.median(np.abs(np.diff(costs)))) / MEDIAN_DIFFERENCE
@@ -89,6 +90,8 @@ def is_overtrained(costs: Sequence[float]) -> bool:
 
 def _list_costs(trial: Trial, objective: Objective) -> list[tuple[Step, float]]:
     """Return the steps and costs of the reports at the trial's present fidelity, without costs that are not finite."""
+    # A trial that was restarted at a higher fidelity has another step offset since then. Only the reports since the restart
+    # are one curve.
     reports = [report for report in trial.reports if report.step_offset == trial.reports[-1].step_offset]
     costs = [(report.step, objective.cost(report.metrics)) for report in reports]
     return [(step, cost) for step, cost in costs if math.isfinite(cost)]

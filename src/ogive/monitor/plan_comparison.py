@@ -10,8 +10,8 @@ from ogive.monitor.cost import Interval
 from ogive.run.spending import HOUR
 from ogive.run.state import State
 
-SLACK = 1.1
-"""A deviation from the expected time by less than this factor is ignored, even if the forecast has a narrower interval."""
+TOLERANCE = 1.1
+"""A deviation from the expected time by less than this factor is ignored, even if the forecast's interval is narrower."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +41,7 @@ class PlanComparison:
 
     Attributes:
         forecast: the forecast in the plan.
-        reports: the number of reports so far, without those from the evaluation cache.
+        reports: the number of reports so far, without reports from the evaluation cache.
         seconds: the seconds of all sessions so far. The start of workers is included once, as in the plan.
         expected: the forecast of `seconds`, for the same number of reports.
         bounds: the seconds below which the search is faster than planned, and above which it is slower.
@@ -57,7 +57,7 @@ class PlanComparison:
 
     @property
     def verdict(self) -> str | None:
-        """ "slower" or "faster" than planned; None if the time is within the bounds."""
+        """Whether the search is "slower" or "faster" than planned; None if its time is within the bounds."""
         low, high = self.bounds
         return "slower" if self.seconds > high else "faster" if self.seconds < low else None
 
@@ -75,15 +75,17 @@ class PlanComparison:
         """The time so far and its forecast, in words."""
         expected = duration(self.expected.expected)
         if not self.reports:
-            return f"no report came in {duration(self.seconds)}, the forecast for the start was {expected}"
+            return (
+                f"no report came in {duration(self.seconds)}, the forecast for the start of the workers was {expected}"
+            )
         return f"{plural(self.reports, 'report')} took {duration(self.seconds)}, the forecast was {expected}"
 
 
 def read_plan_forecast(state: State) -> PlanForecast | None:
-    """Return the forecast that a run's journal contains.
+    """Return the forecast of the plan that a run was started with.
 
     Returns:
-        The forecast; None if the run was started without a plan, or if its number of trials or workers was changed.
+        The forecast; None if the run has no plan, or if its number of trials or workers was changed since.
     """
     data = next((data for data in state.projections if "plan" in data), None)
     if data is None:
@@ -132,16 +134,16 @@ def compare_with_plan(state: State, now: float | None = None) -> PlanComparison 
         previous_point = next_point = forecast.seconds
     low = 0.0 if previous_point is None else previous_point.low
     expected = _interpolate_seconds(forecast, reports)
-    bounds = min(low, expected.expected / SLACK), max(next_point.high, expected.expected * SLACK)
+    bounds = min(low, expected.expected / TOLERANCE), max(next_point.high, expected.expected * TOLERANCE)
     return PlanComparison(
         forecast=forecast, reports=reports, seconds=seconds, expected=expected, bounds=bounds, epoch=epoch
     )
 
 
 def _find_neighbours(forecast: PlanForecast, reports: int) -> tuple[Interval | None, Interval]:
-    """Return the forecast at the last point that `reports` has reached, None if there is none, and at the next point.
+    """Return the forecasts at the points of the forecast before and after a number of reports.
 
-    After the last point, the next one is the end of the search.
+    Before the first point, the previous forecast is None. After the last point, the next point is the end of the search.
     """
     reached = [interval for number, interval in forecast.pace if number <= reports]
     ahead = [interval for number, interval in forecast.pace if number > reports]
@@ -160,5 +162,6 @@ def _interpolate_seconds(forecast: PlanForecast, reports: int) -> Interval:
 
 
 def _interpolate(a: Interval, b: Interval, share: float) -> Interval:
+    """Return the interval between `a` (share 0) and `b` (share 1)."""
     pairs: Any = zip((a.low, a.expected, a.high), (b.low, b.expected, b.high), strict=True)
     return Interval(*(x + share * (y - x) for x, y in pairs))

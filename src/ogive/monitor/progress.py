@@ -1,4 +1,4 @@
-"""The progress of a running search for the live view: the best trial so far, the remaining time, and the cost."""
+"""The progress of a running search for the live view: the best trial so far, the remaining time, and the spending."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from ogive.run.unsaved_weights import UNSAVED_PREFIX
 from ogive.trial import Status, Trial, are_finite
 
 _VALUE_EVENTS = (Kind.FINISHED, Kind.STOPPED, Kind.PAUSED)
-"""The kinds of events after which a trial is compared with the best ones."""
-FEWEST_TRIALS = 3
-"""The remaining time is estimated after this many trials have become inactive in the present session."""
+"""The kinds of events after which a trial is compared with the best trials."""
+MIN_TRIALS_FOR_PACE = 3
+"""The remaining time is estimated from the pace once this many trials have become inactive in the present session."""
 
 
 class Progress:
@@ -30,34 +30,35 @@ class Progress:
     `note` is fast: it compares only the trial of the event with the best trials so far.
 
     Attributes:
-        best: the best trial so far or, with several objectives, the trials that no other trial dominates. Of equal trials,
-            the first one that reported.
+        best: the best trial so far or, with several objectives, the trials that no other trial dominates. If trials are
+            equal, only the first that reported is one of them.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._state: State | None = None
-        self._began = 0.0  # the time of the first event of this session, by the clock
+        self._start_time = 0.0  # the time of the first event of this session, by the clock
         self._elapsed_before = 0.0  # seconds of earlier sessions
         self._inactive_before = 0  # trials that were inactive when this session began
-        self._cached_count = 0  # trials of this session from the cache
-        self._step = 0  # the step of the best trials
-        self._projected_at = -1  # the number of ended trials when the cost was last projected
+        self._cached_count = 0  # trials of this session whose results came from the evaluation cache
+        self._step = 0  # the step at which the best trials are compared
+        self._ended_at_projection = -1  # the number of ended trials when the spending was last projected
         self._projection: cost.Projection | None = None
         self.best: list[Trial] = []
 
     def note(self, state: State, event: Event | None) -> None:
-        """Record an event that `state` has applied; None if only time has passed."""
+        """Record an event that `state` has applied. `event` is None if only time has passed."""
         if self._state is None:
             self._begin(state, event)
         elif event is not None and event.trial is not None:
             trial = state.trials[event.trial] if event.kind in (*_VALUE_EVENTS, Kind.FAILED, Kind.PROPOSED) else None
             if trial is not None and event.kind in _VALUE_EVENTS:
-                self._consider(trial)
+                self._add_if_best(trial)
             elif trial is not None and event.kind is Kind.PROPOSED:
                 self._cached_count += trial.cached
             elif trial is not None and any(best.id == trial.id for best in self.best):
-                self._recompute_best()  # the best trial was resumed and has failed
+                # One of the best trials, which had been paused, was resumed and has failed.
+                self._reset_best()
 
     @property
     def has_started(self) -> bool:
@@ -72,23 +73,25 @@ class Progress:
 
     def _begin(self, state: State, event: Event | None) -> None:
         self._state = state
-        self._began, self._elapsed_before = self._clock(), state.elapsed_seconds
+        self._start_time, self._elapsed_before = self._clock(), state.elapsed_seconds
+        # The first event may have made a trial inactive, which then belongs to this session.
         self._inactive_before = self.inactive - (event is not None and event.kind in _VALUE_EVENTS)
-        self._recompute_best()
+        self._reset_best()
 
-    def _recompute_best(self) -> None:
+    def _reset_best(self) -> None:
+        """Compute `best` from all trials. The highest step is determined again."""
         self._step = 0
-        self._compare_all()
+        self._collect_best_at_step()
 
-    def _compare_all(self) -> None:
-        """Compare all inactive trials that have not failed."""
+    def _collect_best_at_step(self) -> None:
+        """Compute `best` from all inactive trials that have not failed, at the present `_step`."""
         self.best = []
         for trial in self.state.trials.values():
             if trial.status is Status.PAUSED or (trial.status.ended and not trial.status.failed):
-                self._consider(trial)
+                self._add_if_best(trial)
 
-    def _consider(self, trial: Trial) -> None:
-        """Add a trial to the best ones if none of them is better. Only trials at the highest step are compared."""
+    def _add_if_best(self, trial: Trial) -> None:
+        """Add a trial to `best` if no trial of `best` is better. Only trials at the highest step are compared."""
         if not trial.has_reached(self._step) or not are_finite(
             trial.metrics, (o.metric for o in self.state.objectives)
         ):
@@ -97,7 +100,7 @@ class Progress:
             return
         if trial.step > self._step:
             self._step = trial.step
-            self._compare_all()
+            self._collect_best_at_step()
         if not any(self._dominates(best, trial, ties=True) for best in self.best):
             self.best = [best for best in self.best if not self._dominates(trial, best, ties=False)] + [trial]
 
@@ -124,7 +127,7 @@ class Progress:
     @property
     def elapsed(self) -> float:
         """The seconds of all sessions up to now."""
-        return max(self.state.elapsed_seconds, self._elapsed_before + self._clock() - self._began)
+        return max(self.state.elapsed_seconds, self._elapsed_before + self._clock() - self._start_time)
 
     @property
     def remaining(self) -> float | None:
@@ -137,15 +140,15 @@ class Progress:
             return None
         computed = self.inactive - self._inactive_before - self._cached_count
         estimates = []
-        if computed >= FEWEST_TRIALS:
-            estimates.append((self.total - self.inactive) * (self._clock() - self._began) / computed)
+        if computed >= MIN_TRIALS_FOR_PACE:
+            estimates.append((self.total - self.inactive) * (self._clock() - self._start_time) / computed)
         hours = Settings.from_json(self.state.settings).hours
         if hours is not None:
             estimates.append(max(0.0, hours * 3600 - self.elapsed))
         return min(estimates, default=None)
 
     def format_counts(self) -> str:
-        """Return the counts of trials, such as `57/100 trials, 2 running, 3 paused`."""
+        """Return the numbers of trials by status, such as `57/100 trials, 2 running, 3 paused`."""
         parts = [f"{self.inactive:,}/{self.total:,} trials"]
         for status in (Status.RUNNING, Status.WAITING, Status.PAUSED):
             if self.state.status_counts[status]:
@@ -153,7 +156,7 @@ class Progress:
         return ", ".join(parts)
 
     def format_best(self, details: bool = True) -> str:
-        """Return the best trial, such as `trial 41, accuracy 0.957, parameters 45,210 ...`.
+        """Return a text on the best trial, such as `trial 41, accuracy 0.957, parameters 45,210 ...`.
 
         With several objectives, return the size of the front and the best trial in each objective.
 
@@ -161,8 +164,8 @@ class Progress:
             details: whether to show other metrics besides the objective, and the number of epochs.
         """
         if not self.best:
-            has_values = self.state.constraints and self.inactive > self.state.failed_count
-            return "none satisfies the constraints yet" if has_values else "none yet"
+            has_valid_trials = self.state.constraints and self.inactive > self.state.failed_count
+            return "none satisfies the constraints yet" if has_valid_trials else "none yet"
         state = self.state
         if len(state.objectives) == 1:
             best = self.best[0]
@@ -172,11 +175,13 @@ class Progress:
             values = ", ".join(f"{name} {number(value)}" for name, value in metrics.items())
             epochs = f", after {plural(self._step, 'epoch')}" if details and state.created.get("epochs") else ""
             return f"{format_trial_name(best)}, {values}{epochs}"
-        ends = []
+        extremes = []
         for objective in state.objectives:
-            end = min(self.best, key=lambda trial: objective.cost(trial.metrics))
-            ends.append(f"{objective.metric} {number(end.metrics[objective.metric])} ({format_trial_name(end)})")
-        return f"front of {plural(len(self.best), 'trial')}, {', '.join(ends)}"
+            trial = min(self.best, key=lambda trial: objective.cost(trial.metrics))
+            extremes.append(
+                f"{objective.metric} {number(trial.metrics[objective.metric])} ({format_trial_name(trial)})"
+            )
+        return f"front of {plural(len(self.best), 'trial')}, {', '.join(extremes)}"
 
     def format_failures(self) -> str | None:
         """Return the number of failed trials by cause, such as `3: 2 error, 1 time limit`; None if there are none."""
@@ -205,8 +210,9 @@ class Progress:
             paid = (
                 f"{amount_of_limit(spent.money, settings.money, spent.currency)} ({spent.money / settings.money:.0%})"
             )
-        if self.state.ended_count != self._projected_at:  # a projection goes through all trials
-            self._projected_at, self._projection = self.state.ended_count, cost.project_cost(self.state)
+        # A projection goes through all trials, so it is only computed again after a trial has ended.
+        if self.state.ended_count != self._ended_at_projection:
+            self._ended_at_projection, self._projection = self.state.ended_count, cost.project_cost(self.state)
         expected = self._projection.money if self._projection else None
         return paid + (f", {amount(expected.low)} to {amount(expected.high)} at the end" if expected else "")
 

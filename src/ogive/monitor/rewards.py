@@ -20,18 +20,19 @@ class Rewards:
     """The rewards of n trials, in the order in which the trials became inactive. More is better.
 
     Attributes:
-        values: the rewards [n]. With one objective, its values; the sign is changed if it is minimized. With several
-            objectives, minus the distance of each trial to the present Pareto front.
+        values: the rewards [n]. With one objective, the rewards are its values, with the sign changed if the objective is
+            minimized. With several objectives, a reward is minus the distance of the trial to the present Pareto front.
         best_after: a function that returns the running best after k trials. With several objectives, the running best is the
             hypervolume that the k trials dominate.
-        start: the value from which the running best rises: the median of the first fifth of the rewards. With several
-            objectives it is 0, because the hypervolume is measured from the medians of the first fifth.
-        step: the step at which the trials are compared.
+        starting_best: the value of the running best from which its gain is measured: the median of the first fifth of the
+            rewards. With several objectives this value is 0, because the hypervolume is measured from the medians of the
+            first fifth.
+        step: the epoch or report number at which the trials are compared.
     """
 
     values: FloatArray
     best_after: RunningBest
-    start: float
+    starting_best: float
     step: Step
 
 
@@ -52,43 +53,49 @@ def compute_rewards(state: State, trials: int) -> Rewards:
     metrics = [trial.metrics_at(step) for trial in comparable]
     if state.constraints:
         metrics = [row for row in metrics if total_violation(row, state.constraints) == 0]
-    rows = np.array([[objective.cost(row) for row in metrics] for objective in state.objectives]).T
-    rows = rows[np.isfinite(rows).all(axis=1)]
-    if len(rows) == 0:
-        return Rewards(values=np.empty(0), best_after=lambda k: math.nan, start=math.nan, step=step)
-    if rows.shape[1] == 1:
-        return make_single_objective_rewards(-rows[:, 0], step)
-    return _make_multi_objective_rewards(rows, step)
+    costs = np.array([[objective.cost(row) for row in metrics] for objective in state.objectives]).T
+    costs = costs[np.isfinite(costs).all(axis=1)]
+    if len(costs) == 0:
+        return Rewards(values=np.empty(0), best_after=lambda k: math.nan, starting_best=math.nan, step=step)
+    if costs.shape[1] == 1:
+        return make_single_objective_rewards(-costs[:, 0], step)
+    return _make_multi_objective_rewards(costs, step)
 
 
 def make_single_objective_rewards(values: FloatArray, step: Step = 1) -> Rewards:
     """Return the rewards of a single objective.
 
     Args:
-        values: the values [n] of the objective, n at least 1, with the sign for which more is better.
+        values: at least one value of the objective, with the sign for which more is better.
         step: the step at which the values were measured.
     """
-    running = np.maximum.accumulate(values)
-    start = float(np.median(values[: _count_first_fifth(values)]))
-    return Rewards(values=values, best_after=lambda k: float(running[k - 1]), start=start, step=step)
+    running_best = np.maximum.accumulate(values)
+    starting_best = float(np.median(values[: _count_first_fifth(values)]))
+    return Rewards(
+        values=values, best_after=lambda k: float(running_best[k - 1]), starting_best=starting_best, step=step
+    )
 
 
-def _make_multi_objective_rewards(rows: FloatArray, step: Step) -> Rewards:
-    """Return the rewards of several objectives with costs [n, m].
+def _make_multi_objective_rewards(costs: FloatArray, step: Step) -> Rewards:
+    """Return the rewards of n trials with several objectives.
 
     The distance of a trial to the front is the largest amount by which one point of the front is better than the trial in
-    all objectives at once. This is minus the additive epsilon indicator of the front relative to the trial (Zitzler et al.,
+    all objectives at once. It is minus the additive epsilon indicator of the front relative to the trial (Zitzler et al.,
     "Performance Assessment of Multiobjective Optimizers: An Analysis and Review", IEEE Transactions on Evolutionary
     Computation 2003).
+
+    Args:
+        costs: the costs [n, number of objectives] of the trials.
+        step: the step at which the costs were measured.
     """
     # Scale each objective by its median and its spread (median absolute deviation) in the first fifth, so that amounts in
     # different objectives can be compared.
-    first = rows[: _count_first_fifth(rows)]
-    middle = np.median(first, axis=0)
-    scale = np.median(np.abs(first - middle), axis=0)
-    scaled = (rows - middle) / np.where(scale > 0, scale, 1.0)
+    first_fifth = costs[: _count_first_fifth(costs)]
+    center = np.median(first_fifth, axis=0)
+    scale = np.median(np.abs(first_fifth - center), axis=0)
+    scaled = (costs - center) / np.where(scale > 0, scale, 1.0)
     front = np.unique(scaled[find_pareto_front(scaled)], axis=0)
-    # Go through the points one at a time, because an array [n, front, m] may be too large.
+    # One point of the front at a time, because an array of all differences [n, points, objectives] may be too large.
     distance = np.full(len(scaled), -math.inf)
     for point in front:
         distance = np.maximum(distance, (scaled - point).min(axis=1))
@@ -97,11 +104,11 @@ def _make_multi_objective_rewards(rows: FloatArray, step: Step) -> Rewards:
     def compute_hypervolume(k: int) -> float:
         return hypervolume(scaled[:k], [0.0] * scaled.shape[1])
 
-    return Rewards(values=-np.maximum(distance, 0.0), best_after=compute_hypervolume, start=0.0, step=step)
+    return Rewards(values=-np.maximum(distance, 0.0), best_after=compute_hypervolume, starting_best=0.0, step=step)
 
 
 def _count_first_fifth(values: FloatArray) -> int:
-    """Return the number of trials in the first fifth, at least 2."""
+    """Return the number of trials in the first fifth of `values`, at least 2."""
     return max(2, len(values) // 5)
 
 

@@ -1,7 +1,7 @@
-"""A watcher of a run, in another process. It finds out from the heartbeat of the lease whether the controller is alive.
+"""A watcher of a run in another process. It detects whether the controller is alive, by the heartbeat of the lease.
 
-The watcher only needs the journal. It writes the alert that a controller has died to the journal, if it can take the lease,
-so that several watchers raise one alert for each session.
+The watcher only needs the journal. If a controller has died and the watcher can take the lease, it writes an alert to the
+journal. Other watchers read this alert, so that a session has only one alert even with several watchers.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from ogive.run.lease import LeaseHolder, find_process_start
 from ogive.run.settings import Settings
 from ogive.run.state import State
 
-STALE_BEATS = 6
-"""A controller is assumed not to respond after it has missed this many heartbeats."""
+MAX_MISSED_BEATS = 6
+"""After this many missed heartbeats, a controller is assumed not to respond."""
 
 
 @dataclass
@@ -37,11 +37,11 @@ class RunWatcher:
     journal: Path
     clock: Callable[[], float] = time.monotonic
     _beat: int | None = None  # the number of the last heartbeat
-    _beat_since: float = 0.0  # the time of the look that first read this heartbeat, by the clock
-    _beat_has_changed: bool = False
+    _beat_read_at: float = 0.0  # the clock's time at the call of `look` that first read this heartbeat
+    _has_beat_changed: bool = False  # whether the heartbeat has changed since the first call of `look`
     _is_local: bool = True  # whether the controller is on this machine
     _last_state: State | None = None
-    _raised: set[str] = field(default_factory=set)  # the causes of the alerts that were returned
+    _raised_causes: set[str] = field(default_factory=set)  # the causes of the alerts that were returned
 
     def look(self) -> Alert | None:
         """Return an alert if the controller has died or does not respond, once for each session.
@@ -57,13 +57,14 @@ class RunWatcher:
             journal.close()
         self._is_local = holder is None or holder.host == socket.gethostname()
         if beat != self._beat:
-            self._beat_has_changed = self._beat is not None
-            self._beat, self._beat_since = beat, self.clock()
+            self._has_beat_changed = self._beat is not None
+            self._beat, self._beat_read_at = beat, self.clock()
         alert = self._diagnose(self._state, holder)
-        if alert is None or alert.cause in self._state.alert_causes or alert.cause in self._raised:
+        if alert is None or alert.cause in self._state.alert_causes or alert.cause in self._raised_causes:
             return None
-        self._raised.add(alert.cause)
-        return replace(alert, time=WallClock().now())  # for files and webhooks; the journal adds its own time
+        self._raised_causes.add(alert.cause)
+        # The time is for files and webhooks. The journal gives its events the time at which they are appended.
+        return replace(alert, time=WallClock().now())
 
     @property
     def _state(self) -> State:
@@ -72,21 +73,21 @@ class RunWatcher:
 
     @property
     def settings(self) -> Settings:
-        """The settings of the run, as of the last look."""
+        """The settings of the run at the last call of `look`."""
         return Settings.from_json(self._state.settings)
 
     @property
     def is_certain(self) -> bool:
-        """Whether it is known by now that the controller is alive, or that it is not.
+        """Whether the watcher knows by now if the controller is alive.
 
-        If the controller is on this machine, its process is checked, so it is known at once. If it is on another machine,
-        the watcher waits until the heartbeat has changed, or has stopped for long enough.
+        If the controller is on this machine, its process is checked, so the watcher knows at once. If the controller is on
+        another machine, the watcher waits until the heartbeat has changed, or has stopped for long enough.
         """
         return (
             self._is_local
             or not self._state.is_open
-            or self._beat_has_changed
-            or self._count_seconds_without_beat() >= STALE_BEATS * BEAT_SECONDS
+            or self._has_beat_changed
+            or self._count_seconds_without_beat() >= MAX_MISSED_BEATS * BEAT_SECONDS
         )
 
     @property
@@ -95,10 +96,10 @@ class RunWatcher:
         return bool(self._state.end_reason) and not self._state.is_open
 
     def _count_seconds_without_beat(self) -> float:
-        return self.clock() - self._beat_since
+        return self.clock() - self._beat_read_at
 
     def _update_state(self, journal: Journal) -> None:
-        """Apply the events that were added since the last look."""
+        """Apply the events that were added since the last call of `look`."""
         if self._last_state is None:
             self._last_state = State.from_events(journal.read())
         else:
@@ -128,7 +129,7 @@ class RunWatcher:
             message = f"the controller ({holder}) has died: {consequence}"
             return Alert("critical", died, message, numbers)
         seconds = self._count_seconds_without_beat()
-        if seconds < STALE_BEATS * BEAT_SECONDS:
+        if seconds < MAX_MISSED_BEATS * BEAT_SECONDS:
             return None
         numbers["still_seconds"] = seconds
         if holder.host == socket.gethostname():
@@ -138,11 +139,12 @@ class RunWatcher:
         return Alert("critical", died, message, numbers)
 
     def journal_alert(self, alert: Alert) -> str | None:
-        """Write an alert to the journal, unless it is about a controller that may be alive, since only that one may write.
+        """Write an alert to the journal. Nothing is written if the controller may be alive: then only it may write.
 
         Returns:
             The reason if the alert could not be written; otherwise None.
         """
+        # A controller that does not respond may be alive.
         if alert.cause.startswith("controller:silent"):
             return None
         try:

@@ -1,4 +1,4 @@
-"""Five rules that say when to stop a search, each with a reason and the numbers that it compared.
+"""Five rules that say when to stop a search. The verdict of a rule has a reason and the numbers that were compared.
 
 - `criteria`: one trial reaches all success criteria, and satisfies the constraints.
 - `budget`: the hours, the money or the trials are used up.
@@ -14,8 +14,8 @@
   gain would have grown by more than a tenth (`trend.SMALL_GAIN`) in the rest of the search.
 - A stop by `no_trend` is *false* if the level would still have risen by more than half of the standard deviation of the
   rewards.
-- The *change point* is the trial at which 95% of the rise of the level is done. The *delay* of a correct stop is the number
-  of trials from the change point to the stop, as a share of the planned trials.
+- The *change point* is the trial at which the level has made 95% of its rise. The *delay* of a correct stop is the number of
+  trials from the change point to the stop, as a share of the planned trials.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ from dataclasses import dataclass, field
 from ogive.formatting import amount_of_limit, duration, number, plural
 from ogive.monitor.rewards import Rewards, compute_rewards, count_inactive
 from ogive.monitor.trend import (
-    FEWEST_FOR_TREND,
-    FIRST_LOOK,
+    FIRST_TEST_TRIALS,
     GROWTH_LEVEL,
+    MIN_TREND_REWARDS,
     SMALL_GAIN,
     SMALL_TAU,
     Convergence,
     assess_convergence,
     assess_trend,
-    find_last_look,
+    count_trials_at_latest_test,
 )
 from ogive.objective import Constraint, total_violation
 from ogive.run.settings import Settings
@@ -48,9 +48,9 @@ INVALID_SHARE = 0.2
 """The rule `failures` stops a search if a larger share of its trials is invalid."""
 INVALID_LEVEL = 0.001
 """The significance level of a single test of the rule `failures`."""
-FIRST_FAILURES = 5
+FIRST_FAILURE_TEST_TRIALS = 5
 """The rule `failures` is first tested at this number of inactive trials."""
-FEWEST_REWARDS = 40
+MIN_REWARDS = 40
 """The rules `converged` and `no_trend` need at least this many rewards."""
 STRATEGIES_WITHOUT_LEARNING = ("random", "listed")
 """The strategies whose proposals do not depend on earlier results."""
@@ -83,15 +83,15 @@ def evaluate_rules(
 ) -> list[StopVerdict]:
     """Return the verdicts of all rules, in the order of `RULES`. This is a pure function of its arguments.
 
-    To evaluate the rules after every trial, pass `previous` and `ended`, which saves time: verdicts of statistical rules are
-    reused until the next number of trials at which they are tested (`find_last_look`), and only the trial `ended` is
-    compared with the criteria. Over a run of 10,000 trials this takes seconds.
+    A caller that evaluates the rules after every trial should pass `previous` and `ended`. This saves time: the verdicts of
+    statistical rules are reused until the next number of trials at which they are tested (`count_trials_at_latest_test`),
+    and only the trial `ended` is compared with the criteria. Over a run of 10,000 trials all evaluations take seconds.
 
     Args:
         state: the state of the run, at any time.
         criteria: a trial that satisfies all of these is a success; by default the criteria of the run's settings.
-        previous: the verdicts of the last call.
-        ended: the trial that has become inactive since the last call.
+        previous: the verdicts of the last call; empty to evaluate all rules from the beginning.
+        ended: the trial that has become inactive since the last call; None to compare all trials with the criteria.
         now: the clock's time, to include an open session up to it; by default up to the last event.
     """
     settings = Settings.from_json(state.settings)
@@ -122,22 +122,22 @@ def _check_criteria(
 
 
 def _make_unmet_verdict(state: State, criteria: Sequence[Constraint]) -> StopVerdict:
-    """Return the verdict of the rule `criteria` if no trial satisfies them."""
+    """Return the verdict of the rule `criteria` if no trial satisfies all criteria."""
     trials = count_inactive(state)
     within = " within the constraints" if state.constraints else ""
     reason = f"none of {plural(trials, 'trial')} reaches {' and '.join(map(str, criteria))}{within}"
-    hint = _explain_unreported(state, criteria) or ""
+    hint = _format_unreported_hint(state, criteria) or ""
     return StopVerdict("criteria", False, f"not yet: {reason}{hint}", {"trials": trials})
 
 
-def _explain_unreported(state: State, criteria: Sequence[Constraint]) -> str | None:
-    """Return a hint about metrics of criteria that none of the last trials reported; None if there are no such metrics."""
+def _format_unreported_hint(state: State, criteria: Sequence[Constraint]) -> str | None:
+    """Return a hint that the latest trials do not report a metric of the criteria; None if they report all of them."""
     recent = [state.trials[number] for number in state.last_ended if state.trials[number].reports]
     reported = dict.fromkeys(name for trial in recent for name in trial.metrics)
     missing = dict.fromkeys(repr(c.metric) for c in criteria if c.metric not in reported)
     if not recent or not missing:
         return None
-    return f"; no trial reports {', '.join(missing)} (they report: {', '.join(reported)})"
+    return f"; no trial reports {', '.join(missing)} (reported metrics: {', '.join(reported)})"
 
 
 def meets_criteria(trial: Trial, criteria: Sequence[Constraint]) -> bool:
@@ -168,17 +168,27 @@ def _check_budget(state: State, settings: Settings, now: float | None) -> StopVe
 
 
 def _check_failures(state: State, previous: StopVerdict | None) -> StopVerdict:
-    look = find_last_look(count_inactive(state), FIRST_FAILURES)
-    if previous is not None and previous.numbers.get("at", 0) == look:
+    trials_at_test = count_trials_at_latest_test(count_inactive(state), FIRST_FAILURE_TEST_TRIALS)
+    if previous is not None and previous.numbers.get("at", 0) == trials_at_test:
         return previous
-    if not look:
-        return StopVerdict("failures", False, f"not yet: tested from {FIRST_FAILURES} trials on", {"at": 0})
+    if not trials_at_test:
+        return StopVerdict("failures", False, f"not yet: tested from {FIRST_FAILURE_TEST_TRIALS} trials on", {"at": 0})
     trials, failed = count_inactive(state), state.failed_count
-    low = compute_failure_rate_limit(failed, trials)
-    numbers = {"at": look, "trials": trials, "failed": failed, "share": failed / trials, "at_least": low}
+    min_failure_rate = compute_failure_rate_limit(failed, trials)
+    numbers = {
+        "at": trials_at_test,
+        "trials": trials,
+        "failed": failed,
+        "share": failed / trials,
+        "at_least": min_failure_rate,
+    }
     reason = f"{failed:,} of {trials:,} trials are invalid"
-    reason += f" ({failed / trials:.0%}; at least {low:.0%} with {1 - INVALID_LEVEL:.1%} confidence)" if failed else ""
-    if low > INVALID_SHARE:
+    reason += (
+        f" ({failed / trials:.0%}; at least {min_failure_rate:.0%} with {1 - INVALID_LEVEL:.1%} confidence)"
+        if failed
+        else ""
+    )
+    if min_failure_rate > INVALID_SHARE:
         return StopVerdict("failures", True, f"{reason}; more than {INVALID_SHARE:.0%} is too many", numbers)
     return StopVerdict("failures", False, f"not yet: {reason}; the limit is {INVALID_SHARE:.0%}", numbers)
 
@@ -198,28 +208,29 @@ def compute_failure_rate_limit(failed: int, trials: int) -> float:
 
 def _check_rewards(state: State, previous: Mapping[str, StopVerdict]) -> list[StopVerdict]:
     """Return the verdicts of `converged` and `no_trend` at the last number of trials at which these rules are tested."""
-    look = find_last_look(count_inactive(state))
+    trials_at_test = count_trials_at_latest_test(count_inactive(state))
     unchanged = [previous[rule] for rule in ("converged", "no_trend") if rule in previous]
-    if len(unchanged) == 2 and all(verdict.numbers.get("at", 0) == look for verdict in unchanged):
+    if len(unchanged) == 2 and all(verdict.numbers.get("at", 0) == trials_at_test for verdict in unchanged):
         return unchanged
-    if not look:
-        reason = f"not yet: tested from {FIRST_LOOK} trials on"
+    if not trials_at_test:
+        reason = f"not yet: tested from {FIRST_TEST_TRIALS} trials on"
         return [StopVerdict(rule, False, reason, {"at": 0}) for rule in ("converged", "no_trend")]
-    rewards = compute_rewards(state, look)
-    return [check_convergence(rewards, look), check_no_trend(rewards, look, str(state.created["strategy"]["name"]))]
+    rewards = compute_rewards(state, trials_at_test)
+    strategy = str(state.created["strategy"]["name"])
+    return [check_convergence(rewards, trials_at_test), check_no_trend(rewards, trials_at_test, strategy)]
 
 
 def check_convergence(rewards: Rewards, trials: int) -> StopVerdict:
     """Return the verdict on whether the growth and the spread of the rewards have fallen.
 
     Args:
-        rewards: the rewards of the first `trials` trials. There are fewer than `trials`, if some trials have no reward.
+        rewards: the rewards of the first `trials` trials; fewer than `trials` if some trials have no reward.
         trials: the number of inactive trials at which the rule is tested.
     """
     n = len(rewards.values)
-    if n < FEWEST_REWARDS:
-        return _make_too_few_verdict("converged", n, trials, FEWEST_REWARDS)
-    result = assess_convergence(rewards.values, rewards.best_after, rewards.start)
+    if n < MIN_REWARDS:
+        return _make_too_few_verdict("converged", n, trials, MIN_REWARDS)
+    result = assess_convergence(rewards.values, rewards.best_after, rewards.starting_best)
     numbers = {
         "at": trials,
         "trials": n,
@@ -236,7 +247,7 @@ def check_convergence(rewards: Rewards, trials: int) -> StopVerdict:
 
 
 def _explain_convergence(result: Convergence, n: int) -> str:
-    """Return the conditions of convergence if all are met, and otherwise those that are not met."""
+    """Return the reason of a verdict on convergence: all conditions if they are met, else the conditions that are not."""
     where = f"over the last {result.window:,} of {n:,} trials"
     spread = f"from {result.spread_first:.3g} to {result.spread:.3g}, p = {result.spread_p:.2g}"
     if result.has_converged:
@@ -260,14 +271,14 @@ def check_no_trend(rewards: Rewards, trials: int, strategy: str) -> StopVerdict:
     """Return the verdict on whether rewards do not rise with the number of trials.
 
     Args:
-        rewards: the rewards of the first `trials` trials. There are fewer than `trials`, if some trials have no reward.
+        rewards: the rewards of the first `trials` trials; fewer than `trials` if some trials have no reward.
         trials: the number of inactive trials at which the rule is tested.
         strategy: the name of the strategy.
     """
     n = len(rewards.values)
     numbers = {"at": float(trials), "trials": float(n)}
-    if n < FEWEST_REWARDS:
-        return _make_too_few_verdict("no_trend", n, trials, FEWEST_REWARDS)
+    if n < MIN_REWARDS:
+        return _make_too_few_verdict("no_trend", n, trials, MIN_REWARDS)
     if strategy in STRATEGIES_WITHOUT_LEARNING:
         rise = rewards.best_after(n) - rewards.best_after(n // 2)
         reason = (
@@ -275,8 +286,8 @@ def check_no_trend(rewards: Rewards, trials: int, strategy: str) -> StopVerdict:
             f"{rise:.3g} in the last half"
         )
         return StopVerdict("no_trend", False, reason, numbers | {"rise_of_best": rise})
-    if n < FEWEST_FOR_TREND:
-        return _make_too_few_verdict("no_trend", n, trials, FEWEST_FOR_TREND)
+    if n < MIN_TREND_REWARDS:
+        return _make_too_few_verdict("no_trend", n, trials, MIN_TREND_REWARDS)
     result = assess_trend(rewards.values)
     numbers |= {"tau": result.tau, "tau_at_most": result.upper, "better_p": result.better_p}
     tau = f"Kendall's tau of reward and trial is {result.tau:.3f}, at most {result.upper:.3f}, over {n:,} trials"
@@ -291,7 +302,7 @@ def check_no_trend(rewards: Rewards, trials: int, strategy: str) -> StopVerdict:
 
 
 def _make_too_few_verdict(rule: str, n: int, trials: int, needed: int) -> StopVerdict:
-    """Return the verdict of a rule that needs more rewards than the n that there are."""
+    """Return the verdict of a rule that needs `needed` rewards, of which there are only `n`."""
     numbers = {"at": float(trials), "trials": float(n)}
-    reason = f"not yet: tested from {needed} valid feasible trials on, there are {n}"
+    reason = f"not yet: tested from {needed} valid feasible trials on; so far there are {n}"
     return StopVerdict(rule, False, reason, numbers)

@@ -11,22 +11,22 @@ Rewards have a long tail of poor architectures, so the tests do not assume a nor
   Econometrica 1945, with Kendall's tau) shows whether the differences fall. In addition, the recent rise of the running best
   must be small: at this pace, another n trials would add at most a tenth (`SMALL_GAIN`) of its total gain.
 - *The spread has fallen.* The absolute deviations from the median are compared between the recent rewards and the first
-fifth
-  by the Mann-Whitney test. This is Levene's test with the median (Brown and Forsythe), but with ranks.
+  fifth by the Mann-Whitney test. This is Levene's test with the median (Brown and Forsythe), but with ranks.
 
 Both null hypotheses must be rejected, each at its full level (an intersection-union test: Berger, Technometrics 1982).
 
 A test of the running best alone would be too weak. If rewards have no trend, the n-th reward is a new best with probability
-1/n (Renyi 1962), so there is no new best among the trials m + 1 ... n with probability m/n. A rejection at the level of 5%
-would need m/n < 0.05: twenty times as many trials.
+1/n (Renyi 1962), so the probability that there is no new best among the trials m + 1 ... n is m/n. A rejection at the level
+of 5% would need m/n < 0.05, which means twenty times as many trials.
 
-**No trend** is a statement about the size of a trend, and not only the failure to find one: the upper 95% limit of
-Kendall's tau between reward and index is below `SMALL_TAU`, and the recent rewards are not better than the first ones.
+**No trend** is a statement about the size of a trend, and not only the failure to find one. It has two conditions: the upper
+95% limit of Kendall's tau between reward and index is below `SMALL_TAU`, and the recent rewards are not better than the
+first ones.
 
 **Repeated tests.** A test after every trial would reject sooner or later by chance. Tests are therefore made only at a
-geometric sequence of numbers of trials (`find_last_look`): 21 tests up to 300 trials, 40 up to 2,000, and 57 up to 10,000.
-Each test shares most of its data with the previous one. The levels below are those of a single test. The rate of false stops
-of the whole sequence has no closed form; it was measured (`benchmarks/stopping.py`, docs/measured.md).
+geometric sequence of numbers of trials (`count_trials_at_latest_test`): 21 tests up to 300 trials, 40 up to 2,000, and 57 up
+to 10,000. Each test shares most of its data with the previous one. The levels below are for a single test. The rate of
+false stops of the whole sequence has no closed form; it was measured (`benchmarks/stopping.py`, docs/measured.md).
 """
 
 from __future__ import annotations
@@ -43,13 +43,13 @@ from ogive.stats.trend_tests import mann_kendall, mann_whitney
 RunningBest = Callable[[int], float]
 """A function that returns the best value after k trials, k = 1 ... n; more is better."""
 
-FIRST_LOOK = 40
+FIRST_TEST_TRIALS = 40
 """The first test is made at this number of inactive trials."""
-LOOK_RATIO = 1.1
+TEST_RATIO = 1.1
 """Each further test is made at the previous number of trials multiplied by this ratio, rounded up."""
 WINDOW_DIVISORS = (5, 4, 3, 2)
 """The recent rewards are the last fifth, fourth, third or half. Noisy rewards need a longer window."""
-SMALLEST_WINDOW = 20
+MIN_WINDOW = 20
 """Windows of fewer rewards are not tested."""
 PACE_SHARE = 1 / 3
 """The growth has fallen if rewards rise at less than this share of their earlier pace."""
@@ -60,26 +60,26 @@ GROWTH_LEVEL = 0.005
 SPREAD_LEVEL = 0.01
 """The significance level of the test of the spread."""
 
-FEWEST_FOR_TREND = 500
-"""The fewest rewards for a statement that there is no trend."""
+MIN_TREND_REWARDS = 500
+"""With fewer rewards, the rule "no_trend" makes no statement."""
 SMALL_TAU = 0.1
 """A trend is too small to matter if Kendall's tau is below this value."""
 NORMAL_QUANTILE = 1.645
 """The 95% quantile of the normal distribution."""
 
 
-def find_last_look(trials: int, first: int = FIRST_LOOK) -> int:
-    """Return the last number of trials, up to `trials`, at which a test is made; 0 before the first test.
+def count_trials_at_latest_test(trials: int, first: int = FIRST_TEST_TRIALS) -> int:
+    """Return the number of trials at the latest test that is due after `trials` trials; 0 before the first test.
 
     Args:
         trials: the present number of inactive trials.
         first: the number of trials at which the first test is made.
     """
-    look = 0
-    next_look = first
-    while next_look <= trials:
-        look, next_look = next_look, math.ceil(next_look * LOOK_RATIO)
-    return look
+    latest = 0
+    following = first
+    while following <= trials:
+        latest, following = following, math.ceil(following * TEST_RATIO)
+    return latest
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,7 +88,7 @@ class Convergence:
 
     Attributes:
         window: the number of recent rewards.
-        rise: the rise of the median from the first fifth to the window.
+        rise: the median of the window minus the median of the first fifth.
         growth_p: the p-value of Mann's test. If it is small, rewards rise at less than `PACE_SHARE` of their earlier pace.
         gain: the expected gain of the running best in n more trials at the pace of the window, as a share of its gain so
             far; NaN if it has not gained anything so far.
@@ -121,30 +121,30 @@ class Convergence:
         return self.has_growth_fallen and self.has_spread_fallen
 
 
-def assess_convergence(rewards: FloatArray, best_after: RunningBest, start: float) -> Convergence:
+def assess_convergence(rewards: FloatArray, best_after: RunningBest, starting_best: float) -> Convergence:
     """Test a series of rewards for convergence.
 
     Args:
         rewards: the rewards [n] in the order of the trials, n at least 40.
         best_after: a function that returns the running best after k trials.
-        start: the value from which the running best rises.
+        starting_best: the value of the running best from which its gain is measured; see `ogive.monitor.rewards.Rewards`.
 
     Returns:
-        The result for the first window that shows convergence. If there is none, the result for the window that is closest
-        to it.
+        The result for the shortest window that shows convergence. If no window does, the result for the window whose
+        p-values are closest to their levels.
     """
     results = []
     # Test the shortest window first, because it depends least on rewards from before the convergence.
     for window in (len(rewards) // divisor for divisor in WINDOW_DIVISORS):
-        if window < SMALLEST_WINDOW:
+        if window < MIN_WINDOW:
             continue
-        results.append(_test_window(rewards, window, best_after, start))
+        results.append(_test_window(rewards, window, best_after, starting_best))
         if results[-1].has_converged:
             return results[-1]
     return min(results, key=lambda r: max(r.growth_p / GROWTH_LEVEL, r.spread_p / SPREAD_LEVEL))
 
 
-def _test_window(rewards: FloatArray, window: int, best_after: RunningBest, start: float) -> Convergence:
+def _test_window(rewards: FloatArray, window: int, best_after: RunningBest, starting_best: float) -> Convergence:
     """Return the results of all tests for the last `window` of the rewards [n]."""
     n = len(rewards)
     first, recent = rewards[: max(2, n // WINDOW_DIVISORS[0])], rewards[n - window :]
@@ -159,7 +159,7 @@ def _test_window(rewards: FloatArray, window: int, best_after: RunningBest, star
     # Spread: compare the absolute deviations from the medians.
     first_deviations, recent_deviations = (np.abs(part - np.median(part)) for part in (first, recent))
     # Gain: extrapolate the rise of the running best in the window to n more trials.
-    total_gain = best_after(n) - start
+    total_gain = best_after(n) - starting_best
     gain = (best_after(n) - best_after(n - window)) / total_gain * n / window if total_gain > 0 else math.nan
     return Convergence(
         window=window,
@@ -177,7 +177,7 @@ class Trend:
     """The trend of a series of rewards.
 
     Attributes:
-        tau: Kendall's rank correlation of the reward and its index.
+        tau: Kendall's rank correlation between reward and index.
         upper: the one-sided upper 95% limit of `tau`.
         better_p: the p-value of the Mann-Whitney test. If it is small, the rewards in the last fifth are better than the
             first rewards.
@@ -197,10 +197,10 @@ def assess_trend(rewards: FloatArray) -> Trend:
     """Return the trend of `rewards` [n], n at least 10. If all rewards are equal, tau is 0."""
     n = len(rewards)
     tau, _ = mann_kendall(rewards)
-    # The variance of tau without a trend (Kendall 1938). It is a good approximation for a small tau.
+    # The standard error of tau without a trend (Kendall 1938). It is a good approximation for a small tau.
     error = math.sqrt(2 * (2 * n + 5) / (9 * n * (n - 1)))
     # A trend that has ended early would make tau small. So compare the last fifth with the first rewards too: the first
-    # `FIRST_LOOK`, or the first fifth if that is shorter.
+    # `FIRST_TEST_TRIALS` rewards, or the first fifth if that is shorter.
     fifth = n // WINDOW_DIVISORS[0]
-    better_p = mann_whitney(rewards[n - fifth :], rewards[: min(FIRST_LOOK, fifth)])
+    better_p = mann_whitney(rewards[n - fifth :], rewards[: min(FIRST_TEST_TRIALS, fifth)])
     return Trend(tau, tau + NORMAL_QUANTILE * error, better_p)

@@ -41,7 +41,7 @@ class Utilisation:
 
 
 def compute_utilisation(
-    state: State, bins: int = 60, now: float | None = None, last: float | None = None
+    state: State, bins: int = 60, now: float | None = None, last_seconds: float | None = None
 ) -> Utilisation:
     """Return the utilisation of the workers over the run time.
 
@@ -49,11 +49,11 @@ def compute_utilisation(
         state: the state of the run.
         bins: the number of bins, of equal length.
         now: the clock's time, up to which running trials are counted; by default up to the last event.
-        last: if given, only these last seconds of the run time are divided into bins.
+        last_seconds: the length of the last part of the run time that is divided into bins; None for the whole run time.
     """
     sessions = _list_sessions(state, now)
     total = sum(session.seconds for session in sessions)
-    edges = np.linspace(0.0 if last is None else max(0.0, total - last), total, bins + 1)
+    edges = np.linspace(0.0 if last_seconds is None else max(0.0, total - last_seconds), total, bins + 1)
     reserved = np.interp(edges, *_sum_reserved_seconds(sessions)) if sessions else np.zeros(bins + 1)
     busy = _sum_busy_seconds(_convert_to_run_time(state.attempt_intervals, sessions), edges)
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -84,6 +84,7 @@ def _convert_to_run_time(attempts: Sequence[AttemptInterval], sessions: Sequence
     if not attempts or not sessions:
         return np.zeros((0, 2))
     last_end = max(session.end for session in sessions)
+    # An attempt that has not ended is counted up to the end of the last session.
     begins = [attempt.begin for attempt in attempts]
     ends = [last_end if attempt.end is None else attempt.end for attempt in attempts]
     times = np.stack([begins, ends], axis=1)
@@ -96,7 +97,12 @@ def _convert_to_run_time(attempts: Sequence[AttemptInterval], sessions: Sequence
 
 
 def _sum_busy_seconds(attempts: FloatArray, times: FloatArray) -> FloatArray:
-    """Return the seconds that all attempts [n, 2] together took before each of `times`."""
+    """Return the busy seconds of all attempts together before each of `times`.
+
+    Args:
+        attempts: the times [n, 2] at which the attempts began and ended.
+        times: the times up to which the busy seconds are added.
+    """
 
     def sum_seconds_since(moments: FloatArray) -> FloatArray:
         """Return, for each t in `times`, the sum of t - moment over all moments before t."""
@@ -105,5 +111,6 @@ def _sum_busy_seconds(attempts: FloatArray, times: FloatArray) -> FloatArray:
         count = np.searchsorted(ordered, times)
         return np.asarray(count * times - sums[count])
 
-    # Seconds since the begins, less seconds since the ends. An attempt that has ended contributes its duration.
+    # The seconds since the attempts began, minus the seconds since they ended. The difference of an attempt that has ended
+    # is its duration.
     return sum_seconds_since(attempts[:, 0]) - sum_seconds_since(attempts[:, 1])

@@ -21,17 +21,17 @@ from ogive.planner.timings import Timings
 SIMULATED_SEEDS = 10
 """The default number of simulated searches of each split."""
 MIN_SEEDS = 2
-"""The fewest simulated searches of each split, however long they take."""
+"""At least this many searches of each split are simulated, however long they take."""
 MAX_CPU_SECONDS = 120.0
 """No further seed is simulated after this CPU time, because the proposals of some strategies take long."""
 DECISION_PROBABILITY = 0.95
-"""More seeds are simulated while the split with the least mean time is near the fastest with less than this probability."""
+"""More seeds are simulated until the split with the least mean duration is near the fastest with this probability."""
 MAX_SEED_FACTOR = 4
 """At most this multiple of the requested number of seeds is simulated."""
 NEGLIGIBLE_SHARE = 0.002
-"""The time of proposals is ignored if it is a smaller share of the search."""
+"""The time that the strategy takes for proposals is ignored if it is less than this share of the search's duration."""
 REGRET_QUANTILE = 0.75
-"""By default the plan forecasts the time to the regret that this share of the simulated searches reach."""
+"""The default target regret is the regret that this share of the simulated searches reach."""
 
 Problems = Callable[[int], Problem]
 """A function that returns the problem on which the search with a seed is simulated."""
@@ -62,8 +62,8 @@ def build_plan(
         seeds: the number of simulations of each split. If they do not show which split is fastest, up to four times as many
             are simulated; if the strategy is slow, fewer.
         seed: the seed of all random choices.
-        regret: the plan forecasts the time to this regret, in the unit of the first objective; None for the regret that
-            three of four simulations reach.
+        regret: the target regret, in the unit of the first objective; the plan forecasts the time until it is reached. None
+            for the regret that three of four simulations reach.
         faults: stragglers, failures and preemptions of the workers; None for no faults.
         proposal_seconds: the controller's time for one proposal; None to measure it.
         assumptions: sentences on the origin of the metrics, for the plan.
@@ -72,8 +72,8 @@ def build_plan(
     """
     # Step 1: fit the model of the machine to the durations.
     fitted = fit_machine(timings, seed)
-    # Step 2: list the splits. If only one number of workers per trial was measured, it is unknown how an epoch's time
-    # depends on this number, so only the split with the measured number can be forecast.
+    # Step 2: list the splits. If only one number of workers per trial was measured, the dependence of an epoch's time on
+    # this number is unknown, so only the split with the measured number can be forecast.
     splits = list_splits(workers, search.trials)
     if fitted.has_one_size:
         (size,) = fitted.measured
@@ -87,7 +87,8 @@ def build_plan(
         if number >= MIN_SEEDS and cpu_seconds > MAX_CPU_SECONDS:
             break
         if number in (0, seeds):
-            say(f"simulating {plural(len(splits), 'split')}" + (": more searches, to decide" if number else ""))
+            purpose = ": more seeds, because the fastest split is not clear yet" if number else ""
+            say(f"simulating {plural(len(splits), 'split')}{purpose}")
         problem = first_problem if number == 0 else problems(number)
         if proposal_seconds is None:
             proposal_seconds = _measure_proposal_seconds(problem, search, fitted, splits[0], faults=faults)
@@ -146,6 +147,7 @@ def _measure_proposal_seconds(
     problem: Problem, search: PlannedSearch, fitted: Fit, split: WorkerSplit, *, faults: FaultModel | None
 ) -> float:
     """Return the CPU seconds per trial that the controller needs for the proposal and the reports; 0 if negligible."""
+    # The simulation trains nothing, so nearly all of its CPU time is the controller's.
     run = simulate_split(problem, search, fitted.machine, split, seed=0, faults=faults)
     return 0.0 if run.cpu_seconds < NEGLIGIBLE_SHARE * run.seconds else run.cpu_seconds / search.trials
 
@@ -164,11 +166,11 @@ def _list_machine_assumptions(timings: Timings, fitted: Fit, rows: Sequence[Spli
         ]
         if machine.communication:
             communication = fitted.compute_term_interval(lambda m: m.communication)
-            terms.append(f"{_format_seconds(communication)} more for each further one")
-        sentences.append(f"an epoch of an architecture of median cost: {', '.join(terms)}")
+            terms.append(f"{_format_seconds(communication)} more for each further {timings.unit.removesuffix('s')}")
+        sentences.append(f"the terms of an epoch, for an architecture of median duration: {', '.join(terms)}")
     sentences.append(
-        f"architectures differ in cost by a factor of {math.exp(machine.spread):.2f} (one standard deviation, "
-        f"{fitted.trials} measured); those that the search proposes are assumed to cost as much as random ones"
+        f"the durations of architectures differ by a factor of {math.exp(machine.spread):.2f} (one standard deviation, "
+        f"{fitted.trials} measured); architectures that the search proposes are assumed to take as long as random ones"
     )
     if not timings.start_ups:
         sentences.append("the durations do not include the start-up of workers, so it is left out")
@@ -176,7 +178,8 @@ def _list_machine_assumptions(timings: Timings, fitted: Fit, rows: Sequence[Spli
         sentences.append("a single trial does not show how trials differ, so the intervals are too narrow")
     if any(row.beyond for row in rows):
         sentences.append(
-            f"more than {fitted.measured[-1]} workers a trial were not measured: those rows are extrapolated"
+            f"more than {fitted.measured[-1]} workers per trial were not measured: the forecasts for these splits are "
+            "extrapolated"
         )
     return sentences
 

@@ -1,6 +1,6 @@
 """The metric values of a simulated search: random learning curves over the space of the job, or a bundled table.
 
-The strategy and the schedule of the simulation are those of the search, and make their decisions by these values.
+The simulation has the strategy and the schedule of the search. They make their decisions by these values.
 
 Symbols: x is an architecture; e is a number of epochs, and E the largest one; err is the distance of the metric from its
 ideal value.
@@ -8,7 +8,7 @@ ideal value.
     log err(x, e) = level + spread z(x) + decay log(E / e) + early_error w(x) sqrt(log(E / e) / log E) + noise
 
 z and w are sums over the decisions with random coefficients, scaled to mean 0 and variance 1 over the space. z determines
-the final error of an architecture. w determines how much better or worse than that it looks after few epochs.
+the final error of an architecture. w determines how much the error after few epochs is better or worse than z suggests.
 """
 
 from __future__ import annotations
@@ -40,9 +40,9 @@ ranks after one epoch have a correlation of about 0.8 with the final ranks."""
 MIN_SPREAD, MAX_DECAY = 0.05, 1.0
 """Bounds of measured shapes. Curves are steepest in the first epochs, so a slope from few epochs may be too large."""
 MIN_TRIALS = 3
-"""The least number of trials from which the spread is computed."""
+"""The spread is computed from the measurements if there are at least this many trials."""
 SLOPE_EPOCHS = 5
-"""The number of epochs from which on the slope of a curve predicts its end.
+"""The slope of a curve predicts its later course if at least this many epochs were measured.
 
 In the bundled curves of digits, which fall late, the later slope differs from a slope measured over fewer epochs by about
 `DECAY` (one standard deviation), and from a slope measured over more epochs by half of that. Therefore slopes from fewer
@@ -78,7 +78,7 @@ class Shape:
     basis: str = "assumed, because no metric was measured"
 
     def to_metric(self, log_error: float, maximize: bool) -> float:
-        """Return the metric that has a log error."""
+        """Return the value of the metric that corresponds to a log error."""
         if self.kind == "share":
             return 1 - math.exp(min(0.0, log_error))
         if self.kind == "loss":
@@ -86,7 +86,7 @@ class Shape:
         return self.unit * (-log_error if maximize else log_error)
 
     def to_log_error(self, value: float, maximize: bool) -> float:
-        """Return the log error of a metric; the inverse of `to_metric`."""
+        """Return the log error that corresponds to a value of the metric; the inverse of `to_metric`."""
         if self.kind == "share":
             return math.log(max(1e-4, 1 - value))
         if self.kind == "loss":
@@ -111,6 +111,7 @@ def fit_shape(epochs: Sequence[Epoch], objective: Objective, last: int) -> Shape
             curves.setdefault(epoch.trial, {}).setdefault(epoch.epoch, value)
     values = [value for curve in curves.values() for value in curve.values()]
     if not values:
+        # Without measurements, assume a mean final error of 0.1.
         return Shape("share" if maximize else "loss", math.log(0.1))
     # Step 2: transform the metric to log errors, on which curves are nearly straight lines.
     kind = _choose_kind(values, maximize)
@@ -202,8 +203,8 @@ def _extrapolate(curve: Mapping[int, float], last: int, decay: float, slope: flo
     last_measured = max(curve)
     if last_measured >= last:
         return curve[last] if last in curve else curve[last_measured]
-    # With five epochs or more, fit growth curves. With fewer, use the mean of the slope of this curve and that of all
-    # curves.
+    # With five epochs or more, fit growth curves. With fewer, use the mean of two slopes: the slope of this curve and the
+    # median slope of all curves.
     forecast = extrapolate_curve([curve[e] for e in sorted(curve)], last)
     if forecast is not None:
         return forecast.mean
@@ -250,13 +251,13 @@ class Landscape(Problem):
 
     def evaluate(self, architecture: Architecture, fidelity: Fidelity, seed: int) -> Iterator[StepResult]:
         """Yield the metric after each epoch. Every epoch takes one second."""
-        shape, last = self.shape, self.epochs or 1
+        shape, last_epoch = self.shape, self.epochs or 1
         z, w = self.compute_effects(architecture)
-        noise = generator(seed, "noise").normal(0, shape.noise, size=max(last, count_steps(fidelity)))
+        noise = generator(seed, "noise").normal(0, shape.noise, size=max(last_epoch, count_steps(fidelity)))
         for step in range(1, count_steps(fidelity) + 1):
             # The equation of the module docstring, with log_remaining = log(E / e).
-            log_remaining = math.log(last / step) if step < last else 0.0
-            early = shape.early_error * w * math.sqrt(log_remaining / math.log(last)) if log_remaining else 0.0
+            log_remaining = math.log(last_epoch / step) if step < last_epoch else 0.0
+            early = shape.early_error * w * math.sqrt(log_remaining / math.log(last_epoch)) if log_remaining else 0.0
             error = shape.level + shape.spread * z + shape.decay * log_remaining + early + float(noise[step - 1])
             yield StepResult(step, {self._metric: shape.to_metric(error, self._maximize)}, 1.0)
 
@@ -268,14 +269,14 @@ class Landscape(Problem):
     @cached_property
     def bounds(self) -> Mapping[str, Bounds]:
         """The best value, by local search from the best architecture of the sample, and the worst value of the sample."""
-        order = sorted(self._sample, key=lambda architecture: float(self.compute_effects(architecture)[0]))
-        best = order[0]
+        best_first = sorted(self._sample, key=lambda architecture: float(self.compute_effects(architecture)[0]))
+        best = best_first[0]
         while True:
             neighbor = min(self.space.neighbors(best), key=lambda a: float(self.compute_effects(a)[0]), default=best)
             if self.compute_effects(neighbor)[0] >= self.compute_effects(best)[0]:
                 break
             best = neighbor
-        worst = self.truth(order[-1])[self._metric]
+        worst = self.truth(best_first[-1])[self._metric]
         return {self._metric: Bounds(self.truth(best)[self._metric], worst)}
 
     def describe(self) -> dict[str, Any]:
@@ -284,7 +285,7 @@ class Landscape(Problem):
 
 
 class _LimitedTable(Wrapper):
-    """A table whose curves end at the epoch `epochs`. The true values and the bounds are those of the complete curves."""
+    """A table whose curves end at the epoch `epochs`. Its true values and bounds are still from the complete curves."""
 
     def __init__(self, problem: Problem, epochs: int) -> None:
         super().__init__(problem, f"up to {epochs} epochs")
@@ -292,7 +293,7 @@ class _LimitedTable(Wrapper):
 
 
 def limit_epochs(problem: Problem, epochs: int | None) -> Callable[[int], Problem]:
-    """Return a function that returns the problem for each seed: always the same table, with curves up to `epochs`.
+    """Return a function that takes a seed and always returns the same problem: `problem` with curves up to `epochs`.
 
     Raises:
         JobError: `epochs` is larger than the number of epochs in the table.
@@ -301,7 +302,8 @@ def limit_epochs(problem: Problem, epochs: int | None) -> Callable[[int], Proble
         return lambda seed: problem
     if epochs > problem.epochs:
         raise JobError(
-            f"epochs={epochs}, but the curves of {problem.name} have {problem.epochs} epochs; give at most as many"
+            f"epochs={epochs}, but the curves of {problem.name} have {problem.epochs} epochs; give at most "
+            f"epochs={problem.epochs}"
         )
     limited = _LimitedTable(problem, epochs)
     return lambda seed: limited
@@ -311,7 +313,7 @@ def find_bundled_table(space: Space, objective: Objective) -> Problem | None:
     """Return the bundled table of learning curves if it has this space and this objective's metric; None otherwise."""
     from ogive.bench import digits
 
-    plain = digits.make_space_without_layers()
-    if not digits.FILE.exists() or space.to_json()["decisions"] != plain.to_json()["decisions"]:
+    table_space = digits.make_space_without_layers()
+    if not digits.FILE.exists() or space.to_json()["decisions"] != table_space.to_json()["decisions"]:
         return None
     return digits.load(objective.metric) if objective.metric in ("accuracy", "log_loss") else None

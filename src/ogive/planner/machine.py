@@ -1,7 +1,8 @@
 """A model of how the time of an epoch and the start-up of a worker depend on the workers of a trial, and its uncertainty.
 
-Symbols: k is the number of workers of a trial; n trials were measured with K different numbers of workers; u_i is the
-logarithm of the cost factor of architecture i.
+Symbols: k is the number of workers of a trial; n trials were measured with K different numbers of workers; d machines are
+fitted to resampled trials; u_i is the logarithm of the duration factor of architecture i, by which its epochs take longer
+than those of the median architecture.
 
     seconds of an epoch = (serial + parallel / k + communication (k - 1)) exp(u_i) exp(noise)
 
@@ -28,7 +29,8 @@ RESAMPLES = 200
 LEVEL = 0.9
 """The nominal coverage of the intervals."""
 START_NOISE = 0.1
-"""The assumed standard deviation of the logarithm of a start-up time. The few measured start-ups do not show all of it."""
+"""The assumed standard deviation of the logarithm of a start-up time. It is assumed, because only few start-ups are
+measured."""
 _NORMAL_QUANTILE = 1.6448536269514722
 """The (1 + LEVEL) / 2 quantile of the normal distribution."""
 
@@ -38,14 +40,14 @@ class Machine:
     """The parameters of the model; all times are in seconds.
 
     Attributes:
-        serial: the part of an epoch that does not depend on the number of workers, for an architecture of median cost.
-        parallel: the part of an epoch that the workers share, for an architecture of median cost.
+        serial: the part of an epoch that does not depend on the number of workers, for an architecture of median duration.
+        parallel: the part of an epoch that the workers share, for an architecture of median duration.
         communication: the additional time of an epoch for each further worker.
         start_up_base: the part of a worker's start-up that does not depend on the number of workers.
         start_up_per_worker: the additional time of a start-up for each worker.
         attempt_base: the part of an attempt, besides its epochs, that does not depend on the number of workers.
         attempt_per_worker: the additional time of an attempt for each worker.
-        spread: the standard deviation of the logarithm of the architectures' cost factors.
+        spread: the standard deviation of the logarithm of the architectures' duration factors.
         noise: the standard deviation of the logarithm of an epoch's time around its expectation.
     """
 
@@ -60,7 +62,7 @@ class Machine:
     noise: float = 0.0
 
     def epoch_seconds(self, workers: int) -> float:
-        """Return the seconds of an epoch of an architecture of median cost."""
+        """Return the seconds of an epoch of an architecture of median duration."""
         return self.serial + self.parallel / workers + self.communication * (workers - 1)
 
     def mean_epoch_seconds(self, workers: int) -> float:
@@ -102,15 +104,15 @@ class Fit:
         return len(self.measured) == 1
 
     def draw_epoch_ratios(self, workers: int) -> FloatArray:
-        """Return draws [d] of the ratio of the true mean time of an epoch to the fitted one."""
+        """Return draws [d] of the ratio of the true mean time of an epoch to its fitted mean time."""
         return self._draw_ratios(lambda machine: machine.mean_epoch_seconds(workers))
 
     def draw_start_up_ratios(self, workers: int) -> FloatArray:
-        """Return draws [d] of the ratio of the true start-up to the fitted one; ones if the start-up takes no time."""
+        """Return draws [d] of the ratio of the true start-up time to its fitted time; ones if the fitted time is 0."""
         return self._draw_ratios(lambda machine: machine.start_up_seconds(workers))
 
     def _draw_ratios(self, quantity: Callable[[Machine], float]) -> FloatArray:
-        """Return draws [d] of the ratio of the true value of a positive quantity to the fitted one."""
+        """Return draws [d] of the ratio of the true value of a positive quantity to its fitted value."""
         fitted = quantity(self.machine)
         values = np.array([quantity(machine) for machine in self.resampled])
         if fitted <= 0:
@@ -136,8 +138,9 @@ class Fit:
 def fit_machine(timings: Timings, seed: int = 0, resamples: int = RESAMPLES) -> Fit:
     """Fit the model to measured durations and, for the intervals, to resampled trials.
 
-    A trial that was measured with several numbers of workers shows the scaling, even if its architecture is costly. With two
-    numbers of workers, only one term besides the serial one can be fitted; with a single number, none.
+    A trial that was measured with several numbers of workers shows the scaling, even if its epochs are longer than those of
+    other trials. With two numbers of workers, only one term besides the serial term can be fitted; with a single number,
+    only the serial term.
 
     Args:
         timings: the durations of at least one epoch.
@@ -155,14 +158,15 @@ def fit_machine(timings: Timings, seed: int = 0, resamples: int = RESAMPLES) -> 
         # Bootstrap: a trial is resampled with all its measurements.
         sample = cells.select(rng.integers(n, size=n))
         factor = math.exp(start_noise * start_rng.normal())
-        starts = [StartUp(s.workers, s.seconds * factor) for s in _resample(timings.start_ups, rng)]
+        resampled_start_ups = [StartUp(s.workers, s.seconds * factor) for s in _resample(timings.start_ups, rng)]
         # A sample in which no trial has a certain number of workers cannot be fitted; use the machine of all trials instead.
-        resampled.append(_fit(sample, starts) if sample.is_measured.any(axis=0).all() else machine)
+        resampled.append(_fit(sample, resampled_start_ups) if sample.is_measured.any(axis=0).all() else machine)
     # Correct for few trials: by the bias of the bootstrap variance, and by Student's quantile instead of the normal one.
     quantile = float(stdtrit(n - 1, (1 + LEVEL) / 2)) if n > 1 else _NORMAL_QUANTILE
     widening = math.sqrt(n / (n - 1)) * quantile / _NORMAL_QUANTILE if n > 1 else 1.0
     return Fit(
         machine=machine,
+        # A single trial cannot be resampled; then there is no uncertainty.
         resampled=tuple(resampled) or (machine,),
         measured=timings.workers,
         trials=n,
@@ -209,31 +213,31 @@ def _summarize(timings: Timings) -> _Cells:
     is_measured = np.zeros((len(rows), len(columns)), dtype=bool)
     noise[:], extras[:] = np.nan, np.nan
     for cell, epochs in cells.items():
-        first = [epoch.seconds for epoch in epochs if epoch.first]
-        later = [epoch.seconds for epoch in epochs if not epoch.first]
-        logs = np.log(later or first)
+        first_epoch_seconds = [epoch.seconds for epoch in epochs if epoch.first]
+        later_epoch_seconds = [epoch.seconds for epoch in epochs if not epoch.first]
+        logs = np.log(later_epoch_seconds or first_epoch_seconds)
         is_measured[cell], means[cell] = True, logs.mean()
         if len(logs) > 1:
             noise[cell] = logs.var(ddof=1)
-        if first and later:
-            extras[cell] = max(0.0, float(np.mean(first) - np.mean(later)))
+        if first_epoch_seconds and later_epoch_seconds:
+            extras[cell] = max(0.0, float(np.mean(first_epoch_seconds) - np.mean(later_epoch_seconds)))
     return _Cells(workers=timings.workers, means=means, is_measured=is_measured, noise=noise, extras=extras)
 
 
-def _resample(starts: Sequence[StartUp], rng: np.random.Generator) -> list[StartUp]:
+def _resample(start_ups: Sequence[StartUp], rng: np.random.Generator) -> list[StartUp]:
     """Return resampled start-ups: each one is replaced by a random one with the same number of workers."""
     result = []
-    for workers in sorted({start.workers for start in starts}):
-        same = [start for start in starts if start.workers == workers]
-        result += [same[i] for i in rng.integers(len(same), size=len(same))]
+    for workers in sorted({start_up.workers for start_up in start_ups}):
+        same_size = [start_up for start_up in start_ups if start_up.workers == workers]
+        result += [same_size[i] for i in rng.integers(len(same_size), size=len(same_size))]
     return result
 
 
-def _fit(cells: _Cells, starts: Sequence[StartUp]) -> Machine:
+def _fit(cells: _Cells, start_ups: Sequence[StartUp]) -> Machine:
     """Return the machine that fits the measurements."""
     levels, spread = _fit_random_effects(cells)
     serial, parallel, communication = _fit_amdahl(cells.workers, np.exp(levels))
-    start_up_base, start_up_per_worker = _fit_line([(s.workers, s.seconds) for s in starts])
+    start_up_base, start_up_per_worker = _fit_line([(s.workers, s.seconds) for s in start_ups])
     extras = [(k, float(extra)) for k, column in zip(cells.workers, cells.extras.T, strict=True) for extra in column]
     attempt_base, attempt_per_worker = _fit_line([(k, extra) for k, extra in extras if not math.isnan(extra)])
     variances = cells.noise[~np.isnan(cells.noise)]
@@ -255,8 +259,8 @@ def _fit_random_effects(cells: _Cells) -> tuple[FloatArray, float]:
     """Return the mean logarithms [K] of an epoch's seconds over architectures, and the spread between architectures.
 
     This is a random-effects model, fitted by generalised least squares (Swamy and Arora 1972). The random effect of a trial
-    is the logarithm of its cost factor, which is the same for all numbers of workers. So the differences within a trial show
-    the scaling.
+    is the logarithm of its duration factor, which is the same for all numbers of workers. So the differences within a trial
+    show the scaling.
     """
     is_measured, counts = cells.is_measured, cells.is_measured.sum(axis=1)
     levels, spread = _solve_levels(cells, np.zeros(len(counts))), 0.0
@@ -279,9 +283,9 @@ def _fit_random_effects(cells: _Cells) -> tuple[FloatArray, float]:
 
 
 def _compute_demeaning_share(within: float, between: float) -> float:
-    """Return the share of a trial's mean that is subtracted, in [0, 0.95].
+    """Return the share of a trial's mean that is subtracted from its measurements, in [0, 0.95].
 
-    The share must be below 1. Otherwise the measurements would not determine the levels.
+    The share must be below 1: if the whole mean were subtracted, the measurements would not determine the levels.
 
     Args:
         within: the variance of a measurement within the trial.
@@ -305,7 +309,7 @@ def _fit_amdahl(workers: Sequence[int], seconds: FloatArray) -> tuple[float, flo
 
     Args:
         workers: the K numbers of workers, in increasing order.
-        seconds: the seconds [K] of an epoch of median cost.
+        seconds: the seconds [K] of an epoch of an architecture of median duration.
     """
     from scipy.optimize import nnls
 
@@ -324,7 +328,7 @@ def _fit_amdahl(workers: Sequence[int], seconds: FloatArray) -> tuple[float, flo
 def _fit_line(pairs: Sequence[tuple[int, float]]) -> tuple[float, float]:
     """Return the intercept and the slope of a line, both at least 0, by least squares of the relative errors.
 
-    The line is fitted to the median of the seconds for each number of workers. Without pairs, both are 0.
+    The line is fitted to the median of the seconds for each number of workers. Without pairs, intercept and slope are 0.
 
     Args:
         pairs: numbers of workers, with the measured seconds.

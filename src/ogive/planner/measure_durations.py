@@ -25,12 +25,12 @@ from ogive.trial import Step, TrialId
 MEASURED_TRIALS = 6
 """The default number of measured architectures."""
 MEASURED_EPOCHS = 3
-"""The default number of epochs of each architecture: the first one of an attempt, and two later ones."""
-CANDIDATES = 5
-"""The number of candidates for each measured architecture, because some cannot be trained."""
+"""The default number of epochs of each architecture: the first epoch of an attempt, and two later epochs."""
+CANDIDATES_PER_TRIAL = 5
+"""The number of candidates for each measured architecture, because some candidates cannot be trained."""
 SAMPLES_PER_CANDIDATE = 20
-"""The number of samples for each candidate, because some violate hard constraints or are duplicates."""
-SLOWDOWN = 1.25
+"""The number of samples for each candidate, because some samples violate hard constraints or are duplicates."""
+MAX_SLOWDOWN = 1.25
 """If an epoch takes longer by more than this factor than with fewer workers, larger numbers of workers are not measured."""
 POLL_SECONDS = 0.5
 """The longest wait for the executor's next event."""
@@ -85,7 +85,7 @@ def measure_durations(
         JobError: no architecture can be trained.
     """
     last_epoch = min(epochs_each, epochs) if epochs else None
-    candidates = _sample_candidates(space, max(trials, workers) * CANDIDATES, seed, is_allowed)
+    candidates = _sample_candidates(space, max(trials, workers) * CANDIDATES_PER_TRIAL, seed, is_allowed)
     watches: list[_Stopwatch] = []
     notes: list[str] = []
     for size in list_sizes(workers):
@@ -140,7 +140,7 @@ def measure_durations(
 def measure_start_up(
     payload: Path, folder: Path, workers: int, threads: int, limit: float | None = STARTUP_SECONDS
 ) -> float:
-    """Start some workers at the same time, and return the seconds until all of them are ready for a trial.
+    """Start workers at the same time, and return the seconds until all of them are ready for a trial.
 
     Args:
         payload: the file from which workers load the space and the estimator.
@@ -221,6 +221,7 @@ class _Stopwatch:
         self._running[trial] = name, time.monotonic()
 
     def on_report(self, trial: TrialId, step: Step, metrics: Mapping[str, float], seconds: float) -> Action:
+        # `seconds` is the worker's compute time. The plan needs the wall-clock time, so it is measured here.
         name, last_report_time = self._running[trial]
         now = time.monotonic()
         is_first = all(epoch.trial != name for epoch in self.epochs)
@@ -254,7 +255,7 @@ class _Stopwatch:
         """
         common = [name for name in self.completed if name in other.completed]
         ratios = [median(self._list_later_seconds(name)) / median(other._list_later_seconds(name)) for name in common]
-        return len(ratios) > 1 and median(ratios) > SLOWDOWN
+        return len(ratios) > 1 and median(ratios) > MAX_SLOWDOWN
 
     def list_epochs(self) -> list[Epoch]:
         """Return the epochs of the completed trials, except the first epoch of each worker.
@@ -284,8 +285,8 @@ class _Stopwatch:
 
     def _compute_extra_seconds(self, name: str) -> float:
         """Return the seconds by which the first epoch of a trial took longer than its later epochs."""
-        first = next(epoch.seconds for epoch in self.epochs if epoch.trial == name)
-        return max(0.0, first - median(self._list_later_seconds(name)))
+        first_epoch_seconds = next(epoch.seconds for epoch in self.epochs if epoch.trial == name)
+        return max(0.0, first_epoch_seconds - median(self._list_later_seconds(name)))
 
     def _list_later_seconds(self, name: str) -> list[float]:
         """Return the seconds of the epochs of a trial without the first one, unless it is the only one."""
@@ -310,27 +311,27 @@ def _train_architectures(
     folder: Path,
     previous: _Stopwatch | None,
 ) -> None:
-    """Train architectures of `queue` in their order, until `count` of them are completed.
+    """Train the architectures of `queue` in their order, until `count` of them are completed.
 
     Training ends early if epochs take clearly longer than with the smaller number of workers of `previous`.
     """
-    number = 0
+    trial_number = 0
     while True:
         is_slower = previous is not None and watch.is_slower_than(previous)
         while executor.idle and queue and not is_slower and len(watch.completed) + watch.running < count:
             name, architecture = queue.pop(0)
             assignment = Assignment(
-                trial=number,
+                trial=trial_number,
                 attempt=1,
                 choices=architecture.to_json(),
                 id=name,
                 fidelity={} if last_epoch is None else {"epochs": last_epoch},
                 seed=derive(0, "plan", name),
-                folder=str(folder / "trials" / f"{number:06d}"),
+                folder=str(folder / "trials" / f"{trial_number:06d}"),
                 settings={},
             )
-            watch.start(number, name, executor.submit(assignment))
-            number += 1
+            watch.start(trial_number, name, executor.submit(assignment))
+            trial_number += 1
         if not watch.running:
             return
         executor.poll(watch, POLL_SECONDS)

@@ -22,17 +22,17 @@ class SplitForecast:
         epoch: the mean seconds of an epoch.
         start_up: the seconds of a worker's start-up.
         seconds: the seconds from the start to the end of the search.
-        regret_seconds: the seconds until the search has reached the plan's regret; None if most simulations did not reach
-            it.
+        regret_seconds: the seconds until the search has reached the plan's target regret; None if fewer than half of the
+            simulations reached it.
         worker_hours: the hours of all workers of the split, busy or not.
         money: the price of the search; None without a price.
         value: the true value of the first objective, for the best architecture of the search.
         fastest: the probability that this split is the fastest.
         near: the probability that this split takes at most `ogive.planner.split_forecasts.NEAR` times as long as the
             fastest.
-        pace: tuples of a number of reports and the low, expected and high seconds until this number of reports.
+        pace: tuples (reports, low, expected, high): a number of reports, and the seconds until this number is reached.
         beyond: whether the split has more workers per trial than were measured.
-        computes: the expected compute seconds of all trials together.
+        computes: the expected compute time of all trials together, in seconds.
     """
 
     split: WorkerSplit
@@ -63,7 +63,7 @@ class Plan:
         why: the reason for the recommendation, as a clause.
         sure: the certainty of the recommendation, as a clause.
         metric: the metric of the first objective.
-        regret: the regret to which `SplitForecast.regret_seconds` refers, in the metric's unit.
+        regret: the target regret, in the metric's unit; `SplitForecast.regret_seconds` is the time until it is reached.
         trials: the number of trials of the search.
         epochs: the largest number of epochs of a trial; None without epochs.
         seeds: the number of simulated searches of each split.
@@ -100,7 +100,7 @@ class Plan:
         return next(row for row in self.rows if row.split == split)
 
     def with_parallel_trials(self, parallel_trials: int) -> Plan | None:
-        """Return the plan with another chosen split, that with `parallel_trials`; None if the plan has no such split."""
+        """Return the plan with the split of `parallel_trials` parallel trials chosen; None if the plan has no such split."""
         splits = [row.split for row in self.rows if row.split.parallel_trials == parallel_trials]
         return replace(self, chosen=splits[0]) if splits else None
 
@@ -114,6 +114,7 @@ class Plan:
             "done": 0,
             "trials": self.trials,
             "hours": _to_list(row.seconds.scaled_by(1 / HOUR)),
+            # An interval of width 0: the plan does not forecast the uncertainty of the compute time.
             "compute_hours": [row.computes / HOUR] * 3,
             "money": None if money is None else _to_list(money),
             "currency": self.price.currency if self.price else "",
@@ -145,6 +146,7 @@ class Plan:
         return Plan(**fields | {"timings": Timings.from_json(data["timings"])})
 
 
+# The fields of `SplitForecast` that are intervals.
 _INTERVALS = ("epoch", "start_up", "seconds", "regret_seconds", "worker_hours", "money", "value")
 
 
@@ -155,4 +157,5 @@ def _read_row(data: Mapping[str, Any]) -> SplitForecast:
 
 
 def _to_list(interval: Interval) -> list[float]:
+    """Return an interval in the form in which events store it."""
     return [interval.low, interval.expected, interval.high]

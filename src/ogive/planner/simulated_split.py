@@ -23,8 +23,9 @@ from ogive.run.state import State
 from ogive.seeds import generator
 from ogive.trial import Fidelity, Step, count_steps
 
-COST_EXPONENTS = {"resolution": 2.0, "width": 1.3}
-"""The cost of an epoch is proportional to this power of a fidelity (measured in `docs/guide.md`). For others it is 1."""
+DURATION_EXPONENTS = {"resolution": 2.0, "width": 1.3}
+"""The duration of an epoch is proportional to the fidelity to this power (measured in `docs/guide.md`). The exponent of
+fidelities that are not listed is 1."""
 
 
 @dataclass(frozen=True, order=True)
@@ -70,7 +71,7 @@ class PlannedSearch:
         trials: the number of trials of the search.
         settings: the settings of the search; only the budget is used.
         price: the price of a worker-hour; None without a price.
-        devices: whether workers are devices. If not, they are threads, which have no separate price.
+        devices: whether workers are devices. If not, workers are threads, and only their process has a price.
     """
 
     strategy: PluginSpec
@@ -101,7 +102,7 @@ class SimulatedSearch:
         seconds: the time from the start to the end of the search.
         compute: the compute time of all trials together.
         reports: the time of each report, in ascending order.
-        curve: an array [m, 2] with the times at which the incumbent changed, and the regret of the new incumbent.
+        curve: an array with a row for each change of the incumbent: the time, and the regret of the new incumbent.
         value: the true value of the incumbent at the end; NaN without an incumbent.
         ended: the reason why the search ended.
         cpu_seconds: the CPU time of the simulation.
@@ -122,8 +123,8 @@ class SimulatedSearch:
 
     def find_time_to_regret(self, regret: float) -> float:
         """Return the seconds until the incumbent's regret was at most `regret`; infinity if it never was."""
-        good_points = self.curve[self.curve[:, 1] <= regret] if len(self.curve) else self.curve
-        return float(good_points[0, 0]) if len(good_points) else math.inf
+        points_at_regret = self.curve[self.curve[:, 1] <= regret] if len(self.curve) else self.curve
+        return float(points_at_regret[0, 0]) if len(points_at_regret) else math.inf
 
 
 def make_trajectories(
@@ -135,19 +136,19 @@ def make_trajectories(
         problem: the source of the metrics.
         machine: the source of the durations.
         workers: the number of workers of each trial.
-        seed: the seed of the architectures' cost factors and of the noise of epochs.
+        seed: the seed of the architectures' duration factors and of the noise of epochs.
         proposal_seconds: the controller's time for a proposal, which delays the first epoch of each trial.
     """
 
     def compute_trajectory(assignment: Assignment) -> Iterator[tuple[Step, Mapping[str, float], float]]:
         architecture = problem.space.architecture(assignment.choices)
-        # Set the cached property `id`, which takes long to compute. The controller has computed it already.
+        # Set the cached property `id` without computing it, which takes long. The controller has computed it already.
         architecture.__dict__["id"] = assignment.id
         factor = float(np.exp(generator(seed, "factor", assignment.id).normal(0, machine.spread)))
         noise = generator(seed, "epochs", assignment.id).normal(
             0, machine.noise, size=count_steps(assignment.fidelity) + 1
         )
-        epoch_seconds = machine.epoch_seconds(workers) * factor * compute_relative_cost(assignment.fidelity)
+        epoch_seconds = machine.epoch_seconds(workers) * factor * compute_relative_duration(assignment.fidelity)
         delay = proposal_seconds if assignment.last_reported_step == 0 else 0.0
         start_seconds = machine.attempt_seconds(workers) + delay
         for observation in problem.evaluate(architecture, assignment.fidelity, assignment.seed):
@@ -159,12 +160,12 @@ def make_trajectories(
     return compute_trajectory
 
 
-def compute_relative_cost(fidelity: Fidelity) -> float:
-    """Return the cost of an epoch at a fidelity, divided by the cost at the full fidelity."""
+def compute_relative_duration(fidelity: Fidelity) -> float:
+    """Return the duration of an epoch at a fidelity, divided by its duration at the full fidelity."""
     product = 1.0
     for name, value in fidelity.items():
         if name != "epochs":
-            product *= float(value) ** COST_EXPONENTS.get(name, 1.0)
+            product *= float(value) ** DURATION_EXPONENTS.get(name, 1.0)
     return product
 
 
@@ -185,9 +186,9 @@ def simulate_split(
         search: the search.
         machine: the source of the durations.
         split: the split of the workers.
-        seed: the seed of the search, the cost factors and the faults.
+        seed: the seed of the search, the duration factors and the faults.
         proposal_seconds: the controller's time for one proposal.
-        faults: stragglers, failures and preemptions of the workers. The start-up is always that of the machine.
+        faults: stragglers, failures and preemptions of the workers; its start-up time is ignored, because `machine` has one.
     """
     recorder = Recorder(problem)
     reports: list[float] = []
@@ -215,6 +216,7 @@ def simulate_split(
     )
     cpu_seconds = time.process_time() - begin
     curve = np.array([(point.seconds, point.values[0]) for point in recorder.points]).reshape(-1, 2)
+    # The incumbent's value is the best value of the problem, made worse by the incumbent's regret.
     best = problem.bounds[problem.objectives[0].metric].best
     sign = -1.0 if problem.objectives[0].goal == "maximize" else 1.0
     value = best + sign * float(curve[-1, 1]) if len(curve) else math.nan

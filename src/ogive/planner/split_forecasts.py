@@ -1,6 +1,6 @@
 """The forecast for each split of the workers, from its simulated searches and the uncertainty of the machine.
 
-Symbol: d is the number of draws of the machine.
+Symbol: d is the number of machines that are drawn from the machine's uncertainty.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from ogive.run.spending import HOUR
 from ogive.seeds import generator
 
 NEAR = 1.1
-"""A split is near the fastest if it takes at most this multiple of the time of the fastest."""
+"""A split is near the fastest split if it takes at most this multiple of the fastest split's time."""
 RESAMPLES = 1000
 """The number of draws of the mean time of each split, by which the splits are compared."""
 PREDICTION_DRAWS = 2000
-"""The least number of draws of the time of one search."""
+"""About this many draws of the duration of one search are made, or one for each drawn machine if that is more."""
 MAX_DEVIATIONS = 10.0
 """Draws of Student's distribution are clipped to this many standard deviations."""
 PACE_POINTS = 10
@@ -43,14 +43,14 @@ def forecast_splits(
         searches: the searches that were simulated with the fitted machine.
         fitted: the machine and its uncertainty.
         planned: the search that was simulated.
-        regret: the time to this regret is forecast, in the unit of the first objective.
+        regret: the target regret, in the unit of the first objective; the time until it is reached is forecast.
         seed: the seed of the draws.
     """
     mean_seconds = draw_mean_seconds(searches, fitted, seed)
     least_seconds, fastest_index = mean_seconds.min(axis=0), mean_seconds.argmin(axis=0)
     rows = []
     for index, (split, runs) in enumerate(searches.items()):
-        k = split.workers_per_trial
+        workers_per_trial = split.workers_per_trial
         run_seconds = [run.seconds for run in runs]
         seconds = _predict_seconds(_draw_machine_seconds(run_seconds, split, fitted), run_seconds, seed)
         money_per_second = None
@@ -59,8 +59,8 @@ def forecast_splits(
         rows.append(
             SplitForecast(
                 split=split,
-                epoch=fitted.compute_interval(partial(Machine.mean_epoch_seconds, workers=k)),
-                start_up=fitted.compute_interval(partial(Machine.start_up_seconds, workers=k)),
+                epoch=fitted.compute_interval(partial(Machine.mean_epoch_seconds, workers=workers_per_trial)),
+                start_up=fitted.compute_interval(partial(Machine.start_up_seconds, workers=workers_per_trial)),
                 seconds=seconds,
                 regret_seconds=_predict_regret_seconds(
                     [run.find_time_to_regret(regret) for run in runs], split, fitted
@@ -71,7 +71,7 @@ def forecast_splits(
                 fastest=float(np.mean(fastest_index == index)),
                 near=float(np.mean(mean_seconds[index] <= NEAR * least_seconds)),
                 pace=_predict_pace(runs, split, fitted),
-                beyond=k > fitted.measured[-1],
+                beyond=workers_per_trial > fitted.measured[-1],
                 computes=float(np.mean([run.compute for run in runs])),
             )
         )
@@ -79,10 +79,10 @@ def forecast_splits(
 
 
 def draw_mean_seconds(searches: Searches, fitted: Fit, seed: int) -> FloatArray:
-    """Return draws [splits, RESAMPLES] of the true mean time of each split.
+    """Return draws of the true mean duration of each split, as an array [number of splits, RESAMPLES].
 
-    Each draw resamples the seeds, and takes another machine that fits the measurements. Both are the same for all splits, so
-    that the splits are compared under equal conditions.
+    Each draw resamples the seeds, and takes another machine that fits the measurements. A draw uses the same seeds and the
+    same machine for all splits, so that the splits are compared under equal conditions.
     """
     n = len(next(iter(searches.values())))
     seed_samples = generator(seed, "plan", "seeds").integers(n, size=(RESAMPLES, n))
@@ -101,7 +101,8 @@ def _draw_machine_seconds(seconds: Sequence[float] | FloatArray, split: WorkerSp
     """Return draws [d] of the mean of `seconds` with other machines that fit the measurements.
 
     The searches need not be simulated again for this: if all durations are multiplied by a factor, the duration of the
-    search is multiplied by it, because decisions depend only on the order of events. The start-up has a separate factor.
+    search is multiplied by the same factor, because decisions depend only on the order of events. The start-up has a
+    separate factor.
     """
     start_up = fitted.machine.start_up_seconds(split.workers_per_trial)
     mean = float(np.mean(seconds))
@@ -131,13 +132,13 @@ def _predict_seconds(draws: FloatArray, seconds: Sequence[float], seed: int) -> 
 
 
 def _predict_regret_seconds(times: Sequence[float], split: WorkerSplit, fitted: Fit) -> Interval | None:
-    """Return the time at which a search reaches the regret; None if fewer than half of the searches reach it.
+    """Return the time at which a search reaches the target regret; None if fewer than half of the searches reach it.
 
-    The expected time is the mean over the searches that reach the regret. The bounds are the earliest and the latest time,
-    widened by the uncertainty of the machine. The upper bound is infinite if a search does not reach the regret.
+    The expected time is the mean over the searches that reach the target regret. The bounds are the earliest and the latest
+    of their times, widened by the uncertainty of the machine. The upper bound is infinite if a search does not reach it.
 
     Args:
-        times: the time of each simulated search; infinite if it did not reach the regret.
+        times: the time at which each simulated search reached the target regret; infinite if it did not.
         split: the split of the workers.
         fitted: the machine and its uncertainty.
     """
@@ -165,9 +166,9 @@ def predict_value(values: Sequence[float]) -> Interval:
     n = len(finite)
     if not n:
         return Interval(math.nan, math.nan, math.nan)
-    middle = float(np.median(finite))
+    expected = float(np.median(finite))
     if n == 1:
-        return Interval(-math.inf, middle, math.inf)
+        return Interval(-math.inf, expected, math.inf)
     # Compute the interval on logits if all values are in (0, 1), and on logarithms if all are positive, so that it stays in
     # the range of the metric.
     is_positive, is_share = finite.min() > 0, finite.min() > 0 and finite.max() < 1
@@ -175,13 +176,13 @@ def predict_value(values: Sequence[float]) -> Interval:
     half_width = stdtrit(n - 1, (1 + LEVEL) / 2) * transformed.std(ddof=1) * math.sqrt(1 + 1 / n)
     bounds = np.array([transformed.mean() - half_width, transformed.mean() + half_width])
     low, high = expit(bounds) if is_share else np.exp(bounds) if is_positive else bounds
-    return Interval(min(float(low), middle), middle, max(float(high), middle))
+    return Interval(min(float(low), expected), expected, max(float(high), expected))
 
 
 def _predict_pace(
     runs: Sequence[SimulatedSearch], split: WorkerSplit, fitted: Fit
 ) -> tuple[tuple[int, float, float, float], ...]:
-    """Return the seconds until the first report and until each tenth of the reports, as for `SplitForecast.pace`."""
+    """Return the seconds until the first report and until each tenth of the reports, in the form of `SplitForecast.pace`."""
     total = min(len(run.reports) for run in runs)
     if total == 0:
         return ()

@@ -18,6 +18,7 @@ from ogive.trial import EMPTY
 COLUMNS = ("trial", "workers", "epoch", "seconds")
 """The required columns of a file."""
 NON_METRIC_COLUMNS = (*COLUMNS, "architecture", "unit")
+"""The columns that are not read as metrics. `architecture` may be used instead of `trial`."""
 UNITS = ("threads", "devices")
 """The units of workers."""
 
@@ -45,7 +46,7 @@ class Epoch:
 
 @dataclass(frozen=True)
 class StartUp:
-    """The start-up of a worker. Workers that start at the same time give one measurement.
+    """A measured start-up of a worker. Workers that start at the same time are one measurement.
 
     Attributes:
         workers: the number of threads of the worker, or of its data-parallel processes.
@@ -122,7 +123,7 @@ def read_run_timings(state: State, source: str) -> Timings:
     if fidelities:
         raise JobError(
             f"{source}: its schedule varied {', '.join(fidelities)}, so its journal does not show how long a full epoch "
-            "takes; leave this source out, and durations are measured"
+            "takes; without this source, durations are measured"
         )
     workers = [_count_workers(session) for session in state.sessions]
     epochs = _read_epochs(state, workers)
@@ -143,9 +144,9 @@ def _read_epochs(state: State, workers: Sequence[int]) -> list[Epoch]:
     for trial in state.trials.values():
         if trial.cached:
             continue
-        begins = list(attempt_begins.get(trial.id, ()))  # of the attempts that have no report yet
+        begins = list(attempt_begins.get(trial.id, ()))  # the begins of the attempts without a report so far
         for report in trial.reports:
-            # The first report after the begin of an attempt is that of its first epoch.
+            # The first report after the begin of an attempt is the report of its first epoch.
             is_first = bool(begins) and report.time >= begins[0]
             while begins and report.time >= begins[0]:
                 begins.pop(0)
@@ -206,7 +207,7 @@ def read_timings(path: Path) -> Timings:
             try:
                 return Timings.from_json(data["timings"])
             except (KeyError, TypeError, AttributeError) as error:
-                raise JobError(f"{path} is no plan in the format of `ogive plan --json`: {error!r}") from error
+                raise JobError(f"{path} is not a plan in the format of `ogive plan --json`: {error!r}") from error
         rows = data if isinstance(data, list) else None
     else:
         rows = list(csv.DictReader(text.splitlines()))
@@ -227,7 +228,7 @@ def parse_rows(rows: Iterable[Mapping[str, Any]], source: str) -> Timings:
     Raises:
         JobError: a row is wrong, or no row is an epoch above 0.
     """
-    epochs, starts, units = [], [], set()
+    epochs, start_ups, units = [], [], set()
     for number, row in enumerate(rows, 1):
         units.add(row.get("unit") or UNITS[0])
         workers, epoch = (
@@ -236,7 +237,7 @@ def parse_rows(rows: Iterable[Mapping[str, Any]], source: str) -> Timings:
         )
         seconds = _read_seconds(row, f"{source}, row {number}")
         if epoch == 0:
-            starts.append(StartUp(workers, seconds))
+            start_ups.append(StartUp(workers, seconds))
             continue
         trial = row.get("trial", row.get("architecture"))
         if trial in (None, ""):
@@ -257,10 +258,11 @@ def parse_rows(rows: Iterable[Mapping[str, Any]], source: str) -> Timings:
         raise JobError(f"{source}: there is no epoch above 0, so there are no durations to plan with")
     if len(units) > 1 or not units <= set(UNITS):
         raise JobError(f"{source}: unit is {', '.join(sorted(map(repr, units)))}; allowed: one of {', '.join(UNITS)}")
-    return Timings(tuple(epochs), tuple(starts), units.pop(), f"recorded in {source}")
+    return Timings(tuple(epochs), tuple(start_ups), units.pop(), f"recorded in {source}")
 
 
 def _read_whole_number(row: Mapping[str, Any], name: str, low: int, location: str) -> int:
+    """Return the whole number in the column `name`, which must be at least `low`."""
     value = row.get(name)
     try:
         number = float(value)  # type: ignore[arg-type]
@@ -283,7 +285,7 @@ def _read_seconds(row: Mapping[str, Any], location: str) -> float:
 
 
 def _read_metrics(row: Mapping[str, Any]) -> dict[str, float]:
-    """Return the columns besides those of `NON_METRIC_COLUMNS` that hold finite numbers."""
+    """Return the metrics of a row: all finite numbers in columns that are not in `NON_METRIC_COLUMNS`."""
     metrics = {}
     for name, value in row.items():
         try:

@@ -32,9 +32,10 @@ from ogive.session.search_code import SOURCES, SearchCode
 from ogive.trial import Status
 
 NOT_REPEATABLE = (
-    "not repeated, because the failed trials continued from other trials' weights, which have been deleted; a schedule that "
-    "passes on weights starts a new trial instead (a larger max_trials lets it start more)"
+    "not repeated, because the failed trials continued from the weights of other trials, and these weights have been "
+    "deleted; the schedule starts new trials instead (increase max_trials to allow more trials)"
 )
+"""The end of the warning about failed trials that are not repeated. It follows the numbers of the trials."""
 
 
 def open_session(
@@ -71,7 +72,8 @@ def open_session(
     stored = {**first.data["settings"], **collect_setting_changes(events)}
     previous = Settings.from_json(stored)
     if changeable.get("workers", previous.workers) != previous.workers:
-        changeable = {**changeable, "threads": None}  # the plan chose the threads for another number of parallel trials
+        # The plan has set the number of threads for another number of parallel trials.
+        changeable = {**changeable, "threads": None}
     changes = previous.find_changes(changeable)
     settings = Settings.from_json({**stored, **changes})
     check_executor(config, settings, estimator)
@@ -79,14 +81,14 @@ def open_session(
     price = find_current_price(settings)
     opening = [Event(Kind.CHANGED, data=changes)] if changes else []
     code = SearchCode.of(declared.space, estimator)
-    opened = {
+    session_record = {
         **collect_manifest(settings.workers, settings.workers_per_trial, settings.threads),
         "code": estimator.code_hash(),
         SOURCES: code.to_json(),
         "trains_models": estimator.trains_models,
         **config.make_session_fields(),
     }
-    opening.append(Event(Kind.OPENED, data={**opened, "price": price.to_json()} if price else opened))
+    opening.append(Event(Kind.OPENED, data={**session_record, **({"price": price.to_json()} if price else {})}))
     if any(event.kind is Kind.OPENED for event in events):
         messages = list_continued_run_warnings(events, estimator, code, previous=previous, settings=settings)
         messages += list_example_input_warnings(first.data["space"], declared.space, events)
@@ -112,12 +114,12 @@ def find_end_reason(events: Sequence[Event]) -> str | None:
     """
     # Events that are in the journal have a sequence number.
     stored = [event for event in events if event.seq]
-    last = next((event for event in reversed(stored) if event.kind in (Kind.OPENED, Kind.ENDED)), None)
-    if last is None or last.kind is not Kind.ENDED or last.data.get("failures"):
+    last_open_or_end = next((event for event in reversed(stored) if event.kind in (Kind.OPENED, Kind.ENDED)), None)
+    if last_open_or_end is None or last_open_or_end.kind is not Kind.ENDED or last_open_or_end.data.get("failures"):
         return None
-    new = [event for event in events[len(stored) :] if event.kind is not Kind.OPENED]
-    if all(event.kind is Kind.WARNING and event.data["message"] == TEST_WAS_READ for event in new):
-        return str(last.data["why"])
+    new_events = [event for event in events[len(stored) :] if event.kind is not Kind.OPENED]
+    if all(event.kind is Kind.WARNING and event.data["message"] == TEST_WAS_READ for event in new_events):
+        return str(last_open_or_end.data["why"])
     return None
 
 

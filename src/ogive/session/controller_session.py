@@ -52,11 +52,11 @@ def make_plugins(
         stored: the data of the journal's first event. It names the strategy and the schedule if `arguments` does not.
         screen: a function that returns the metrics of an architecture that are known before training.
     """
-    named = {kind: {stored[kind]["name"]: stored[kind]["options"]} for kind in ("strategy", "schedule")}
+    stored_specs = {kind: {stored[kind]["name"]: stored[kind]["options"]} for kind in ("strategy", "schedule")}
     objectives = tuple(Objective(**item) for item in stored["objectives"])
     constraints = tuple(Constraint(**item) for item in stored["constraints"])
     strategy = make_strategy(
-        arguments.get("strategy") or named["strategy"],
+        arguments.get("strategy") or stored_specs["strategy"],
         declared.space,
         objectives,
         constraints,
@@ -64,7 +64,9 @@ def make_plugins(
         initial=stored.get("initial", ()),
         warm_start=stored.get("warm_start"),
     )
-    schedule = make_schedule(arguments.get("schedule") or named["schedule"], objectives, constraints, stored["epochs"])
+    schedule = make_schedule(
+        arguments.get("schedule") or stored_specs["schedule"], objectives, constraints, stored["epochs"]
+    )
     return strategy, schedule
 
 
@@ -88,9 +90,9 @@ def run_session(
         journal: the run's journal; this process holds its lease.
         events: the events of the journal, followed by the events that open the session, which are appended here.
         declared: the declaration of the search.
-        estimator: the estimator.
+        estimator: the estimator of the search.
         folder: the run's folder.
-        fixed: the arguments of this call that cannot change while a run is continued.
+        fixed: the arguments of this call that must be the same when a run is continued.
         config: the configuration of the executor.
         use_cache: whether results may be shared with other runs.
         observer: a function that receives every event; None for a live view.
@@ -98,7 +100,7 @@ def run_session(
         clock: the clock of the journal, in real or virtual time.
 
     Returns:
-        "interrupted" or "terminated"; None if the search ended.
+        "interrupted" (by Ctrl-C) or "terminated" (by SIGTERM); None if the search ended.
     """
     screen = _make_caching_screen(estimator)
     strategy, schedule = make_plugins(declared, fixed, events[0].data, screen)
@@ -139,7 +141,8 @@ def run_session(
         reason = type(error).__name__
         error_text = None if isinstance(error, KeyboardInterrupt) else f"{reason}: {error}"
         problem = journal.find_file_problem() if isinstance(error, (OSError, RunError)) else None
-        if problem is not None and str(error) != problem:  # the error is only a consequence of the missing file
+        # If a file of the run is missing, the error is only a consequence of that.
+        if problem is not None and str(error) != problem:
             raise RunError(problem) from error
         raise
     finally:
@@ -154,20 +157,21 @@ def run_session(
 def _open_cache(space: Space, estimator: Estimator, events: Sequence[Event]) -> tuple[Cache | None, str | None]:
     """Return the evaluation cache and a warning.
 
-    The cache is None if this run cannot share results. The warning is None, or the reason why code cannot be identified.
+    The cache is None if this run cannot share results. If the reason is code that cannot be identified, the warning gives
+    the reason; otherwise the warning is None.
     """
-    recipe, ranks = estimator.recipe(), list_trial_worker_counts(events)
+    recipe, rank_counts = estimator.recipe(), list_trial_worker_counts(events)
     if estimator.rank_invariant:
-        ranks = [1]
+        rank_counts = [1]
     # If the number of ranks affects results, and was changed during the run, a trial may have started with one number and
     # continued with another. Such results are not shared.
-    if recipe is None or len(set(ranks)) > 1:
+    if recipe is None or len(set(rank_counts)) > 1:
         return None, None
     code = SearchCode.of(space, estimator)
     if code.unidentified_reason is not None:
         return None, code.unidentified_reason
     cache = Cache(
-        space, recipe, code.result_hash, estimator.continuable, ranks=ranks[-1], find_edit=code.find_edited_file
+        space, recipe, code.result_hash, estimator.continuable, ranks=rank_counts[-1], find_edit=code.find_edited_file
     )
     return cache, None
 
@@ -180,8 +184,8 @@ def make_subscribers(
     Args:
         folder: the run's folder.
         events: the events of the journal, followed by the events that open the session.
-        routes: the alert routes of this call; None for the stored ones.
-        sinks: the sinks of this call; None for the stored ones.
+        routes: the alert routes of this call; None for the stored routes.
+        sinks: the sinks of this call; None for the stored sinks.
     """
     settings = Settings.from_json({**events[0].data["settings"], **collect_setting_changes(events)})
     subscribers: list[Subscriber] = []
@@ -216,7 +220,7 @@ def collect_setting_changes(events: Iterable[Event]) -> dict[str, Any]:
 
 
 def list_trial_worker_counts(events: Sequence[Event]) -> list[int]:
-    """Return all values that the setting `workers_per_trial` has had, from the creation of the run on."""
+    """Return all values that the setting `workers_per_trial` has had since the run was created, the latest last."""
     name = "workers_per_trial"
     later_values = [event.data[name] for event in events if event.kind is Kind.CHANGED and name in event.data]
     return [events[0].data["settings"].get(name, 1), *later_values]

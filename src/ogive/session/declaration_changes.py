@@ -38,13 +38,14 @@ def check_unchanged(
                     details = _describe_differences(stored.get("recipe"), recipe) if part == "recipe" else None
                     hashes = f"its fingerprint was {stored[name].get(part)}, and is {value.get(part)}"
                     lines.append(f"the {part}: {details or hashes}")
-        elif stored.get(name, []) != value:  # runs of earlier versions have no `initial`
+        # Journals of earlier versions have no key "initial", of which the default is [].
+        elif stored.get(name, []) != value:
             lines.append(f"{name}: was {stored.get(name, [])!r}, and is {value!r}")
     if lines:
         raise RunError(
             f"the run in {folder} cannot be continued, because this has changed:\n  "
             + "\n  ".join(lines)
-            + "\nput it back as it was, or start a new run in another folder"
+            + "\nundo these changes, or start a new run in another folder"
         )
 
 

@@ -44,7 +44,7 @@ def find_earlier_run(spec: WarmStartSpec) -> tuple[Path, int]:
 def prepare_warm_start(
     spec: WarmStartSpec, space: Space, objectives: ObjectiveSpec, constraints: Constraint | Iterable[Constraint]
 ) -> dict[str, Any]:
-    """Choose the architectures of a warm start, and return the record for the journal.
+    """Select the architectures of a warm start, and return the record for the journal.
 
     The earlier trials are ranked by the objectives and constraints of the new search. If the earlier run did not measure
     these metrics, its trials are ranked by the objectives and constraints of the earlier run.
@@ -56,9 +56,8 @@ def prepare_warm_start(
         constraints: the constraints of the new search.
 
     Returns:
-        `run`: the folder of the earlier run; `architectures` and `trials`: the architectures, and the numbers of their
-            trials
-        in the earlier run; `said`: messages on how the spaces match.
+        The record. Its keys are `run` (the folder of the earlier run), `architectures`, `trials` (the number of each
+        architecture's trial in the earlier run), and `said` (messages on how the two spaces match).
 
     Raises:
         JobError: there is no earlier run, or none of its architectures can be used in `space`.
@@ -78,7 +77,7 @@ def prepare_warm_start(
     result = transfer_best(space, state.space, trials, ranking_objectives, constraints=ranking_constraints, count=count)
     return {
         "run": str(folder),
-        "architectures": [dict(choices) for choices in result.architectures],
+        "architectures": [dict(labels) for labels in result.architectures],
         "trials": list(result.trials),
         "said": [*messages, *result.messages],
     }

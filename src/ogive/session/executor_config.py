@@ -16,10 +16,12 @@ from ogive.space import Space
 
 EXECUTORS = ("processes", "inline", "simulated")
 SIMULATED = "simulated"
+"""The name of the simulated executor. In the record of a session it is the key of the executor's options."""
 OPTIONS = (*(field.name for field in fields(FaultModel)), "seed")
 """The options of the simulated executor."""
 
 NO_FAULTS = FaultModel()
+"""Workers that start at once and never fail."""
 
 ExecutorSpec = str | Mapping[str, Any]
 """A name, or {"simulated": {option: value}}."""
@@ -50,7 +52,9 @@ class ExecutorConfig:
 
 
 def parse_executor_config(spec: ExecutorSpec) -> ExecutorConfig:
-    """Parse the name of an executor, or {"simulated": {option: value}} with options of `FaultModel` and `seed`.
+    """Return the configuration for the name of an executor, or for {"simulated": {option: value}}.
+
+    The options are the fields of `FaultModel`, and `seed`.
 
     Raises:
         JobError: there is no such executor or option, or a value is out of its range.
@@ -76,7 +80,7 @@ def check_simulated_times(config: ExecutorConfig, estimator: Estimator) -> None:
     """Check that the estimator knows the durations of trials in advance, if the executor is simulated.
 
     Raises:
-        JobError: the executor is simulated, and the estimator is not that of a benchmark.
+        JobError: the executor is simulated, and the estimator is not a benchmark's estimator.
     """
     if config.is_simulated and not isinstance(estimator, BenchmarkEstimator):
         raise JobError(
@@ -146,5 +150,5 @@ def list_executor_warnings(config: ExecutorConfig, workers: int) -> list[str]:
         return []
     return [
         f"time is virtual: nothing is trained, each trial takes the benchmark's duration on one of {workers:,} simulated "
-        "workers, and hours, costs and forecasts are in virtual time"
+        "workers, and hours, prices and forecasts are in virtual time"
     ]

@@ -1,4 +1,4 @@
-"""The creation of a run: check the arguments, and write the folder and the first events of the journal."""
+"""The creation of a run: its arguments are checked, then its folder and the first events of its journal are written."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def create_run(
     Args:
         folder: the run's folder; None for a new folder in `runs/`.
         declared: the declaration of the search.
-        estimator: the estimator.
+        estimator: the estimator of the search.
         settings: the settings of the run.
         config: the configuration of the executor.
         plan: a `Plan`, "auto", or None for a search without a plan.
@@ -49,6 +49,7 @@ def create_run(
     check_executor(config, settings, estimator)
     if plan is not None:
         check_plan(plan, declared, settings, config.name)
+    # The price is not needed yet: this call raises the error if there is none.
     find_current_price(settings)
     check_hard_constraints(declared.space, estimator, declared.constraints, declared.seed)
     # Create the strategy and the schedule once before anything is written, so that errors in their options are found.
@@ -81,7 +82,7 @@ def make_fresh_folder(parent: Path) -> Path:
             continue
         except OSError as error:
             raise RunError(
-                f"the run's folder {folder} cannot be created: {error}; name another one: run=..."
+                f"the run's folder {folder} cannot be created: {error}; give another folder with run=..."
             ) from error
         return folder
     raise AssertionError("unreachable")
@@ -94,8 +95,8 @@ def _prepare_folder(folder: Path) -> None:
         RunError: the folder holds other files, or cannot be created.
     """
     if folder.exists() and (not folder.is_dir() or any(not is_draft(path) for path in folder.iterdir())):
-        raise RunError(f"{folder} exists already and holds no run; choose another folder, or an empty one")
+        raise RunError(f"{folder} exists already and holds no run; choose a folder that is new or empty")
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise RunError(f"the run's folder {folder} cannot be created: {error}; choose another one") from error
+        raise RunError(f"the run's folder {folder} cannot be created: {error}; choose another folder") from error

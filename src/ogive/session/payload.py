@@ -16,12 +16,13 @@ from ogive.run.estimator import Estimator
 from ogive.space import Space
 
 PAYLOAD = "payload.pkl"
+"""The file in a run's folder."""
 
 
 def write_payload(path: Path, space: Space, estimator: Estimator) -> None:
     """Write the space and the estimator to the file `path`.
 
-    Functions and classes are stored by import path, but those that are defined in `__main__` by value.
+    Functions and classes that are defined in `__main__` are stored by value; all others are stored by import path.
 
     Raises:
         JobError: the space or the estimator cannot be pickled.

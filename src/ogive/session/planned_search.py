@@ -1,4 +1,4 @@
-"""The plan of a search: make it for a declared search, check that it fits a search, and apply it to a new run."""
+"""The plan of a search: functions that make a plan, check that it is for a search, and apply it to a new run."""
 
 from __future__ import annotations
 
@@ -46,8 +46,8 @@ class PlanRequest:
         measured_trials: the number of architectures to measure.
         measured_epochs: the number of epochs of each measured architecture.
         seeds: the number of simulated searches of each split.
-        regret: the regret whose time is forecast.
-        faults: the faults of the workers.
+        regret: the target regret; the plan forecasts the time until the incumbent's regret is at most this value.
+        faults: the stragglers, failures and preemptions of the workers that are simulated.
 
     Raises:
         JobError: a value is out of its range.
@@ -92,6 +92,7 @@ def make_plan(declared: RunSpec, estimator: Estimator, settings: Settings, reque
             raise JobError(
                 f"{name}: found an object of class {spec.name}; a plan creates it many times, so give it by name"
             )
+    # The strategy is not needed here: each simulation creates its own.
     _, schedule = make_plugins(declared, {}, declared.to_json(), estimator.screen)
     check_fidelities(schedule, estimator, declared.space)
     if request.source is None:
@@ -126,7 +127,7 @@ def detect_worker_units(estimator: Estimator) -> tuple[str, int]:
     """Return the unit of this machine's workers, "threads" or "devices", and their number.
 
     The unit is "devices" (GPUs) if the estimator trains on GPUs and the machine has several. Otherwise it is "threads", and
-    the number is that of the cores.
+    the number is the number of cores.
     """
     device = str(getattr(estimator, "device", "cpu"))
     if estimator.parallel and (device == "auto" or device.startswith("cuda")):
@@ -200,7 +201,9 @@ def _read_source(source: str | os.PathLike[str] | StoredRun | Timings, declared:
         if (path / JOURNAL).is_file():
             return _read_source(StoredRun.open(path), declared)
         if path.is_dir() or not path.exists():
-            raise JobError(f"{path} holds no run and is no file; give a run's folder, or durations as CSV or JSON")
+            raise JobError(
+                f"{path} is neither the folder of a run nor a file; give one of them (durations as CSV or JSON)"
+            )
         return planner.read_timings(path)
     created = source.state.created
     timings = planner.read_run_timings(source.state, f"the run in {source.folder}")
@@ -219,10 +222,10 @@ def _read_source(source: str | os.PathLike[str] | StoredRun | Timings, declared:
 def _make_problems(
     declared: RunSpec, estimator: Estimator, timings: Timings
 ) -> tuple[Callable[[int], Problem], list[str]]:
-    """Return a function that makes the problem to simulate for a seed, and sentences on the origin of its metrics.
+    """Return a function that makes the problem to simulate for a seed, and sentences on the origin of the metrics.
 
-    The problem is the estimator's benchmark. For other estimators it is a bundled benchmark with the same space and
-    objective; if there is none, it is a random landscape with the shape of the measured learning curves.
+    If the estimator is a benchmark, the problem is this benchmark. Otherwise it is a bundled benchmark with the same space
+    and objective or, if there is none, a random landscape with the shape of the measured learning curves.
     """
     from ogive import planner
     from ogive.bench.benchmark_estimator import BenchmarkEstimator
@@ -230,7 +233,7 @@ def _make_problems(
     objective = declared.objectives[0]
     if isinstance(estimator, BenchmarkEstimator) and estimator.problem.objectives == (objective,):
         return planner.limit_epochs(estimator.problem, declared.epochs), [
-            f"metrics: those of the benchmark {estimator.problem.name} itself, so they are exact"
+            f"metrics: exact, because they are from the benchmark {estimator.problem.name} itself"
         ]
     table = planner.find_bundled_table(declared.space, objective)
     if table is not None and declared.epochs is not None and declared.epochs <= (table.epochs or 0):
@@ -257,7 +260,8 @@ def _list_simplifications(declared: RunSpec, schedule: Schedule) -> list[str]:
     if schedule.fidelities:
         names = ", ".join(schedule.fidelities)
         sentences.append(
-            f"the schedule varies {names}: training with less is assumed to be cheaper and to be as informative as with all"
+            f"the schedule varies {names}: training at a lower fidelity is assumed to be cheaper and as informative as "
+            "training at the full fidelity"
         )
     if len(declared.objectives) > 1:
         sentences.append(f"of several objectives only the first, {declared.objectives[0].metric}, is simulated")
@@ -270,7 +274,7 @@ def _list_simplifications(declared: RunSpec, schedule: Schedule) -> list[str]:
 
 
 def is_planned(workers: Any) -> bool:
-    """Return whether the argument `workers` of a search is a plan or "auto", and not a number.
+    """Return whether the argument `workers` of a search is a plan or "auto" instead of a number.
 
     Raises:
         JobError: `workers` is another string.
@@ -279,11 +283,12 @@ def is_planned(workers: Any) -> bool:
         if workers != AUTO:
             raise JobError(f'workers={workers!r}: expected a whole number, at least 1, "auto", or a plan of og.plan')
         return True
+    # The class is compared by name, so that a search without a plan need not import the planner.
     return type(workers).__name__ == "Plan" and type(workers).__module__.startswith("ogive.planner")
 
 
 def check_plan(plan: Any, declared: RunSpec, settings: Settings, executor: str) -> None:
-    """Check that a search can use a plan.
+    """Raise an error if a search cannot use a plan.
 
     Args:
         plan: a `Plan`, or "auto" for a plan that will be made later.
@@ -299,20 +304,21 @@ def check_plan(plan: Any, declared: RunSpec, settings: Settings, executor: str) 
             "a plan decides how many trials run at a time and how many workers each of them has: leave workers_per_trial "
             "out, and use executor='processes'"
         )
+    # A plan with the fingerprint "" may be used for any search.
     if plan != AUTO and plan.fingerprint not in ("", compute_plan_fingerprint(declared, settings)):
         raise JobError(
-            "workers=plan: the plan is of another search (its space, objectives, constraints, strategy, schedule, "
-            "epochs, data, max_trials, budget or price differ); make it with the same arguments, or give workers='auto'"
+            "workers=plan: the plan is for another search (its space, objectives, constraints, strategy, schedule, "
+            "epochs, data, max_trials, budget or price differ); make a plan with the same arguments, or give workers='auto'"
         )
 
 
 def apply_plan(plan: Any, declared: RunSpec, estimator: Estimator, settings: Settings) -> tuple[Settings, list[Event]]:
-    """Return the settings of a new run with the plan's split of the workers, and the plan's forecast as an event.
+    """Return the settings of a new run, with the plan's split of the workers, and an event with the plan's forecast.
 
     Args:
         plan: a `Plan`, or "auto" to make one now.
         declared: the declaration of the search.
-        estimator: the estimator.
+        estimator: the estimator of the search.
         settings: the settings of the search.
 
     Raises:
@@ -321,6 +327,7 @@ def apply_plan(plan: Any, declared: RunSpec, estimator: Estimator, settings: Set
     if plan == AUTO:
         plan = make_plan(declared, estimator, settings, PlanRequest(), say=_print_message)
     split = plan.chosen
+    # The user may have chosen another split of the plan, with `Plan.with_parallel_trials`.
     is_recommended = split == plan.recommended
     workers = f"{split.workers_per_trial} of {plan.workers} {plan.unit} each"
     reason = plan.why if is_recommended else f"{duration(plan.row.seconds.expected)}, the split that you chose"

@@ -1,4 +1,4 @@
-"""The declaration of a run, which cannot change while the run is continued, and the creation of strategy and schedule."""
+"""The declaration of a run, which must stay the same when the run is continued; the creation of strategy and schedule."""
 
 from __future__ import annotations
 
@@ -22,28 +22,29 @@ from ogive.strategy.base import Strategy
 from ogive.strategy.listed import Listed, parse_list
 
 AUTO = "auto"
-"""The name of the strategy that chooses a strategy, and the value of `workers` that requests a new plan."""
+"""The name of the strategy that selects another strategy, and the value of `workers` that requests a new plan."""
 
 StrategySpec = str | Mapping[str, Mapping[str, Any]] | Strategy
 ScheduleSpec = str | Mapping[str, Mapping[str, Any]] | Schedule | None
 
 
-class _LeftOut:
-    """The type of `LEFT_OUT`."""
+class _LeftOutType:
+    """The type of `LEFT_OUT`. Its representation appears in the signature of `ogive.search`."""
 
     def __repr__(self) -> str:
         return "<as stored, or the default>"
 
 
-LEFT_OUT: Any = _LeftOut()
-"""The default of arguments that a caller may leave out. It is replaced by the stored value or the default of the search."""
+LEFT_OUT: Any = _LeftOutType()
+"""The default of arguments that a caller may leave out. It is replaced by the value that is stored with the run or, in a new
+run, by the default of the search."""
 
 
 @dataclass(frozen=True)
 class PluginSpec:
     """The name and the options of a strategy or a schedule, as they are journalled.
 
-    If the user passed an object, the name is that of its class, as "module:class", and there are no options.
+    If the user passed an object, the name is its class, as "module:class", and there are no options.
     """
 
     name: str
@@ -51,7 +52,7 @@ class PluginSpec:
 
     @staticmethod
     def of(kind: str, spec: Any) -> PluginSpec:
-        """Parse "name", {"name": {option: value}} or an object.
+        """Return the name and the options of "name", {"name": {option: value}} or an object.
 
         Args:
             kind: "strategy" or "schedule", for the message.
@@ -72,7 +73,7 @@ class PluginSpec:
 
 
 def make_auto_strategy_spec(max_trials: int) -> Mapping[str, Mapping[str, Any]]:
-    """Return the default strategy of a search of `max_trials` trials, which chooses a strategy by this number."""
+    """Return the default strategy of a search. It selects a strategy by the number of trials, `max_trials`."""
     return {AUTO: {"trials": max_trials}}
 
 
@@ -87,9 +88,10 @@ def make_strategy(
 ) -> Strategy:
     """Return the strategy of a search, with the wrappers that all searches have.
 
-    The wrappers propose the architectures of `initial` first, then those of `warm_start`, then those of the strategy. They
-    skip duplicates and architectures that violate a hard constraint. The duplicates of a `listed` strategy are not skipped,
-    because its list may hold an architecture several times with different settings.
+    The wrappers propose the architectures of `initial` first, then the architectures of `warm_start`; then the strategy
+    proposes architectures.
+    Duplicates and architectures that violate a hard constraint are skipped. Duplicates from the strategy `listed` are not
+    skipped, because its list may hold an architecture several times with different settings.
 
     Args:
         spec: the declared strategy.
@@ -128,6 +130,8 @@ def _copy_for_run(
     Raises:
         JobError: the strategy was made for another space, other objectives or other constraints.
     """
+    # The same space may have two fingerprints (with and without an example input). Then the fingerprint of the strategy's
+    # space is compared with itself, so that no error is raised.
     is_same_space = describes_same_space(strategy.space, space)
     for part, strategy_value, search_value in (
         ("space", strategy.space.fingerprint, strategy.space.fingerprint if is_same_space else space.fingerprint),
@@ -137,8 +141,10 @@ def _copy_for_run(
         if strategy_value != search_value:
             raise JobError(
                 f"strategy={type(strategy).__name__}(...) was made for other {part} than the search: {strategy_value} "
-                f"instead of {search_value}; make it for the same {part}, or give its name"
+                f"instead of {search_value}; make the strategy for the same {part}, or pass its name"
             )
+    # The second argument is the memo of `deepcopy`: it maps the strategy's space to the search's space, so that the copy
+    # refers to the search's space instead of to a copy of its own.
     return copy.deepcopy(strategy, {id(strategy.space): space})
 
 
@@ -156,8 +162,8 @@ def _require_name(kind: str, plugin: PluginSpec) -> PluginSpec:
 def choose_schedule(strategy: StrategySpec, schedule: ScheduleSpec) -> ScheduleSpec:
     """Return the schedule of a search.
 
-    Some strategies, such as BOHB and DEHB, require a certain schedule, and have its options among their options. For all
-    other strategies the result is `schedule`.
+    Some strategies, such as BOHB and DEHB, require a certain schedule; the options of that schedule are options of the
+    strategy too. For all other strategies the result is `schedule`.
 
     Args:
         strategy: the declared strategy.
@@ -177,8 +183,8 @@ def choose_schedule(strategy: StrategySpec, schedule: ScheduleSpec) -> ScheduleS
         return schedule
     if schedule is not None and PluginSpec.of("schedule", schedule) != PluginSpec.of("schedule", required):
         raise JobError(
-            f"strategy {name!r} brings its own schedule, {next(iter(required))!r}; leave schedule={schedule!r} out (its "
-            "options are among the strategy's)"
+            f"strategy {name!r} brings its own schedule, {next(iter(required))!r}; leave schedule={schedule!r} out (the "
+            "options of the schedule are options of the strategy)"
         )
     return required
 
@@ -199,7 +205,8 @@ def make_schedule(
         RunError: the run was created with an object, and this call does not pass it.
     """
     if isinstance(spec, Schedule):
-        return copy.deepcopy(spec)  # so that the trials of one run do not affect the next run
+        # Copied, so that the trials of one run do not affect the next run.
+        return copy.deepcopy(spec)
     named = _require_name("schedule", PluginSpec.of("schedule", spec or "full"))
     return schedules.create(
         named.name, objectives=tuple(objectives), constraints=tuple(constraints), epochs=epochs, **named.options
@@ -208,9 +215,9 @@ def make_schedule(
 
 @dataclass(frozen=True, kw_only=True)
 class RunSpec:
-    """The declaration of a search: the arguments that cannot change while the run is continued.
+    """The declaration of a search: the arguments that must stay the same when the run is continued.
 
-    It is the data of the journal's first event.
+    The declaration is the data of the journal's first event.
 
     Attributes:
         space: the search space.
@@ -220,7 +227,7 @@ class RunSpec:
         schedule: the name and the options of the schedule.
         epochs: the largest number of epochs of a trial; None if the estimator has no epochs.
         seed: the seed of all random choices.
-        estimator: the class of the estimator, as "module:name".
+        estimator: the class of the estimator, as "module:class".
         fingerprints: hashes of the estimator's data, split and recipe.
         recipe: the recipe of the estimator; None if unknown.
         initial: the architectures that are proposed first, as mappings of names to labels.
@@ -254,7 +261,7 @@ class RunSpec:
         initial: Iterable[Mapping[str, Any]] = (),
         warm_start: Mapping[str, Any] | None = None,
     ) -> RunSpec:
-        """Return the declaration of a search. The arguments are those of `ogive.search`.
+        """Return the declaration of a search. The arguments have the meaning that they have for `ogive.search`.
 
         Raises:
             JobError: an argument has a wrong type or is out of its range.
@@ -267,7 +274,8 @@ class RunSpec:
             )
         if epochs is not None and estimator.epochs is not None and epochs > estimator.epochs:
             raise JobError(
-                f"epochs={epochs}, but the estimator trains for at most {estimator.epochs} epochs; give both the same number"
+                f"epochs={epochs}, but the estimator trains for at most {estimator.epochs} epochs; give the search and the "
+                "estimator the same number"
             )
         return RunSpec(
             space=space,
@@ -301,11 +309,12 @@ class RunSpec:
             "estimator": self.estimator,
             "fingerprints": dict(self.fingerprints),
             "recipe": self.recipe,
-            "initial": [dict(choices) for choices in self.initial],
+            "initial": [dict(labels) for labels in self.initial],
             **({"warm_start": dict(self.warm_start)} if self.warm_start else {}),
         }
         try:
-            stored: dict[str, Any] = json.loads(json.dumps(data))  # in the form in which it is read from the journal
+            # Converted to text and back, so that the data has the form in which it is read from the journal.
+            stored: dict[str, Any] = json.loads(json.dumps(data))
         except (TypeError, ValueError) as error:
             raise JobError(f"options of strategy and schedule, and the recipe, must be JSON: {error}") from error
         return stored

@@ -26,8 +26,9 @@ from ogive.space.training_decisions import training_decisions
 from ogive.user_code import USER_EXCEPTIONS
 
 TEST_WAS_READ = (
-    "the test split of this run has been read already, so it does not test what the search chooses from now on"
+    "the test split of this run has been read already, so it is not a fair test of networks that the search finds later"
 )
+"""The warning of a search that continues after its test split was read."""
 
 
 def convert_to_estimator(estimator: Estimator | Callable[..., Any]) -> Estimator:
@@ -64,21 +65,20 @@ def check_hard_constraints(space: Space, estimator: Estimator, constraints: Iter
         return
     try:
         screened = estimator.screen(space.sample(generator(seed, "screen")))
-    except (
-        USER_EXCEPTIONS
-    ):  # not an error of the declaration: the search records such an architecture as a failed trial
+    except USER_EXCEPTIONS:
+        # This is not an error of the declaration: the search records such an architecture as a failed trial.
         return
     missing = [metric for metric in hard if metric not in screened]
     if missing:
         name = missing[0]
-        close = get_close_matches(name, {*screened, "parameters"} - {name}, n=1)
-        remedy = f"did you mean {close[0]!r}? Otherwise " if close else ""
-        remedy += "make it soft (leave `hard` out)"
+        similar_names = get_close_matches(name, {*screened, "parameters"} - {name}, n=1)
+        remedy = f"did you mean {similar_names[0]!r}? Otherwise " if similar_names else ""
+        remedy += "make the constraint soft (leave `hard` out)"
         if name == "parameters":
             remedy += ", or let the estimator be og.estimate.train(f, count_parameters=True)"
         raise JobError(
-            f"the constraint on {name!r} is hard, but the estimator does not know {name!r} before training (it knows "
-            f"{', '.join(screened) or 'no metric'}): {remedy}"
+            f"the constraint on {name!r} is hard, but the estimator does not know {name!r} before training (known metrics: "
+            f"{', '.join(screened) or 'none'}): {remedy}"
         )
 
 
@@ -118,10 +118,14 @@ def check_executor(config: ExecutorConfig, settings: Settings, estimator: Estima
     has_limits = settings.time_limit or settings.memory_limit or settings.startup_limit not in (None, STARTUP_SECONDS)
     if config.name == "inline" and (has_limits or settings.workers > 1):
         raise JobError(
-            "executor='inline' has only one worker, and no time, memory or startup limit; use executor='processes'"
+            "executor='inline' has only one worker, and it does not support a time, memory or startup limit; use "
+            "executor='processes'"
         )
     if config.is_simulated and has_limits:
-        raise JobError("executor='simulated' trains nothing, so it has no time, memory or startup limit; leave it out")
+        raise JobError(
+            "executor='simulated' trains nothing, so it does not support a time, memory or startup limit; leave the limit "
+            "out"
+        )
 
 
 def check_capacity(estimator: Estimator, parallel_trials: int, workers_per_trial: int) -> None:
@@ -176,22 +180,23 @@ def list_continued_run_warnings(
         settings: the settings of this session.
     """
     warnings = []
-    number = sum(event.kind is Kind.PROPOSED for event in events)
+    # Trials are numbered from 0, so this is the number of the next trial too.
+    next_trial = sum(event.kind is Kind.PROPOSED for event in events)
     before, now = previous.workers_per_trial, settings.workers_per_trial
     if before != now and not estimator.rank_invariant:
         warnings.append(
             f"workers_per_trial was {before} and is {now}: unless the train function divides the same batches among its "
-            f"processes, trials before {number} were trained with another batch size"
+            f"processes, trials before {next_trial} were trained with another batch size"
         )
     sessions = [event.data for event in events if event.kind is Kind.OPENED]
-    warnings += code.list_warnings(sessions[-1], number) if sessions else []
+    warnings += code.list_warnings(sessions[-1], next_trial) if sessions else []
     if any(event.kind is Kind.TEST_READ for event in events):
         warnings.append(TEST_WAS_READ)
     return warnings
 
 
 def list_example_input_warnings(stored: Mapping[str, Any], space: Space, events: Sequence[Event]) -> list[str]:
-    """Return a notice if `space` has an example input and the stored space has none. A run gets this notice once.
+    """Return a warning if `space` has an example input and the stored space has none. A run has this warning only once.
 
     Args:
         stored: the space of the run, as JSON.
@@ -215,10 +220,10 @@ def check_fidelities(schedule: Schedule, estimator: Estimator, space: Space) -> 
     """
     unknown = [name for name in schedule.fidelities if name not in estimator.fidelities]
     if unknown:
-        close = get_close_matches(unknown[0], estimator.fidelities, n=1)
+        similar_names = get_close_matches(unknown[0], estimator.fidelities, n=1)
         remedy = (
-            f"did you mean {close[0]!r}?"
-            if close
+            f"did you mean {similar_names[0]!r}?"
+            if similar_names
             else f"leave it out, or, if your train function uses trial.fidelity[{unknown[0]!r}], give "
             f"og.estimate.train(f, fidelities=({unknown[0]!r},))"
         )
@@ -226,9 +231,9 @@ def check_fidelities(schedule: Schedule, estimator: Estimator, space: Space) -> 
             f"the schedule varies the fidelity {unknown[0]!r}, which the estimator does not support (it supports "
             f"{', '.join(('epochs', *estimator.fidelities))}); {remedy}"
         )
-    first = schedule.next_job(generator(0, "check"))
-    if isinstance(first, Start):
-        estimator.check(space, first.fidelity, first.settings)
+    first_job = schedule.next_job(generator(0, "check"))
+    if isinstance(first_job, Start):
+        estimator.check(space, first_job.fidelity, first_job.settings)
 
 
 def check_warm_start(stored: Mapping[str, Any] | None, earlier: Path, folder: Path) -> None:
@@ -243,7 +248,7 @@ def check_warm_start(stored: Mapping[str, Any] | None, earlier: Path, folder: Pa
         RunError: the run had no warm start, or one from another earlier run.
     """
     if stored is None or Path(stored["run"]) != earlier:
-        start = "without a warm start" if stored is None else f"with a warm start from {stored['run']}"
+        original = "without a warm start" if stored is None else f"with a warm start from {stored['run']}"
         raise RunError(
-            f"the run in {folder} was started {start}, not from {earlier}; leave warm_start out, or start a new run"
+            f"the run in {folder} was started {original}, not from {earlier}; leave warm_start out, or start a new run"
         )

@@ -14,14 +14,15 @@ from ogive.space import Space
 SOURCES = "sources"
 """The key of a session's record that holds the parts of its code."""
 LAYERS, RULES, ESTIMATOR = "layers", "rules", "judge"
-"""The parts of the code, as they are named in journals."""
+"""The names of the parts of the code in journals. Journals call the estimator "judge"."""
 _PHRASES = {
     LAYERS: ("layers", "built from"),
     RULES: ("space's constraint, canonical form or graph", "proposed under"),
     ESTIMATOR: ("train function", "evaluated by"),
 }
-"""For messages: the name of each part, and the relation of trials to this part."""
+"""For messages: the name of each part, and a phrase for what trials have to do with it ("trials were built from ...")."""
 PARTS = tuple(_PHRASES)
+"""The names of all parts of the code."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ class SearchCode:
 
     @property
     def unidentified_reason(self) -> str | None:
-        """A message if some code cannot be identified, so that results cannot be shared with other runs; None otherwise."""
+        """A message if part of the code cannot be identified, so that no results are shared with other runs; else None."""
         missing = [*self.layers.missing, *self.estimator.missing]
         if not missing:
             return None
@@ -61,7 +62,7 @@ class SearchCode:
         )
 
     def find_edited_file(self) -> str | None:
-        """Return a message if a source file was edited during the session; None otherwise.
+        """Return a message that names a source file which was edited during the session; None if no file was edited.
 
         Workers that start after the edit import the new version of the file, so their results do not belong to this code.
         """

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from ogive.planner import Plan
 
 SYNCHRONOUS = ("NORMAL", "FULL")
+"""The allowed values of the argument `synchronous`: two modes of SQLite."""
 
 
 def search(
@@ -92,10 +93,10 @@ def search(
         objectives: The name of a metric, an `Objective`, or a list of these. Default: "accuracy".
         constraints: Bounds on metrics. Architectures that violate a hard constraint are not trained; its metric must be
             known before training. Default: none.
-        strategy: Proposes architectures: a name, {name: {option: value}}, or a `Strategy`. Default: "auto", which chooses
+        strategy: Proposes architectures: a name, {name: {option: value}}, or a `Strategy`. Default: "auto", which selects
             a strategy by `max_trials`.
-        schedule: Decides how far each trial is trained: a name, {name: {option: value}}, or a `Schedule`. Default: "full",
-            which trains every trial for all `epochs`; for strategies such as "bohb", the schedule that they require.
+        schedule: Decides how far each trial is trained: a name, {name: {option: value}}, or a `Schedule`. Default: the
+            schedule that the strategy requires (such as "bohb"), or else "full", which trains every trial for all `epochs`.
         epochs: The largest number of epochs of a trial, at least 1, or None if the estimator has no epochs. Default: the
             estimator's own number.
         max_trials: The number of architectures to try, at least 1. Default: 100.
@@ -112,7 +113,7 @@ def search(
             environment variable `OGIVE_PRICES`, or else the examples that come with Ogive; or "file.yaml:name". Workers are
             billed for the time they are reserved, busy or not. Default: None, money is not counted.
         stop: "advise": stop rules only advise to end the search. "auto": a stop rule ends the search. Default: "advise".
-        criteria: Constraints that define a success: the stop rule on success is met when one trial satisfies them all.
+        criteria: Constraints that define a success: the stop rule "criteria" says stop when one trial satisfies all of them.
             Default: none.
         patience: The hours without an improvement after which an alert is sent. Default: one hour, or a quarter of the time
             so far if that is longer.
@@ -123,17 +124,18 @@ def search(
         sinks: The destinations of metrics in addition to the journal; see `ogive.sinks`. Default: none.
         initial: Architectures to propose first, as mappings of names to labels. Default: none.
         warm_start: An earlier run, its folder, or {"run": folder, "trials": k}. Its best k architectures (10 by default)
-            are proposed after `initial`. The earlier space may differ: decisions are matched by their names and labels. The
-            chosen architectures are stored with the run. Default: none.
+            are proposed after `initial`. The earlier space may differ: decisions are matched by their names and labels.
+            These architectures are stored with the run. Default: none.
         executor: "processes": worker processes that are reused for many trials. "inline": this process, one trial at a
-            time, for debugging. "simulated": `workers` workers in virtual time; the estimator must be that of a benchmark,
-            which knows how long each trial takes. {"simulated": {option: value}} sets options of `ogive.planner.FaultModel`
-            and `seed`, the seed of the faults (the search's seed by default). Default: "processes".
+            time, for debugging. "simulated": `workers` workers in virtual time; the estimator must be from a benchmark
+            (`og.bench.estimator`), which knows how long each trial takes. {"simulated": {option: value}} sets options of
+            `ogive.planner.FaultModel` and `seed`, the seed of the faults (the search's seed by default). Default:
+            "processes".
         max_failed_trials: The search ends when this many trials have failed, at least 1. Default: a third of `max_trials`.
         retries: How often a trial is attempted again after its worker was killed, at least 0. Default: 2.
-        retry_failed: Propose the architectures of all failed trials once more, before any other. Use it after the cause has
-            been fixed. The repeated trials do not count towards `max_trials`. Infeasible architectures are not repeated.
-            Default: False.
+        retry_failed: Whether to propose the architectures of all failed trials once more, before any other architecture. Use
+            it after you have fixed the cause. The repeated trials do not count towards `max_trials`. Infeasible
+            architectures are not repeated. Default: False.
         time_limit: The longest compute time of a trial, in seconds, all attempts together. Default: no limit.
         memory_limit: The memory that one trial may allocate, in gigabytes (10^9 bytes). Default: no limit.
         startup_limit: The longest time in which a worker must have loaded code and data, in seconds, or None for no limit.
@@ -164,7 +166,9 @@ def search(
     if synchronous not in SYNCHRONOUS:
         raise JobError(f"synchronous={synchronous!r}: expected one of {', '.join(map(repr, SYNCHRONOUS))}")
     estimator = convert_to_estimator(estimator)
-    if strategy in (AUTO, {AUTO: {}}):  # a continued run keeps the strategy that was chosen when it was created
+    # "auto" is the default. In a continued run, an argument that is left out keeps the strategy that was selected when the
+    # run was created.
+    if strategy in (AUTO, {AUTO: {}}):
         strategy = LEFT_OUT
     fixed = _drop_left_out(
         objectives=objectives,
@@ -225,7 +229,8 @@ def search(
         )
         if retry_failed:
             events += repeat_failed_trials(events)
-        if isinstance(clock, VirtualClock):  # a continued run starts at the virtual time of its last event
+        # A continued run starts at the virtual time of its last event.
+        if isinstance(clock, VirtualClock):
             clock.start_time = events[0].time
             clock.seconds = max(event.time for event in events) - clock.start_time
         if warm_start is not None:
@@ -252,7 +257,8 @@ def search(
         )
     finally:
         journal.close()
-    if interruption is not None:  # so that a script does not continue with the results of an unfinished search
+    # An exception, so that a script does not continue with the results of an unfinished search.
+    if interruption is not None:
         raise KeyboardInterrupt(f"the search in {folder} was {interruption}; the same call continues it")
     return StoredRun(folder, space, estimator, trust=True)
 

@@ -47,7 +47,8 @@ class StoredRun:
             RunError: there is no readable journal in `folder`, or the code cannot be loaded.
         """
         run = cls(Path(folder).absolute(), trust=trust)
-        _ = run.state  # raises RunError if there is no run
+        # Read the properties for their errors only: they raise RunError if there is no run, or its code cannot be loaded.
+        _ = run.state
         if trust:
             _ = run.space
         return run
@@ -96,8 +97,9 @@ class StoredRun:
             path = self.folder / PAYLOAD
             if not self.trust:
                 raise RunError(
-                    f"this needs the layers and the train function of the run in {self.folder}, and loading them executes "
-                    f"code from {path.name}: open the run with og.open_run(folder, trust=True) if you trust its source"
+                    f"this call needs the layers and the train function of the run in {self.folder}, and loading them "
+                    f"executes code from {path.name}: open the run with og.open_run(folder, trust=True) if you trust its "
+                    "source"
                 )
             try:
                 space, self._estimator = load_payload(path)
@@ -110,7 +112,8 @@ class StoredRun:
                     f"the space and the estimator of this run cannot be loaded from {path}: {error}; call this "
                     "where their modules can be imported"
                 ) from error
-            if self._state is not None:  # so that the architectures of the trials that were read before have layers too
+            # The architectures of trials that were read before refer to the state's space, which has no layers yet.
+            if self._state is not None:
                 space = self._state.space.attach_declaration(space)
             self._space = space
         return self._space, self._estimator
@@ -134,13 +137,13 @@ class StoredRun:
         """Return the best `k` trials that satisfy all constraints, best first.
 
         With several objectives, trials are ranked by Pareto front and crowding distance. Trials are compared at the highest
-        fidelity that any trial has reached. Trials that have not reached it have lower ranks.
+        fidelity that any trial has reached. Trials that have not reached this fidelity come last.
         """
         return find_best_trials(self.state, k)
 
     @property
     def best(self) -> Trial:
-        """The best trial of the search. The winner of full training is `delivery()`.
+        """The best trial of the search. `delivery()` returns the winner of full training.
 
         Raises:
             RunError: no trial has a value yet, or none satisfies the constraints.

@@ -14,7 +14,7 @@ from ogive.files import replace_text
 from ogive.stats.paired import paired_difference
 
 ROUNDING_ERROR = 1e-9
-"""Intervals that are not wider than this contain rounding errors only: all differences are equal."""
+"""If an interval is not wider than this, its width is due to rounding errors only, and all differences are equal."""
 
 FILE = "comparison.json"
 """The file in a run's folder that holds its comparison."""
@@ -26,7 +26,7 @@ class ComparedNetwork:
 
     Attributes:
         name: a name for the reader, such as "trial 41" or "hand-drawn CNN".
-        metrics: the values of each metric, one for each seed.
+        metrics: for each metric, a list of values, one for each seed.
         parameters: the number of trainable parameters; None if unknown.
     """
 
@@ -39,7 +39,7 @@ class ComparedNetwork:
 class PairedDifference:
     """The mean difference of a metric between two networks that were trained with the same seeds.
 
-    A difference is the value of the search's network minus that of the baseline with the same seed.
+    A difference is the value of the search's network minus the value of the baseline with the same seed.
 
     Attributes:
         mean: the mean of the differences over the seeds.
@@ -62,7 +62,7 @@ class RandomReference:
     Attributes:
         metric: the name of the compared metric.
         values: the metric of each trial of the random search.
-        note: a sentence for the reader of the report, or "".
+        note: a sentence for the reader of the report; "" without one.
     """
 
     metric: str
@@ -99,7 +99,7 @@ class BaselineComparison:
                 if len(values) != len(self.seeds):
                     raise RunError(
                         f"the comparison: {metric} of {network.name} has {len(values)} values for {len(self.seeds)} seeds; "
-                        "give one for each seed, in the order of the seeds"
+                        "give one value for each seed, in the order of the seeds"
                     )
 
     @staticmethod
@@ -139,6 +139,7 @@ class BaselineComparison:
         data = asdict(self)
         for difference in data["differences"].values():
             difference.update({side: _finite_or_none(difference[side]) for side in ("low", "high")})
+        # "found" is the key of the searched network in files of all versions.
         return {"found": data.pop("searched"), **data}
 
     @staticmethod
@@ -173,7 +174,7 @@ def read_comparison(folder: Path) -> BaselineComparison | None:
     """Return the comparison of the run in `folder`, or None if there is none.
 
     Raises:
-        RunError: it cannot be read.
+        RunError: the file exists, but cannot be read.
     """
     path = folder / FILE
     if not path.exists():
@@ -181,7 +182,7 @@ def read_comparison(folder: Path) -> BaselineComparison | None:
     try:
         return BaselineComparison.from_json(json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError, RunError) as error:
-        raise RunError(f"{path} cannot be read: {error}; write it again, or remove it") from error
+        raise RunError(f"{path} cannot be read: {error}; write the comparison again, or remove the file") from error
 
 
 def _widen_if_equal(mean: float, low: float, high: float) -> tuple[float, float, float]:

@@ -38,8 +38,8 @@ def make_comparison_tables(comparison: BaselineComparison, objectives: Sequence[
     metrics = [*dict.fromkeys([*searched.metrics, *baseline.metrics])]
     return {
         "lead": f"{searched.name} against {baseline.name}, both trained with the same recipe and "
-        f"{plural(len(seeds), 'seed')}, measured on the {comparison.split} split. A difference is {searched.name} minus "
-        f"{baseline.name}, paired by seed.",
+        f"{plural(len(seeds), 'seed')}, measured on the {comparison.split} split. A difference is the value of "
+        f"{searched.name} minus the value of {baseline.name} with the same seed.",
         "head": ["metric (mean)", searched.name, baseline.name, "difference", "confidence interval"],
         "rows": rows,
         "verdicts": [
@@ -61,8 +61,8 @@ def format_verdict(metric: str, difference: PairedDifference, goal: str, seeds: 
 
     Args:
         metric: the name of the metric.
-        difference: its paired difference.
-        goal: "minimize" or "maximize"; "" if it is unknown, then the sentence does not name a better network.
+        difference: the paired difference of the metric.
+        goal: "minimize" or "maximize". If it is "" (unknown), the sentence does not say which network is better.
         seeds: the number of seeds.
     """
     interval = f"{100 * difference.confidence:g}% interval {format_interval(difference)}"

@@ -18,7 +18,7 @@ from ogive.run.trial_folder import get_trial_folder
 from ogive.run.trial_labels import FULL_TRAINING_SETTING
 from ogive.run.unsaved_weights import find_unsaved_reason
 from ogive.stages.full_training_result import FOLDER, FullTrainingResult, TrainedNetwork, read_full_training
-from ogive.stages.stage_notes import list_notes
+from ogive.stages.stage_notes import list_winner_warnings
 from ogive.stages.stage_states import read_stage_states
 from ogive.stages.weights_file import find_winner_weights
 from ogive.trial import Status, Trial
@@ -38,15 +38,15 @@ class Delivery:
         state: the state of the stage's run.
         search: the state of the search.
         metrics: the metrics of the delivered weights.
-        mean_metrics: the means of the metrics over the stage's seeds, by which the stage ranks the network; equal to
-            `metrics` with one training.
+        mean_metrics: the means of the metrics over the stage's seeds, by which the stage ranks the network. With a single
+            training they are equal to `metrics`.
         test_metrics: the metrics of the delivered weights on the test split; empty if the test split was not read for
             this network.
         seeds: the seeds of all trainings of the network in this stage.
         seed: the seed with which the delivered weights were trained.
         settings: the settings, besides the architecture, with which the network was trained.
-        checkpoint: the newest checkpoint of `training`. Without one, `final/weights.pt` if `training` trained those weights;
-            otherwise None.
+        checkpoint: the newest checkpoint of `training`. If it was deleted, the file `final/weights.pt` if its weights are
+            from `training`, or else None.
         is_winner: whether the network is a winner of the last stage that has a result.
     """
 
@@ -78,13 +78,14 @@ class Delivery:
 
     @property
     def step(self) -> int:
-        """The epochs after which the weights were saved; the epochs of the training if there are no weights."""
+        """The epoch after which the weights were saved; the last epoch of the training if there is no checkpoint."""
         return self.training.step if self.checkpoint is None else self.training.step_offset + self.checkpoint.step
 
     @property
     def session(self) -> Mapping[str, Any]:
-        """The journalled record of the session in which the training ended: its machine and its versions."""
+        """The journalled record of the session in which the training ended: the machine and the versions of packages."""
         last_report_time = self.training.reports[-1].time if self.training.reports else 0.0
+        # The latest session that began before the last report.
         sessions = zip(self.state.session_intervals, self.state.sessions, strict=True)
         return next((session for interval, session in reversed([*sessions]) if interval.begin <= last_report_time), {})
 
@@ -101,17 +102,20 @@ class Delivery:
         if self.checkpoint is not None:
             return (
                 f"its checkpoint has no weights under 'model', only {', '.join(self.checkpoint.keys or ())}; let the train "
-                "function call trial.checkpoint(model=model.state_dict(), ...), then `ogive finalize` trains it again"
+                "function call trial.checkpoint(model=model.state_dict(), ...) and run `ogive finalize`, which trains the "
+                "network again"
             )
-        remedy = "`ogive finalize` trains it in full and keeps the weights"
+        remedy = "`ogive finalize` trains the network in full and keeps the weights"
         if self.stage == FULL:
-            remedy = "`ogive finalize --retrain` (retrain=True) trains it again"
+            remedy = "`ogive finalize --retrain` (retrain=True) trains the network again"
         elif self.trial.cached:
             return f"its result comes from the evaluation cache; {remedy}"
         elif not self.trial.reports:
-            return f"it has not reported anything ({self.trial.status.value}); choose another trial, see `ogive top`"
+            status = self.trial.status.value
+            return f"the trial has not reported anything ({status}); choose another trial, see `ogive top`"
         elif self.trial.status is Status.STOPPED or self.trial.status.failed:
-            return f"checkpoints of trials that ended early are deleted (it is {self.trial.status.value}); {remedy}"
+            status = self.trial.status.value
+            return f"checkpoints of trials that ended early are deleted (this trial: {status}); {remedy}"
         return (
             "its checkpoint was deleted, or the train function never called trial.checkpoint(model=model.state_dict()); "
             f"{remedy}"
@@ -157,7 +161,7 @@ class Stages:
     def winners(self) -> list[Delivery]:
         """The winners of the last stage that has a result, the best first.
 
-        There is one winner for one objective, and there may be several for several objectives.
+        With one objective there is one winner; with several objectives there may be several winners.
         """
         if self.full_training_result is not None:
             return [
@@ -169,8 +173,8 @@ class Stages:
         """Return one network.
 
         Args:
-            which: "winner": the winner of the last stage that has a result. "best": the best trial of the search, with the
-                search's weights. A number: that trial, with the weights of the last stage that trained it.
+            which: "winner" for the winner of the last stage that has a result; "best" for the best trial of the search, with
+                the search's weights; or the number of a trial, which has the weights of the last stage that trained it.
 
         Raises:
             RunError: there is no such trial; no trial has a value; there are several winners, because there are several
@@ -178,7 +182,7 @@ class Stages:
         """
         if any(FULL_TRAINING_SETTING in trial.proposal.settings for trial in self.state.trials.values()):
             raise RunError(
-                f"{self.folder} is the full training of a search: give the search's folder, the one above it"
+                f"{self.folder} is the full training of a search: give the folder of the search, which contains it"
             )
         if which == "winner":
             return self._require_one(self.winners)
@@ -188,7 +192,9 @@ class Stages:
         text = str(which)
         if not text.isdigit() or int(text) not in trials:
             allowed = (
-                f"a number from 0 to {len(trials) - 1} (`ogive top`)" if trials else "numbers, once there are trials"
+                f"a number from 0 to {len(trials) - 1} (`ogive top`)"
+                if trials
+                else "the number of a trial (none so far)"
             )
             raise RunError(f"trial: found {which!r}; allowed: winner, best, or {allowed}")
         trial = trials[int(text)]
@@ -196,7 +202,7 @@ class Stages:
         return self.deliver_searched(trial) if network is None else self._deliver_finalist(network)
 
     def rank_networks(self, k: int) -> list[Delivery]:
-        """Return the best `k` networks: the finalists by their rank in full training, then the others of the search."""
+        """Return the best `k` networks: the finalists by their rank in full training, then other trials of the search."""
         finalists = sorted(self._finalists.values(), key=lambda network: network.rank_after or 0)
         deliveries = [self._deliver_finalist(network) for network in finalists]
         best_trials = find_best_trials(self.state, k + len(deliveries))
@@ -205,12 +211,12 @@ class Stages:
 
     @cached_property
     def notes(self) -> list[str]:
-        """The facts that a user should know before using the winner, one sentence each."""
-        return list_notes(self)
+        """The warnings about the winners that a user should read before using them, one sentence each."""
+        return list_winner_warnings(self)
 
     @cached_property
     def best_search_trials(self) -> list[int]:
-        """The numbers of the best trials of the search: one, or the Pareto front of several objectives."""
+        """The numbers of the best trials of the search: a single trial, or with several objectives the Pareto front."""
         trials = find_front(self.state) if len(self.state.objectives) > 1 else find_best_trials(self.state, 1)
         return [trial.id for trial in trials]
 
@@ -224,7 +230,7 @@ class Stages:
         """Return the only element of `deliveries`.
 
         Raises:
-            RunError: there are several networks, or none.
+            RunError: `deliveries` has several elements, or none.
         """
         if len(deliveries) == 1:
             return deliveries[0]
@@ -263,7 +269,9 @@ class Stages:
         assert self.full_training_result is not None
         assert network.trial is not None
         if self.full_training_state is None:
-            raise RunError(f"{self.folder / FOLDER} has lost its journal; remove it and run `ogive finalize` again")
+            raise RunError(
+                f"{self.folder / FOLDER} has lost its journal; remove this folder and run `ogive finalize` again"
+            )
         trial = self.state.trials[network.trial]
         index = self.full_training_result.find_best_index(network)
         training = _find_training(self.full_training_state, network, index)
@@ -293,7 +301,7 @@ def _find_training(final: State, network: TrainedNetwork, index: int) -> Trial:
     """Return the trial of full training that trained `network` with the seed `network.seeds[index]`."""
     if network.trainings:
         return final.trials[network.trainings[index]]
-    # Results of earlier versions do not have the numbers of the trainings. Take the latest one with this seed.
+    # Results of earlier versions do not have the numbers of the trainings. Take the latest training with this seed.
     orders = {number: TrainingOrder.from_settings(trial.proposal.settings) for number, trial in final.trials.items()}
     key = network.name, network.seeds[index]
     return final.trials[max(n for n, order in orders.items() if (order.network, order.seed) == key)]
@@ -302,7 +310,7 @@ def _find_training(final: State, network: TrainedNetwork, index: int) -> Trial:
 def _find_weights(training: Trial, run: Path | None) -> tuple[SavedCheckpoint | None, Mapping[str, float]]:
     """Return the checkpoint of a training, and the metrics at the step of the checkpoint.
 
-    Reports after that step belong to weights that were not saved.
+    Later reports are ignored, because they describe weights that were not saved.
 
     Args:
         training: a trial of the stage.

@@ -48,9 +48,9 @@ def evaluate_finalists(
     networks, probability, note = add_best_probabilities(run, plan, networks, metrics)
     winners = _select_winners(run.state, finalists, metrics)
     networks = measure_on_test_split(run, plan, networks, winners, on_read=on_read, say=say)
-    first = next(network for network in networks if network.name == winners[0])
+    first_winner = next(network for network in networks if network.name == winners[0])
     classifier, estimator = plan.classifier, plan.estimator
-    changed = [objective for objective in plan.objectives if _is_changed(objective.metric, finalists)]
+    changed_objectives = [objective for objective in plan.objectives if _is_changed(objective.metric, finalists)]
     recipe = estimator.recipe() or ({"settings": estimator.settings} if estimator.settings else {})
     splits: dict[str, str] = {}
     if classifier is not None:
@@ -58,13 +58,15 @@ def evaluate_finalists(
     return FullTrainingResult(
         objectives=[(objective.metric, objective.goal) for objective in run.state.objectives],
         networks=networks,
-        agreement=[_compute_agreement(objective, finalists) for objective in changed],
+        agreement=[_compute_agreement(objective, finalists) for objective in changed_objectives],
         probability=probability,
         probability_note=note,
         winners=winners,
-        bias=[bias for objective in changed if (bias := _compute_bias(objective.metric, finalists))],
+        bias=[bias for objective in changed_objectives if (bias := _compute_bias(objective.metric, finalists))],
         chosen_bias=[
-            Bias.of(name, first.values[name], values) for name, values in first.test.items() if name in first.values
+            Bias.of(name, first_winner.values[name], values)
+            for name, values in first_winner.test.items()
+            if name in first_winner.values
         ],
         recipe=dict(recipe),
         new_validation=classifier is not None,
@@ -93,7 +95,9 @@ def _collect_networks(
         if trial is None or not trial.status.ended:
             done = sum(t.status.ended for t in final.trials.values())
             remedy = (
-                "" if final.ended_by_failures else "; the same call continues it (after a budget, with a larger one)"
+                ""
+                if final.ended_by_failures
+                else "; the same call continues it (if a budget is used up, give a larger budget)"
             )
             raise RunError(
                 f"full training ended after {done} of {len(trainings)} trainings: "
@@ -102,11 +106,12 @@ def _collect_networks(
         by_name.setdefault(order.network, []).append((order.seed, trial))
     indices = {f"trial {trial.id}": index for index, trial in enumerate(plan.finalists)}
     networks = []
-    for name in sorted(by_name, key=lambda name: indices.get(name, len(indices))):  # a baseline comes last
+    # Networks keep the order of the search. The baseline, which has no index, comes last.
+    for name in sorted(by_name, key=lambda name: indices.get(name, len(indices))):
         index = indices.get(name)
-        searched = None if index is None else plan.finalists[index]
+        finalist = None if index is None else plan.finalists[index]
         rank_before = None if index is None else index + 1
-        networks.append(_make_network(run, name, searched, rank_before=rank_before, trainings=by_name[name]))
+        networks.append(_make_network(run, name, finalist, rank_before=rank_before, trainings=by_name[name]))
         for failure in networks[-1].failures:
             say(f"warning: {name}: {failure}")
     return networks
@@ -158,10 +163,10 @@ def _compute_mean_metrics(plan: TrainingPlan, network: TrainedNetwork) -> dict[s
 
     The result is empty if no training of the finalist succeeded.
     """
-    searched = next(trial for trial in plan.finalists if trial.id == network.trial)
+    finalist = next(trial for trial in plan.finalists if trial.id == network.trial)
     if not network.seeds:
         return {}
-    return {**searched.screened, **{name: sum(values) / len(values) for name, values in network.values.items()}}
+    return {**finalist.screened, **{name: sum(values) / len(values) for name, values in network.values.items()}}
 
 
 # -- ranks and winners -------------------------------------------------------------------------------------------------
@@ -173,7 +178,7 @@ def _add_ranks(
     """Return the networks with their ranks after full training; equal networks share the best of their ranks."""
     names = [name for name, values in metrics.items() if values]
     ranks = rank_metrics([metrics[name] for name in names], state.objectives, state.constraints)
-    # `rank_metrics` counts distinct ranks. Here a rank is 1 plus the number of better networks.
+    # `rank_metrics` numbers the distinct values 0, 1, 2, ... Here a rank is 1 plus the number of better networks.
     rank_after = {name: 1 + sum(r < rank for r in ranks) for name, rank in zip(names, ranks, strict=True)}
     return [replace(n, rank_after=rank_after[n.name]) if n.name in rank_after else n for n in networks]
 
@@ -181,7 +186,7 @@ def _add_ranks(
 def _select_winners(
     state: State, finalists: Sequence[TrainedNetwork], metrics: Mapping[str, Mapping[str, float]]
 ) -> list[str]:
-    """Return the winners' names: the best network, or with several objectives the Pareto front of the feasible ones."""
+    """Return the names of the winners: the best network or, with several objectives, the feasible Pareto front."""
     trained = [network for network in finalists if network.seeds]
     best = min(trained, key=lambda network: network.rank_after or 0)
     feasible = [n for n in trained if total_violation(metrics[n.name], state.constraints) == 0]
@@ -198,8 +203,8 @@ def _select_winners(
 def _is_changed(metric: str, finalists: Sequence[TrainedNetwork]) -> bool:
     """Return whether full training changed a metric of a finalist.
 
-    Metrics that are known before training, such as the number of parameters, do not change. It makes no sense to compare the
-    search with full training by them.
+    Metrics that are known before training, such as the number of parameters, do not change, so they say nothing about the
+    agreement of the search with full training.
     """
     pairs = [(n.searched[metric], n.values[metric]) for n in finalists if metric in n.searched and metric in n.values]
     return not pairs or any(value != before for before, values in pairs for value in values)
@@ -234,7 +239,7 @@ def _compute_bias(metric: str, finalists: Sequence[TrainedNetwork]) -> Bias | No
 
 
 def _compute_cost_ratio(finalists: Sequence[TrainedNetwork]) -> float | None:
-    """Return the mean compute time of a full training divided by that of a training in the search; None if unknown."""
-    full = [n.seconds / len(n.seeds) for n in finalists if n.seeds and not n.failures]
-    searched = [n.search_seconds for n in finalists if n.search_seconds > 0]
-    return float(np.mean(full) / np.mean(searched)) if full and searched else None
+    """Return the ratio of the mean compute times of a full training and a trial in the search; None if unknown."""
+    full_seconds = [n.seconds / len(n.seeds) for n in finalists if n.seeds and not n.failures]
+    search_seconds = [n.search_seconds for n in finalists if n.search_seconds > 0]
+    return float(np.mean(full_seconds) / np.mean(search_seconds)) if full_seconds and search_seconds else None

@@ -1,7 +1,7 @@
 """Full training: the best trials of a search are trained for all epochs, evaluated on new examples, and ranked again.
 
 Full training is a separate run in the folder `final/` of the search. It has a controller and a journal, like a search: it
-can be interrupted and continued, its trials have limits and retries, and its cost is counted.
+can be interrupted and continued, its trials have limits and retries, and its time and money are counted.
 
 The test split does not influence any selection. It is read once, after everything else, for the winner and the baseline. The
 reading is an event in the search's journal.
@@ -73,8 +73,8 @@ def finalize(
     plan = make_training_plan(run, request, baseline)
     if not run.ended:
         say(
-            "warning: the search has not ended; the test split is read now and will not be a test of what the search finds "
-            "later"
+            "warning: the search has not ended; the test split is read now, so it will not be a fair test of networks that "
+            "the search finds later"
         )
         ensure_idle(run.folder)
     folder = run.folder / FOLDER
@@ -102,9 +102,11 @@ def finalize(
 
 
 def _complete_request(run: StoredRun, arguments: Mapping[str, Any], say: Say) -> FinalizeRequest:
-    """Return the request of this call: missing arguments are those of the last call, or else the defaults."""
-    last = read_request(run.folder)
-    stored = {name: value for name, value in asdict(last or FinalizeRequest()).items() if name not in arguments}
+    """Return the request of this call. Missing arguments are taken from the last call or, without one, from the defaults."""
+    previous_request = read_request(run.folder)
+    stored = {
+        name: value for name, value in asdict(previous_request or FinalizeRequest()).items() if name not in arguments
+    }
     unusual = [f"{name}={value!r}" for name, value in stored.items() if value != getattr(FinalizeRequest(), name)]
     if unusual:
         say(f"as in the last call: {', '.join(unusual)}")
@@ -124,7 +126,7 @@ def _write_comparison(run: StoredRun, result: FullTrainingResult, random: Stored
         return
     on_test = bool(winner.test and baseline.test)
 
-    def select(network: TrainedNetwork) -> ComparedNetwork:
+    def select_common_seeds(network: TrainedNetwork) -> ComparedNetwork:
         values = network.test if on_test else network.values
         indices = [list(network.seeds).index(seed) for seed in seeds]
         metrics = {name: [values[name][index] for index in indices] for name in values if _is_compared(name)}
@@ -132,12 +134,14 @@ def _write_comparison(run: StoredRun, result: FullTrainingResult, random: Stored
 
     reference = _make_random_reference(run, random) if random is not None else None
     split = "test" if on_test else "second validation" if result.new_validation else "validation"
-    comparison = BaselineComparison.of(select(winner), select(baseline), seeds, split, random_reference=reference)
+    comparison = BaselineComparison.of(
+        select_common_seeds(winner), select_common_seeds(baseline), seeds, split, random_reference=reference
+    )
     write_comparison(comparison, run.folder)
 
 
 def _is_compared(metric: str) -> bool:
-    """Return whether a metric is part of the comparison. Times and metrics of the training data are not."""
+    """Return whether a metric is part of the comparison. Times, parameters and the training loss are not."""
     return not metric.endswith("seconds") and metric not in ("parameters", "train_loss")
 
 
@@ -158,9 +162,9 @@ def _make_random_reference(run: StoredRun, random: StoredRun) -> RandomReference
 
 
 def _record_reading(run: StoredRun, split: str, say: Say) -> None:
-    """Append the reading of the test split to the journal, with a warning if it was read before.
+    """Append an event to the journal that the test split is read, with a warning if it was read before.
 
-    Choices that were made after the first reading may depend on its result, so the test split is no fair test of them.
+    Choices that were made after the first reading may depend on its result, so the test split is not a fair test of them.
     """
     earlier_reads = run.state.test_reads
     journal = Journal(run.folder / JOURNAL)
@@ -169,7 +173,9 @@ def _record_reading(run: StoredRun, split: str, say: Say) -> None:
         events = [Event(Kind.TEST_READ, data={"split": split, "by": "finalize"})]
         if earlier_reads:
             times = plural(earlier_reads, "time")
-            message = f"the test split has been read before ({times}), so it does not test what was chosen since then"
+            message = (
+                f"the test split has been read before ({times}), so it is not a fair test of choices made since then"
+            )
             events.append(Event(Kind.WARNING, data={"message": message}))
             say(f"warning: {message}")
         journal.append(events)

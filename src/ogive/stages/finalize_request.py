@@ -14,6 +14,7 @@ from ogive.files import replace_text
 from ogive.stages.full_training_result import FOLDER
 
 FILE = "finalize.json"
+"""The file in a run's folder that holds the arguments."""
 DEFAULT_TOP, DEFAULT_SEEDS = 10, (0,)
 
 
@@ -25,7 +26,7 @@ class FinalizeRequest:
         top: the number of finalists.
         seeds: each network is trained once with each of these seeds.
         epochs: the epochs of each training; None for the number in the recipe.
-        recipe: values that replace those of the search's recipe.
+        recipe: values that replace values of the search's recipe; None without changes.
         from_weights: whether training starts from the weights that the search saved.
     """
 
@@ -74,5 +75,5 @@ def read_request(run: Path | None) -> FinalizeRequest | None:
         return FinalizeRequest(**{**data, "seeds": tuple(data["seeds"])})
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise RunError(
-            f"{run / FILE} cannot be read: {error}; delete it and give top, seeds and epochs again"
+            f"{run / FILE} cannot be read: {error}; delete the file and give top, seeds and epochs again"
         ) from error

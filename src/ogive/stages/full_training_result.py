@@ -18,6 +18,7 @@ from ogive.stats.rank_correlation import Correlation
 FOLDER = "final"
 """The folder of full training in a run's folder."""
 FILE = "result.json"
+"""The file in the folder of full training that holds the result."""
 
 Values = Mapping[str, Sequence[float]]
 """For each metric, one value for each seed."""
@@ -28,24 +29,24 @@ class TrainedNetwork:
     """A network of full training.
 
     Attributes:
-        name: "trial 12", or "baseline".
-        trial: the number of its trial in the search; None for the baseline.
+        name: the name of the network, such as "trial 12", or "baseline".
+        trial: the number of the network's trial in the search; None for the baseline.
         parameters: the number of trainable parameters; None if unknown.
-        searched: its metrics in the search; empty for the baseline.
-        epochs: the epochs for which the search trained it; 0 for the baseline.
-        rank_before: its rank in the search, from 1; None for the baseline.
-        rank_after: its rank by the means over seeds, from 1; equal networks share the best of their ranks. None for the
-            baseline, and if no training succeeded.
+        searched: the metrics of the network in the search; empty for the baseline.
+        epochs: the number of epochs for which the search trained the network; 0 for the baseline.
+        rank_before: the rank of the network in the search, from 1; None for the baseline.
+        rank_after: the rank of the network by its means over seeds, from 1; equal networks share the best of their ranks.
+            None for the baseline, and if no training succeeded.
         seeds: the seeds of the trainings that succeeded.
         values: for each metric, the values on the second validation split, one for each of `seeds`.
         weights: the files with the weights, relative to the run's folder, one for each of `seeds`; "" if the train function
             saved none.
         failures: a sentence for each training that failed.
-        probability: the probability that its true value is the best of all finalists; None if unknown.
+        probability: the probability that the network's true value is the best of all finalists; None if unknown.
         test: for each metric, the values on the test split, one for each of `seeds`; empty if the test split was not read
             for this network.
-        seconds: the compute time of all its trainings together.
-        search_seconds: the compute time of its trial in the search.
+        seconds: the compute time of all trainings of the network together.
+        search_seconds: the compute time of the network's trial in the search.
         trainings: the numbers of the trials in the journal of full training, one for each of `seeds`; empty in results of
             earlier versions.
     """
@@ -123,20 +124,22 @@ class FullTrainingResult:
     Attributes:
         objectives: the metric and the goal of each objective, in the order of the search.
         networks: the finalists in the order of the search, then the baseline.
-        agreement: the rank correlation of the search with full training, for each objective that training changes.
-        probability: the probability that the search's best is the true best of the finalists; None if unknown.
+        agreement: the rank correlation of the values in the search with those in full training, for each objective whose
+            values full training changed.
+        probability: the probability that the search's best trial is the true best of the finalists; None if unknown.
         probability_note: what the probability accounts for, or why it is unknown.
-        winners: the names of the winners: one, or with several objectives those that no other network dominates.
-        bias: for each objective, the mean over finalists of the value in full training (second validation split) minus the
-            value in the search (first validation split).
+        winners: the names of the winners. There is one with a single objective; with several objectives, the winners are the
+            networks that no other network dominates.
+        bias: for each objective whose values full training changed, the mean over finalists of the value in full training
+            (second validation split) minus the value in the search (first validation split).
         chosen_bias: for each metric of the first winner, the mean over seeds of the value on the test split minus the value
             on the second validation split; empty if the test split was not read.
         recipe: the recipe of full training, with its `epochs`; for a train function without a recipe, only the changed
             `settings`.
-        new_validation: whether the validation examples differ from those of the search.
+        new_validation: whether the validation examples differ from the validation examples of the search.
         splits: the fingerprints of the splits `search` and `second`; empty if only a train function knows the data.
-        cost_ratio: the mean compute time of a full training divided by that of a training in the search; None if the
-            search's results came from the cache.
+        cost_ratio: the mean compute time of a full training divided by the mean compute time of a finalist's trial in the
+            search; None if the search's results came from the cache.
         judged: the number of trainings that had ended when the result was computed; 0 in results of earlier versions.
     """
 
@@ -194,7 +197,7 @@ class FullTrainingResult:
         for network in self.networks:
             if network.name == name:
                 return network
-        raise KeyError(f"{name!r}; there are {', '.join(network.name for network in self.networks)}")
+        raise KeyError(f"{name!r}; known networks: {', '.join(network.name for network in self.networks)}")
 
     def to_json(self) -> dict[str, Any]:
         """Return the result as JSON; `from_json` is the inverse."""
@@ -219,7 +222,9 @@ class FullTrainingResult:
                 }
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise RunError(f"this is no result of full training by Ogive: {type(error).__name__}: {error}") from error
+            raise RunError(
+                f"the data is not a result of full training by Ogive: {type(error).__name__}: {error}"
+            ) from error
 
 
 def write_full_training(result: FullTrainingResult, run: Path) -> Path:
@@ -248,7 +253,9 @@ def read_full_training(run: Path) -> FullTrainingResult | None:
     try:
         return FullTrainingResult.from_json(json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError, RunError) as error:
-        raise RunError(f"{path} cannot be read: {error}; run `ogive finalize` again, which writes it again") from error
+        raise RunError(
+            f"{path} cannot be read: {error}; run `ogive finalize` again, which writes the file again"
+        ) from error
 
 
 def _read_agreement(data: Mapping[str, Any]) -> Agreement:

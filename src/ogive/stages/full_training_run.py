@@ -45,7 +45,7 @@ def run_trainings(
         plan: the plan of full training.
         stored: the state of an earlier full training that this call continues; None without one.
         repeated: trainings that ended and are carried out a second time.
-        workers: the number of parallel trainings; None for the number of the search.
+        workers: the number of parallel trainings; None for the workers of the search.
         executor: the name of the executor.
         say: receives messages on the progress.
         observer: the observer of the run; None for a live view on a terminal, or messages to `say` otherwise.
@@ -55,7 +55,7 @@ def run_trainings(
 
     previous = [] if stored is None else list(stored.trials.values())
     stored_trials = {} if stored is None else index_trainings(stored)
-    # A continued run lists its own trainings first, then new ones, then repeated ones.
+    # A continued run keeps its list of trainings; new trainings follow, then the repetitions.
     trainings = [read_training(trial) for trial in previous]
     trainings += [training for training in plan.list_trainings() if make_training_key(training) not in stored_trials]
     trainings += repeated
@@ -64,12 +64,12 @@ def run_trainings(
         say(describe_reuse(stored_trials, plan, repeated))
     if stored is not None and len(ended) == len(trainings):
         return stored
-    searched = Settings.from_json(run.state.settings)
-    inherited = {name: getattr(searched, name) for name in ("retries", "price", "startup_limit")}
+    search_settings = Settings.from_json(run.state.settings)
+    inherited = {name: getattr(search_settings, name) for name in ("retries", "price", "startup_limit")}
     options = {**inherited, **settings} if stored is None else dict(settings)
     if workers is not None or stored is None:
-        options["workers"] = workers or (1 if executor == "inline" else searched.workers)
-        options["workers_per_trial"] = 1 if executor == "inline" else searched.workers_per_trial
+        options["workers"] = workers or (1 if executor == "inline" else search_settings.workers)
+        options["workers_per_trial"] = 1 if executor == "inline" else search_settings.workers_per_trial
     count = max(len(trainings), 0 if stored is None else stored.settings["max_trials"])
     with _name_interruption(folder):
         done = search(
@@ -80,10 +80,12 @@ def run_trainings(
             schedule="full",
             epochs=plan.epochs,
             max_trials=count,
+            # No number of failures ends full training, except that all trainings have failed.
             max_failed_trials=count,
             run=folder,
             executor=executor,
-            cache=False,  # cached results have no weights
+            # Results from the evaluation cache have no weights.
+            cache=False,
             observer=observer or (None if is_terminal(sys.stderr) else _ProgressMessages(say)),
             **options,
         )

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from ogive.stages.full_training_result import Agreement, Bias, FullTrainingResult, TrainedNetwork
 
 STATISTIC_NAMES = {"kendall": "Kendall's tau", "spearman": "Spearman's rho"}
+"""The name of each rank correlation in sentences."""
 
 
 def list_conclusions(result: FullTrainingResult) -> list[str]:
@@ -54,13 +55,17 @@ def _format_winners(result: FullTrainingResult) -> Iterator[str]:
     finalists = plural(len(result.finalists), "finalist")
     if len(result.winners) > 1:
         names = ", ".join(result.winners)
-        yield f"{len(result.winners)} of {finalists} are not dominated by another after full training: {names}."
+        yield f"{len(result.winners)} of {finalists} are not dominated by any other after full training: {names}."
     elif len(result.objectives) > 1:
         yield f"{result.winner.name} is the only one of {finalists} on the front after full training."
     else:
-        before = result.winner.rank_before
-        rank = "which was the search's best" if before == 1 else f"which had rank {before} in the search"
-        yield f"{result.winner.name} is the best of {finalists} after full training, {rank}."
+        rank_before = result.winner.rank_before
+        rank = (
+            "it was the best trial of the search too"
+            if rank_before == 1
+            else f"its rank in the search was {rank_before}"
+        )
+        yield f"{result.winner.name} is the best of {finalists} after full training; {rank}."
     for name in result.winners:
         test_text = _format_test(result[name])
         if test_text is not None:
@@ -78,7 +83,8 @@ def _format_test(network: TrainedNetwork) -> str | None:
 
 def _format_probability(result: FullTrainingResult) -> Iterator[str]:
     if len(result.objectives) > 1:
-        return  # there is no single best network
+        # With several objectives there is no single best network.
+        return
     if result.probability is None:
         yield f"The probability that the search's best is the true best is unknown: {result.probability_note}."
     else:
@@ -97,8 +103,8 @@ def _format_cautions(result: FullTrainingResult) -> Iterator[str]:
         )
     if any(item.kendall for item in result.agreement):
         yield (
-            "The rank correlations are those among the best of the search, which differ little; over the whole space, they "
-            "are usually higher."
+            "The rank correlations are among the best trials of the search, whose values differ little; over the whole "
+            "space, rank correlations are usually higher."
         )
 
 
@@ -150,11 +156,11 @@ def _make_row(network: TrainedNetwork, metrics: Sequence[str], test_metrics: Seq
     cells = [network.name, str(network.rank_before or "-"), str(network.rank_after or "-")]
     cells.append("-" if network.probability is None else format_probability(network.probability))
     for metric in metrics:
-        before, after = network.searched.get(metric), network.mean(metric)
-        if after is None and network.seeds:
-            after = before  # a metric that is known before training does not change
-        cells.append("-" if before is None else number(before))
-        cells.append("failed" if after is None else number(after))
+        searched_value, trained_value = network.searched.get(metric), network.mean(metric)
+        if trained_value is None and network.seeds:
+            trained_value = searched_value  # a metric that is known before training does not change
+        cells.append("-" if searched_value is None else number(searched_value))
+        cells.append("failed" if trained_value is None else number(trained_value))
     trainings = f" of {len(network.seeds) + len(network.failures)}" if network.failures else ""
     cells.append(f"{len(network.seeds)}{trainings}")
     for metric in test_metrics:

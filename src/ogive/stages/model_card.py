@@ -15,6 +15,7 @@ from ogive.run.state import State
 from ogive.stages.full_training_result import FOLDER, Bias, FullTrainingResult, TrainedNetwork
 
 FILE = "MODEL_CARD.md"
+"""The file of the card in the folder of full training."""
 
 
 def write_card(
@@ -33,8 +34,8 @@ def write_card(
         result: the result of full training.
         network: the network that the card describes.
         index: the index in `network.seeds` of the seed whose weights are delivered.
-        facts: further facts, each of which may be missing. `task`: the result of `Task.describe()`. `cost`: the parameters,
-            FLOPs and memory of one example. `trained`: the number of epochs. `weights`: the reason why there are none.
+        facts: further facts, each of which may be missing. `task`: the result of `Task.describe()`. `cost`: the ModelCost of
+            one example. `trained`: the number of epochs. `weights`: the reason why there are no weights.
         run: the search's folder.
 
     Raises:
@@ -69,8 +70,8 @@ def format_card(
     """
     parts = [
         f"# Model card: {network.name} of run {name}",
-        "The run measured every number here; unknown facts are marked as unknown. Add yourself what the model must not be "
-        "used for.",
+        "The run measured every number here; unknown facts are marked as unknown. Please add the uses for which the model "
+        "is not suitable.",
         _format_section("Model", _list_model(state, network, index, facts)),
         _format_section("Intended data", _list_data(facts.get("task"))),
         _format_section("Training", _list_training(result, network, facts)),
@@ -183,7 +184,8 @@ def _format_mean(values: Sequence[float]) -> str:
     if not values:
         return "not read"
     mean = sum(values) / len(values)
-    bias = Bias.of("", [0.0] * len(values), values)  # the mean difference from 0 has the interval of the mean
+    # The mean difference of the values from 0 is the mean of the values, with the same interval.
+    bias = Bias.of("", [0.0] * len(values), values)
     interval = "" if bias.low is None or bias.high is None else f" [{number(bias.low)}, {number(bias.high)}]"
     return f"{number(mean)}{interval}"
 

@@ -1,6 +1,6 @@
-"""The probability of each finalist to be the true best, and the metrics of the winners on the test split.
+"""The probability that each finalist is the true best, and the metrics of the winners on the test split.
 
-Both are computed from the scores of trained networks on single examples.
+Probabilities and metrics are computed from the scores of trained networks on single examples.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def add_best_probabilities(
     networks: Sequence[TrainedNetwork],
     metrics: Mapping[str, Mapping[str, float]],
 ) -> tuple[list[TrainedNetwork], float | None, str]:
-    """Compute the probability of each finalist to be the true best.
+    """Return the networks with the probability that each finalist is the true best.
 
     Args:
         run: the search.
@@ -38,8 +38,8 @@ def add_best_probabilities(
         metrics: the metrics of each finalist after full training, by the name of the network.
 
     Returns:
-        The networks with their probabilities; the probability of the search's best, or None if it is unknown; and a note
-        that says what the probability accounts for, or why it is unknown.
+        The networks with their probabilities; the probability of the search's best trial, or None if it is unknown; and a
+        clause that says what the probability accounts for, or why it is unknown.
     """
     objectives, constraints = run.state.objectives, run.state.constraints
     if len(objectives) > 1:
@@ -58,8 +58,8 @@ def add_best_probabilities(
         return list(networks), None, "a single seed does not show the noise of training; give two seeds or more"
     # The search's values predict the true values only if they have the same fidelity.
     is_comparable = len({n.epochs for n in feasible}) == 1
-    searched = [n.searched[metric] for n in feasible] if is_comparable else ()
-    result = best_probabilities(values, objectives[0].goal, training_noise, searched)
+    search_values = [n.searched[metric] for n in feasible] if is_comparable else ()
+    result = best_probabilities(values, objectives[0].goal, training_noise, search_values)
     by_name = dict(zip((n.name for n in feasible), result.tolist(), strict=True))
     note = (
         f"accounts for training noise ({training_noise.seed_deviation:.2g} from seed to seed, "
@@ -97,7 +97,7 @@ def _compute_mean_example_scores(
 def _score_trainings(
     run: StoredRun, plan: TrainingPlan, network: TrainedNetwork, examples: Any
 ) -> list[dict[str, FloatArray]]:
-    """Return, for each seed of a network, the scores on each of `examples` by metric."""
+    """Return a mapping for each seed of a network: for each metric, the scores on the single examples."""
     assert plan.classifier is not None
     scores = []
     for index, seed in enumerate(network.seeds):
@@ -120,7 +120,7 @@ def _load_weights(run: Path, network: TrainedNetwork, index: int) -> Mapping[str
     if not file or not path.is_file():
         raise RunError(
             f"the weights of {network.name}, seed {network.seeds[index]}, are not in {path} any more; finalize again with "
-            "retrain=True (`ogive finalize --retrain`), which trains it again"
+            "retrain=True (`ogive finalize --retrain`), which repeats the training"
         )
     weights: Mapping[str, Any] = load_checkpoint(path)["model"]
     return weights
@@ -138,7 +138,7 @@ def measure_on_test_split(
     on_read: Callable[[str], object],
     say: Callable[[str], object],
 ) -> list[TrainedNetwork]:
-    """Return all networks. The winners and the baseline have their metrics on the test split.
+    """Return all networks. The winners and the baseline now have metrics on the test split.
 
     Metrics that an earlier call has measured for the same trainings are reused, so that the test split is not read twice for
     these trainings.
@@ -158,13 +158,13 @@ def measure_on_test_split(
     stored = _read_stored_result(run.folder, say)
     tested_before = {n.name: n for n in stored.networks if n.test} if stored else {}
     selected = [n for n in networks if n.seeds and (n.name in winners or n.trial is None)]
-    new = [
+    new_names = [
         n.name for n in selected if n.name not in tested_before or list(tested_before[n.name].seeds) != list(n.seeds)
     ]
-    examples = classifier.task.test(on_read) if new else None
+    examples = classifier.task.test(on_read) if new_names else None
     tested = {}
     for network in selected:
-        if network.name not in new:
+        if network.name not in new_names:
             tested[network.name] = replace(network, test=tested_before[network.name].test)
             continue
         scores = _score_trainings(run, plan, network, examples)

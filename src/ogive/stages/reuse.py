@@ -45,13 +45,14 @@ def describe_code(run: StoredRun, plan: TrainingPlan, stored: State | None) -> I
         )
     for change in _list_code_changes(run.space, estimator, searched):
         yield (
-            f"warning: {change} since the search, whose values are those of the previous version: finalize uses the present "
-            "version"
+            f"warning: {change} since the search, whose values were measured with the previous version: finalize uses the "
+            "present version"
         )
     for state in (searched, stored):
         if state is None or state.code_hash != code:
             continue
-        # The prefix selects the warnings about complete trainings: those about paused trials do not apply to full training.
+        # The prefix selects the warnings about complete trainings. Warnings about paused trials have another prefix; full
+        # training pauses no trial.
         unsaved = find_unsaved_reason(
             message for message, _ in state.warnings if message.startswith(f"{UNSAVED_PREFIX}: ")
         )
@@ -78,7 +79,7 @@ def find_reusable(folder: Path, plan: TrainingPlan, say: Say) -> State | None:
         return None
     if not (folder / JOURNAL).exists():
         if any(folder.iterdir()):
-            _move_aside(folder, "it holds no run", say)
+            _move_aside(folder, "its folder holds no run", say)
         return None
     ensure_idle(folder)
     journal = Journal(folder / JOURNAL, writable=False)
@@ -100,6 +101,7 @@ def find_reusable(folder: Path, plan: TrainingPlan, say: Say) -> State | None:
     try:
         check_unchanged(stored.created, plan.space, arguments, folder=folder, recipe=declared["recipe"])
     except RunError as error:
+        # The lines of the message between the first and the last line are the differences.
         differences = [line.strip() for line in str(error).splitlines()[1:-1]]
         _move_aside(folder, "; ".join(differences), say)
         return None
@@ -117,13 +119,16 @@ def _list_code_changes(space: Space, estimator: Estimator, state: State) -> list
 
 
 def _move_aside(folder: Path, reason: str, say: Say) -> None:
+    """Rename the folder of an earlier full training to `final-1`, `final-2`, ..., and say why."""
     number = next(n for n in range(1, 10_000) if not folder.with_name(f"{FOLDER}-{n}").exists())
     target = folder.with_name(f"{FOLDER}-{number}")
     try:
         folder.rename(target)
     except OSError as error:
-        raise RunError(f"the earlier full training {folder} cannot be moved: {error}; move it yourself") from error
-    say(f"nothing of the earlier full training is reused, because {reason}; it is kept in {target.name}")
+        raise RunError(
+            f"the folder {folder} of the earlier full training cannot be renamed: {error}; move the folder yourself"
+        ) from error
+    say(f"nothing of the earlier full training is reused, because {reason}; its files are kept in {target.name}")
 
 
 def list_repeats(
@@ -151,10 +156,10 @@ def list_repeats(
         else:
             is_repeated = retrain and plan.estimator.trains_models and not _has_weights(trial, folder)
         if is_repeated:
-            choices, settings = read_training(trial)
+            labels, settings = read_training(trial)
             order = TrainingOrder.from_settings(settings)
             order = replace(order, earlier_trainings=order.earlier_trainings + 1)
-            repeats.append((choices, {**settings, FULL_TRAINING_SETTING: order.to_json()}))
+            repeats.append((labels, {**settings, FULL_TRAINING_SETTING: order.to_json()}))
     return repeats
 
 
@@ -183,7 +188,7 @@ def describe_reuse(stored_trials: Mapping[str, Trial], plan: TrainingPlan, repea
     text += f"; {repeated_failures} that failed are repeated" if repeated_failures else ""
     failed = sum(trial.status.failed for trial in ended) - repeated_failures
     if failed:
-        text += f"; {failed} of them failed, and are repeated with retry_failed=True (--retry-failed) only"
+        text += f"; {failed} of them failed, and are only repeated with retry_failed=True (--retry-failed)"
     return text
 
 
@@ -191,7 +196,7 @@ def ensure_idle(folder: Path) -> None:
     """Check that no controller is working on the run in `folder`.
 
     Raises:
-        RunError: a controller is working on it.
+        RunError: a controller is working on the run.
     """
     journal = Journal(folder / JOURNAL, writable=False)
     try:

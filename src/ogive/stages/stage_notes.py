@@ -1,4 +1,4 @@
-"""The notes on a winner that a user should read before using it."""
+"""The warnings about a winner that a user should read before using it."""
 
 from __future__ import annotations
 
@@ -15,37 +15,42 @@ if TYPE_CHECKING:
     from ogive.stages.delivery import Stages
 
 
-def list_notes(stages: Stages) -> list[str]:
-    """Return the notes on the winners of a run, one sentence each.
+def list_winner_warnings(stages: Stages) -> list[str]:
+    """Return the warnings about the winners of a run, one sentence each.
 
-    There are notes on full training that has not ended, failed trainings, a better trial that the search found later, a
-    better baseline, violated constraints, and weights that are not from the epoch of the winner's value.
+    Their subjects are: full training that has not ended, failed trainings, a better trial that the search found after full
+    training, a better baseline, violated constraints, and weights that are not from the epoch of the winner's value.
     """
     return [
-        *_note_unfinished(stages),
-        *_note_failed(stages),
-        *_note_later_best(stages),
-        *_note_better_baseline(stages),
-        *_note_violations(stages),
-        *_note_other_epoch(stages),
+        *_describe_unfinished_training(stages),
+        *_describe_failed_trainings(stages),
+        *_describe_later_best(stages),
+        *_describe_better_baseline(stages),
+        *_describe_violations(stages),
+        *_describe_weights_of_other_epoch(stages),
     ]
 
 
-def _note_unfinished(stages: Stages) -> Sequence[str]:
-    """Note full training that was started but has no complete result, and which network is the winner meanwhile."""
+def _describe_unfinished_training(stages: Stages) -> Sequence[str]:
+    """Return a sentence if full training was started but has no complete result; it says where the winner comes from."""
     final, result = stages.full_training_state, stages.full_training_result
     if final is None:
         return []
     remaining = final.total_trials - final.ended_count
+    # `judged` is 0 in results of earlier versions, which did not store it; then new trainings cannot be detected.
     has_new_trainings = result is not None and 0 < result.judged < final.ended_count
     if remaining <= 0 and result is not None and not has_new_trainings:
         return []
     if remaining <= 0 and final.failed_count == final.ended_count:
-        return ["all trainings of full training failed: the winner is still that of the search"]
+        return ["all trainings of full training failed: the winner is still the winner of the search"]
     if final.ended_by_failures and remaining > 0:
-        return [f"full training was ended by failures, so the winner is not from it: {final.end_reason}"]
-    missing = f"{plural(remaining, 'training')} left" if remaining > 0 else "its trainings are not evaluated"
-    winner = "the winner is still that of the search" if result is None else "the winner is that of the earlier ones"
+        return [f"full training was ended by failures, so the winner is not from full training: {final.end_reason}"]
+    missing = f"{plural(remaining, 'training')} left" if remaining > 0 else "the result is not computed yet"
+    winner = (
+        "the winner is still the winner of the search"
+        if result is None
+        else "the winner is from the trainings that were evaluated before"
+    )
     earlier_folders = [path.name for path in sorted((stages.folder or Path()).glob(f"{FOLDER}-*"))]
     earlier = ""
     if earlier_folders and result is None:
@@ -55,20 +60,20 @@ def _note_unfinished(stages: Stages) -> Sequence[str]:
     return [f"full training has not ended, {missing}: {winner}{earlier}; `{command}` continues it"]
 
 
-def _note_failed(stages: Stages) -> Iterator[str]:
-    """Note networks of which some trainings failed, so that their values are from fewer seeds."""
+def _describe_failed_trainings(stages: Stages) -> Iterator[str]:
+    """Yield a sentence for each network of which some trainings failed, so that its values are from fewer seeds."""
     for network in stages.full_training_result.networks if stages.full_training_result is not None else ():
         if network.seeds and network.failures:
             trained = len(network.seeds) + len(network.failures)
             yield (
                 f"{len(network.failures)} of {plural(trained, 'training')} of {network.name} failed "
-                f"({network.failures[0]}), so its values are of {plural(len(network.seeds), 'seed')} only; "
-                "`ogive finalize --retry-failed` repeats them"
+                f"({network.failures[0]}), so its values are means over {plural(len(network.seeds), 'seed')}; "
+                "`ogive finalize --retry-failed` repeats the failed trainings"
             )
 
 
-def _note_later_best(stages: Stages) -> Sequence[str]:
-    """Note that the search has found a new best trial after full training."""
+def _describe_later_best(stages: Stages) -> Sequence[str]:
+    """Return a sentence if the search has found a new best trial after full training."""
     state = stages.state
     if stages.full_training_result is None or len(state.objectives) > 1 or not stages.best_search_trials:
         return []
@@ -76,13 +81,13 @@ def _note_later_best(stages: Stages) -> Sequence[str]:
     if any(network.trial == best.id for network in stages.full_training_result.finalists):
         return []
     return [
-        f"the search continued after full training: its best is now trial {best.id} ({metric} "
-        f"{number(best.metrics[metric])}), which was not trained in full; `ogive finalize` trains it too"
+        f"the search continued after full training: its best trial is now trial {best.id} ({metric} "
+        f"{number(best.metrics[metric])}), which was not trained in full; `ogive finalize` trains this trial too"
     ]
 
 
-def _note_better_baseline(stages: Stages) -> Sequence[str]:
-    """Note a baseline that is better than the winner. A baseline itself cannot be a winner."""
+def _describe_better_baseline(stages: Stages) -> Sequence[str]:
+    """Return a sentence if the baseline is better than the winner. A baseline itself cannot be a winner."""
     result = stages.full_training_result
     if result is None or result.baseline is None or len(stages.state.objectives) > 1:
         return []
@@ -98,12 +103,12 @@ def _note_better_baseline(stages: Stages) -> Sequence[str]:
     ]
 
 
-def _note_violations(stages: Stages) -> Iterator[str]:
-    """Note constraints that a winner violates, since full training may change metrics that the search measured."""
+def _describe_violations(stages: Stages) -> Iterator[str]:
+    """Yield a sentence for each winner that violates constraints, since full training may change its metrics."""
     for winner in stages.winners:
         violated = [c for c in stages.state.constraints if c.violation(winner.mean_metrics) > 0]
         values = ", ".join(
-            f"{c.metric} {number(winner.mean_metrics.get(c.metric, math.nan))}, not {c}" for c in violated
+            f"{c.metric} is {number(winner.mean_metrics.get(c.metric, math.nan))}, not {c}" for c in violated
         )
         if violated:
             yield (
@@ -112,12 +117,12 @@ def _note_violations(stages: Stages) -> Iterator[str]:
             )
 
 
-def _note_other_epoch(stages: Stages) -> Iterator[str]:
-    """Note winners whose weights are not from the epoch that gives their value."""
+def _describe_weights_of_other_epoch(stages: Stages) -> Iterator[str]:
+    """Yield a sentence for each winner whose weights are not from the epoch of its value."""
     for winner in stages.winners:
         report = winner.training.value_report
         if winner.weights is not None and report is not None and report.step != winner.step:
             yield (
-                f"the value of {winner.title} is of epoch {report.step}, but its weights are of epoch {winner.step}, "
-                "the nearest that was saved; let the train function call trial.checkpoint(...) in every epoch"
+                f"the value of {winner.title} is from epoch {report.step}, but its weights are from epoch {winner.step}, "
+                "the nearest epoch with a checkpoint; let the train function call trial.checkpoint(...) in every epoch"
             )

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from ogive.session.stored_run import StoredRun
 
 EXPORT_FORMS = ("json", "torch")
+"""The allowed values of `to`."""
 Say = Callable[[str], object]
 
 
@@ -35,7 +36,8 @@ def load_weights(delivery: Delivery) -> Mapping[str, torch.Tensor]:
     if delivery.weights is None or delivery.checkpoint is None:
         raise RunError(f"{delivery.title}: there are no weights: {delivery.missing_weights_reason}")
     state = load_checkpoint(delivery.weights)
-    if "model" not in state:  # checkpoints of earlier versions do not record their keys
+    # Checkpoints of earlier versions do not record their keys, so `delivery.weights` may have no model.
+    if "model" not in state:
         raise RunError(
             f"{delivery.title}: {delivery.weights} has {', '.join(state)}, but no weights under 'model'; let the train "
             "function call trial.checkpoint(model=model.state_dict(), ...) and run `ogive finalize` again"
@@ -63,7 +65,7 @@ def list_code_changes(run: StoredRun, delivery: Delivery) -> list[str]:
 def _format_code_warnings(delivery: Delivery, changes: Sequence[str]) -> Iterator[str]:
     for change in changes:
         yield (
-            f"{delivery.title}: {change} since it was trained: its metrics were measured with the previous code, and the "
+            f"{delivery.title}: {change} since the training: the metrics were measured with the previous code, and the "
             "model is built from the present code"
         )
 
@@ -78,7 +80,8 @@ def load_model(run: StoredRun, delivery: Delivery) -> torch.nn.Module:
     """
     weights = load_weights(delivery)
     for message in _format_code_warnings(delivery, list_code_changes(run, delivery)):
-        warnings.warn(message, stacklevel=3)  # so that the warning names the line that calls run.model()
+        # With this stack level, the warning names the line that calls run.model().
+        warnings.warn(message, stacklevel=3)
     architecture = run.space.architecture(delivery.trial.architecture.to_json())
     model: torch.nn.Module = architecture.build(delivery.seed)
     try:
@@ -97,7 +100,8 @@ def _explain_mismatch(run: StoredRun, delivery: Delivery) -> str:
         if shares:
             proxy = " and ".join(f"{name} {share:g}" for name, share in shares.items())
             return (
-                f"the search trained it as a proxy of {proxy}; run.finalize (`ogive finalize`) trains the full network"
+                f"the search trained the network as a proxy ({proxy}); run.finalize (`ogive finalize`) trains the full "
+                "network"
             )
     return (
         f"the weights in {delivery.weights} do not fit the network; a factory of the space has changed, or the train "
@@ -121,16 +125,17 @@ def export(
         delivery: the network.
         to: "json" or "torch".
         output: a folder; for "json" also a file that ends in `.json`. None for `exports/TRIAL` in the run's folder.
-        inputs: example inputs, as for `ogive.export.export_torch`; None for those of the task or the space.
-        say: receives messages: the form of the export, the largest difference of its outputs from the model's, and warnings.
+        inputs: example inputs, as for `ogive.export.export_torch`; None for the example inputs of the task or the space.
+        say: receives messages: the form of the export, the largest difference between the outputs of export and model, and
+            warnings.
 
     Returns:
         The path of the folder or the JSON file.
 
     Raises:
         JobError: `to` has another value.
-        RunError: there are no weights, the weights do not fit the network, the outputs of the export differ from those of
-            the model, or a file cannot be written.
+        RunError: there are no weights, the weights do not fit the network, the export and the model have different outputs,
+            or a file cannot be written.
     """
     if to not in EXPORT_FORMS:
         raise JobError(f"to={to!r}: expected {' or '.join(map(repr, EXPORT_FORMS))}")
@@ -159,6 +164,7 @@ def export(
 def _contains(path: Path, description: Mapping[str, Any]) -> bool:
     """Return whether the JSON file `path` has all values of `description`."""
     stored = json.loads(path.read_text(encoding="utf-8"))
+    # Converted to JSON and back, so that tuples are compared as lists.
     return bool({name: stored.get(name) for name in description} == json.loads(json.dumps(description)))
 
 
@@ -169,9 +175,11 @@ def _write_json(output: Path, description: Mapping[str, Any]) -> Path:
         RunError: the file belongs to another export or program, or it cannot be written.
     """
     path = output if output.suffix == ".json" and not output.is_dir() else output / ABOUT
+    # The form of the export whose description `path` is; "" if it is a JSON export; None if it is not from an export.
     form = read_export_form(path)
     if form and _contains(path, description):
-        return path  # an export of the same network with its weights has written the description already
+        # An export of the same network with its weights has written the description already.
+        return path
     if form or (form is None and path.parent == output and path.exists()):
         owner = "belongs to an exported model, which needs it" if form else "was not written by an export"
         raise RunError(f"{path} {owner}; choose another file with -o (output=), such as one that ends in .json")

@@ -1,4 +1,4 @@
-"""The plan of full training: the networks, seeds, starting weights and the estimator of its trainings."""
+"""The plan of full training: its networks, seeds and starting weights, and the estimator that trains them."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Training = tuple[Mapping[str, Any], Mapping[str, Any]]
 """The labels of an architecture, and the settings of the proposal to train it."""
 
 OrderedTraining = tuple[Mapping[str, Any], Mapping[str, Any], "TrainingOrder"]
-"""The labels of an architecture, the settings of its trial in the search, and the order (network, seed, weights)."""
+"""The labels of an architecture, the settings of its trial in the search, and the network, seed and weights to train."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,12 +37,12 @@ class TrainingPlan:
 
     Attributes:
         space: the search's space.
-        finalists: trials of the search, the best first.
+        finalists: the best trials of the search, the best first.
         seeds: each network is trained once with each of these seeds.
         estimator: the estimator that carries out the trainings.
         epochs: the epochs of each training; None if the estimator has no epochs.
-        objectives: the objectives of the search that training changes.
-        orders: all trainings.
+        objectives: the objectives of the search that are measured by training.
+        orders: all trainings, in the order in which they are carried out.
     """
 
     space: Space
@@ -56,9 +56,9 @@ class TrainingPlan:
     def list_trainings(self) -> list[Training]:
         """Return the trainings in the form in which they are read from a journal, so that both can be compared."""
         trainings: list[Training] = []
-        for choices, settings, order in self.orders:
-            choices, settings = json.loads(json.dumps([choices, {**settings, FULL_TRAINING_SETTING: order.to_json()}]))
-            trainings.append((choices, settings))
+        for labels, settings, order in self.orders:
+            labels, settings = json.loads(json.dumps([labels, {**settings, FULL_TRAINING_SETTING: order.to_json()}]))
+            trainings.append((labels, settings))
         return trainings
 
     @property
@@ -84,8 +84,8 @@ class TrainingPlan:
 
     def make_strategy(self, trainings: Sequence[Training]) -> Listed:
         """Return a strategy that proposes the trainings in their order."""
-        choices, settings = zip(*trainings, strict=True)
-        return Listed(self.space, self.objectives, architectures=choices, settings=settings)
+        architectures, settings = zip(*trainings, strict=True)
+        return Listed(self.space, self.objectives, architectures=architectures, settings=settings)
 
 
 def read_training(trial: Trial) -> Training:
@@ -95,13 +95,14 @@ def read_training(trial: Trial) -> Training:
 
 def make_training_key(training: Training) -> str:
     """Return a key of a training. A repetition has the same key, because the count of repetitions is left out."""
-    choices, settings = training
+    labels, settings = training
+    # "again" is the key under which an order stores the count of repetitions.
     order = {name: value for name, value in settings[FULL_TRAINING_SETTING].items() if name != "again"}
-    return json.dumps([choices, {**settings, FULL_TRAINING_SETTING: order}], sort_keys=True)
+    return json.dumps([labels, {**settings, FULL_TRAINING_SETTING: order}], sort_keys=True)
 
 
 def index_trainings(state: State) -> dict[str, Trial]:
-    """Return the trials of full training by the key of their training. For a repeated training it is the last trial."""
+    """Return the trials of full training by the key of their training; for a repeated training, the last trial."""
     return {make_training_key(read_training(trial)): trial for trial in state.trials.values()}
 
 
@@ -115,7 +116,7 @@ def make_training_plan(run: StoredRun, request: FinalizeRequest, baseline: Calla
 
     Raises:
         JobError: an argument is wrong, or there is nothing to train.
-        RunError: training shall start from the search's weights, but a trial has none.
+        RunError: `request.from_weights` is true, but a finalist has no weights.
     """
     from ogive.estimate import Classifier
     from ogive.estimate.full_training import BaselineNetwork, FullTraining
@@ -124,19 +125,20 @@ def make_training_plan(run: StoredRun, request: FinalizeRequest, baseline: Calla
     _check_arguments(request.top, seeds, epochs)
     if any(SIMULATED in session for session in run.state.sessions):
         raise JobError(f"the search in {run.folder} was simulated: there is nothing to train in full")
-    searched = run.estimator
+    search_estimator = run.estimator
     finalists = run.top(request.top)
     if not finalists:
         raise JobError(f"there is nothing to train in full in {run.folder}: {explain_no_best(run.state)}")
     if baseline is not None:
-        BaselineNetwork(baseline).build(0)  # so that a baseline that cannot be built is refused now
+        # The model is not needed yet. An error in `baseline` is raised now instead of during full training.
+        BaselineNetwork(baseline).build(0)
     changes = dict(request.recipe or {})
-    if isinstance(searched, Classifier):
-        full = searched.full_training({**changes, **({} if epochs is None else {"epochs": epochs})})
-        estimator = FullTraining(full, baseline, {})
-        max_epochs: int | None = full.epochs
+    if isinstance(search_estimator, Classifier):
+        trainer = search_estimator.full_training({**changes, **({} if epochs is None else {"epochs": epochs})})
+        estimator = FullTraining(trainer, baseline, {})
+        max_epochs: int | None = trainer.epochs
     else:
-        estimator = FullTraining(searched, baseline, changes)
+        estimator = FullTraining(search_estimator, baseline, changes)
         max_epochs = epochs or run.state.created["epochs"]
     objectives = [
         objective for objective in run.state.objectives if objective.metric in finalists[0].reports[-1].metrics
@@ -172,24 +174,25 @@ def _list_orders(
     from_weights: bool,
     baseline: Callable[[], Any] | None,
 ) -> list[OrderedTraining]:
-    """Return all trainings: first those of all networks with the first seed, then with the second, and so on."""
+    """Return all trainings: first all networks with the first seed, then all networks with the second seed, and so on."""
     from ogive.estimate.full_training import BASELINE, BaselineNetwork, TrainingOrder
 
-    starts = {trial.id: _find_start(run, trial) if from_weights else None for trial in finalists}
+    starts = {trial.id: _find_starting_weights(run, trial) if from_weights else None for trial in finalists}
     orders: list[OrderedTraining] = []
     for seed in seeds:
         for trial in finalists:
             order = TrainingOrder(f"trial {trial.id}", trial.id, seed, starts[trial.id])
             orders.append((trial.architecture.to_json(), trial.proposal.settings, order))
         if baseline is not None:
-            # A trial needs an architecture, but the baseline is not in the space. The first finalist's is a placeholder.
+            # A trial needs an architecture, but the baseline is not in the space. The architecture of the first finalist is
+            # a placeholder.
             order = TrainingOrder(BASELINE, None, seed, baseline_hash=BaselineNetwork(baseline).hash)
             orders.append((finalists[0].architecture.to_json(), {}, order))
     return orders
 
 
-def _find_start(run: StoredRun, trial: Trial) -> tuple[str, int]:
-    """Return where the weights of a trial of the search are: its folder, relative to the run's, and the checkpoint's step.
+def _find_starting_weights(run: StoredRun, trial: Trial) -> tuple[str, int]:
+    """Return the folder of a trial of the search, relative to the run's folder, and the step of its newest checkpoint.
 
     Raises:
         RunError: the trial has no weights.

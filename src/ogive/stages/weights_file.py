@@ -19,7 +19,7 @@ DESCRIPTION_KEY = "of"
 
 
 def describe_weights(training: Trial, step: Step) -> str:
-    """Return a text that identifies the weights of a training at a step, by facts that are in the journal."""
+    """Return a text that identifies the weights of a training at a step. It contains only facts that are in the journal."""
     reported = next((report for report in training.reports if report.step == training.step_offset + step), None)
     facts = {
         "training": training.id,

@@ -29,7 +29,7 @@ def write_winner(run: StoredRun, plan: TrainingPlan, result: FullTrainingResult,
         run: the search.
         plan: the plan of full training.
         result: the result of full training.
-        say: receives messages: the reason if there are no weights, the notes on the winners, and the winners.
+        say: receives messages: the reason if there are no weights, the warnings about the winners, and the winners.
 
     Raises:
         RunError: a file cannot be written.
@@ -38,14 +38,15 @@ def write_winner(run: StoredRun, plan: TrainingPlan, result: FullTrainingResult,
     winner = stages.winners[0]
     if winner.weights is None:
         say(f"warning: {winner.title}: no weights: {winner.missing_weights_reason}")
-        for name in (DESCRIPTION, WEIGHTS):  # the files of an earlier winner
+        # Delete the files of an earlier winner.
+        for name in (DESCRIPTION, WEIGHTS):
             (run.folder / FOLDER / name).unlink(missing_ok=True)
     else:
         _save_weights(run.folder / FOLDER, winner)
     facts = {**_collect_facts(run, plan, result.winner), "weights": winner.missing_weights_reason or ""}
     write_card(run.state, result, result.winner, result.find_best_index(result.winner), facts=facts, run=run.folder)
-    for note in stages.notes:
-        say(f"warning: {note}")
+    for warning in stages.notes:
+        say(f"warning: {warning}")
     for winner in stages.winners:
         values = ", ".join(
             f"{name} {number(winner.mean_metrics[name])}"
@@ -63,7 +64,8 @@ def _save_weights(folder: Path, winner: Delivery) -> None:
     """
     import torch
 
-    assert winner.checkpoint is not None  # the caller has checked that there are weights
+    # The caller has checked that there are weights.
+    assert winner.checkpoint is not None
     description = describe_weights(winner.training, winner.checkpoint.step)
     content = {"model": dict(load_weights(winner)), "metrics": dict(winner.metrics), DESCRIPTION_KEY: description}
     draft = folder / f"{WEIGHTS}.draft"
@@ -77,16 +79,16 @@ def _save_weights(folder: Path, winner: Delivery) -> None:
 
 
 def _collect_facts(run: StoredRun, plan: TrainingPlan, winner: TrainedNetwork) -> dict[str, Any]:
-    """Return the facts for the model card that are not in the result: epochs, data, and the cost of one example."""
+    """Return the facts for the model card that are not in the result: epochs, data, and parameters and FLOPs."""
     facts: dict[str, Any] = {"trained": plan.epochs}
     if plan.classifier is not None:
         facts["task"] = plan.classifier.task.describe()
     if winner.trial is not None:
-        facts["cost"] = _measure_cost(run, winner.trial)
+        facts["cost"] = _measure_model_cost(run, winner.trial)
     return facts
 
 
-def _measure_cost(run: StoredRun, trial: int) -> dict[str, Any]:
+def _measure_model_cost(run: StoredRun, trial: int) -> dict[str, Any]:
     """Return parameters, FLOPs and activation memory of one forward pass; empty if the space has no example input."""
     from ogive.hardware import FLOP_CONVENTION, measure
     from ogive.space.build import build_example_inputs
@@ -97,6 +99,7 @@ def _measure_cost(run: StoredRun, trial: int) -> dict[str, Any]:
     inputs = build_example_inputs(architecture.space.example_input)
     try:
         cost = measure(architecture.build(0), inputs)
-    except (OgiveError, RuntimeError) as error:  # the model card can do without the FLOPs
+    except (OgiveError, RuntimeError) as error:
+        # The model card then gives the reason instead of the FLOPs.
         return {"not counted": str(error).splitlines()[0]}
     return {**asdict(cost), "convention": FLOP_CONVENTION}
