@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ogive.task.trainer import Examples, Training
 
 COLUMNS = ("accuracy", "log_loss", "test_accuracy", "test_log_loss", "train_loss", "seconds")
-"""The metrics that are reported for each seed. `seconds` is the CPU time of one epoch of training and validation, without the test split."""
+"""The metrics that are reported for each seed. `seconds` is the CPU time of training and validating one epoch."""
 
 
 class Curves(Estimator):

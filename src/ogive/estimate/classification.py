@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from ogive.task.trainer import Examples, Training
 
 NO_PROXY = Proxy()
-"""All shares are 1: training at full size."""
+"""The proxy whose shares are all 1: training with all data, at full size."""
 TRAINER_VERSION = 1
 """The version of the trainer. It is increased with every change of the code that changes the results of a recipe."""
 
@@ -43,9 +43,9 @@ class Classifier(Estimator):
 
     Attributes:
         task: the task to train on.
-        training: the recipe.
+        training: the recipe: the training settings.
         device: "cpu", "cuda", "cuda:N", or "auto".
-        proxy: the shares of data, resolution, width and depth that are trained; a fidelity multiplies them.
+        proxy: the shares of data, resolution, width and depth to train with; the values of a fidelity multiply them.
     """
 
     epochs: int
@@ -83,7 +83,7 @@ class Classifier(Estimator):
         from ogive.task.trainer import choose_device
 
         self.task.prepare()
-        # The examples are prepared once. For GPUs they are copied later, because the device depends on the rank.
+        # The examples are prepared once. They are copied to a GPU later, because the device depends on the rank.
         if choose_device(self.device).type == "cpu":
             self.examples()
 
