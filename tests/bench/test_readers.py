@@ -120,7 +120,7 @@ def test_the_published_format_of_nasbench101(tmp_path: Path) -> None:
         ),
         ("0100", "input,conv3x3-bn-relu,output", encode_metrics(1.0, 0.9, 0.9, 300), "do not describe a cell"),
         ("0100", "input,output", b"\xff", "a protocol-buffer message is truncated"),
-        ("0100", "input,output", b"", "it contains no evaluation"),
+        ("0100", "input,output", b"", "the record contains no evaluation"),
     ],
 )
 def test_an_invalid_record_is_reported_with_its_file(
@@ -370,7 +370,7 @@ def remove_training(content: dict[str, Any]) -> None:
             remove_part,
             "is not the table of NAS-Bench-201, which has meta_archs and arch2infos; it contains meta_archs, total_archs",
         ),
-        (duplicate_name, "rows 1 and 3 are of the same architecture"),
+        (duplicate_name, "rows 1 and 3 have the same architecture"),
         (remove_name, "is not the table of NAS-Bench-201: IndexError"),
         (remove_seed, r"skip_connect~0\|.* lists seed 888 on 'cifar10-valid', but has no result of it"),
         (remove_curve, "have another format: KeyError\\('eval_acc1es'"),
@@ -431,7 +431,7 @@ def write_cells(change: dict[int, str], tmp_path: Path) -> Path:
         ({9: format_cell(("none",) * 6) + ",good"}, r"line 9, column 'accuracy': 'good' is not a number"),
         ({9: format_cell(("none",) * 6)}, r"line 9, column 'accuracy': '' is not a number"),
         ({9: "|none~0|,1"}, r"line 9: '\|none~0\|' does not describe a cell"),
-        ({9: format_cell(("none",) * 6) + ",1"}, "rows 1 and 8 are of the same architecture"),
+        ({9: format_cell(("none",) * 6) + ",1"}, "rows 1 and 8 have the same architecture"),
         ({9: ""}, "has 15624 rows, but NAS-Bench-201 has 15625 cells"),
     ],
 )

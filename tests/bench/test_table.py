@@ -69,7 +69,7 @@ def test_the_optimum_is_the_best_that_satisfies_the_constraints() -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"keys": [*KEYS[:5], KEYS[0]]}, "rows 1 and 6 are of the same architecture"),
+        ({"keys": [*KEYS[:5], KEYS[0]]}, "rows 1 and 6 have the same architecture"),
         ({"columns": {"accuracy": np.ones(6)}}, "'accuracy' is 1 in every row, so there is nothing to search for"),
         ({"columns": {"accuracy": np.ones(5)}}, r"column 'accuracy' has shape \(5,\); expected \(6,\)"),
         (

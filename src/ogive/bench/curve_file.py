@@ -37,7 +37,7 @@ MIN_NORMAL = 2.0**-14
 
 POWERS_OF_TWO = tuple(2**n for n in range(12))
 MAX_LEVELS = 8
-"""With more levels, correlations are computed only at powers of two and at the last level."""
+"""If a table has more levels, correlations are computed only at powers of two and at the last level."""
 
 
 def collect_curves(
@@ -52,7 +52,7 @@ def collect_curves(
         epochs: the number of epochs, k.
 
     Returns:
-        `choices` [n, decisions] and the columns [n, r, k], as the module docstring describes them.
+        The array `choices` [n, decisions] and the columns [n, r, k], which the module docstring describes.
 
     Raises:
         JobError: an architecture has no finished trial, or a trial has another number of epochs.
@@ -88,8 +88,8 @@ def write(
     Args:
         path: the file.
         space: the search space.
-        choices: [n, decisions], from `collect`.
-        values: the columns [n, r, k], from `collect`.
+        choices: the indices of the labels, [n, decisions], from `collect_curves`.
+        values: the columns, [n, r, k], from `collect_curves`.
         meta: JSON values; it must contain `sizes`, the number of examples in each split, and `space`, its fingerprint.
     """
     arrays: dict[str, NDArray[Any]] = {"choices": choices}
@@ -108,7 +108,7 @@ def write(
 
 
 def _to_planes(array: NDArray[Any]) -> NDArray[Any]:
-    """Return two-byte values as two arrays of bytes, the high bytes first: [2, ...]. These arrays compress much better."""
+    """Split two-byte values into their high and low bytes, [2, ...], which compress much better. Return others unchanged."""
     if array.dtype.itemsize != 2:
         return array
     return np.ascontiguousarray(np.moveaxis(array[..., None].view(np.uint8), -1, 0)[::-1])
@@ -191,11 +191,17 @@ def load(
 
 def _list_row_keys(space: Space, choices: NDArray[np.int8]) -> Sequence[str]:
     """Return the id of the architecture of each row of `choices` [n, decisions]."""
-    labels = [(decision.name, list(decision.domain.enumerate_labels(0))) for decision in space.decisions]
+    alternatives_by_decision = [
+        (decision.name, list(decision.domain.enumerate_labels(0))) for decision in space.decisions
+    ]
     row_keys = []
     for row in choices:
-        choices_of_row = {name: names[index] for (name, names), index in zip(labels, row, strict=True) if index >= 0}
-        row_keys.append(space.architecture(choices_of_row).id)
+        labels_of_row = {
+            name: alternatives[index]
+            for (name, alternatives), index in zip(alternatives_by_decision, row, strict=True)
+            if index >= 0
+        }
+        row_keys.append(space.architecture(labels_of_row).id)
     return row_keys
 
 
@@ -223,7 +229,7 @@ def compute_level_correlations(table: Table, metric: str) -> dict[int, float]:
 
 
 def _select_levels(table: Table) -> dict[int, int]:
-    """Return the index of some levels, including the last, by epoch. A single level without epochs has epoch 0."""
+    """Return the indices of the levels at which correlations are computed, by epoch. A level without epochs has epoch 0."""
     levels = table.levels or (0,)
     epochs = levels if len(levels) <= MAX_LEVELS else [e for e in levels if e in POWERS_OF_TWO or e == levels[-1]]
     return {epoch: levels.index(epoch) for epoch in epochs}

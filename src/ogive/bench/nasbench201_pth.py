@@ -33,7 +33,7 @@ def load(path: str | Path, data: str = "cifar10", hp: str | int = "200") -> Tabl
     Args:
         path: the file.
         data: cifar10, cifar100 or ImageNet16-120.
-        hp: the training: "12" or "200" epochs. Version 1.0 has trainings of 12 epochs on CIFAR-10 only.
+        hp: the number of epochs of the training, "12" or "200". Version 1.0 has trainings of 12 epochs on CIFAR-10 only.
 
     Raises:
         JobError: the file does not exist or has another format, or lacks this training or a cell.
