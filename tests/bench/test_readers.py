@@ -311,7 +311,7 @@ def test_trainings_of_12_epochs_and_other_data_sets_of_the_first_publication(tmp
         {"accuracy": 22.0, "test_accuracy": 20.0},
     )
     assert (other.levels, dict(other.truth(cell))) == ((1, 2, 3, 4), {"accuracy": 50.0, "test_accuracy": 49.0})
-    with pytest.raises(JobError, match=r"~2\| has no training '12' on 'cifar100'; it has cifar10-valid"):
+    with pytest.raises(JobError, match=r"~2\| has no training '12' on 'cifar100'; the data sets are cifar10-valid"):
         nasbench201_pth.read(path, "cifar100", "12")
     with pytest.raises(JobError, match="15622 of 15625 architectures have no row"):
         load(f"nasbench201-pth:path={path},hp=200")
@@ -368,14 +368,14 @@ def remove_training(content: dict[str, Any]) -> None:
     [
         (
             remove_part,
-            "is not the table of NAS-Bench-201, which has meta_archs and arch2infos; it contains meta_archs, total_archs",
+            "is not the table of NAS-Bench-201, which has meta_archs and arch2infos; the file contains meta_archs, total_archs",
         ),
         (duplicate_name, "rows 1 and 3 have the same architecture"),
         (remove_name, "is not the table of NAS-Bench-201: IndexError"),
         (remove_seed, r"skip_connect~0\|.* lists seed 888 on 'cifar10-valid', but has no result of it"),
         (remove_curve, "have another format: KeyError\\('eval_acc1es'"),
         (remove_validation, "there is no epoch after which every cell has a validation accuracy on 'cifar10-valid'"),
-        (remove_training, r"skip_connect~0\|.* has no training '200'; it has 12"),
+        (remove_training, r"skip_connect~0\|.* has no training '200'; the trainings are 12"),
     ],
 )
 def test_damaged_files_of_nasbench201_are_errors(
@@ -540,7 +540,7 @@ def test_analog_nasbench_has_another_order_of_edges() -> None:
     # the best cell of the condensed table, and its highest and lowest accuracy
     assert list(best.values()) == ["nor_conv_3x3"] * 3 + ["skip_connect", "nor_conv_1x1", "nor_conv_3x3"]
     assert table.bounds["accuracy"] == (94.0664, 10.0)
-    with pytest.raises(JobError, match="no metric 'digital'; it has analog_accuracy"):
+    with pytest.raises(JobError, match="no metric 'digital'; the metrics are analog_accuracy"):
         nasbench201.load_analog("digital")
 
 

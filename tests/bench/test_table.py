@@ -76,7 +76,7 @@ def test_the_optimum_is_the_best_that_satisfies_the_constraints() -> None:
             {"objectives": Objective("accuracy", "minimize")},
             "the goal of 'accuracy' is 'minimize', but its name implies 'maximize'",
         ),
-        ({"objectives": "loss"}, "has no column 'loss'; it has 'accuracy'"),
+        ({"objectives": "loss"}, "has no column 'loss'; the columns are 'accuracy'"),
         ({"columns": {"accuracy": np.full(6, np.nan)}}, "not finite in any row"),
         ({"seconds": -VALUES}, "the seconds of row 1 are negative; they must be the time since the start"),
         (

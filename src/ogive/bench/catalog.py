@@ -82,7 +82,7 @@ def load(spec: str, **more_options: Any) -> Problem:
     these options adds a wrapper, in this order. A leading `~` of a path is expanded.
 
     Args:
-        spec: such as "digits" or "nk:n=8,k=2,noise=0.05".
+        spec: the specification, such as "digits" or "nk:n=8,k=2,noise=0.05".
         more_options: further options; they replace options of the same name in `spec`.
 
     Raises:

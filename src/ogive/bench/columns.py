@@ -51,7 +51,7 @@ def load(
         space: the search space; each of its architectures needs a row.
         objectives: one or several columns.
         constraints: constraints on columns.
-        test: for each objective, the column with its values on the test split, for the report.
+        test: the column with the values on the test split, by objective, for the report.
         screened: the columns that are known before training.
         continuable: whether the rows of one architecture are epochs of one training. If not, each row is a separate
             training.
@@ -66,7 +66,9 @@ def load(
     decisions = [decision.name for decision in space.decisions]
     missing_columns = [decision for decision in decisions if decision not in header]
     if missing_columns:
-        raise JobError(f"{file}: has no column for the decision {missing_columns[0]!r}; it has {', '.join(header)}")
+        raise JobError(
+            f"{file}: has no column for the decision {missing_columns[0]!r}; the columns are {', '.join(header)}"
+        )
     architectures = [_parse_architecture(space, row, f"{file}, line {line}") for line, row in rows]
     keys = _collect_keys(file, architectures, rows)
     required_metrics = {o.metric for o in parse_objectives(objectives)} | {

@@ -69,14 +69,15 @@ def compare(
     call with the same arguments runs the missing episodes.
 
     Args:
-        benchmarks: such as "digits" or "nk:k=5" (see `og.bench.load`).
-        methods: such as "regularized_evolution" or "gp:draws=1@asha:eta=3" (see `og.bench.catalog.parse_method`).
+        benchmarks: specifications of benchmarks, such as "digits" or "nk:k=5" (see `og.bench.load`).
+        methods: specifications of methods, such as "regularized_evolution" or "gp:draws=1@asha:eta=3" (see
+            `og.bench.catalog.parse_method`).
         folder: the folder of the comparison.
         seeds: the number of seeds; they are 0, 1, ...
         protocol: the maximum number of trials, the number of workers, and the limit of the training time.
         processes: the number of episodes that run at a time. With 1 they run in this process, where benchmarks,
             strategies and schedules that were registered at run time are available.
-        progress: receives the number of finished episodes and their total number.
+        progress: a function that receives the number of finished episodes and their total number.
 
     Raises:
         JobError: an argument is not valid; raised before the first episode starts.

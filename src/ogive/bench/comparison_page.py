@@ -37,7 +37,7 @@ def write_report(comparison: Comparison, reference: str | None = None) -> Path:
     results = collect_results(comparison)
     reference = reference or results[0].names[0]
     if reference not in results[0].names:
-        raise RunError(f"the comparison has no method {reference!r}; it has {', '.join(results[0].names)}")
+        raise RunError(f"the comparison has no method {reference!r}; the methods are {', '.join(results[0].names)}")
     sections = [_make_benchmark_section(benchmark, reference) for benchmark in results]
     sections += [_make_ranks_section(results), _make_protocol_section(comparison)]
     title, lead = f"Comparison of {plural(len(comparison.methods), 'method')}", _format_lead(comparison, results)

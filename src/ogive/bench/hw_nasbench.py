@@ -63,7 +63,7 @@ def add_hardware_metric(
     measurements = read_measurements(path, data)
     available = next(iter(measurements.values()), {})
     if metric not in available:
-        raise JobError(f"{path}: has no metric {metric!r}; it has {', '.join(available)}")
+        raise JobError(f"{path}: has no metric {metric!r}; the metrics are {', '.join(available)}")
     rows = {make_key(architecture): accuracies.find_row(architecture) for architecture in accuracies.space.grid()}
     missing = [cell for cell in rows if cell not in measurements]
     if missing:

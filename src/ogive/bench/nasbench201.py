@@ -135,7 +135,7 @@ def _read_csv(path: Path, names: Sequence[str]) -> tuple[list[tuple[str, ...]], 
             header = reader.fieldnames or ()
             for name in ("architecture", *names):
                 if name not in header:
-                    raise JobError(f"{path}: has no column {name!r}; it has {', '.join(header)}")
+                    raise JobError(f"{path}: has no column {name!r}; the columns are {', '.join(header)}")
             rows = [(reader.line_num, row) for row in reader]
     except (OSError, UnicodeDecodeError, EOFError, zlib.error, csv.Error) as error:
         raise JobError(f"{path}: cannot be read: {error}") from error
@@ -191,7 +191,7 @@ def load_analog(metric: str = "baseline_accuracy") -> Table:
         name for name, value in vars(next(iter(table.values()))).items() if isinstance(value, (int, float))
     )
     if metric not in metrics:
-        raise JobError(f"benchmark 'analog' has no metric {metric!r}; it has {', '.join(metrics)}")
+        raise JobError(f"benchmark 'analog' has no metric {metric!r}; the metrics are {', '.join(metrics)}")
     keys = [tuple(ANALOG_OPERATIONS[code[index]] for index in ANALOG_EDGES) for code in table]
     return Table(
         "analog",

@@ -56,7 +56,7 @@ def _read_cells(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
     if not isinstance(saved, dict) or any(part not in saved for part in PARTS):
         content = ", ".join(map(str, saved)) if isinstance(saved, dict) else f"a {type(saved).__name__}"
         raise JobError(
-            f"{path}: is not the table of NAS-Bench-201, which has {' and '.join(PARTS)}; it contains {content}"
+            f"{path}: is not the table of NAS-Bench-201, which has {' and '.join(PARTS)}; the file contains {content}"
         )
     names, infos = saved["meta_archs"], saved["arch2infos"]
     try:

@@ -149,10 +149,12 @@ def _read_curves(
     """
     try:
         if hp not in cell_results:
-            raise JobError(f"{path}: {text} has no training {hp!r}; it has {', '.join(cell_results)}")
+            raise JobError(f"{path}: {text} has no training {hp!r}; the trainings are {', '.join(cell_results)}")
         seeds, results = cell_results[hp]["dataset_seed"], cell_results[hp]["all_results"]
         if not seeds.get(training):
-            raise JobError(f"{path}: {text} has no training {hp!r} on {training!r}; it has {', '.join(seeds)}")
+            raise JobError(
+                f"{path}: {text} has no training {hp!r} on {training!r}; the data sets are {', '.join(seeds)}"
+            )
         for seed in seeds[training]:
             if (training, seed) not in results:
                 raise JobError(f"{path}: {text} lists seed {seed} on {training!r}, but has no result of it")

@@ -73,7 +73,7 @@ def load_pickle(file: IO[bytes], path: Path, replacements: Mapping[tuple[str, st
 
     Args:
         file: the file, open for reading bytes.
-        path: its path, for error messages.
+        path: the path of the file, for error messages.
         replacements: for each (module, name) of a class in the file, the class to use instead, such as `Record`.
 
     Raises:

@@ -96,7 +96,7 @@ class Problem(ABC):
         Args:
             architecture: an architecture of `space`.
             fidelity: the fidelity, such as `{"epochs": 8}`; without the key `epochs`, the full fidelity.
-            seed: selects the repetition of a table, or the noise.
+            seed: the seed that selects the repetition of a table, or the noise.
 
         Raises:
             JobError: the problem has no values at this fidelity.

@@ -52,7 +52,7 @@ class Table(Problem):
             its end.
         seconds: the training time, in the shape of a column: since the start of the training if `continuable`, otherwise
             of the separate training of the level. None for one second per epoch.
-        test: for each objective, the column with its values on the test split; a search does not receive them.
+        test: the column with the values on the test split, by objective; a search does not receive these columns.
         screened: the columns that are known before training.
         split: the split that the objectives were measured on.
         reference: the reference point of the hypervolume, with the cost of each objective, [m]; by default the 90th
@@ -272,7 +272,7 @@ class Table(Problem):
         for metric in (*metrics, *self.test.values(), *self.screened):
             if metric not in self.columns:
                 raise JobError(
-                    f"benchmark {self.name!r} has no column {metric!r}; it has {', '.join(map(repr, self.columns))}"
+                    f"benchmark {self.name!r} has no column {metric!r}; the columns are {', '.join(map(repr, self.columns))}"
                 )
         for objective in self.objectives:
             table_checks.check_goal(self.name, objective)

@@ -255,7 +255,7 @@ def check_state(value: Any, path: str) -> bool:
 
     Args:
         value: the value.
-        path: its position in the state, such as "state['model']", for the message.
+        path: the position of the value in the state, such as "state['model']", for the message.
 
     Raises:
         JobError: it contains something other than tensors, NumPy arrays, numbers, strings, None, and lists, tuples and

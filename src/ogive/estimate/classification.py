@@ -158,7 +158,7 @@ class Classifier(Estimator):
         """Return the training and validation examples at the data fraction and resolution of a proxy, on a device.
 
         Args:
-            proxy: by default the proxy of this estimator.
+            proxy: the proxy; None for the proxy of this estimator.
             device: the name of a device.
         """
         proxy = proxy or self.proxy
@@ -269,7 +269,7 @@ def classifier(
     Args:
         task: the task, from `og.task.classification`.
         recipe: the training settings; None for `Recipe()`. Settings of a trial override its values by name.
-        epochs: replaces the number of epochs of the recipe, over which the learning rate decays.
+        epochs: the number of epochs over which the learning rate decays; None for that of the recipe.
         device: "cpu", "cuda", "cuda:N", or "auto" for a GPU if there is one.
         count_parameters: whether the metric `parameters` is computed before training, for hard constraints on it.
         data_fraction: the share of the training examples, in (0, 1]. Subsets are stratified and nested.

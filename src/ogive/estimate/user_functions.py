@@ -161,7 +161,7 @@ def function(f: Callable[[Architecture], Mapping[str, Any]], recipe: Mapping[str
 
     Args:
         f: a function that takes an architecture, and returns metrics by name, each a number.
-        recipe: see `train`.
+        recipe: everything that determines a result other than architecture and seed, as in `train`.
 
     Raises:
         JobError: `f` cannot be called with one architecture, or `recipe` is not JSON.
@@ -214,7 +214,9 @@ def _check_recipe(recipe: Any) -> None:
         # `json.dumps` never returns "". It is called because it raises TypeError for values that are not JSON.
         is_valid = recipe is None or (isinstance(recipe, Mapping) and json.dumps(recipe) != "")
     except TypeError as error:
-        raise JobError(f"recipe: {error}; it must be JSON: strings, numbers, lists and mappings of them") from error
+        raise JobError(
+            f"recipe: {error}; a recipe must be JSON: strings, numbers, lists and mappings of them"
+        ) from error
     if not is_valid:
         raise JobError(f"recipe is {recipe!r}, but must be a mapping that can be written as JSON, or None")
 

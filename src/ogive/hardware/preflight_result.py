@@ -69,7 +69,7 @@ class Preflight:
         samples: the number of sampled architectures.
         draws: the number of random draws, including those that violate the constraint.
         infeasible: the share of the draws that violate the constraint or raise `Infeasible`.
-        reasons: why draws were infeasible, each reason with its number of draws, the most frequent first.
+        reasons: the reasons why draws were infeasible, each with its number of draws; the most frequent reason first.
         duplicates: the share of the samples whose id equals that of an earlier sample.
         failed: the share of the samples that cannot be built or run.
         failures: the smallest architecture of each kind of failure, the most frequent first.

@@ -29,7 +29,7 @@ def _match_paths(
 
     Args:
         module: a module of the relaxed net.
-        path: its path in the relaxed net; "" for the net itself.
+        path: the path of the module in the relaxed net; "" for the net itself.
         standalone_path: the path of the same module in the standalone model.
         architecture: the architecture whose modules are visited.
     """

@@ -39,8 +39,8 @@ def relax(space: Space, mixture: MixtureFunction | None = None) -> Supernet:
 
     Args:
         space: a space with choices between layers only.
-        mixture: maps the architecture parameters [alternatives] of a decision to the weights of its mixtures
-            [alternatives]; called once per forward pass. By default softmax.
+        mixture: the function that maps the architecture parameters [alternatives] of a decision to the weights of its
+            mixtures [alternatives]. It is called once for each decision in a forward pass. By default softmax.
 
     Raises:
         SpaceError: the space contains a choice between values, or a repeat with an open number of times. (For these, a

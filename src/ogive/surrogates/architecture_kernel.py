@@ -59,7 +59,8 @@ class Embedding:
 
     Args:
         space: the space whose decisions are embedded.
-        graph: returns the graph of an architecture. If None, the labels of decisions with equal alternatives are counted.
+        graph: the function that returns the graph of an architecture. If None, the labels of decisions with equal
+            alternatives are counted.
         depth: the number of Weisfeiler-Lehman levels beyond the labels themselves; only used with a graph.
 
     Attributes:

@@ -179,8 +179,8 @@ def elliptical_slice_step(
 
     Args:
         z: the current state.
-        current: its log likelihood.
-        log_likelihood: returns the log likelihood of a state.
+        current: the log likelihood of the current state.
+        log_likelihood: the function that returns the log likelihood of a state.
         rng: the source of random numbers.
     """
     # Steps 1 and 2: choose an ellipse by a draw from the prior, and a threshold of the log likelihood.

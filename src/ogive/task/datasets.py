@@ -185,7 +185,7 @@ def from_arrays(
         y: integer classes [n], each of 0..k-1.
         name: the name of the data set.
         preparation: a description of how raw values became these features; exported models contain it.
-        normalization: how raw values became these features, as a formula that exported models apply.
+        normalization: the formula by which raw values became these features; exported models apply it.
         class_names: the name of each class, for exported models; empty if the classes have no names.
 
     Raises:

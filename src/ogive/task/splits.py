@@ -237,7 +237,9 @@ def _count_examples(amount: Amount, total: int) -> int:
 def _check_size(part: str, size: int, classes: int) -> None:
     """Raise JobError if a part is smaller than the number of classes."""
     if size < classes:
-        raise JobError(f"split: {part} has {size} examples for {classes} classes; it needs at least one for each class")
+        raise JobError(
+            f"split: {part} has {size} examples for {classes} classes; a part needs at least one example of each class"
+        )
 
 
 def _check_amount(name: str, amount: Any) -> None:

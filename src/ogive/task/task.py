@@ -105,7 +105,8 @@ class Task:
         """Return the test examples, in the form of `train`. They are read once, at the end of a run.
 
         Args:
-            on_read: receives the fingerprint of the split before the examples are returned, to record that they were read.
+            on_read: a function that receives the fingerprint of the split before the examples are returned, so that the
+                caller can record that the test set was read.
         """
         fingerprint = self.split.fingerprint
         on_read(fingerprint)

@@ -33,7 +33,7 @@ class Training:
     """The training of one model on examples in memory.
 
     Args:
-        model: maps features [b, *shape] to logits [b, k]; it is moved to the device of the examples.
+        model: a module that maps features [b, *shape] to logits [b, k]; it is moved to the device of the examples.
         examples: all training examples, at least 2, on the device to train on.
         classes: the number of classes, k.
         recipe: the training settings.
