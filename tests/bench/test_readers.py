@@ -368,7 +368,7 @@ def remove_training(content: dict[str, Any]) -> None:
     [
         (
             remove_part,
-            "is not the table of NAS-Bench-201, which has meta_archs and arch2infos; the file contains meta_archs, total_archs",
+            "which has meta_archs and arch2infos; the file contains meta_archs, total_archs",
         ),
         (duplicate_name, "rows 1 and 3 have the same architecture"),
         (remove_name, "is not the table of NAS-Bench-201: IndexError"),

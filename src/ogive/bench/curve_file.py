@@ -43,7 +43,7 @@ MAX_LEVELS = 8
 def collect_curves(
     trials: Iterable[Trial], space: Space, seeds: int, epochs: int
 ) -> tuple[NDArray[np.int8], dict[str, FloatArray]]:
-    """Return the choices and the columns of the trials that `og.bench.Curves` evaluated, in the order of `space.grid()`.
+    """Return the label indices and the columns of the trials that `og.bench.Curves` evaluated, in the order of the grid.
 
     Args:
         trials: the trials; every architecture of the space needs a finished one.
@@ -52,7 +52,7 @@ def collect_curves(
         epochs: the number of epochs, k.
 
     Returns:
-        The array `choices` [n, decisions] and the columns [n, r, k], which the module docstring describes.
+        The array of label indices [n, decisions] and the columns [n, r, k], which the module docstring describes.
 
     Raises:
         JobError: an architecture has no finished trial, or a trial has another number of epochs.
@@ -64,12 +64,12 @@ def collect_curves(
         example = ", ".join(f"{name}={label}" for name, label in missing[0].items())
         raise JobError(f"{len(missing)} of {len(grid)} architectures have no finished trial, such as {example}")
     labels = {decision.name: list(decision.domain.enumerate_labels(0)) for decision in space.decisions}
-    choices = np.full((len(grid), len(labels)), -1, dtype=np.int8)
+    label_indices = np.full((len(grid), len(labels)), -1, dtype=np.int8)
     values = {name: np.empty((len(grid), seeds, epochs)) for name in COLUMNS}
     for row, architecture in enumerate(grid):
         for column_index, (name, alternatives) in enumerate(labels.items()):
             if name in architecture:
-                choices[row, column_index] = alternatives.index(architecture[name])
+                label_indices[row, column_index] = alternatives.index(architecture[name])
         reports = finished_trials[architecture.id].reports
         if len(reports) != epochs:
             raise JobError(
@@ -77,22 +77,22 @@ def collect_curves(
             )
         for name, column in values.items():
             column[row] = [[report.metrics[f"{name}_seed{seed}"] for report in reports] for seed in range(seeds)]
-    return choices, values
+    return label_indices, values
 
 
 def write(
-    path: Path, space: Space, choices: NDArray[np.int8], values: Mapping[str, FloatArray], meta: Mapping[str, Any]
+    path: Path, space: Space, label_indices: NDArray[np.int8], values: Mapping[str, FloatArray], meta: Mapping[str, Any]
 ) -> None:
     """Write a file of learning curves. The same contents give the same bytes.
 
     Args:
         path: the file.
         space: the search space.
-        choices: the indices of the labels, [n, decisions], from `collect_curves`.
+        label_indices: the indices of the labels, [n, decisions], from `collect_curves`.
         values: the columns, [n, r, k], from `collect_curves`.
         meta: JSON values; it must contain `sizes`, the number of examples in each split, and `space`, its fingerprint.
     """
-    arrays: dict[str, NDArray[Any]] = {"choices": choices}
+    arrays: dict[str, NDArray[Any]] = {"choices": label_indices}
     for name, column in values.items():
         if name in COUNT_COLUMNS:
             arrays[name] = np.round(column * meta["sizes"][COUNT_COLUMNS[name]]).astype(np.uint16)
@@ -120,7 +120,7 @@ def _from_planes(planes: NDArray[Any], dtype: Any) -> NDArray[Any]:
 
 
 def read(path: Path) -> tuple[dict[str, Any], NDArray[np.int8], dict[str, FloatArray]]:
-    """Return `meta`, the choices [n, decisions] and the columns [n, r, k] of a file.
+    """Return `meta`, the label indices [n, decisions] and the columns [n, r, k] of a file.
 
     Raises:
         JobError: it is not a file of learning curves, or has another format.
@@ -166,7 +166,7 @@ def load(
     Raises:
         JobError: the file cannot be read, or belongs to another space.
     """
-    meta, choices, values = read(Path(path))
+    meta, label_indices, values = read(Path(path))
     table_space = space or make_space(meta)
     if space is not None and [d.describe() for d in space.decisions] != meta["decisions"]:
         raise JobError(
@@ -178,7 +178,7 @@ def load(
     return Table(
         name or Path(path).stem,
         table_space,
-        _list_row_keys(table_space, choices),
+        _list_row_keys(table_space, label_indices),
         {metric: values[metric] for metric in metrics},
         objectives,
         levels=range(1, seconds.shape[2] + 1),
@@ -189,13 +189,13 @@ def load(
     )
 
 
-def _list_row_keys(space: Space, choices: NDArray[np.int8]) -> Sequence[str]:
-    """Return the id of the architecture of each row of `choices` [n, decisions]."""
+def _list_row_keys(space: Space, label_indices: NDArray[np.int8]) -> Sequence[str]:
+    """Return the id of the architecture of each row of `label_indices` [n, decisions]."""
     alternatives_by_decision = [
         (decision.name, list(decision.domain.enumerate_labels(0))) for decision in space.decisions
     ]
     row_keys = []
-    for row in choices:
+    for row in label_indices:
         labels_of_row = {
             name: alternatives[index]
             for (name, alternatives), index in zip(alternatives_by_decision, row, strict=True)

@@ -1,9 +1,8 @@
 """The protocol of a comparison, and the database that stores its episodes.
 
 An episode is one search: (benchmark, method, seed). Episodes are comparable if they share the protocol (the number of trials
-and workers, and the limit of the training time) and the fingerprint of the benchmark.
-Benchmarks, methods and seeds can be added to a
-comparison at any time; its protocol cannot change.
+and workers, and the limit of the training time) and the fingerprint of the benchmark. Benchmarks, methods and seeds can be
+added to a comparison at any time; its protocol cannot change.
 """
 
 from __future__ import annotations

@@ -179,7 +179,7 @@ class ArchitectureKernel:
 
     Attributes:
         component, components: the attributes of the embedding with these names.
-        columns: d, the number of columns of decisions.
+        decision_columns: d, the number of columns of decisions.
         C: the number of components of decisions.
         H: the number of components of the graph.
         prior: the prior of theta.
@@ -188,7 +188,7 @@ class ArchitectureKernel:
     def __init__(self, embedding: Embedding) -> None:
         self.component = embedding.component
         self.components = embedding.components
-        self.columns = embedding.decision_columns
+        self.decision_columns = embedding.decision_columns
         self.C = embedding.decision_components
         self.H = len(embedding.components) - self.C
         # The components "active" only say whether a decision is active; lambda is chosen for the others.
@@ -206,7 +206,7 @@ class ArchitectureKernel:
 
     def __call__(self, theta: FloatArray, a: FloatArray, b: FloatArray) -> FloatArray:
         """Return k [n, m] between the rows of `a` [n, p] and `b` [m, p], without noise."""
-        d = self.columns
+        d = self.decision_columns
         weights = np.exp(theta[: self.C + self.H])[self.component]  # [p], lambda or mu of each column
         s = self._get_variances(theta)
         # s_1 exp(-sum_c lambda_c D_c)
@@ -222,12 +222,12 @@ class ArchitectureKernel:
     def diagonal(self, theta: FloatArray, a: FloatArray) -> FloatArray:
         """Return k(x, x) [n] for the rows of `a` [n, p], without noise."""
         s = self._get_variances(theta)
-        linear = s[1] / max(1, self.C) * 2.0 * (a[:, : self.columns] ** 2).sum(axis=1)
+        linear = s[1] / max(1, self.C) * 2.0 * (a[:, : self.decision_columns] ** 2).sum(axis=1)
         return np.asarray(linear + s[0] + (s[2] if self.H else 0.0))
 
     def weighted_gradient(self, theta: FloatArray, a: FloatArray, g: FloatArray) -> FloatArray:
         """Return sum_ij g_ij dk(a_i, a_j)/dtheta [len(theta)], noise included, for `a` [n, p] and symmetric `g` [n, n]."""
-        d = self.columns
+        d = self.decision_columns
         weights = np.exp(theta[: self.C + self.H])[self.component]
         s = self._get_variances(theta)
         # The derivative of each kernel by its log s is the kernel itself. The derivative of s_1 exp(...) by log lambda_c is
