@@ -166,7 +166,7 @@ class Chain(Problem):
             # An exponential curve that reaches the true value at the last epoch.
             distance = math.exp(-learning_speed * epoch)
             value = final_accuracy * (1 - distance) / (1 - math.exp(-learning_speed * (self.epochs or 1)))
-            # The noise decreases along the curve from its full size to a fifth of it.
+            # The standard deviation decreases along the curve, from 1.2 * `self.noise` towards 0.2 * `self.noise`.
             value += self.noise * (0.2 + distance) * float(noise[epoch - 1])
             yield StepResult(epoch, {"accuracy": value}, BASE_EPOCH_SECONDS + width_seconds)
 

@@ -308,7 +308,7 @@ def run_live(evaluation: Evaluation, train: Callable[[LiveTrial], None]) -> None
 
     Args:
         evaluation: the attempt.
-        train: trains the model of the live trial, and reports.
+        train: the train function; it trains a model and reports to the live trial.
     """
     with process_group(evaluation.team) as any_rank:
         trial = LiveTrial(evaluation, any_rank)
@@ -316,19 +316,19 @@ def run_live(evaluation: Evaluation, train: Callable[[LiveTrial], None]) -> None
         if not trial._send_stored_report():
             return
         last_trial = trial
-        _train(train, trial)
+        _call_train_function(train, trial)
         if trial._has_returned_early():
             # The train function reports less often than the schedule compares trials, for example in every fifth epoch. It
             # is called again with more epochs: from its checkpoint, or from the beginning if it has none, until it has
             # reported the objectives.
             last_trial = LiveTrial(evaluation, any_rank, until=evaluation.max_step)
             last_trial._last_sent_step = trial._last_sent_step
-            _train(train, last_trial)
+            _call_train_function(train, last_trial)
         if evaluation.team.rank == 0:
             last_trial._checkpoint_use.check_end(last_trial._ended_by_schedule)
 
 
-def _train(train: Callable[[LiveTrial], None], trial: LiveTrial) -> None:
+def _call_train_function(train: Callable[[LiveTrial], None], trial: LiveTrial) -> None:
     """Call the train function, and store the checkpoint of its last epoch."""
     with suppress(TrialEnds):
         train(trial)

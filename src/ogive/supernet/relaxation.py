@@ -55,7 +55,7 @@ def relax(space: Space, mixture: MixtureFunction | None = None) -> Supernet:
     # The walk adds inner decisions before the outer ones. The order of the space is the one that users see elsewhere.
     sorted_decisions = [decisions[d.name] for d in space.decisions if d.name in decisions]
     supernet = Supernet(space, net, sorted_decisions, mixture or softmax)
-    # A forward pass of the mixture evaluates all alternatives, so it materializes all lazy layers.
+    # A forward pass of the supernet evaluates all alternatives, so it materializes all lazy layers.
     initialize_lazy_layers(supernet, space.example_input)
     return supernet
 
@@ -63,8 +63,8 @@ def relax(space: Space, mixture: MixtureFunction | None = None) -> Supernet:
 class Supernet(nn.Module):
     """A module that contains every architecture of a space; created by `relax`.
 
-    It is called like a model of the space. Initially it mixes all alternatives; after `activate(architecture)` it evaluates
-    the layers of that architecture only.
+    A supernet is called like a model of the space. Initially it mixes all alternatives. After `activate(architecture)` it
+    evaluates only the layers of that architecture.
 
     Attributes:
         space: the relaxed space.

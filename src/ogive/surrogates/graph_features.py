@@ -69,10 +69,9 @@ def parse_graph_option(spec: Any, space: Space) -> GraphFunction | None:
 def decision_graph(architecture: Architecture) -> tuple[Labels, Edges]:
     """Return the graph of active decisions: an edge goes from a decision to each decision that its label activates.
 
-    Unlike the graph of a network, it can be computed for every space.
-
-    The label of a node consists of the alternatives of the decision and its label, without its name. So decisions with the
-    same alternatives and the same label have equal nodes.
+    Unlike the graph of a network, this graph can be computed for every space. The label of a node consists of the
+    alternatives of the decision and the decision's label, but not of its name. Therefore decisions with the same alternatives
+    and the same label have equal nodes.
     """
     active = [decision for decision in architecture.space.decisions if decision.name in architecture]
     index = {decision.name: i for i, decision in enumerate(active)}
@@ -81,7 +80,7 @@ def decision_graph(architecture: Architecture) -> tuple[Labels, Edges]:
         (index[name], index[decision.name])
         for decision in active
         for conjunction in decision.when
-        if all(name in architecture and matches(architecture[name], labels) for name, labels in conjunction)
+        if all(name in architecture and matches(architecture[name], allowed) for name, allowed in conjunction)
         for name, _ in conjunction
     }
     return labels, sorted(edges)
@@ -93,22 +92,22 @@ def relabel(labels: Labels, edges: Edges, depth: int) -> Iterator[list[str]]:
     At each level, a node's label is combined with the sorted labels of its predecessors and of its successors. (The paper
     has undirected graphs, with one set of neighbours.)
     """
-    current = [repr(label) for label in labels]
-    yield current
-    predecessors: list[list[int]] = [[] for _ in current]
-    successors: list[list[int]] = [[] for _ in current]
+    node_labels = [repr(label) for label in labels]
+    yield node_labels
+    predecessors: list[list[int]] = [[] for _ in node_labels]
+    successors: list[list[int]] = [[] for _ in node_labels]
     for source, target in edges:
         predecessors[target].append(source)
         successors[source].append(target)
     for _ in range(depth):
         # Algorithm 1, steps 1 and 2: determine the multisets of neighbours' labels, and sort them.
-        current = [
-            f"{label}<{sorted(current[i] for i in sources)}>{sorted(current[i] for i in targets)}"
-            for label, sources, targets in zip(current, predecessors, successors, strict=True)
+        node_labels = [
+            f"{label}<{sorted(node_labels[i] for i in sources)}>{sorted(node_labels[i] for i in targets)}"
+            for label, sources, targets in zip(node_labels, predecessors, successors, strict=True)
         ]
         # Steps 3 and 4: compress the labels, and relabel the nodes.
-        current = [f"{zlib.crc32(label.encode()):08x}" for label in current]
-        yield current
+        node_labels = [f"{zlib.crc32(label.encode()):08x}" for label in node_labels]
+        yield node_labels
 
 
 def compute_features(graphs: Sequence[tuple[Labels, Edges]], depth: int) -> FloatArray:

@@ -34,7 +34,7 @@ class ModelledOutput:
     """The data of one output.
 
     Attributes:
-        name: the key under which its models are cached, and part of the seed of the draws of parameters.
+        name: the key under which the models of the output are cached; also part of the seed of the parameters' draws.
         x, y: the embedded architectures [n, p] and the transformed values [n] that the models are conditioned on.
         core_x, core_y: the embedded architectures [k, p] and values [k] from which the kernel's parameters are drawn.
         turn: the number that selects the draws: step `turn` modulo `THINNING_STEPS` of the chain, and every
@@ -68,7 +68,7 @@ class MetricModels:
 
     def fit(self, output: ModelledOutput) -> list[GPRegression]:
         """Return a Gaussian process for each draw of the parameters."""
-        thetas = self._cached_parameters(output)[output.turn % THINNING_STEPS :: THINNING_STEPS]
+        thetas = self._get_parameters(output)[output.turn % THINNING_STEPS :: THINNING_STEPS]
         key = output.x.tobytes() + output.y.tobytes() + np.concatenate(thetas).tobytes()
         cached = self._models.get(output.name)
         if cached is None or cached[0] != key:
@@ -76,7 +76,7 @@ class MetricModels:
             self._models[output.name] = cached
         return cached[1]
 
-    def _cached_parameters(self, output: ModelledOutput) -> Sequence[FloatArray]:
+    def _get_parameters(self, output: ModelledOutput) -> Sequence[FloatArray]:
         """Return all steps of the chain of parameters."""
         key = output.core_x.tobytes() + output.core_y.tobytes()
         cached = self._parameters.get(output.name)
