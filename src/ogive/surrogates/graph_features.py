@@ -70,8 +70,8 @@ def decision_graph(architecture: Architecture) -> tuple[Labels, Edges]:
     """Return the graph of active decisions: an edge goes from a decision to each decision that its label activates.
 
     Unlike the graph of a network, this graph can be computed for every space. The label of a node consists of the
-    alternatives of the decision and the decision's label, but not of its name. Therefore decisions with the same alternatives
-    and the same label have equal nodes.
+    alternatives of the decision and the decision's label, but not of its name. Therefore decisions with the same
+    alternatives and the same label have equal nodes.
     """
     active = [decision for decision in architecture.space.decisions if decision.name in architecture]
     index = {decision.name: i for i, decision in enumerate(active)}
