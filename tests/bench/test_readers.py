@@ -120,7 +120,7 @@ def test_the_published_format_of_nasbench101(tmp_path: Path) -> None:
         ),
         ("0100", "input,conv3x3-bn-relu,output", encode_metrics(1.0, 0.9, 0.9, 300), "do not describe a cell"),
         ("0100", "input,output", b"\xff", "a protocol-buffer message is truncated"),
-        ("0100", "input,output", b"", "it contains no evaluation"),
+        ("0100", "input,output", b"", "the record contains no evaluation"),
     ],
 )
 def test_an_invalid_record_is_reported_with_its_file(
@@ -311,7 +311,7 @@ def test_trainings_of_12_epochs_and_other_data_sets_of_the_first_publication(tmp
         {"accuracy": 22.0, "test_accuracy": 20.0},
     )
     assert (other.levels, dict(other.truth(cell))) == ((1, 2, 3, 4), {"accuracy": 50.0, "test_accuracy": 49.0})
-    with pytest.raises(JobError, match=r"~2\| has no training '12' on 'cifar100'; it has cifar10-valid"):
+    with pytest.raises(JobError, match=r"~2\| has no training '12' on 'cifar100'; the data sets are cifar10-valid"):
         nasbench201_pth.read(path, "cifar100", "12")
     with pytest.raises(JobError, match="15622 of 15625 architectures have no row"):
         load(f"nasbench201-pth:path={path},hp=200")
@@ -368,14 +368,14 @@ def remove_training(content: dict[str, Any]) -> None:
     [
         (
             remove_part,
-            "is not the table of NAS-Bench-201, which has meta_archs and arch2infos; it contains meta_archs, total_archs",
+            "which has meta_archs and arch2infos; the file contains meta_archs, total_archs",
         ),
-        (duplicate_name, "rows 1 and 3 are of the same architecture"),
+        (duplicate_name, "rows 1 and 3 have the same architecture"),
         (remove_name, "is not the table of NAS-Bench-201: IndexError"),
         (remove_seed, r"skip_connect~0\|.* lists seed 888 on 'cifar10-valid', but has no result of it"),
         (remove_curve, "have another format: KeyError\\('eval_acc1es'"),
         (remove_validation, "there is no epoch after which every cell has a validation accuracy on 'cifar10-valid'"),
-        (remove_training, r"skip_connect~0\|.* has no training '200'; it has 12"),
+        (remove_training, r"skip_connect~0\|.* has no training '200'; the trainings are 12"),
     ],
 )
 def test_damaged_files_of_nasbench201_are_errors(
@@ -431,7 +431,7 @@ def write_cells(change: dict[int, str], tmp_path: Path) -> Path:
         ({9: format_cell(("none",) * 6) + ",good"}, r"line 9, column 'accuracy': 'good' is not a number"),
         ({9: format_cell(("none",) * 6)}, r"line 9, column 'accuracy': '' is not a number"),
         ({9: "|none~0|,1"}, r"line 9: '\|none~0\|' does not describe a cell"),
-        ({9: format_cell(("none",) * 6) + ",1"}, "rows 1 and 8 are of the same architecture"),
+        ({9: format_cell(("none",) * 6) + ",1"}, "rows 1 and 8 have the same architecture"),
         ({9: ""}, "has 15624 rows, but NAS-Bench-201 has 15625 cells"),
     ],
 )
@@ -540,7 +540,7 @@ def test_analog_nasbench_has_another_order_of_edges() -> None:
     # the best cell of the condensed table, and its highest and lowest accuracy
     assert list(best.values()) == ["nor_conv_3x3"] * 3 + ["skip_connect", "nor_conv_1x1", "nor_conv_3x3"]
     assert table.bounds["accuracy"] == (94.0664, 10.0)
-    with pytest.raises(JobError, match="no metric 'digital'; it has analog_accuracy"):
+    with pytest.raises(JobError, match="no metric 'digital'; the metrics are analog_accuracy"):
         nasbench201.load_analog("digital")
 
 

@@ -69,14 +69,14 @@ def test_the_optimum_is_the_best_that_satisfies_the_constraints() -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"keys": [*KEYS[:5], KEYS[0]]}, "rows 1 and 6 are of the same architecture"),
+        ({"keys": [*KEYS[:5], KEYS[0]]}, "rows 1 and 6 have the same architecture"),
         ({"columns": {"accuracy": np.ones(6)}}, "'accuracy' is 1 in every row, so there is nothing to search for"),
         ({"columns": {"accuracy": np.ones(5)}}, r"column 'accuracy' has shape \(5,\); expected \(6,\)"),
         (
             {"objectives": Objective("accuracy", "minimize")},
             "the goal of 'accuracy' is 'minimize', but its name implies 'maximize'",
         ),
-        ({"objectives": "loss"}, "has no column 'loss'; it has 'accuracy'"),
+        ({"objectives": "loss"}, "has no column 'loss'; the columns are 'accuracy'"),
         ({"columns": {"accuracy": np.full(6, np.nan)}}, "not finite in any row"),
         ({"seconds": -VALUES}, "the seconds of row 1 are negative; they must be the time since the start"),
         (

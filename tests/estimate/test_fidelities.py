@@ -231,6 +231,6 @@ def test_population_based_training_of_the_built_in_trainer(tmp_path: Path) -> No
 
 def test_unknown_settings_are_errors_before_anything_is_written(tmp_path: Path) -> None:
     schedule = {"pbt": {"settings": {"lr": [0.001, 0.1]}, "population": 4}}
-    with pytest.raises(JobError, match="there is no 'lr'; there are epochs, optimizer, learning_rate"):
+    with pytest.raises(JobError, match="there is no setting 'lr'; the settings are epochs, optimizer, learning_rate"):
         og.search(CHAIN, og.estimate.classifier(TASK, epochs=3), schedule=schedule, run=tmp_path / "run")
     assert not (tmp_path / "run").exists()

@@ -93,7 +93,7 @@ def generator(model: Any, trial: Any) -> Any:
         (lambda model, trial, extra: None, r"missing a required argument: 'extra'"),
         (lambda *, model, trial: None, r"cannot be called as f\(model, trial\)"),
         (generator, "generator is a generator or a coroutine, which does nothing when called"),
-        (3, "found 3, which cannot be called; expected a function of .model, trial."),
+        (3, "3 cannot be called; expected a function of .model, trial."),
     ],
 )
 def test_an_invalid_train_function_is_an_error_at_once(f: Any, message: str) -> None:

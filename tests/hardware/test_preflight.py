@@ -34,7 +34,7 @@ def test_the_smallest_failing_architecture_and_its_layer_are_named():
     assert "expects 28 features in the last dimension, but got 26" in failure.message
     assert failure.count == round(result.failed * result.samples)
     assert not result.ok
-    assert "1 (Linear) with inputs of shape [1, 8, 26, 26]: it expects 28 features" in str(result)
+    assert "1 (Linear) with inputs of shape [1, 8, 26, 26]: the layer expects 28 features" in str(result)
     assert "smallest architecture with this failure: Architecture(depth=1, width0=8, kernel0=5)" in str(result)
 
 

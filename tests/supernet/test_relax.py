@@ -232,10 +232,13 @@ def test_a_decision_inside_its_own_alternative_needs_no_mixture():
 
 
 ELASTIC = {
-    "one_of values": (layer(nn.Linear, 3, one_of(4, 8, name="width")), r"'width' at 'out_features' is between values"),
-    "integer": (layer(nn.Linear, 3, integer(1, 8)), r"'out_features' at 'out_features' is between values"),
-    "real": (layer(nn.Dropout, real(0.1, 0.5, name="rate")), r"'rate' at 'p' is between values"),
-    "derived": (layer(nn.Linear, 3, 2 * integer(1, 8, name="w")), r"'w' at .* is between values.*elastic layer"),
+    "one_of values": (
+        layer(nn.Linear, 3, one_of(4, 8, name="width")),
+        r"'width' at 'out_features' chooses between values",
+    ),
+    "integer": (layer(nn.Linear, 3, integer(1, 8)), r"'out_features' at 'out_features' chooses between values"),
+    "real": (layer(nn.Dropout, real(0.1, 0.5, name="rate")), r"'rate' at 'p' chooses between values"),
+    "derived": (layer(nn.Linear, 3, 2 * integer(1, 8, name="w")), r"'w' at .* chooses between values.*elastic layer"),
     "some_of": (layer(nn.ModuleList, some_of(1, a=layer(nn.Identity), b=layer(nn.ReLU), name="ops")), r"'ops'"),
     "open repeat": (
         layer(nn.Sequential, repeat(layer(nn.ReLU), times=integer(1, 3, name="depth"))),

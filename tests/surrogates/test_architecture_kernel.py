@@ -137,7 +137,7 @@ def test_the_edges_of_the_decision_graph_lead_to_activated_decisions() -> None:
 @pytest.mark.parametrize(
     ("spec", "message"),
     [
-        (3, "graph=3: a function of an architecture"),
+        (3, "graph=3 is not valid; allowed are a function of an architecture"),
         ("decision", "graph='decision'"),
         ("no.such:f", "cannot be imported"),
     ],

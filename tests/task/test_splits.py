@@ -106,7 +106,7 @@ def test_small_and_imbalanced_data_and_classes_without_examples_give_warnings() 
         "the data have 100 examples, fewer than 1000",
         "the classes are imbalanced, 90 examples of one and 2 of another",
     ]
-    assert any(w.startswith("validation has no example of 1 of the 3 classes, such as 2") for w in warnings)
+    assert any(w.startswith("validation has no example of 1 of the 3 classes, such as class 2") for w in warnings)
     assert task.classification("digits").warnings() == []
 
 

@@ -154,7 +154,7 @@ def test_a_model_that_does_not_fit_the_task_is_an_error(digits: task.Task, model
         ({"batch_size": 2.5}, "batch_size is 2.5"),
         ({"warmup": 12}, "warmup is 12, but must be a number at least 0 and below epochs=12"),
         ({"gradient_clip": -1}, "gradient_clip is -1"),
-        ({"lr": 0.1}, "there is no 'lr'; there are epochs, optimizer, learning_rate"),
+        ({"lr": 0.1}, "there is no setting 'lr'; the settings are epochs, optimizer, learning_rate"),
     ],
 )
 def test_invalid_recipes_are_errors(settings: dict, message: str) -> None:

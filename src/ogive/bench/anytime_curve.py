@@ -1,4 +1,4 @@
-"""The any-time curve of a search: the regret of its incumbent over the number of evaluations, over time and over cost.
+"""The any-time curve of a search: the regret of its incumbent over evaluations, virtual time or training time.
 
 The incumbent is the architecture that a user would select: the best by the metrics that the search has reported, at the
 highest fidelity that any trial has reached. Its regret is computed from `Problem.truth`, which the search does not see. With
@@ -22,7 +22,7 @@ from ogive.trial import Trial
 
 HYPERVOLUME_GAP = "hypervolume gap (%)"
 
-_END_OF_EVALUATION = (Kind.FINISHED, Kind.STOPPED, Kind.PAUSED, Kind.FAILED)
+_END_EVENTS = (Kind.FINISHED, Kind.STOPPED, Kind.PAUSED, Kind.FAILED)
 """The events that end an evaluation; the strategy receives the trial after them."""
 
 
@@ -32,8 +32,8 @@ class IncumbentPoint:
 
     Attributes:
         evaluations: the number of trials that the strategy has received.
-        seconds: virtual seconds since the start of the search.
-        cost: training seconds of all trials together.
+        seconds: the virtual time since the start of the search, in seconds.
+        cost: the training time of all trials together, in seconds.
         values: the value of each measure, in the order of `list_measures(problem)`; 0 at the optimum.
     """
 
@@ -44,10 +44,10 @@ class IncumbentPoint:
 
 
 def list_measures(problem: Problem) -> tuple[str, ...]:
-    """Return the names of the measures of an incumbent.
+    """Return the names of the measures of an incumbent, for tables and figures.
 
-    These are the regret on the validation split and, if it is known, on the test split; with several objectives, the missing
-    share of hypervolume.
+    The measures are the regret on the validation split and, if it is known, on the test split. With several objectives, the
+    measure is the missing share of hypervolume.
     """
     if len(problem.objectives) > 1:
         return (HYPERVOLUME_GAP,)
@@ -80,7 +80,7 @@ class Recorder:
     def __call__(self, state: State, event: Event | None) -> None:
         if event is None or event.trial is None:
             return
-        if event.kind in _END_OF_EVALUATION and event.trial not in self._evaluated:
+        if event.kind in _END_EVENTS and event.trial not in self._evaluated:
             self._evaluated.add(event.trial)
             self.evaluations += 1
         if event.kind is Kind.REPORTED:
@@ -97,7 +97,7 @@ class Recorder:
     def _add_point(self, state: State, event: Event) -> None:
         # A report comes before the end of its trial, so `self.evaluations` may not include the trial yet.
         evaluations = self.evaluations + (event.trial not in self._evaluated)
-        point = IncumbentPoint(evaluations, event.time, state.compute_seconds, self._incumbent.compute_regrets())
+        point = IncumbentPoint(evaluations, event.time, state.compute_seconds, self._incumbent.compute_measures())
         if not self.points or self.points[-1].values != point.values:
             self.points.append(point)
 
@@ -121,7 +121,7 @@ class _BestTrial:
         self._best, self._key = trial, key
         return True
 
-    def compute_regrets(self) -> tuple[float, ...]:
+    def compute_measures(self) -> tuple[float, ...]:
         assert self._best is not None
         truth = self._problem.truth(self._best.architecture)
         is_feasible = total_violation(truth, self._problem.constraints) == 0
@@ -144,8 +144,8 @@ def compute_regret(problem: Problem, metric: str, truth: Mapping[str, float] | N
 class _ParetoFront:
     """The incumbents of a problem with several objectives: the trials on the Pareto front of the reported metrics.
 
-    The measure is the share of the problem's hypervolume, in per cent, that the true values of the incumbents do not cover.
-    Trials whose true values violate a constraint cover nothing.
+    The measure is the missing share of hypervolume: the share of the problem's hypervolume, in per cent, that the true
+    values of the incumbents do not cover. Trials whose true values violate a constraint cover nothing.
     """
 
     def __init__(self, problem: Problem) -> None:
@@ -163,13 +163,13 @@ class _ParetoFront:
             return False
         reported = compute_costs(trial.metrics, self._problem.objectives)
         self._members[trial.id] = reported, self._problem.truth(trial.architecture)
-        on_front = find_pareto_front(np.array([reported for reported, _ in self._members.values()]))
+        is_on_front = find_pareto_front(np.array([reported for reported, _ in self._members.values()]))
         self._members = {
-            key: value for (key, value), is_on_front in zip(self._members.items(), on_front, strict=True) if is_on_front
+            key: value for (key, value), keep in zip(self._members.items(), is_on_front, strict=True) if keep
         }
         return trial.id in self._members
 
-    def compute_regrets(self) -> tuple[float, ...]:
+    def compute_measures(self) -> tuple[float, ...]:
         objectives, constraints = self._problem.objectives, self._problem.constraints
         feasible = [truth for _, truth in self._members.values() if total_violation(truth, constraints) == 0]
         true_costs = np.array([compute_costs(truth, objectives) for truth in feasible]).reshape(-1, len(objectives))
@@ -179,12 +179,12 @@ class _ParetoFront:
 def evaluate_curve(
     points: list[IncumbentPoint], axis: str, positions: list[float], initial: tuple[float, ...]
 ) -> list[tuple[float, ...]]:
-    """Return the values of a curve at ascending positions along an axis.
+    """Return the values of a curve at some positions along an axis.
 
     Args:
         points: the curve.
         axis: "evaluations", "seconds" or "cost".
-        positions: where to evaluate the curve, in the unit of the axis.
+        positions: the positions at which the curve is evaluated, ascending, in the unit of the axis.
         initial: the values before the first point.
     """
     values, index, current = [], 0, initial
@@ -197,7 +197,7 @@ def evaluate_curve(
 
 
 def get_initial_values(problem: Problem) -> tuple[float, ...]:
-    """Return the values of the measures before a search has an incumbent: the worst regrets."""
+    """Return the values of the measures before a search has an incumbent: the largest possible regrets."""
     if len(problem.objectives) > 1:
         return (100.0,)
     return tuple(compute_regret(problem, name, None) for name in problem.bounds)

@@ -70,6 +70,7 @@ def register(name: str, factory: str | Callable[..., Problem]) -> None:
 
 def list_options(name: str) -> dict[str, Any]:
     """Return the options of a benchmark with their defaults; `inspect.Parameter.empty` for a required option."""
+    # Arguments that only Python code passes are not listed, unless they are required.
     parameters = _REGISTRY.options(name).items()
     return {k: v for k, v in parameters if k not in ("space", "name", "source") or v is inspect.Parameter.empty}
 
@@ -81,8 +82,8 @@ def load(spec: str, **more_options: Any) -> Problem:
     these options adds a wrapper, in this order. A leading `~` of a path is expanded.
 
     Args:
-        spec: such as "digits" or "nk:n=8,k=2,noise=0.05".
-        more_options: options that are not written in `spec`.
+        spec: the specification, such as "digits" or "nk:n=8,k=2,noise=0.05".
+        more_options: further options; they replace options of the same name in `spec`.
 
     Raises:
         JobError: there is no such benchmark or option (the nearest name is suggested), or its files cannot be read.
@@ -103,7 +104,7 @@ def load(spec: str, **more_options: Any) -> Problem:
 
 @dataclass(frozen=True)
 class Method:
-    """A strategy with a schedule. A comparison has one row for each method."""
+    """A strategy with a schedule. The tables of a comparison have one row for each method."""
 
     strategy: PluginSpec
     schedule: PluginSpec = FULL_SCHEDULE
@@ -135,6 +136,7 @@ def parse_method(spec: str) -> Method:
 def get_bundled_schedule(strategy: PluginSpec) -> PluginSpec | None:
     """Return the schedule that is part of a strategy such as BOHB or DEHB, with its options; None for other strategies."""
     schedule = strategies.paired_schedule(strategy.name, strategy.options)
+    # The mapping has one entry: the name of the schedule, with its options.
     return None if schedule is None else next(PluginSpec(name, options) for name, options in schedule.items())
 
 
@@ -183,8 +185,8 @@ def load_table(
         path: the CSV file.
         space: the JSON file of the space.
         objective: the column to optimize.
-        goal: "maximize" or "minimize"; may be left out if the name of the column implies it.
-        test: the column with the objective on the test split, for the report.
+        goal: "maximize" or "minimize"; "" if the name of the column implies the goal.
+        test: the column with the objective on the test split, for the report; "" if there is none.
         continuable: whether the rows of one architecture are epochs of one training.
         split: the split that the objective was measured on.
     """
@@ -209,10 +211,10 @@ def load_hw_nasbench(
     """Load HW-NAS-Bench's pickle, and accuracies of the same cells from another table.
 
     Args:
-        path: HW-NAS-Bench's pickle.
-        accuracies: a CSV file of NAS-Bench-201; by default the package analog-nasbench.
-        metric: the second objective, one of `hw_nasbench.HARDWARE`.
-        data: the data set that the hardware metrics were measured for.
+        path: the pickle of HW-NAS-Bench.
+        accuracies: the path of a CSV file of NAS-Bench-201; by default the package analog-nasbench.
+        metric: the second objective, one of `hw_nasbench.HARDWARE_METRICS`.
+        data: the data set of the networks whose hardware metrics were measured.
     """
     from ogive.bench import hw_nasbench, nasbench201
 

@@ -51,7 +51,7 @@ def load(
         space: the search space; each of its architectures needs a row.
         objectives: one or several columns.
         constraints: constraints on columns.
-        test: for each objective, the column with its values on the test split, for the report.
+        test: the column with the values on the test split, by objective, for the report.
         screened: the columns that are known before training.
         continuable: whether the rows of one architecture are epochs of one training. If not, each row is a separate
             training.
@@ -59,14 +59,16 @@ def load(
         name: the name of the problem; by default the name of the file.
 
     Raises:
-        JobError: the file cannot be read, or a row is missing, invalid or a duplicate; the message names it.
+        JobError: the file cannot be read, or a row is missing, invalid or a duplicate; the message names the row.
     """
     file = Path(path)
     header, rows = _read_csv(file)
     decisions = [decision.name for decision in space.decisions]
     missing_columns = [decision for decision in decisions if decision not in header]
     if missing_columns:
-        raise JobError(f"{file}: has no column for the decision {missing_columns[0]!r}; it has {', '.join(header)}")
+        raise JobError(
+            f"{file}: has no column for the decision {missing_columns[0]!r}; the columns are {', '.join(header)}"
+        )
     architectures = [_parse_architecture(space, row, f"{file}, line {line}") for line, row in rows]
     keys = _collect_keys(file, architectures, rows)
     required_metrics = {o.metric for o in parse_objectives(objectives)} | {
@@ -126,7 +128,8 @@ def _read_csv(file: Path) -> tuple[Sequence[str], list[tuple[int, dict[str, str]
     if not rows:
         raise JobError(f"{file}: the table has no rows")
     for line, row in rows:
-        if None in row or None in row.values():  # None: the value of a missing column, or the key of surplus values
+        # `DictReader` uses None as the value of missing columns, and as the key of surplus values.
+        if None in row or None in row.values():
             raise JobError(f"{file}, line {line}: the number of values is not that of the header, {len(header)}")
     return header, rows
 
@@ -142,13 +145,13 @@ def _parse_architecture(space: Space, row: Mapping[str, str], location: str) -> 
     Raises:
         JobError: the row is not an architecture of the space.
     """
-    choices: dict[str, Any] = {}
+    labels: dict[str, Any] = {}
     for decision in space.decisions:
         text = row[decision.name]
         if text != "":
-            choices[decision.name] = _parse_label(decision.domain.describe().get("labels"), text)
+            labels[decision.name] = _parse_label(decision.domain.describe().get("labels"), text)
     try:
-        return space.architecture(choices)
+        return space.architecture(labels)
     except SpaceError as error:
         raise JobError(f"{location}: {error}") from error
 
@@ -190,13 +193,13 @@ def _collect_keys(
 def _check_all_present(
     file: Path, is_present: Any, architectures: Sequence[Architecture], seeds: Sequence[int], levels: Sequence[int]
 ) -> None:
-    """Raise JobError if a row is missing; `is_present` is [architectures, seeds, levels]."""
+    """Raise JobError if a row is missing; `is_present` is a boolean array of shape [architectures, seeds, levels]."""
     missing_rows = np.argwhere(~is_present)
     if len(missing_rows):
         row, seed, level = missing_rows[0]
-        choices = ", ".join(f"{k}={v}" for k, v in architectures[row].items())
+        labels = ", ".join(f"{name}={label}" for name, label in architectures[row].items())
         raise JobError(
-            f"{file}: {len(missing_rows)} rows are missing, the first is {choices} at epochs {levels[level]} with seed "
+            f"{file}: {len(missing_rows)} rows are missing, the first is {labels} at epochs {levels[level]} with seed "
             f"{seeds[seed]}; each architecture needs a row for each number of epochs and each seed in the file"
         )
 

@@ -37,10 +37,11 @@ class Comparison:
         folder: the folder of the comparison.
         protocol: the settings that all episodes share.
         problems: the benchmarks by specification.
-        methods: the methods in the order of the call; random search is last if it was not named.
+        methods: the methods in the order of the call; random search comes last if the call did not name it.
         seeds: the seeds of each method on each benchmark.
         episodes: the result of each episode, as JSON (see `episode.run_episode`).
-        environments: the versions of Python and the packages, by hash; more than one if they changed between episodes.
+        environments: the versions of Python and of the packages that the episodes ran with, by hash. There are several
+            entries if the versions changed between episodes.
     """
 
     folder: Path
@@ -64,18 +65,19 @@ def compare(
 ) -> Comparison:
     """Run each method on each benchmark with each seed. Episodes that are stored in `folder` are not run again.
 
-    Random search is added if it is not among the methods. The call can be interrupted at any time. A call
-    with the same arguments continues.
+    Random search is added if it is not among the methods. The call can be interrupted at any time. Another
+    call with the same arguments runs the missing episodes.
 
     Args:
-        benchmarks: such as "digits" or "nk:k=5" (see `og.bench.load`).
-        methods: such as "regularized_evolution" or "gp:draws=1@asha:eta=3" (see `og.bench.catalog.parse_method`).
+        benchmarks: specifications of benchmarks, such as "digits" or "nk:k=5" (see `og.bench.load`).
+        methods: specifications of methods, such as "regularized_evolution" or "gp:draws=1@asha:eta=3" (see
+            `og.bench.catalog.parse_method`).
         folder: the folder of the comparison.
         seeds: the number of seeds; they are 0, 1, ...
-        protocol: the number of trials and workers, and the limit of cost.
-        processes: the number of episodes that run at a time. With 1 they run in this process, where the benchmarks,
-            strategies and schedules that you have registered are available.
-        progress: receives the number of finished episodes and their total number.
+        protocol: the maximum number of trials, the number of workers, and the limit of the training time.
+        processes: the number of episodes that run at a time. With 1 they run in this process, where benchmarks,
+            strategies and schedules that were registered at run time are available.
+        progress: a function that receives the number of finished episodes and their total number.
 
     Raises:
         JobError: an argument is not valid; raised before the first episode starts.
@@ -101,9 +103,9 @@ def compare(
         missing_keys = [key for key in keys if key not in stored]
         progress(len(keys) - len(missing_keys), len(keys))
         if processes == 1:
-            _run_in_process(missing_keys, len(keys), store, problems, progress)
+            _run_in_this_process(missing_keys, len(keys), store, problems, progress)
         elif missing_keys:
-            _run_in_workers(missing_keys, len(keys), store, processes, progress)
+            _run_in_worker_processes(missing_keys, len(keys), store, processes, progress)
         stored = store.read_episodes()
         episodes = {key: stored[key] for key in keys}
         hashes = {episode["environment"] for episode in episodes.values()}
@@ -128,8 +130,9 @@ def _parse_methods(specs: Sequence[str]) -> tuple[Method, ...]:
 
 
 def _check_methods(problems: dict[str, Problem], methods: Sequence[Method], protocol: Protocol) -> None:
-    """Raise JobError if a strategy, a schedule or the measures do not fit a benchmark, before any episode runs."""
+    """Raise JobError if a strategy or a schedule does not fit a benchmark, or if the regret cannot be computed."""
     for spec, problem in problems.items():
+        # The objects are created only for the errors that their constructors raise.
         Recorder(problem)
         for method in methods:
             try:
@@ -139,12 +142,13 @@ def _check_methods(problems: dict[str, Problem], methods: Sequence[Method], prot
                 raise JobError(f"{method} on {spec}: {error}") from error
 
 
-def _run_in_process(
+def _run_in_this_process(
     keys: Sequence[EpisodeKey], total: int, store: EpisodeStore, problems: dict[str, Problem], progress: Progress
 ) -> None:
     """Run and store episodes one after the other in this process."""
     environment = get_environment()
-    for done, key in enumerate(keys, total - len(keys) + 1):
+    stored_count = total - len(keys)
+    for done, key in enumerate(keys, stored_count + 1):
         spec, name, seed = key
         store.add_episode(
             key, environment, run_episode(problems[spec], catalog.parse_method(name), seed, store.protocol)
@@ -152,7 +156,7 @@ def _run_in_process(
         progress(done, total)
 
 
-def _run_in_workers(
+def _run_in_worker_processes(
     keys: Sequence[EpisodeKey], total: int, store: EpisodeStore, processes: int, progress: Progress
 ) -> None:
     """Run episodes in worker processes, and store each as soon as it ends."""
@@ -172,12 +176,15 @@ def _run_in_workers(
             thread.start()
         while done < total:
             finished_key, result = results.get()
-            if "error" in result or finished_key is None:
-                benchmark, method, seed = finished_key or (None, None, None)
-                episode = f"{method} on {benchmark}, seed {seed}" if finished_key else "an episode"
+            # The key is None if a worker failed before it took an episode from the queue.
+            if finished_key is None or "error" in result:
+                episode = "an episode"
+                if finished_key is not None:
+                    benchmark, method, seed = finished_key
+                    episode = f"{method} on {benchmark}, seed {seed}"
                 raise RunError(
                     f"{episode} failed: {result['error']}\n"
-                    "the episodes that have ended are stored; the same call continues with the others"
+                    "the finished episodes are stored; repeat the same call to run the others"
                 )
             store.add_episode(finished_key, environment, result)
             done += 1
@@ -226,8 +233,8 @@ def _send_episodes(
             worker.stdin.flush()
             line = worker.stdout.readline()
             if not line:
-                results.put((key, {"error": f"its process ended with exit code {worker.wait()}"}))
+                results.put((key, {"error": f"the worker process ended with exit code {worker.wait()}"}))
                 return
             results.put((key, json.loads(line)))
     except (OSError, ValueError) as error:
-        results.put((key, {"error": f"the connection to its process failed: {error}"}))
+        results.put((key, {"error": f"the connection to the worker process failed: {error}"}))

@@ -22,9 +22,9 @@ svg.figure .tie { stroke: currentColor; stroke-width: 4; stroke-linecap: round; 
 }
 """
 MAX_INTERVALS = 4
-"""With more methods, only the intervals of the reference and of random search are drawn."""
+"""If there are more methods, only the intervals of the reference and of random search are drawn."""
 MIN_RELATIVE_REGRET = 1e-3
-"""The smallest regret on the logarithmic axis, as a share of the largest. Smaller regrets are drawn at the lower end."""
+"""The lower end of the logarithmic axis, as a share of the largest regret. Smaller regrets are drawn at this end."""
 
 
 def get_style_class(index: int, name: str) -> str:
@@ -54,8 +54,10 @@ def draw_anytime_curves(results: BenchmarkResults, axis: Axis, measure: int, ref
     # The first few evaluations have very large regrets, so the scale ignores the largest 2% of all means.
     highest = float(np.quantile(means, 0.98)) or 1.0
     floor = max(float(means[means > 0].min(initial=highest)), MIN_RELATIVE_REGRET * highest) * 0.8
-    unit = results.measures[measure]
-    y = AxisScale(floor, highest * 1.25, unit if unit.startswith("hyper") else f"regret, {unit}", log=True)
+    measure_name = results.measures[measure]
+    y = AxisScale(
+        floor, highest * 1.25, measure_name if measure_name.startswith("hyper") else f"regret, {measure_name}", log=True
+    )
     plot = Plot(AxisScale(0.0, positions[-1], axis.label), y)
     classes = {name: get_style_class(index, name) for index, name in enumerate(intervals)}
     for name in select_methods_with_intervals(results.names, reference):
@@ -68,7 +70,7 @@ def draw_anytime_curves(results: BenchmarkResults, axis: Axis, measure: int, ref
         label = name + " " * (len(name) // 6)  # the spaces widen the legend, so that the name fits in wide fonts
         is_dashed = index >= COLOUR_COUNT and name != "random"
         plot.steps(positions, np.clip(mean, floor, y.high), classes[name], label, dash=is_dashed)
-    description = f"{unit} over {axis.label}: " + ", ".join(
+    description = f"{measure_name} over {axis.label}: " + ", ".join(
         f"{name} ends at {mean[-1]:.4g}" for name, (mean, _, _) in intervals.items()
     )
     return plot.svg(description)
@@ -81,7 +83,7 @@ def draw_critical_differences(names: Sequence[str], ranks: Sequence[float], diff
 
     Args:
         names: the methods.
-        ranks: their mean ranks.
+        ranks: the mean rank of each method.
         difference: the critical difference of mean ranks.
     """
     order = np.argsort(ranks, kind="stable")
@@ -106,8 +108,8 @@ def draw_critical_differences(names: Sequence[str], ranks: Sequence[float], diff
         f'<path class="rank" d="M{to_x(1):.1f} 24v-8M{to_x(1):.1f} 20H{critical_x:.1f}M{critical_x:.1f} 24v-8"/>'
     )
     parts.append(f'<text class="note" x="{to_x(1):.1f}" y="11">critical difference {difference:.2f}</text>')
-    for number, (first, last) in enumerate(bars):
-        y = line_y + 12 + 9 * number
+    for bar_index, (first, last) in enumerate(bars):
+        y = line_y + 12 + 9 * bar_index
         parts.append(
             f'<path class="tie" d="M{to_x(sorted_ranks[first]) - 4:.1f} {y:g}H{to_x(sorted_ranks[last]) + 4:.1f}"/>'
         )

@@ -37,7 +37,7 @@ def write_report(comparison: Comparison, reference: str | None = None) -> Path:
     results = collect_results(comparison)
     reference = reference or results[0].names[0]
     if reference not in results[0].names:
-        raise RunError(f"the comparison has no method {reference!r}; it has {', '.join(results[0].names)}")
+        raise RunError(f"the comparison has no method {reference!r}; the methods are {', '.join(results[0].names)}")
     sections = [_make_benchmark_section(benchmark, reference) for benchmark in results]
     sections += [_make_ranks_section(results), _make_protocol_section(comparison)]
     title, lead = f"Comparison of {plural(len(comparison.methods), 'method')}", _format_lead(comparison, results)
@@ -109,7 +109,7 @@ def _make_benchmark_section(benchmark: BenchmarkResults, reference: str) -> Sect
 
 
 def _describe_early_ends(benchmark: BenchmarkResults) -> list[str]:
-    """Return sentences about searches that ended early, the cost at which methods are compared, and failed trials."""
+    """Return sentences on searches that ended early, the training time at which methods are compared, and failed trials."""
     early_ends: dict[str, list[str]] = {}
     for name in benchmark.names:
         for episode in benchmark.list_episodes(name):
@@ -119,13 +119,13 @@ def _describe_early_ends(benchmark: BenchmarkResults) -> list[str]:
         f"Ended early, because {reason}: {', '.join(f'{n} ({names.count(n)})' for n in dict.fromkeys(names))}."
         for reason, names in early_ends.items()
     ]
-    if benchmark.is_compared_by_cost:
+    if benchmark.is_compared_by_training_time:
         cheapest_method = min(
             benchmark.names, key=lambda name: min(episode["cost"] for episode in benchmark.list_episodes(name))
         )
         texts.append(
-            f"Methods are compared at equal cost: {benchmark.end_position:.4g} full trainings, the lowest cost of a search "
-            f"(of {cheapest_method})."
+            f"Methods are compared at equal training time: {benchmark.end_position:.4g} full trainings, the shortest "
+            f"training time of a search (of {cheapest_method})."
         )
     failed = {name: sum(episode["failed"] for episode in benchmark.list_episodes(name)) for name in benchmark.names}
     if any(failed.values()):
@@ -179,18 +179,18 @@ def _make_test_table(benchmark: BenchmarkResults, reference: str) -> Table:
 
 
 def _make_ranks_section(results: Sequence[BenchmarkResults]) -> Section:
-    ranks, values, blocks = compute_ranks(results)
+    ranks, values, block_kind = compute_ranks(results)
     names = results[0].names
     if len(names) < 2 or len(values) < 2:
         return Section("ranks", "Ranks", [Text("Ranks need at least two methods and two blocks.")])
     difference = critical_difference(len(names), len(values))
     p = friedman_p_value(values)
     texts = [
-        f"Mean ranks over {len(values)} {blocks}, 1 is the best; ranked by the last measure at the end. Friedman's test of "
-        f"equal methods: p {'' if p < 1e-4 else '= '}{_format_p(p)}. Methods joined by a bar do not differ at 0.05 "
-        "(Nemenyi's test, Demsar 2006)."
+        f"Mean ranks over {len(values)} {block_kind}, 1 is the best; methods are ranked by the last measure at the end. "
+        f"Friedman's test of equal methods: p {'' if p < 1e-4 else '= '}{_format_p(p)}. Methods joined by a bar do not "
+        "differ at 0.05 (Nemenyi's test, Demsar 2006)."
     ]
-    if blocks.startswith("("):
+    if block_kind.startswith("("):
         texts.append(
             "With so few benchmarks the blocks are the seeds of the same benchmarks: the ranks hold for these benchmarks, "
             "not for others."
@@ -211,7 +211,7 @@ def _make_protocol_section(comparison: Comparison) -> Section:
         ("protocol", protocol.hash),
         ("maximum number of trials", str(protocol.trials)),
         ("workers", str(protocol.workers)),
-        ("limit of cost (full trainings)", "no limit" if protocol.cost is None else f"{protocol.cost:g}"),
+        ("limit of training time (full trainings)", "no limit" if protocol.cost is None else f"{protocol.cost:g}"),
         ("seeds", ", ".join(map(str, comparison.seeds))),
         *((f"fingerprint of {spec}", problem.fingerprint) for spec, problem in comparison.problems.items()),
         *(

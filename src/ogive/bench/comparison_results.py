@@ -28,7 +28,7 @@ TABLE_POSITIONS = (5, 10, 25, 50, 75, 100, 150, 200, 300, 500, 750, 1000, 2000, 
 FIGURE_POSITIONS = 240
 """The number of points of a curve in a figure."""
 MIN_BENCHMARKS = 5
-"""With fewer benchmarks, methods are ranked on each (benchmark, seed) pair instead of on each benchmark."""
+"""With fewer benchmarks, the methods are ranked for each pair (benchmark, seed) instead of for each benchmark."""
 OPTIMUM_TOLERANCE = 1e-12
 """A regret up to this value counts as 0, because it can be due to rounding."""
 
@@ -40,8 +40,8 @@ class Axis:
     Attributes:
         name: the name of an attribute of `anytime_curve.IncumbentPoint`: "evaluations", "seconds" or "cost".
         label: the label of the axis.
-        units: the name of the unit, in the plural.
-        unit: the size of the unit; values of the attribute are divided by it.
+        units: the name of the unit, in the plural, such as "full trainings".
+        unit: the size of the unit; values of the attribute are divided by `unit`.
     """
 
     name: str
@@ -84,15 +84,15 @@ class BenchmarkResults:
         return [self.comparison.episodes[self.spec, name, seed] for seed in self.comparison.seeds]
 
     @property
-    def is_compared_by_cost(self) -> bool:
-        """Whether methods are compared at equal cost rather than at equal numbers of evaluations."""
+    def is_compared_by_training_time(self) -> bool:
+        """Whether methods are compared at equal training time rather than at equal numbers of evaluations."""
         methods = self.comparison.methods
         return self.comparison.protocol.cost is not None or any(method.schedule != FULL_SCHEDULE for method in methods)
 
     @cached_property
     def axis(self) -> Axis:
         """The axis on which methods are compared."""
-        if self.is_compared_by_cost:
+        if self.is_compared_by_training_time:
             return Axis("cost", "training spent, in full trainings", "full trainings", self.problem.full_seconds)
         return Axis("evaluations", "evaluations", "evaluations")
 
@@ -104,21 +104,21 @@ class BenchmarkResults:
     def compute_regrets(self, name: str, axis: Axis, positions: Sequence[float]) -> FloatArray:
         """Return the regrets of one method at positions along `axis`: [s, t, m]."""
         initial = anytime_curve.get_initial_values(self.problem)
-        # The factor includes a point exactly at a position, even if dividing by the unit has rounded the position down.
-        scaled = [position * axis.unit * (1 + 1e-9) for position in positions]
+        # The factor above 1 includes a point exactly at a position, even if rounding has decreased the position.
+        scaled_positions = [position * axis.unit * (1 + 1e-9) for position in positions]
         rows = [
-            anytime_curve.evaluate_curve(self._curves[name, seed], axis.name, scaled, initial)
+            anytime_curve.evaluate_curve(self._curves[name, seed], axis.name, scaled_positions, initial)
             for seed in self.comparison.seeds
         ]
         return np.array(rows, dtype=np.float64).reshape(len(rows), len(positions), len(self.measures))
 
     @cached_property
     def end_position(self) -> float:
-        """The position at which methods are compared: the end of the searches, or the cost of the cheapest search."""
+        """The position at which methods are compared: the end of the searches, or the shortest training time of a search."""
         ends: list[float] = [
             min(episode[self.axis.name] for episode in self.list_episodes(name)) / self.axis.unit for name in self.names
         ]
-        return min(ends) if self.is_compared_by_cost else max(ends)
+        return min(ends) if self.is_compared_by_training_time else max(ends)
 
     @property
     def table_positions(self) -> list[float]:
@@ -147,10 +147,10 @@ class BenchmarkResults:
         return int((self.compute_regrets(name, self.axis, [self.end_position])[:, 0, 0] <= OPTIMUM_TOLERANCE).sum())
 
     def compare_with(self, reference: str) -> dict[str, PairedComparison]:
-        """Return the paired test of each other method against `reference` at the end, with Holm's correction over all."""
-        row = self.final_regrets[self.names.index(reference)]
+        """Return the paired test of each other method against `reference` at the end, with Holm's correction."""
+        reference_regrets = self.final_regrets[self.names.index(reference)].tolist()
         tests = {
-            name: compare_pairs(self.final_regrets[i].tolist(), row.tolist())
+            name: compare_pairs(self.final_regrets[i].tolist(), reference_regrets)
             for i, name in enumerate(self.names)
             if name != reference
         }

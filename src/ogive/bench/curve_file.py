@@ -37,13 +37,13 @@ MIN_NORMAL = 2.0**-14
 
 POWERS_OF_TWO = tuple(2**n for n in range(12))
 MAX_LEVELS = 8
-"""With more levels, correlations are computed only at powers of two and at the last level."""
+"""If a table has more levels, correlations are computed only at powers of two and at the last level."""
 
 
 def collect_curves(
     trials: Iterable[Trial], space: Space, seeds: int, epochs: int
 ) -> tuple[NDArray[np.int8], dict[str, FloatArray]]:
-    """Return the choices and the columns of the trials that `og.bench.Curves` evaluated, in the order of `space.grid()`.
+    """Return the label indices and the columns of the trials that `og.bench.Curves` evaluated, in the order of the grid.
 
     Args:
         trials: the trials; every architecture of the space needs a finished one.
@@ -52,7 +52,7 @@ def collect_curves(
         epochs: the number of epochs, k.
 
     Returns:
-        `choices` [n, decisions] and the columns [n, r, k], as the module docstring describes them.
+        The array of label indices [n, decisions] and the columns [n, r, k], which the module docstring describes.
 
     Raises:
         JobError: an architecture has no finished trial, or a trial has another number of epochs.
@@ -64,12 +64,12 @@ def collect_curves(
         example = ", ".join(f"{name}={label}" for name, label in missing[0].items())
         raise JobError(f"{len(missing)} of {len(grid)} architectures have no finished trial, such as {example}")
     labels = {decision.name: list(decision.domain.enumerate_labels(0)) for decision in space.decisions}
-    choices = np.full((len(grid), len(labels)), -1, dtype=np.int8)
+    label_indices = np.full((len(grid), len(labels)), -1, dtype=np.int8)
     values = {name: np.empty((len(grid), seeds, epochs)) for name in COLUMNS}
     for row, architecture in enumerate(grid):
         for column_index, (name, alternatives) in enumerate(labels.items()):
             if name in architecture:
-                choices[row, column_index] = alternatives.index(architecture[name])
+                label_indices[row, column_index] = alternatives.index(architecture[name])
         reports = finished_trials[architecture.id].reports
         if len(reports) != epochs:
             raise JobError(
@@ -77,22 +77,22 @@ def collect_curves(
             )
         for name, column in values.items():
             column[row] = [[report.metrics[f"{name}_seed{seed}"] for report in reports] for seed in range(seeds)]
-    return choices, values
+    return label_indices, values
 
 
 def write(
-    path: Path, space: Space, choices: NDArray[np.int8], values: Mapping[str, FloatArray], meta: Mapping[str, Any]
+    path: Path, space: Space, label_indices: NDArray[np.int8], values: Mapping[str, FloatArray], meta: Mapping[str, Any]
 ) -> None:
     """Write a file of learning curves. The same contents give the same bytes.
 
     Args:
         path: the file.
         space: the search space.
-        choices: [n, decisions], from `collect`.
-        values: the columns [n, r, k], from `collect`.
+        label_indices: the indices of the labels, [n, decisions], from `collect_curves`.
+        values: the columns, [n, r, k], from `collect_curves`.
         meta: JSON values; it must contain `sizes`, the number of examples in each split, and `space`, its fingerprint.
     """
-    arrays: dict[str, NDArray[Any]] = {"choices": choices}
+    arrays: dict[str, NDArray[Any]] = {"choices": label_indices}
     for name, column in values.items():
         if name in COUNT_COLUMNS:
             arrays[name] = np.round(column * meta["sizes"][COUNT_COLUMNS[name]]).astype(np.uint16)
@@ -108,7 +108,7 @@ def write(
 
 
 def _to_planes(array: NDArray[Any]) -> NDArray[Any]:
-    """Return two-byte values as two arrays of bytes, the high bytes first: [2, ...]. These arrays compress much better."""
+    """Split two-byte values into their high and low bytes, [2, ...], which compress much better. Return others unchanged."""
     if array.dtype.itemsize != 2:
         return array
     return np.ascontiguousarray(np.moveaxis(array[..., None].view(np.uint8), -1, 0)[::-1])
@@ -120,7 +120,7 @@ def _from_planes(planes: NDArray[Any], dtype: Any) -> NDArray[Any]:
 
 
 def read(path: Path) -> tuple[dict[str, Any], NDArray[np.int8], dict[str, FloatArray]]:
-    """Return `meta`, the choices [n, decisions] and the columns [n, r, k] of a file.
+    """Return `meta`, the label indices [n, decisions] and the columns [n, r, k] of a file.
 
     Raises:
         JobError: it is not a file of learning curves, or has another format.
@@ -166,7 +166,7 @@ def load(
     Raises:
         JobError: the file cannot be read, or belongs to another space.
     """
-    meta, choices, values = read(Path(path))
+    meta, label_indices, values = read(Path(path))
     table_space = space or make_space(meta)
     if space is not None and [d.describe() for d in space.decisions] != meta["decisions"]:
         raise JobError(
@@ -178,7 +178,7 @@ def load(
     return Table(
         name or Path(path).stem,
         table_space,
-        _list_row_keys(table_space, choices),
+        _list_row_keys(table_space, label_indices),
         {metric: values[metric] for metric in metrics},
         objectives,
         levels=range(1, seconds.shape[2] + 1),
@@ -189,13 +189,19 @@ def load(
     )
 
 
-def _list_row_keys(space: Space, choices: NDArray[np.int8]) -> Sequence[str]:
-    """Return the id of the architecture of each row of `choices` [n, decisions]."""
-    labels = [(decision.name, list(decision.domain.enumerate_labels(0))) for decision in space.decisions]
+def _list_row_keys(space: Space, label_indices: NDArray[np.int8]) -> Sequence[str]:
+    """Return the id of the architecture of each row of `label_indices` [n, decisions]."""
+    alternatives_by_decision = [
+        (decision.name, list(decision.domain.enumerate_labels(0))) for decision in space.decisions
+    ]
     row_keys = []
-    for row in choices:
-        choices_of_row = {name: names[index] for (name, names), index in zip(labels, row, strict=True) if index >= 0}
-        row_keys.append(space.architecture(choices_of_row).id)
+    for row in label_indices:
+        labels_of_row = {
+            name: alternatives[index]
+            for (name, alternatives), index in zip(alternatives_by_decision, row, strict=True)
+            if index >= 0
+        }
+        row_keys.append(space.architecture(labels_of_row).id)
     return row_keys
 
 
@@ -223,7 +229,7 @@ def compute_level_correlations(table: Table, metric: str) -> dict[int, float]:
 
 
 def _select_levels(table: Table) -> dict[int, int]:
-    """Return the index of some levels, including the last, by epoch. A single level without epochs has epoch 0."""
+    """Return the indices of the levels at which correlations are computed, by epoch. A level without epochs has epoch 0."""
     levels = table.levels or (0,)
     epochs = levels if len(levels) <= MAX_LEVELS else [e for e in levels if e in POWERS_OF_TWO or e == levels[-1]]
     return {epoch: levels.index(epoch) for epoch in epochs}

@@ -1,7 +1,8 @@
 """The benchmark `digits`: learning curves of small convolutional networks on scikit-learn's digits, shipped with Ogive.
 
 It has 1,554 architectures (`zoo.chain` with three widths, two kernel sizes and one to four blocks), each trained with three
-seeds for 32 epochs on 300 examples; 500 examples are for validation, and 997 for the test. `ogive bench build` builds it.
+seeds for 32 epochs on 300 examples. The validation set has 500 examples, the test set 997. `ogive bench build` computes the
+table.
 """
 
 from __future__ import annotations
@@ -17,20 +18,24 @@ from ogive.task import Recipe, Task, classification
 
 CHANNELS = (4, 12, 32)
 KERNELS = (3, 5)
-DEPTH = (1, 4)
+MIN_DEPTH, MAX_DEPTH = 1, 4
 SEEDS = 3
 FILE = Path(__file__).with_name("digits.npz")
 
 
 def make_space() -> Space:
-    """Return the space with its layers: 6 + 36 + 216 + 1,296 architectures."""
+    """Return the space with its layers: 6 architectures with one block, 36 with two, 216 with three, 1,296 with four."""
     from ogive import zoo
 
-    return zoo.chain(channels=CHANNELS, kernels=KERNELS, depth=DEPTH)
+    return zoo.chain(channels=CHANNELS, kernels=KERNELS, depth=(MIN_DEPTH, MAX_DEPTH))
 
 
 def make_task() -> Task:
-    """Return the task: few training examples, so that architectures differ, and many to measure the differences with."""
+    """Return the task.
+
+    With few training examples the accuracies of the architectures differ more, and with many validation and test examples
+    the differences are measured more precisely.
+    """
     return classification("digits", test=997, validation=500, train=300)
 
 
@@ -40,7 +45,7 @@ def make_recipe() -> Recipe:
 
 
 def load(objectives: ObjectiveSpec = "log_loss") -> Table:
-    """Return the table. The space has the decisions of `space()` without layers, so that PyTorch is not imported.
+    """Return the table. The space has the decisions of `make_space()` without layers, so that PyTorch is not imported.
 
     Args:
         objectives: "log_loss" (nats per example; it distinguishes architectures better), "accuracy" (0 to 1), or both.
@@ -68,9 +73,10 @@ def network(*blocks: object) -> tuple[object, ...]:
 
 
 def make_space_without_layers() -> Space:
-    """Return the space of the table: the decisions of `space()`, without layers."""
-    widths = [one_of(*CHANNELS, name=f"channels{i}") for i in range(DEPTH[1])]
+    """Return the space of the table: the decisions of `make_space()`, without layers."""
+    widths = [one_of(*CHANNELS, name=f"channels{i}") for i in range(MAX_DEPTH)]
     blocks = repeat(
-        lambda i: layer(network, widths[i], one_of(*KERNELS, name=f"kernel{i}")), times=integer(*DEPTH, name="depth")
+        lambda i: layer(network, widths[i], one_of(*KERNELS, name=f"kernel{i}")),
+        times=integer(MIN_DEPTH, MAX_DEPTH, name="depth"),
     )
     return Space(layer(network, blocks))

@@ -17,8 +17,9 @@ def run_episode(problem: Problem, method: Method, seed: int, protocol: Protocol)
     """Search `problem` with `method` under `protocol`, and return the result as JSON.
 
     Returns:
-        `points`: the any-time curve; `evaluations`, `trials`, `failed`: numbers of trials; `ended`: why the search ended;
-        `seconds`: virtual time; `cost`: training seconds of all workers together; `processor`: CPU seconds of this process.
+        A dict with the keys `points` (the any-time curve), `evaluations`, `trials` and `failed` (numbers of trials), `ended`
+        (why the search ended), `seconds` (the virtual time of the search), `cost` (the training time of all trials together,
+        in seconds) and `processor` (the CPU time of this process, in seconds).
     """
     recorder = Recorder(problem)
     start = time.process_time()

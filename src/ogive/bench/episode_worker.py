@@ -21,15 +21,16 @@ from ogive.errors import OgiveError
 
 
 def main() -> None:
-    """Answer requests until standard input is closed."""
+    """Run the requested episodes, one after the other, until standard input is closed."""
     results = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    # Standard output becomes standard error, so that a library that prints does not write into the results.
+    # From here on, standard output is redirected to standard error, so that a library that prints does not write into the
+    # results.
     os.dup2(2, 1)
     requests: queue.SimpleQueue[str] = queue.SimpleQueue()
     threading.Thread(target=_read_requests, args=(requests,), daemon=True).start()
     problems: dict[str, Problem] = {}
     while True:
-        results.write(json.dumps(_answer(json.loads(requests.get()), problems)) + "\n")
+        results.write(json.dumps(_run_request(json.loads(requests.get()), problems)) + "\n")
         results.flush()
 
 
@@ -40,8 +41,8 @@ def _read_requests(requests: queue.SimpleQueue[str]) -> None:
     os._exit(0)
 
 
-def _answer(request: dict[str, Any], problems: dict[str, Problem]) -> dict[str, Any]:
-    """Return the result of an episode, or its `error`."""
+def _run_request(request: dict[str, Any], problems: dict[str, Problem]) -> dict[str, Any]:
+    """Run an episode, and return its result; if the episode fails, return a dict with the key `error`."""
     try:
         spec = request["benchmark"]
         if spec not in problems:

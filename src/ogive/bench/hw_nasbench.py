@@ -10,7 +10,7 @@ from ogive.bench.table_problem import Table
 from ogive.errors import JobError
 from ogive.objective import Objective
 
-HARDWARE = (
+HARDWARE_METRICS = (
     "edgegpu_latency",
     "edgegpu_energy",
     "raspi4_latency",
@@ -35,7 +35,7 @@ def read_measurements(path: str | Path, data: str = "cifar10") -> dict[tuple[str
             table = load_pickle(stream, file)["nasbench201"][data]
         cells = [parse_operations(config["arch_str"]) for config in table["config"]]
         return {
-            cell: {name: float(table[name][number]) for name in HARDWARE if name in table}
+            cell: {name: float(table[name][number]) for name in HARDWARE_METRICS if name in table}
             for number, cell in enumerate(cells)
         }
     except OSError as error:
@@ -47,15 +47,15 @@ def read_measurements(path: str | Path, data: str = "cifar10") -> dict[tuple[str
 def add_hardware_metric(
     accuracies: Table, path: str | Path, metric: str = "edgegpu_latency", data: str = "cifar10"
 ) -> Table:
-    """Return a table with two objectives: the error of `accuracies`, and a metric of HW-NAS-Bench.
+    """Return a table with two objectives: the error (100 - accuracy) of `accuracies`, and a metric of HW-NAS-Bench.
 
-    The second metric is known before training.
+    The metric of HW-NAS-Bench is known before training.
 
     Args:
         accuracies: a table on the space of NAS-Bench-201, with the column `accuracy` in per cent.
         path: the file `HW-NAS-Bench-v1_0.pickle`.
-        metric: one of `HARDWARE`.
-        data: the data set of the networks.
+        metric: one of `HARDWARE_METRICS`.
+        data: the data set of the networks whose hardware metrics were measured.
 
     Raises:
         JobError: the file has no such metric, or lacks a cell.
@@ -63,7 +63,7 @@ def add_hardware_metric(
     measurements = read_measurements(path, data)
     available = next(iter(measurements.values()), {})
     if metric not in available:
-        raise JobError(f"{path}: has no metric {metric!r}; it has {', '.join(available)}")
+        raise JobError(f"{path}: has no metric {metric!r}; the metrics are {', '.join(available)}")
     rows = {make_key(architecture): accuracies.find_row(architecture) for architecture in accuracies.space.grid()}
     missing = [cell for cell in rows if cell not in measurements]
     if missing:

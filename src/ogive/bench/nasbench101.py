@@ -22,9 +22,9 @@ from ogive.errors import JobError
 from ogive.space import Architecture, Space, layer, one_of
 
 OPERATIONS = ("conv3x3-bn-relu", "conv1x1-bn-relu", "maxpool3x3")
-VERTICES, EDGES = 7, 9
-CELLS = 423_624
-PAIRS = tuple((i, j) for j in range(1, VERTICES) for i in range(j))
+MAX_VERTICES, MAX_EDGES = 7, 9
+CELL_COUNT = 423_624
+PAIRS = tuple((i, j) for j in range(1, MAX_VERTICES) for i in range(j))
 """The possible edges of a cell, as (from, to)."""
 
 Graph = tuple[tuple[tuple[int, ...], ...], tuple[str, ...]]
@@ -43,7 +43,7 @@ def make_space() -> Space:
     its vertex is on a path from input to output.
     """
     edges = [one_of(0, 1, name=f"edge{i}-{j}") for i, j in PAIRS]
-    operations = [one_of(*OPERATIONS, name=f"operation{v}") for v in range(1, VERTICES - 1)]
+    operations = [one_of(*OPERATIONS, name=f"operation{v}") for v in range(1, MAX_VERTICES - 1)]
     return Space(layer(cell, edges, operations), constraint=_explain_violation, canonical=make_key, graph=_list_edges)
 
 
@@ -53,16 +53,16 @@ def _explain_violation(architecture: Architecture) -> str | None:
     if graph is None:
         return "the output is not connected to the input"
     edges = sum(map(sum, graph[0]))
-    return f"{edges} edges, more than {EDGES}" if edges > EDGES else None
+    return f"the cell has {edges} edges, more than {MAX_EDGES}" if edges > MAX_EDGES else None
 
 
 def make_graph(architecture: Mapping[str, Any]) -> Graph:
     """Return the graph of an architecture with all 7 vertices, before it is pruned."""
-    matrix = np.zeros((VERTICES, VERTICES), dtype=int)
+    matrix = np.zeros((MAX_VERTICES, MAX_VERTICES), dtype=int)
     for i, j in PAIRS:
         matrix[i, j] = architecture[f"edge{i}-{j}"]
-    inner = [architecture[f"operation{v}"] for v in range(1, VERTICES - 1)]
-    return tuple(map(tuple, matrix.tolist())), ("input", *inner, "output")
+    inner_operations = [architecture[f"operation{v}"] for v in range(1, MAX_VERTICES - 1)]
+    return tuple(map(tuple, matrix.tolist())), ("input", *inner_operations, "output")
 
 
 def _list_edges(architecture: Architecture) -> tuple[Sequence[str], list[tuple[int, int]]]:
@@ -117,12 +117,12 @@ def _hash_text(text: str) -> str:
 
 
 def make_key(architecture: Mapping[str, Any]) -> Hashable:
-    """Return the key of a row: the hash of the pruned cell. It is "" if input and output are not connected."""
+    """Return the key of a row: the hash of the pruned cell, or "" if input and output are not connected."""
     graph = prune(make_graph(architecture))
     return "" if graph is None else hash_graph(graph)
 
 
-def enumerate_graphs(vertices: int, edges: int = EDGES) -> Iterator[Graph]:
+def enumerate_graphs(vertices: int, edges: int = MAX_EDGES) -> Iterator[Graph]:
     """Yield one graph for each distinct cell with exactly this number of vertices.
 
     Args:
@@ -159,9 +159,9 @@ def load(path: str | Path) -> Table:
         JobError: the file cannot be read, a cell is missing, or a cell lacks a number of epochs that others have.
     """
     table = read(path)
-    if table.size != CELLS:
+    if table.size != CELL_COUNT:
         raise JobError(
-            f"{path}: has {table.size:,} cells, but NAS-Bench-101 has {CELLS:,}; download the file again from its publisher"
+            f"{path}: has {table.size:,} cells, but NAS-Bench-101 has {CELL_COUNT:,}; download the file again"
         )
     return table
 
@@ -185,7 +185,8 @@ def read(path: str | Path) -> Table:
             trainings = runs_by_epochs.get(epochs)
             if trainings is None:
                 raise JobError(f"{file}: cell {cell_hash} has no training of {epochs} epochs, but other cells have one")
-            values[row, :, level] = (trainings * repetitions)[:repetitions]  # a cell with fewer trainings repeats them
+            # The trainings of a cell that has fewer than the maximum are repeated.
+            values[row, :, level] = (trainings * repetitions)[:repetitions]
     return Table(
         "nasbench101",
         make_space(),
@@ -231,7 +232,7 @@ def _read_final_metrics(metrics: bytes, file: Path) -> tuple[float, ...]:
             elif number == 2:
                 parameters = value
         if not evaluations:
-            raise JobError("it contains no evaluation")
+            raise JobError("the record contains no evaluation")
         last_evaluation = evaluations[-1]
         # Fields of an evaluation: 2 is the training time, 4 the validation accuracy, 5 the test accuracy.
         return last_evaluation[2], last_evaluation[4], last_evaluation[5], float(parameters)

@@ -1,4 +1,4 @@
-"""NAS-Bench-201 and other benchmarks on its space.
+"""NAS-Bench-201, and AnalogNAS-Bench, which has the same space.
 
 - The space: X. Dong and Y. Yang, NAS-Bench-201, ICLR 2020. NATS-Bench, which extends it, is in `nats`.
 - AnalogNAS-Bench: the same cells trained again (PyPI package analog-nasbench).
@@ -28,9 +28,9 @@ from ogive.space import Space, layer, one_of, wiring
 
 OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
 EDGES = ("0-1", "0-2", "1-2", "0-3", "1-3", "2-3")
-CELLS = 15_625
+CELL_COUNT = 15_625
 TWO_LEVELS = (12, 200)
-"""The numbers of epochs of a table with the column `cheap`."""
+"""The levels (numbers of epochs) of a table whose option `cheap` is set."""
 
 
 def cell(*operations: str) -> tuple[str, ...]:
@@ -80,9 +80,9 @@ def load(
         column: the objective, an accuracy in per cent; the table calls it `accuracy`.
         cheap: the column with the same metric after 12 epochs; with this column, the table has two levels, 12 and 200
             epochs.
-        second: a column to minimize as well, such as "latency_ms_pixel3". The first objective is then `error` in per cent,
+        second: a second column to minimize, such as "latency_ms_pixel3". The first objective is then `error` in per cent,
             and the reference point is an error of 20% and the 90th percentile of the second objective.
-        at_most: makes `second` a constraint with this bound instead of an objective.
+        at_most: the upper bound of `second`, which is then a constraint instead of an objective; None for an objective.
         screened: whether `second` is known before training.
 
     Raises:
@@ -93,8 +93,9 @@ def load(
             f"benchmark 'nasbench201': at_most={at_most!r} bounds the column `second`; name that column as well"
         )
     keys, values = _read_csv(Path(path), [name for name in (column, cheap, second) if name])
-    if len(set(keys)) == len(keys) != CELLS:
-        raise JobError(f"{path}: has {len(keys)} rows, but NAS-Bench-201 has {CELLS} cells; each needs a row")
+    # Duplicated keys are reported by `Table`.
+    if len(set(keys)) == len(keys) != CELL_COUNT:
+        raise JobError(f"{path}: has {len(keys)} rows, but NAS-Bench-201 has {CELL_COUNT} cells; each needs a row")
     full_accuracy = values[column]
     accuracy = np.stack([values[cheap], full_accuracy], axis=1) if cheap else full_accuracy
     columns: dict[str, Any] = {"accuracy": accuracy}
@@ -134,7 +135,7 @@ def _read_csv(path: Path, names: Sequence[str]) -> tuple[list[tuple[str, ...]], 
             header = reader.fieldnames or ()
             for name in ("architecture", *names):
                 if name not in header:
-                    raise JobError(f"{path}: has no column {name!r}; it has {', '.join(header)}")
+                    raise JobError(f"{path}: has no column {name!r}; the columns are {', '.join(header)}")
             rows = [(reader.line_num, row) for row in reader]
     except (OSError, UnicodeDecodeError, EOFError, zlib.error, csv.Error) as error:
         raise JobError(f"{path}: cannot be read: {error}") from error
@@ -163,7 +164,7 @@ def _parse_number(text: str | None, location: str) -> float:
 ANALOG_OPERATIONS = ("skip_connect", "none", "nor_conv_3x3", "nor_conv_1x1", "avg_pool_3x3")
 """The operations; a code of the package contains indices into this tuple."""
 ANALOG_EDGES = (0, 1, 3, 2, 4, 5)
-"""For each of `EDGES`, its index in a code of the package, which orders the edges 0-1, 0-2, 0-3, 1-2, 1-3, 2-3."""
+"""For each of `EDGES`, its index in a code of the package. The package orders the edges 0-1, 0-2, 0-3, 1-2, 1-3, 2-3."""
 
 
 def load_analog(metric: str = "baseline_accuracy") -> Table:
@@ -190,7 +191,7 @@ def load_analog(metric: str = "baseline_accuracy") -> Table:
         name for name, value in vars(next(iter(table.values()))).items() if isinstance(value, (int, float))
     )
     if metric not in metrics:
-        raise JobError(f"benchmark 'analog' has no metric {metric!r}; it has {', '.join(metrics)}")
+        raise JobError(f"benchmark 'analog' has no metric {metric!r}; the metrics are {', '.join(metrics)}")
     keys = [tuple(ANALOG_OPERATIONS[code[index]] for index in ANALOG_EDGES) for code in table]
     return Table(
         "analog",

@@ -33,7 +33,7 @@ def load(path: str | Path, data: str = "cifar10", hp: str | int = "200") -> Tabl
     Args:
         path: the file.
         data: cifar10, cifar100 or ImageNet16-120.
-        hp: the training: "12" or "200" epochs. Version 1.0 has trainings of 12 epochs on CIFAR-10 only.
+        hp: the number of epochs of the training, "12" or "200". Version 1.0 has trainings of 12 epochs on CIFAR-10 only.
 
     Raises:
         JobError: the file does not exist or has another format, or lacks this training or a cell.
@@ -56,7 +56,7 @@ def _read_cells(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
     if not isinstance(saved, dict) or any(part not in saved for part in PARTS):
         content = ", ".join(map(str, saved)) if isinstance(saved, dict) else f"a {type(saved).__name__}"
         raise JobError(
-            f"{path}: is not the table of NAS-Bench-201, which has {' and '.join(PARTS)}; it contains {content}"
+            f"{path}: is not the table of NAS-Bench-201, which has {' and '.join(PARTS)}; the file contains {content}"
         )
     names, infos = saved["meta_archs"], saved["arch2infos"]
     try:

@@ -32,8 +32,8 @@ def network(links: str, *operations: str) -> tuple[str, ...]:
 
 def make_space(operations: tuple[str, ...] = OPERATIONS) -> Space:
     """Return the space: the decisions `links` and `operation1` to `operation4`. Equivalent architectures have one id."""
-    choices = [one_of(*operations, name=f"operation{node}") for node in range(1, NODES + 1)]
-    net = layer(network, one_of(*LINKS, name="links"), *choices)
+    operation_choices = [one_of(*operations, name=f"operation{node}") for node in range(1, NODES + 1)]
+    net = layer(network, one_of(*LINKS, name="links"), *operation_choices)
     return Space(
         net,
         constraint=_explain_violation,
@@ -58,8 +58,8 @@ def make_key(architecture: Mapping[str, Any]) -> Hashable:
 def build_tree(links: str, operations: list[str]) -> Hashable:
     """Return the computation as nested tuples of (operation, branches), with sorted branches.
 
-    A skip returns its input, so it is removed. The exception is a skip at the end of a branch whose input has other branches
-    as well. Without the skip, the value of the input would not be part of the concatenation.
+    A skip returns its input, so it is removed, with one exception: a skip at the end of a branch, if its input has other
+    branches as well. Without this skip, the value of the input would not be part of the concatenation.
 
     Args:
         links: the input of each node, one of `LINKS`.
@@ -71,7 +71,7 @@ def build_tree(links: str, operations: list[str]) -> Hashable:
         successors[source].append(node)
 
     def list_branches(node: int, is_features: bool) -> list[Hashable]:
-        """Return the branches that start at `node`; `is_features` says that its value is the raw features."""
+        """Return the branches that start at `node`; `is_features` says whether the value of `node` is the raw features."""
         branches: list[Hashable] = []
         for child in successors[node]:
             if operations[child - 1] != "skip":
@@ -112,7 +112,9 @@ def load(data: str = "cora") -> Table:
         JobError: there is no such data set.
     """
     if data not in DATA_SETS:
-        raise JobError(f"benchmark 'nasbench-graph': data={data!r}; there are {', '.join(DATA_SETS)}")
+        raise JobError(
+            f"benchmark 'nasbench-graph': there is no data set {data!r}; choose one of {', '.join(DATA_SETS)}"
+        )
     spec = find_spec("nas_bench_graph")
     if spec is None or spec.origin is None:
         raise MissingExtra("nas-bench-graph", "bench", "the benchmark 'nasbench-graph'")

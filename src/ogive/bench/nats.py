@@ -27,7 +27,8 @@ def load(path: str | Path, data: str = "cifar10", hp: str | int = "200") -> Tabl
     Args:
         path: the file or the folder.
         data: cifar10, cifar100 or ImageNet16-120.
-        hp: the training: "12" or "200" epochs. The levels are the epochs at which every training has a validation accuracy.
+        hp: the number of epochs of the training, "12" or "200". The levels of the table are the epochs after which every
+            training has a validation accuracy.
 
     Raises:
         JobError: a file does not exist or has another format, or lacks this training or a cell.
@@ -52,7 +53,7 @@ def build_table(
         cells: the published string of each cell, with its results by training: {hp: state dict}.
         path: the file, for error messages.
         data: one of `DATA_SETS`.
-        hp: the training.
+        hp: the number of epochs of the training, such as "200".
         source: the origin of the values.
 
     Raises:
@@ -60,6 +61,7 @@ def build_table(
     """
     if data not in DATA_SETS:
         raise JobError(f"data={data!r}: {path.name} has {', '.join(DATA_SETS)}")
+    # The names in the file: of the training data, and the prefix of the test accuracies.
     training, test = ("cifar10-valid", "ori-test") if data == "cifar10" else (data, "x-test")
     curves = [
         (_parse_cell(text, path), _read_curves(text, cell_results, hp, training, test, path))
@@ -140,17 +142,19 @@ def _read_curves(
     Args:
         text: the string of the cell.
         cell_results: the results of the cell, by `hp`.
-        hp: the training.
+        hp: the number of epochs of the training, such as "200".
         training: the name of the training data in the file.
         test: the prefix of the test accuracies in the file.
         path: the file, for error messages.
     """
     try:
         if hp not in cell_results:
-            raise JobError(f"{path}: {text} has no training {hp!r}; it has {', '.join(cell_results)}")
+            raise JobError(f"{path}: {text} has no training {hp!r}; the trainings are {', '.join(cell_results)}")
         seeds, results = cell_results[hp]["dataset_seed"], cell_results[hp]["all_results"]
         if not seeds.get(training):
-            raise JobError(f"{path}: {text} has no training {hp!r} on {training!r}; it has {', '.join(seeds)}")
+            raise JobError(
+                f"{path}: {text} has no training {hp!r} on {training!r}; the data sets are {', '.join(seeds)}"
+            )
         for seed in seeds[training]:
             if (training, seed) not in results:
                 raise JobError(f"{path}: {text} lists seed {seed} on {training!r}, but has no result of it")
@@ -160,7 +164,10 @@ def _read_curves(
 
 
 def _read_curve(result: Mapping[str, Any], test: str) -> dict[int, tuple[float, float, float]]:
-    """Return, by epoch (from 1): validation accuracy, test accuracy (NaN if not measured), and seconds since the start."""
+    """Return (validation accuracy, test accuracy, seconds since the start) by epoch, from 1.
+
+    Epochs without a validation accuracy are left out. A test accuracy that was not measured is NaN.
+    """
     accuracies, times = result["eval_acc1es"], result["train_times"] or {}
     curve, seconds = {}, 0.0
     for epoch in range(result["epochs"]):

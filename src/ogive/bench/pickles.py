@@ -20,13 +20,15 @@ from ogive.errors import JobError
 _RECONSTRUCT_ARRAY = np.zeros(1).__reduce__()[0]
 _RECONSTRUCT_SCALAR = np.float64(1).__reduce__()[0]
 _MAGIC, _VERSION = 0x1950A86A20F9469CFC6C, 1001
-"""The first two values in files of `torch.save` before PyTorch 1.6; later files are zip archives."""
+"""The first two values in files that `torch.save` wrote before PyTorch 1.6; newer files are zip archives."""
 
 
 def _encode_latin1(text: str, encoding: str) -> bytes:
     """Replace `_codecs.encode`: pickles of protocol 2 store bytes as text in this encoding, and in no other."""
     if encoding != "latin1":
-        raise pickle.UnpicklingError(f"it requests the encoding {encoding!r}, which a table of numbers does not need")
+        raise pickle.UnpicklingError(
+            f"the file requests the encoding {encoding!r}, which a table of numbers does not need"
+        )
     return text.encode("latin1")
 
 
@@ -62,7 +64,7 @@ class _Unpickler(pickle.Unpickler):
 
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) not in self._allowed:
-            raise pickle.UnpicklingError(f"it requests {module}.{name}, which a table of numbers does not need")
+            raise pickle.UnpicklingError(f"the file requests {module}.{name}, which a table of numbers does not need")
         return self._allowed[module, name]
 
 
@@ -71,7 +73,7 @@ def load_pickle(file: IO[bytes], path: Path, replacements: Mapping[tuple[str, st
 
     Args:
         file: the file, open for reading bytes.
-        path: its path, for error messages.
+        path: the path of the file, for error messages.
         replacements: for each (module, name) of a class in the file, the class to use instead, such as `Record`.
 
     Raises:
@@ -109,9 +111,10 @@ def load_saved(path: Path) -> Any:
 def _load_legacy_file(file: IO[bytes], path: Path) -> Any:
     """Return the object in a file of PyTorch before version 1.6: three pickles, then the object."""
     try:
-        header_values = [_Unpickler(file, {}).load() for _ in range(3)]  # the third value has the sizes of integers
+        # The third value, the sizes of integers, is not needed.
+        header_values = [_Unpickler(file, {}).load() for _ in range(3)]
     except (pickle.UnpicklingError, EOFError, ValueError, TypeError, AttributeError, IndexError) as error:
         raise JobError(f"{path}: is not a file of torch.save: {error}") from error
     if header_values[:2] != [_MAGIC, _VERSION]:
-        raise JobError(f"{path}: is not a file of torch.save: it does not start with its magic number")
+        raise JobError(f"{path}: is not a file of torch.save: it does not start with the magic number of torch.save")
     return load_pickle(file, path)

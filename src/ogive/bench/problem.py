@@ -10,10 +10,11 @@ A problem replaces training by a table or a formula::
 Every problem guarantees:
 
 - `evaluate` is deterministic: equal (architecture, fidelity, seed) give equal results, in any process and in any order.
-- `evaluate` returns validation metrics only. If a table has test metrics only, `split` is "test", and reports say so.
+- `evaluate` returns validation metrics only. Exception: if a table has test metrics only, `evaluate` returns those,
+  `split` is "test", and reports say so.
 - `truth` is free of noise. For a table it is the mean over the repetitions at full fidelity. A search must not call `truth`.
-- `bounds` holds the best and the worst `truth` of the architectures that satisfy the constraints. Therefore the regret of
-  such an architecture is exact, and not negative.
+- `bounds` holds the best and the worst true value among the architectures that satisfy the constraints. Therefore the
+  regret of such an architecture is exact, and not negative.
 
 To write a problem of your own, subclass `Problem`: set `name`, `space` and `objectives`, and implement `evaluate`, `truth`
 and `bounds`. With several objectives, implement `front` and `reference`, and let `bounds` be empty.
@@ -69,8 +70,9 @@ class Problem(ABC):
         space: the search space.
         objectives: one or several objectives; `evaluate` reports their metrics.
         constraints: the constraints that a search of this problem must satisfy.
-        epochs: the full fidelity; None if the problem has a single fidelity.
-        continuable: whether an evaluation can be continued; the metrics at a step are then the same for every fidelity.
+        epochs: the number of epochs of the full fidelity; None if the problem has a single fidelity.
+        continuable: whether an evaluation can be continued at a higher fidelity. If it can, the metrics at a step are the
+            same for every fidelity.
         split: the split that the objectives were measured on: "validation", or "test" if the table has no other values;
             "" for a formula.
         source: the origin of the values, in one line.
@@ -93,8 +95,8 @@ class Problem(ABC):
 
         Args:
             architecture: an architecture of `space`.
-            fidelity: such as `{"epochs": 8}`; the full fidelity if it does not name epochs.
-            seed: selects the repetition of a table, or the noise.
+            fidelity: the fidelity, such as `{"epochs": 8}`; without the key `epochs`, the full fidelity.
+            seed: the seed that selects the repetition of a table, or the noise.
 
         Raises:
             JobError: the problem has no values at this fidelity.
@@ -108,19 +110,21 @@ class Problem(ABC):
     @property
     @abstractmethod
     def bounds(self) -> Mapping[str, Bounds]:
-        """The best and the worst truth of the objective and, if it is known, of the objective on the test split.
+        """The best and the worst true value of the objective and, if known, of the objective on the test split.
 
         Empty if there are several objectives: then the optimum is a Pareto front (see `front`).
         """
 
     @property
     def front(self) -> list[Mapping[str, float]]:
-        """The truths on the Pareto front; required with several objectives.
+        """The true metrics of the architectures on the Pareto front; required with several objectives.
 
         Raises:
             JobError: the class does not implement it.
         """
-        raise self._make_missing_property_error("front", "list[Mapping[str, float]]", "the truths on the Pareto front")
+        raise self._make_missing_property_error(
+            "front", "list[Mapping[str, float]]", "the true metrics on the Pareto front"
+        )
 
     @property
     def reference(self) -> tuple[float, ...]:
@@ -137,7 +141,7 @@ class Problem(ABC):
 
     @property
     def full_seconds(self) -> float:
-        """The mean duration of an evaluation at full fidelity, in seconds; the unit in which costs are reported."""
+        """The mean duration of an evaluation at full fidelity, in seconds. Reports use it as the unit of training time."""
         return 1.0
 
     def screen(self, architecture: Architecture) -> Mapping[str, float]:

@@ -1,8 +1,8 @@
 """The protocol of a comparison, and the database that stores its episodes.
 
 An episode is one search: (benchmark, method, seed). Episodes are comparable if they share the protocol (the number of trials
-and workers, and the limit of cost) and the fingerprint of the benchmark. Benchmarks, methods and seeds can be added to a
-comparison at any time; its protocol cannot change.
+and workers, and the limit of the training time) and the fingerprint of the benchmark. Benchmarks, methods and seeds can be
+added to a comparison at any time; its protocol cannot change.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Protocol:
     Attributes:
         trials: the maximum number of trials of an episode.
         workers: the number of simulated workers.
-        cost: the limit of the training time of an episode, in full trainings; None for no limit.
+        cost: the limit of the training time of an episode, as a number of trainings at full fidelity; None for no limit.
         version: the version of the protocol.
     """
 
@@ -81,7 +81,8 @@ class EpisodeStore:
     """The episodes of one comparison, in `episodes.db` of its folder. Each episode is stored as soon as it ends.
 
     Raises:
-        RunError: the folder belongs to a comparison with another protocol, contains other files, or cannot be written.
+        RunError: the folder belongs to a comparison with another protocol, contains files but no comparison, or cannot be
+            written.
     """
 
     def __init__(self, folder: Path, protocol: Protocol) -> None:
@@ -165,7 +166,7 @@ class EpisodeStore:
 
     @contextmanager
     def _convert_errors(self) -> Any:
-        """Raise errors of the database and of the file system as RunError."""
+        """Convert errors of the database and of the file system, and invalid JSON, to RunError."""
         try:
             yield
         except (sqlite3.Error, OSError, ValueError) as error:

@@ -32,7 +32,7 @@ from ogive.strategy.base import Strategy
 from ogive.trial import EMPTY, Step
 
 NOWHERE = Path(os.devnull)
-"""The folder of a simulated run; nothing is written into it."""
+"""The folder that the controller of a simulated run receives; nothing is written into it."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +62,7 @@ class MemoryLog:
     """A journal that numbers events but does not store them, because a simulation needs only the state in memory."""
 
     def __init__(self) -> None:
+        # The controller receives the event `opened`, number 1, as an event that is in the journal already.
         self._last_seq = 1
 
     def append(self, events: Sequence[Event]) -> list[Event]:
@@ -71,13 +72,12 @@ class MemoryLog:
 
 
 def make_trajectory(problem: Problem) -> SimulateTrial:
-    """Return the function that simulates a job: it yields (step, metrics, seconds) of each step from `problem.evaluate`."""
+    """Return a function that simulates a job: it yields (step, metrics, seconds) for each step of `problem.evaluate`."""
 
     def trajectory(assignment: Assignment) -> Iterator[tuple[Step, Mapping[str, float], float]]:
         architecture = problem.space.architecture(assignment.choices)
-        architecture.__dict__["id"] = (
-            assignment.id
-        )  # sets the cached property, which the controller has computed already
+        # `id` is a cached property, and expensive. The controller has computed it already, so its value is copied.
+        architecture.__dict__["id"] = assignment.id
         for result in problem.evaluate(architecture, assignment.fidelity, assignment.seed):
             if result.step > assignment.last_reported_step:
                 yield result.step, result.metrics, result.seconds
@@ -148,15 +148,16 @@ def simulate(
         trials: the maximum number of trials.
         workers: the number of simulated workers.
         seed: the seed of the search.
-        cost: the limit of training time of all trials together, in seconds; None for no limit.
-        observer: a function that is called with every event, as by `og.search`.
+        cost: the limit of the training time of all trials together, in seconds; None for no limit.
+        observer: a function that is called with the state and every event, as in `og.search`.
         trajectory: a function that simulates a job; None to use `problem.evaluate`.
         faults: failures and delays of workers; None for none.
-        hours: the limit of virtual time; None for no limit. The search ends at the first event after it.
+        hours: the limit of virtual time; None for no limit. The search ends at the first event after this time.
 
     Raises:
         JobError: the strategy, the schedule or one of their options is not valid.
     """
+    # Every trial may fail: a simulated search never stops because of failed trials.
     settings = Settings(max_trials=trials, workers=workers, max_failed_trials=trials + 1)
     clock = VirtualClock()
     state = State.from_events(
@@ -174,17 +175,17 @@ def simulate(
         folder=NOWHERE,
         screen=_make_cached_screen(problem),
         clock=clock,
-        observer=lambda state, event: _observe(controller, observer, cost, hours, event),
+        observer=lambda state, event: _observe_and_limit(controller, observer, cost, hours, event),
     )
     reason = controller.run()
     state.end_reason = state.end_reason or reason
     return state
 
 
-def _observe(
+def _observe_and_limit(
     controller: Controller, observer: Observer, cost: float | None, hours: float | None, event: Event | None
 ) -> None:
-    """Pass an event to the observer. Then stop the search if it has reached its limit of cost or of virtual time."""
+    """Pass an event to the observer. Then stop the search if it has reached its limit of training time or virtual time."""
     observer(controller.state, event)
     if cost is not None and controller.state.compute_seconds >= cost:
         controller.stop(f"the budget of {duration(cost)} of training is used up")

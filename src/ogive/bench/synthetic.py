@@ -22,6 +22,9 @@ from ogive.seeds import generator
 from ogive.space import Architecture, Space, integer, layer, one_of, repeat
 from ogive.trial import Fidelity
 
+BASE_EPOCH_SECONDS = 0.2
+"""The part of the duration of an epoch of `Chain` that does not depend on the architecture."""
+
 
 def network(*arguments: object, **named: object) -> tuple[object, ...]:
     """Return the arguments: a placeholder for the network, because a formula needs no model."""
@@ -76,7 +79,7 @@ def nk(n: int = 10, k: int = 3, alternatives: int = 3, seed: int = 0) -> Table:
 
     Args:
         n: the number of decisions.
-        k: the number of other decisions that the value of a decision depends on; 0 is additive.
+        k: the number of other decisions that the value of a decision depends on; with 0, the landscape is additive.
         alternatives: the number of alternatives of each decision; `alternatives**n` must be at most a million.
         seed: the seed of the values.
 
@@ -155,26 +158,30 @@ class Chain(Problem):
         self.space = Space(layer(network, repeat(lambda i: layer(network, widths[i], operations[i]), times=layers)))
 
     def evaluate(self, architecture: Architecture, fidelity: Fidelity, seed: int) -> Iterator[StepResult]:
-        final_accuracy, cost = self.truth(architecture)["accuracy"], self._compute_cost(architecture)
-        learning_speed = 4.0 / (1.0 + 2.0 * cost) / (self.epochs or 1)
+        final_accuracy, width_seconds = self.truth(architecture)["accuracy"], self._compute_width_seconds(architecture)
+        # Wide and deep networks learn up to three times more slowly than the smallest ones.
+        learning_speed = 4.0 / (1.0 + 2.0 * width_seconds) / (self.epochs or 1)
         noise = generator(seed, "curve", architecture.id).standard_normal(self.epochs or 1)
         for epoch in range(1, int(fidelity.get("epochs", self.epochs or 1)) + 1):
             # An exponential curve that reaches the true value at the last epoch.
             distance = math.exp(-learning_speed * epoch)
             value = final_accuracy * (1 - distance) / (1 - math.exp(-learning_speed * (self.epochs or 1)))
+            # The standard deviation decreases along the curve, from 1.2 * `self.noise` towards 0.2 * `self.noise`.
             value += self.noise * (0.2 + distance) * float(noise[epoch - 1])
-            yield StepResult(epoch, {"accuracy": value}, 0.2 + cost)
+            yield StepResult(epoch, {"accuracy": value}, BASE_EPOCH_SECONDS + width_seconds)
 
     def truth(self, architecture: Architecture) -> Mapping[str, float]:
         depth = int(architecture["depth"])
+        # The mean over the widths and operations of all layers, reduced by the distance from the best depth.
         values = [self._label_values[name][architecture[name]] for name in architecture if name != "depth"]
         return {"accuracy": float(np.mean(values)) * (1.0 - 0.5 * abs(depth - self._best_depth) / self._best_depth)}
 
-    def _compute_cost(self, architecture: Architecture) -> float:
-        """Return the cost of an epoch beyond 0.2 s, in seconds: between 0 and 1, proportional to the sum of the widths."""
+    def _compute_width_seconds(self, architecture: Architecture) -> float:
+        """Return the part of the duration of an epoch that grows with the sum of the widths, in seconds: from 0 to 1."""
         widths = [architecture[name] for name in architecture if name.startswith("width")]
-        largest = len(self._label_values) / 2 * self.WIDTHS[-1]
-        return float(sum(widths)) / largest
+        # `_label_values` has two entries for each layer: its width and its operation.
+        max_depth = len(self._label_values) / 2
+        return float(sum(widths)) / (max_depth * self.WIDTHS[-1])
 
     @property
     def bounds(self) -> Mapping[str, Bounds]:
@@ -190,7 +197,7 @@ class Chain(Problem):
     def full_seconds(self) -> float:
         rng = generator(0, "full seconds")
         return (self.epochs or 1) * float(
-            np.mean([0.2 + self._compute_cost(self.space.sample(rng)) for _ in range(200)])
+            np.mean([BASE_EPOCH_SECONDS + self._compute_width_seconds(self.space.sample(rng)) for _ in range(200)])
         )
 
 

@@ -1,4 +1,7 @@
-"""Checks of the arrays of a table."""
+"""Checks of the arrays of a table.
+
+Symbols: n rows, r repetitions, k levels.
+"""
 
 from __future__ import annotations
 
@@ -23,8 +26,8 @@ def index_rows(name: str, keys: Sequence[Hashable]) -> dict[Hashable, int]:
         first_row = rows.setdefault(key, row)
         if first_row != row:
             raise JobError(
-                f"benchmark {name!r}: rows {first_row + 1} and {row + 1} are of the same architecture, {key}; remove one, "
-                "or make them repetitions"
+                f"benchmark {name!r}: rows {first_row + 1} and {row + 1} have the same architecture, {key}; remove one "
+                "of them, or make them repetitions"
             )
     if not rows:
         raise JobError(f"benchmark {name!r}: the table has no rows")
@@ -51,8 +54,13 @@ def check_goal(name: str, objective: Objective) -> None:
 def check_varies(name: str, metric: str, values: FloatArray) -> None:
     """Check that an objective distinguishes architectures.
 
+    Args:
+        name: the benchmark, for the message.
+        metric: the objective, for the message.
+        values: the values of the objective, [n].
+
     Raises:
-        JobError: `values` [n] are not finite in any row, or equal in all rows.
+        JobError: the values are not finite in any row, or are equal in all rows.
     """
     finite_values = values[np.isfinite(values)]
     if not len(finite_values):
@@ -69,7 +77,7 @@ def check_seconds(name: str, seconds: FloatArray, continuable: bool) -> None:
 
     Args:
         name: the benchmark, for the message.
-        seconds: [n, r, k]; times since the start of a training if `continuable`.
+        seconds: the times [n, r, k]; if `continuable`, each is the time since the start of the training.
         continuable: whether the levels are epochs of one training.
 
     Raises:
@@ -85,11 +93,11 @@ def check_seconds(name: str, seconds: FloatArray, continuable: bool) -> None:
         )
 
 
-def to_repetitions(name: str, metric: str, values: ArrayLike, n: int, k: int) -> FloatArray:
+def expand_column(name: str, metric: str, values: ArrayLike, n: int, k: int) -> FloatArray:
     """Return a column in the shape [n, r, k]; `values` is [n], [n, k] or [n, r, k] with any number of repetitions r.
 
     Raises:
-        JobError: it has another shape.
+        JobError: `values` has another shape.
     """
     array = np.asarray(values, dtype=np.float64)
     if array.ndim == 1:
@@ -116,4 +124,4 @@ def equalize_repetitions(name: str, columns: Mapping[str, FloatArray]) -> dict[s
             raise JobError(
                 f"benchmark {name!r}: column {metric!r} has {values.shape[1]} repetitions, and another column has {r}"
             )
-    return {name: np.broadcast_to(values, (len(values), r, values.shape[2])) for name, values in columns.items()}
+    return {metric: np.broadcast_to(values, (len(values), r, values.shape[2])) for metric, values in columns.items()}

@@ -1,4 +1,7 @@
-"""A problem made of a table: one row per architecture, and columns of metrics at one or more levels and repetitions."""
+"""A problem whose metrics are read from a table with one row per architecture.
+
+A column holds the values of one metric, at one or more levels (numbers of epochs) and repetitions (seeds).
+"""
 
 from __future__ import annotations
 
@@ -21,7 +24,7 @@ from ogive.space import Architecture, Space
 from ogive.trial import EMPTY, Fidelity
 
 KeyFunction = Callable[[Architecture], Hashable]
-"""Returns the key of an architecture, by which its row is found."""
+"""A function that returns the key of an architecture, by which its row is looked up."""
 MAX_LISTED = 3
 """The maximum number of missing architectures that an error message lists."""
 
@@ -39,21 +42,22 @@ class Table(Problem):
     Args:
         name: the name of the problem.
         space: the search space; each of its architectures needs a row.
-        keys: the key of each row [n]; `key(architecture)` must return it.
+        keys: the key of each row, [n]; `key(architecture)` returns the key of the row of an architecture.
         columns: the values of each metric, of shape [n], [n, k] or [n, r, k]. NaN at the last level marks a row without
             value.
         objectives: one or several columns.
         constraints: constraints on columns.
-        levels: the epochs of the k levels, ascending; () for a single level without epochs.
+        levels: the numbers of epochs of the k levels, ascending; () for a single level without epochs.
         continuable: whether the levels are epochs of one training. If not, each level is a separate training, reported at
             its end.
         seconds: the training time, in the shape of a column: since the start of the training if `continuable`, otherwise
             of the separate training of the level. None for one second per epoch.
-        test: for each objective, the column with its values on the test split; a search does not receive them.
+        test: the column with the values on the test split, by objective; a search does not receive these columns.
         screened: the columns that are known before training.
         split: the split that the objectives were measured on.
-        reference: the reference point of the hypervolume [m], as costs; by default the 90th percentile of each cost.
-        key: returns the key of an architecture; by default its id.
+        reference: the reference point of the hypervolume, with the cost of each objective, [m]; by default the 90th
+            percentile of each cost.
+        key: the function that returns the key of an architecture; by default its id.
         source: the origin of the values.
 
     Raises:
@@ -93,7 +97,7 @@ class Table(Problem):
         self._reference = None if reference is None else tuple(float(value) for value in reference)
         self._rows = table_checks.index_rows(name, keys)
         n, k = len(self._rows), max(1, len(self.levels))
-        shaped = {metric: table_checks.to_repetitions(name, metric, values, n, k) for metric, values in columns.items()}
+        shaped = {metric: table_checks.expand_column(name, metric, values, n, k) for metric, values in columns.items()}
         self.columns = table_checks.equalize_repetitions(name, shaped)
         self._seconds = self._broadcast_seconds(seconds)
         self._check()
@@ -217,7 +221,7 @@ class Table(Problem):
 
     @cached_property
     def _costs(self) -> FloatArray:
-        """The objectives as costs (less is better): [n, m]."""
+        """The costs of each row, one for each objective: [n, m]."""
         return np.stack([_to_costs(self._means[o.metric], o) for o in self.objectives], axis=1)
 
     @cached_property
@@ -260,7 +264,7 @@ class Table(Problem):
         n, k = len(self._rows), max(1, len(self.levels))
         if seconds is None:
             return np.broadcast_to(np.array(self.levels or (1.0,), dtype=np.float64), (n, r, k))
-        return np.broadcast_to(table_checks.to_repetitions(self.name, "seconds", seconds, n, k), (n, r, k))
+        return np.broadcast_to(table_checks.expand_column(self.name, "seconds", seconds, n, k), (n, r, k))
 
     def _check(self) -> None:
         """Raise JobError if the table is not valid."""
@@ -268,7 +272,7 @@ class Table(Problem):
         for metric in (*metrics, *self.test.values(), *self.screened):
             if metric not in self.columns:
                 raise JobError(
-                    f"benchmark {self.name!r} has no column {metric!r}; it has {', '.join(map(repr, self.columns))}"
+                    f"benchmark {self.name!r} has no column {metric!r}; the columns are {', '.join(map(repr, self.columns))}"
                 )
         for objective in self.objectives:
             table_checks.check_goal(self.name, objective)

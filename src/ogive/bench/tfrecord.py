@@ -20,12 +20,13 @@ _MASK = 0xA282EAD8
 
 
 def _make_crc_table() -> list[int]:
-    """Return the CRC-32C of each byte."""
+    """Return the CRC-32C of each of the 256 bytes."""
     entries = []
     for byte in range(256):
+        remainder = byte
         for _ in range(8):
-            byte = (byte >> 1) ^ (_POLYNOMIAL if byte & 1 else 0)
-        entries.append(byte)
+            remainder = (remainder >> 1) ^ (_POLYNOMIAL if remainder & 1 else 0)
+        entries.append(remainder)
     return entries
 
 

@@ -39,7 +39,7 @@ class Wrapper(Problem):
         self._change = change
 
     def unwrap(self, architecture: Architecture) -> Architecture:
-        """Return the architecture of the wrapped problem whose metrics `architecture` has."""
+        """Return the architecture of the wrapped problem that has the same metrics as `architecture`."""
         return architecture
 
     def _copy_rules(self, added_decisions: Sequence[str] = ()) -> None:
@@ -88,7 +88,7 @@ class Wrapper(Problem):
 
 
 def _derive_space(space: Space, rows: Sequence[Mapping[str, Any]], change: str) -> Space:
-    """Return a space with the decisions `rows`; its fingerprint is derived from that of `space`."""
+    """Return a space with the decisions `rows`; its fingerprint is a hash of `rows`, `change` and that of `space`."""
     fingerprint = hash_text(json.dumps([space.fingerprint, rows, change]))
     return Space.from_json({"decisions": rows, "fingerprint": fingerprint})
 
@@ -109,9 +109,11 @@ class Noisy(Wrapper):
         rng = generator(seed, "noise", architecture.id)
         noise = rng.standard_normal(((self.epochs or 1) + 1, len(self.objectives)))
         for result in super().evaluate(architecture, fidelity, seed):
-            shifts = self.deviation * noise[result.step % len(noise)]
+            # Row 0 is not used, because steps start at 1.
+            offsets = self.deviation * noise[result.step % len(noise)]
             noisy_metrics = {
-                o.metric: result.metrics[o.metric] + float(s) for o, s in zip(self.objectives, shifts, strict=True)
+                objective.metric: result.metrics[objective.metric] + float(offset)
+                for objective, offset in zip(self.objectives, offsets, strict=True)
             }
             yield replace(result, metrics={**result.metrics, **noisy_metrics})
 
@@ -121,7 +123,7 @@ class EvaluationFailed(RuntimeError):
 
 
 class Failing(Wrapper):
-    """Lets a share of the evaluations raise `EvaluationFailed` before the first report. Architecture and seed decide which.
+    """Raises `EvaluationFailed` before the first report, for a share of the pairs of architecture and seed.
 
     Args:
         problem: the wrapped problem.
@@ -143,8 +145,8 @@ class Failing(Wrapper):
 class Permuted(Wrapper):
     """Permutes the labels of each decision at random, so that their order has no meaning.
 
-    The labels of decisions that activate other decisions are not permuted, and neither are real numbers and subsets.
-    Constraint and canonical form are those of the wrapped space.
+    Not permuted are decisions that activate other decisions, real numbers, and subsets. The constraint and the canonical
+    form are those of the wrapped space.
 
     Args:
         problem: the wrapped problem.
@@ -156,22 +158,26 @@ class Permuted(Wrapper):
         rows = [d.describe() for d in problem.space.decisions]
         super().__init__(problem, "with permuted alternatives", _derive_space(problem.space, rows, f"permuted {seed}"))
         self._copy_rules()
-        conditions = {name for d in problem.space.decisions for conjunction in d.when for name, _ in conjunction}
-        self._permuted: dict[str, dict[Any, Any]] = {}
+        activating_decisions = {
+            name for d in problem.space.decisions for conjunction in d.when for name, _ in conjunction
+        }
+        self._unpermuted_labels: dict[str, dict[Any, Any]] = {}
         for decision in problem.space.decisions:
             kind = decision.domain.describe()["kind"]
-            if decision.name not in conditions and kind in ("one_of", "integer"):
+            if decision.name not in activating_decisions and kind in ("one_of", "integer"):
                 labels = list(decision.domain.enumerate_labels(0))
                 order = generator(seed, "permuted", decision.name).permutation(len(labels))
-                self._permuted[decision.name] = {label: labels[i] for label, i in zip(labels, order, strict=True)}
+                self._unpermuted_labels[decision.name] = {
+                    label: labels[i] for label, i in zip(labels, order, strict=True)
+                }
 
     def unwrap(self, architecture: Architecture) -> Architecture:
-        choices = {name: self._permuted.get(name, {}).get(label, label) for name, label in architecture.items()}
-        return self.problem.space.architecture(choices)
+        labels = {name: self._unpermuted_labels.get(name, {}).get(label, label) for name, label in architecture.items()}
+        return self.problem.space.architecture(labels)
 
     def describe(self) -> dict[str, Any]:
-        permuted = {name: list(map(str, labels.values())) for name, labels in self._permuted.items()}
-        return {**super().describe(), "exchanged": permuted}
+        permuted_labels = {name: list(map(str, labels.values())) for name, labels in self._unpermuted_labels.items()}
+        return {**super().describe(), "exchanged": permuted_labels}
 
 
 class Padded(Wrapper):

@@ -2,8 +2,8 @@
 
 A checkpoint of step 5 is a pair of files in the folder of the trial: `checkpoint-5.pt` (or `.pickle` if it contains no
 tensors) with the state, and `checkpoint-5.json` with the metrics. Both are written to temporary files and flushed. The JSON
-is renamed first, then the state; older checkpoints are deleted last. So after the first checkpoint, there is always a
-complete one.
+is renamed first, then the state; older checkpoints are deleted last. Therefore, once a trial has a
+checkpoint, it always has a complete one.
 
 If the value of a trial is that of its best epoch, `checkpoint-3-best.pt` and its JSON are the checkpoint of that epoch.
 Training continues from the newest checkpoint, not from the best.
@@ -47,7 +47,7 @@ REMEDY = (
     "the file is damaged, or was written by another program. The reports of its trial are in the journal. Restore the file "
     "from a copy, or train the architecture again in another run (initial=)"
 )
-"""The end of an error message about a checkpoint; it follows a semicolon or the word "or"."""
+"""The end of error messages about unreadable checkpoints; it follows a semicolon or the word "or"."""
 _PLAIN_TYPES = (type(None), bool, int, float, str)
 _NUMERIC_CODES = "?bhilqBHILQefdFD"
 """The codes of the NumPy dtypes that a checkpoint may contain: booleans, integers, floats and complex numbers."""
@@ -72,7 +72,7 @@ class SavedCheckpoint:
         metrics: all metrics known at that step.
         reported: whether the step was reported; if not, the metrics are those of earlier steps.
         path: the file of the state, for `load_checkpoint`.
-        keys: the names in the state; None in checkpoints of earlier versions.
+        keys: the names in the state; None for a checkpoint of an earlier version of Ogive, which did not store them.
     """
 
     step: Step
@@ -178,7 +178,7 @@ class CheckpointWriter:
             self._update_best(saved, best_epoch_rule)
 
     @property
-    def staged(self) -> Step | None:
+    def staged_step(self) -> Step | None:
         """The step of the state that is staged but not committed; None if there is none."""
         return self._staged[0] if self._staged else None
 
@@ -255,7 +255,7 @@ def check_state(value: Any, path: str) -> bool:
 
     Args:
         value: the value.
-        path: its position in the state, such as "state['model']", for the message.
+        path: the position of the value in the state, such as "state['model']", for the message.
 
     Raises:
         JobError: it contains something other than tensors, NumPy arrays, numbers, strings, None, and lists, tuples and
@@ -269,6 +269,7 @@ def check_state(value: Any, path: str) -> bool:
     ):
         return False
     if type(value) in (list, tuple):
+        # With `max`, unlike `any`, all items are checked, also those after the first item with tensors.
         return max((check_state(item, f"{path}[{index}]") for index, item in enumerate(value)), default=False)
     if type(value) in (dict, OrderedDict):
         items = [(key, f"a key of {path}") for key in value]
@@ -286,7 +287,7 @@ class _Unpickler(pickle.Unpickler):
 
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) not in _SAFE_CLASSES:
-            raise pickle.UnpicklingError(f"it contains a {module}.{name}, which checkpoints never do")
+            raise pickle.UnpicklingError(f"the file contains a {module}.{name}, which checkpoints never contain")
         return _SAFE_CLASSES[module, name]
 
 

@@ -43,7 +43,7 @@ class CheckpointUse:
 
     Args:
         evaluation: the attempt; receives the warnings.
-        saved: the newest checkpoint at the start of the attempt; None if there is none.
+        saved: the newest checkpoint of the trial at the start of the attempt; None if there is none.
 
     Attributes:
         model: the model that the train function trains; None if there is none.

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from ogive.task.trainer import Examples, Training
 
 NO_PROXY = Proxy()
-"""All shares are 1: training at full size."""
+"""The proxy whose shares are all 1: training with all data, at full size."""
 TRAINER_VERSION = 1
 """The version of the trainer. It is increased with every change of the code that changes the results of a recipe."""
 
@@ -43,9 +43,9 @@ class Classifier(Estimator):
 
     Attributes:
         task: the task to train on.
-        training: the recipe.
+        training: the recipe: the training settings.
         device: "cpu", "cuda", "cuda:N", or "auto".
-        proxy: the shares of data, resolution, width and depth that are trained; a fidelity multiplies them.
+        proxy: the shares of data, resolution, width and depth to train with; the values of a fidelity multiply them.
     """
 
     epochs: int
@@ -83,7 +83,7 @@ class Classifier(Estimator):
         from ogive.task.trainer import choose_device
 
         self.task.prepare()
-        # The examples are prepared once. For GPUs they are copied later, because the device depends on the rank.
+        # The examples are prepared once. They are copied to a GPU later, because the device depends on the rank.
         if choose_device(self.device).type == "cpu":
             self.examples()
 
@@ -158,7 +158,7 @@ class Classifier(Estimator):
         """Return the training and validation examples at the data fraction and resolution of a proxy, on a device.
 
         Args:
-            proxy: by default the proxy of this estimator.
+            proxy: the proxy; None for the proxy of this estimator.
             device: the name of a device.
         """
         proxy = proxy or self.proxy
@@ -269,7 +269,7 @@ def classifier(
     Args:
         task: the task, from `og.task.classification`.
         recipe: the training settings; None for `Recipe()`. Settings of a trial override its values by name.
-        epochs: replaces the number of epochs of the recipe, over which the learning rate decays.
+        epochs: the number of epochs over which the learning rate decays; None for that of the recipe.
         device: "cpu", "cuda", "cuda:N", or "auto" for a GPU if there is one.
         count_parameters: whether the metric `parameters` is computed before training, for hard constraints on it.
         data_fraction: the share of the training examples, in (0, 1]. Subsets are stratified and nested.

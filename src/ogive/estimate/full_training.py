@@ -29,24 +29,24 @@ class TrainingOrder:
         network: "trial 12", or `BASELINE`.
         trial: the trial of the search; None for the baseline.
         seed: the seed of all randomness.
-        start: the checkpoint to start from: the folder of the trial, relative to that of the run, and the step. None to
-            train from scratch.
+        checkpoint: the checkpoint to start from: the folder of its trial, relative to the folder of the run, and its step.
+            None to train from scratch.
         baseline_hash: a hash of the code of the baseline, so that a changed baseline is trained again; None for a trial.
-        earlier_trainings: the number of earlier trainings of the same order that saved no weights.
+        earlier_trainings: the number of earlier trainings of the same network with the same seed that saved no weights.
     """
 
     network: str
     trial: int | None
     seed: int
-    start: tuple[str, Step] | None = None
+    checkpoint: tuple[str, Step] | None = None
     baseline_hash: str | None = None
     earlier_trainings: int = 0
 
     def to_json(self) -> dict[str, Any]:
         """Return the order as JSON, without the optional fields that have their default values."""
         data: dict[str, Any] = {"network": self.network, "trial": self.trial, "seed": self.seed}
-        if self.start is not None:
-            data["start"] = list(self.start)
+        if self.checkpoint is not None:
+            data["start"] = list(self.checkpoint)
         optional = {"drawn": self.baseline_hash, "again": self.earlier_trainings}
         return data | {name: value for name, value in optional.items() if value}
 
@@ -54,9 +54,9 @@ class TrainingOrder:
     def from_settings(settings: Mapping[str, Any]) -> TrainingOrder:
         """Return the order in the settings of a proposal."""
         data = settings[FULL_TRAINING_SETTING]
-        start = (data["start"][0], data["start"][1]) if "start" in data else None
+        checkpoint = (data["start"][0], data["start"][1]) if "start" in data else None
         return TrainingOrder(
-            data["network"], data["trial"], data["seed"], start, data.get("drawn"), data.get("again", 0)
+            data["network"], data["trial"], data["seed"], checkpoint, data.get("drawn"), data.get("again", 0)
         )
 
 
@@ -66,7 +66,7 @@ class FullTraining(Estimator):
     Args:
         estimator: the estimator that trains; for the built-in trainer, the result of `Classifier.full_training`.
         baseline: a function that returns a hand-drawn network; None if no order trains the baseline.
-        settings: settings that override those of the search.
+        settings: settings that override the settings of the search.
     """
 
     def __init__(self, estimator: Estimator, baseline: Callable[[], Any] | None, settings: Mapping[str, Any]) -> None:
@@ -84,16 +84,17 @@ class FullTraining(Estimator):
     def evaluate(self, evaluation: Evaluation) -> None:
         order = TrainingOrder.from_settings(evaluation.settings)
         search_settings = {name: value for name, value in evaluation.settings.items() if name != FULL_TRAINING_SETTING}
-        inherit = None
-        if order.start is not None:
+        inherit_from = None
+        if order.checkpoint is not None:
             run_folder = evaluation.folder.parents[2]  # the folder of a trial is <run>/final/trials/000003
-            inherit = run_folder / order.start[0], order.start[1]
-        # A baseline has no architecture. `BaselineNetwork` replaces it, because estimators only call `build`.
+            trial_folder, step = order.checkpoint
+            inherit_from = run_folder / trial_folder, step
+        # A baseline has no architecture. A `BaselineNetwork` takes its place, because estimators only call `build`.
         network: Any = evaluation.architecture if order.trial is not None else BaselineNetwork(self.baseline)
         settings = {**search_settings, **self.settings}
         # The seed comes from the order, not from the trial: all networks are trained with the same seeds, for paired tests.
         self.estimator.evaluate(
-            replace(evaluation, architecture=network, seed=order.seed, settings=settings, inherit_from=inherit)
+            replace(evaluation, architecture=network, seed=order.seed, settings=settings, inherit_from=inherit_from)
         )
 
     def recipe(self) -> Mapping[str, Any] | None:

@@ -1,8 +1,8 @@
 """The live trial: the object by which a train function reports metrics, and saves and restores checkpoints.
 
-Crash consistency: `checkpoint` writes the state to a temporary file. `report` of the same epoch renames it, together with
-its metrics, and only then sends the report. If the process dies between the two, the next attempt sends the stored report,
-so no report is lost. Steps that are in the journal are not sent a second time, so no report is duplicated.
+Crash consistency: `checkpoint` writes the state to a temporary file. The `report` of the same epoch renames this file,
+stores the metrics with it, and only then sends the report. If the process dies before the report is sent, the next attempt
+sends the stored report, so no report is lost. Steps that are in the journal are not sent again, so no report is duplicated.
 
 If several ranks train one model together, each of them runs the train function with its own live trial. Only rank 0 sends
 reports and writes checkpoints. At the start of each epoch (or at each report, if the train function does not use `epochs`)
@@ -31,7 +31,7 @@ from ogive.trial import Step
 
 
 class TrialEnds(BaseException):
-    """Ends a train function that continues to report after its trial was paused or stopped.
+    """Raised to end a train function that continues to report after its trial was paused or stopped.
 
     It is not an `Exception`, so that `except Exception` in the train function does not catch it.
     """
@@ -66,7 +66,7 @@ class LiveTrial:
         self._until = evaluation.until if until is None else until
         self._missing_metrics = set(evaluation.missing_metrics)
         self._writer = CheckpointWriter(evaluation.folder, evaluation.best_epoch_rule if self._team.rank == 0 else None)
-        # The newest checkpoint at the start of the attempt, which `restore` returns.
+        # The newest checkpoint at the start of the attempt; `restore` returns its state.
         self._initial_checkpoint = find_newest_checkpoint(evaluation.folder)
         self._metrics: dict[str, float] = {}
         # The last step with a report in this attempt or in the restored checkpoint, even if it was not sent.
@@ -103,8 +103,9 @@ class LiveTrial:
     def epochs(self) -> Iterator[int]:
         """Yield the epochs to train, from the epoch after the restored checkpoint to the last epoch of the fidelity.
 
-        The loop ends early if a report was answered with pause or stop, or if the worker has to give the trial back. The
-        loop continues beyond the last epoch until all metrics of the objectives have been reported, if that is allowed.
+        The loop ends early if the schedule has answered a report with pause or stop, or if the worker has to give the trial
+        back. The loop continues beyond the last epoch of the fidelity while a metric of the objectives has not been
+        reported, if the run allows more epochs.
 
         The random states of Python, NumPy and PyTorch are set from (seed, epoch) at the start of each epoch, so that a
         trial draws the same random numbers with and without a pause.
@@ -145,14 +146,14 @@ class LiveTrial:
         self.epoch = self._last_reported_step = step
         # The checkpoint must be on disk before the report is sent: if the process dies here, the next attempt sends
         # the report.
-        if self._writer.staged == step:
+        if self._writer.staged_step == step:
             self._writer.commit(self._metrics, reported=True)
         self._send(step, self._metrics)
         if not self._uses_epochs:
             self._agree_on_end()
 
     def checkpoint(self, **state: Any) -> None:
-        """Save everything that the next epoch depends on; before or after `report` in the same epoch.
+        """Save everything that the next epoch depends on. It can be called before or after `report` in the same epoch.
 
         Exports read the weights from the name `model`: `trial.checkpoint(model=model.state_dict(), ...)`.
 
@@ -178,7 +179,8 @@ class LiveTrial:
     def restore(self) -> dict[str, Any] | None:
         """Return the state of the newest checkpoint of this trial, with tensors on the CPU; None if there is none.
 
-        Call it before `epochs()`, which then continues after the checkpoint. Without it, training starts from epoch 1.
+        Call `restore` before `epochs()`, which then continues after the checkpoint. Without this call, training starts from
+        epoch 1.
 
         Raises:
             JobError: an epoch has started already.
@@ -253,7 +255,7 @@ class LiveTrial:
         self._has_started = True
 
     def _agree_on_end(self) -> bool:
-        """Return whether the trial ends. All ranks use the answer that rank 0 received."""
+        """Return whether the trial ends. It ends on all ranks if it ends on one; only rank 0 receives answers to reports."""
         self._must_end = self._any_rank(self._must_end)
         return self._must_end
 
@@ -290,7 +292,7 @@ class LiveTrial:
         return step
 
     def _send(self, step: Step, metrics: Mapping[str, float]) -> None:
-        """Send a report, unless the journal has one of this step, as when a train function repeats epochs."""
+        """Send a report, unless the journal has a report of this step, because the train function repeats epochs."""
         if step <= self._last_sent_step:
             return
         self._last_sent_step = step
@@ -301,29 +303,35 @@ class LiveTrial:
             self._must_end = self._ended_by_schedule or is_complete
 
 
-def run_live(evaluation: Evaluation, body: Callable[[LiveTrial], None]) -> None:
-    """Run one attempt of `body`, unless the journal or a checkpoint has all reports of the evaluation already."""
+def run_live(evaluation: Evaluation, train: Callable[[LiveTrial], None]) -> None:
+    """Run one attempt of a train function, unless the journal or a checkpoint has all reports of the evaluation already.
+
+    Args:
+        evaluation: the attempt.
+        train: the train function; it trains a model and reports to the live trial.
+    """
     with process_group(evaluation.team) as any_rank:
         trial = LiveTrial(evaluation, any_rank)
+        # After a crash, the stored report can be the last one of the trial, so that no training is needed.
         if not trial._send_stored_report():
             return
         last_trial = trial
-        _run(body, trial)
+        _call_train_function(train, trial)
         if trial._has_returned_early():
             # The train function reports less often than the schedule compares trials, for example in every fifth epoch. It
-            # is called again with more epochs. It continues from its checkpoint, or starts again, until it reports the
-            # objectives.
+            # is called again with more epochs: from its checkpoint, or from the beginning if it has none, until it has
+            # reported the objectives.
             last_trial = LiveTrial(evaluation, any_rank, until=evaluation.max_step)
             last_trial._last_sent_step = trial._last_sent_step
-            _run(body, last_trial)
+            _call_train_function(train, last_trial)
         if evaluation.team.rank == 0:
             last_trial._checkpoint_use.check_end(last_trial._ended_by_schedule)
 
 
-def _run(body: Callable[[LiveTrial], None], trial: LiveTrial) -> None:
-    """Call `body`, and store the checkpoint of its last epoch."""
+def _call_train_function(train: Callable[[LiveTrial], None], trial: LiveTrial) -> None:
+    """Call the train function, and store the checkpoint of its last epoch."""
     with suppress(TrialEnds):
-        body(trial)
+        train(trial)
     trial._close()
 
 

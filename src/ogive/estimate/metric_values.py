@@ -1,4 +1,4 @@
-"""The values of metrics as a user's code reports them."""
+"""Conversion of the metric values that a user's code reports."""
 
 from __future__ import annotations
 

@@ -20,8 +20,8 @@ AGREEMENT_TIMEOUT = timedelta(days=365)
 def process_group(team: Team) -> Iterator[AnyRank]:
     """Initialize `torch.distributed` for the ranks of a team, with gloo for CPU tensors and nccl for GPU tensors.
 
-    Without other ranks, nothing is initialized. After an error the groups are not destroyed: that would wait for other
-    ranks, which may wait for this one.
+    If the team has a single rank, nothing is initialized. After an error the groups are not destroyed, because that would
+    wait for the other ranks, which may wait for this one.
 
     Yields:
         A function by which the ranks agree on a condition.

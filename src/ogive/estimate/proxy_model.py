@@ -19,26 +19,30 @@ SAMPLE_SIZE = 5
 
 def build_proxy_model(architecture: Any, seed: int, proxy: Proxy, shape: tuple[int, ...]) -> nn.Module:
     """Return the model of an architecture at the size of the proxy, for examples of `shape`."""
-    # A proxy with fewer data only does not change the model.
-    if not proxy.list_reduced_shares().keys() - {"data_fraction"}:
+    if _keeps_model(proxy):
         return architecture.build(seed=seed)  # type: ignore[no-any-return]
     return architecture.build(seed=seed, multipliers=proxy.multipliers, example_input=shape)  # type: ignore[no-any-return]
 
 
 def changes_weights(architecture: Architecture, proxy: Proxy, shape: tuple[int, ...]) -> bool:
-    """Return whether the names or shapes of the weights differ between the size of the proxy and full size."""
-    if not proxy.list_reduced_shares().keys() - {"data_fraction"}:
+    """Return whether the weights of the proxy's model have other names or shapes than those of the full-size model."""
+    if _keeps_model(proxy):
         return False
     models = architecture.build(), build_proxy_model(architecture, 0, proxy, shape)
-    full, reduced = ({name: value.shape for name, value in model.state_dict().items()} for model in models)
-    return bool(full != reduced)
+    full_shapes, proxy_shapes = ({name: value.shape for name, value in model.state_dict().items()} for model in models)
+    return bool(full_shapes != proxy_shapes)
+
+
+def _keeps_model(proxy: Proxy) -> bool:
+    """Return whether the proxy leaves the model unchanged, because it reduces nothing but the training data."""
+    return not proxy.list_reduced_shares().keys() - {"data_fraction"}
 
 
 def check_proxy_size(space: Space, proxy: Proxy, shape: tuple[int, ...]) -> None:
-    """Check that a sampled architecture can be built and run at the size of the proxy.
+    """Check that at least one of `SAMPLE_SIZE` sampled architectures can be built and run at the size of the proxy.
 
     Raises:
-        JobError: none of the sampled architectures can.
+        JobError: none of the sampled architectures can be built and run.
     """
     import torch
 
@@ -52,7 +56,7 @@ def check_proxy_size(space: Space, proxy: Proxy, shape: tuple[int, ...]) -> None
         except USER_EXCEPTIONS as error:  # the user's code may raise anything; it is reported below
             first_error = first_error or error
         else:
-            # One success is enough: the others may be infeasible at any size, and then fail as trials.
+            # One success is enough: the other architectures may be infeasible at any size, and then fail as trials.
             return
     shares = ", ".join(
         f"{name}={share:g}" for name, share in proxy.list_reduced_shares().items() if name != "data_fraction"

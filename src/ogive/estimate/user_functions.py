@@ -21,7 +21,8 @@ from ogive.trial import EMPTY
 class Train(Estimator):
     """The estimator of a train function; created by `train`."""
 
-    # Several ranks may train, but the result may depend on their number: `f` may split each batch, or use a batch per rank.
+    # Several ranks may train, but the result can depend on their number: `f` may share each batch among the ranks, or draw a
+    # batch for each rank.
     parallel = True
     trains_models = True
 
@@ -65,7 +66,7 @@ class Train(Estimator):
         return EMPTY if self._recipe is None else {"recipe": hash_json(self._recipe)}
 
     def _train(self, trial: LiveTrial) -> None:
-        # The seeds below set PyTorch's random state only if PyTorch is imported, which the model's code may not have done.
+        # `seed_everything` sets PyTorch's random state only if PyTorch is imported. The user's code may import it later.
         _import_torch()
         model = trial.architecture.build(seed=trial.seed)
         trial._checkpoint_use.model = model
@@ -135,10 +136,10 @@ def train(
     from it, and `f(model, trial)` is called to train and report. Its return value is ignored.
 
     Args:
-        f: takes the model and a `LiveTrial`. It, and the code that builds the model, can raise `ogive.errors.Infeasible` if
-            the architecture cannot be evaluated.
-        recipe: everything else that determines a result, other than architecture, seed, settings and fidelity, as JSON; None
-            if unknown. With a recipe, results of other runs with an equal recipe, and with the same number of processes per
+        f: a function that takes the model and a `LiveTrial`. This function, and the code that builds the model, can raise
+            `ogive.errors.Infeasible` if the architecture cannot be evaluated.
+        recipe: everything that determines a result other than architecture, seed, settings and fidelity, as JSON; None if
+            unknown. With a recipe, results of other runs with an equal recipe, and with the same number of processes per
             trial, are taken from the evaluation cache.
         count_parameters: whether the metric `parameters` is computed before training, for hard constraints on it.
         fidelities: the names in `trial.fidelity`, other than "epochs", that `f` applies: ("data_fraction", "resolution").
@@ -152,13 +153,15 @@ def train(
 
 
 def function(f: Callable[[Architecture], Mapping[str, Any]], recipe: Mapping[str, Any] | None = None) -> Function:
-    """Return the estimator of a plain function of the architecture. Its metrics are the only report of a trial, at step 1.
+    """Return the estimator of a plain function of the architecture.
+
+    The metrics that the function returns are the only report of a trial, at step 1.
 
     Before the call, the random states of Python, NumPy and PyTorch (if it is imported) are set from the trial's seed.
 
     Args:
-        f: takes an architecture, and returns metrics by name, each a number.
-        recipe: see `train`.
+        f: a function that takes an architecture, and returns metrics by name, each a number.
+        recipe: everything that determines a result other than architecture and seed, as in `train`.
 
     Raises:
         JobError: `f` cannot be called with one architecture, or `recipe` is not JSON.
@@ -185,9 +188,10 @@ def _is_imported(f: Any) -> bool:
 
 
 def _check_callable(f: Any, arguments: tuple[str, ...]) -> None:
+    """Raise JobError if `f` is not a function that can be called with these positional arguments."""
     expected = f"a function of ({', '.join(arguments)})"
     if not callable(f):
-        raise JobError(f"found {f!r}, which cannot be called; expected {expected}")
+        raise JobError(f"{f!r} cannot be called; expected {expected}")
     if inspect.isgeneratorfunction(f) or inspect.iscoroutinefunction(f):
         raise JobError(
             f"{_get_name(f)} is a generator or a coroutine, which does nothing when called; expected {expected}"
@@ -205,15 +209,20 @@ def _check_callable(f: Any, arguments: tuple[str, ...]) -> None:
 
 
 def _check_recipe(recipe: Any) -> None:
+    """Raise JobError if a recipe is neither None nor a mapping that can be written as JSON."""
     try:
+        # `json.dumps` never returns "". It is called because it raises TypeError for values that are not JSON.
         is_valid = recipe is None or (isinstance(recipe, Mapping) and json.dumps(recipe) != "")
     except TypeError as error:
-        raise JobError(f"recipe: {error}; it must be JSON: strings, numbers, lists and mappings of them") from error
+        raise JobError(
+            f"recipe: {error}; a recipe must be JSON: strings, numbers, lists and mappings of them"
+        ) from error
     if not is_valid:
         raise JobError(f"recipe is {recipe!r}, but must be a mapping that can be written as JSON, or None")
 
 
 def _import_torch() -> None:
+    """Import PyTorch if it is installed."""
     if find_spec("torch") is not None:
         import torch  # noqa: F401
 

@@ -17,7 +17,7 @@ from ogive.space.tree import build_value
 from ogive.user_code import USER_EXCEPTIONS
 
 MAX_CPU_PARAMETERS = 250_000_000
-"""Models with more parameters are not built on the CPU: in float32 they need more than a gigabyte."""
+"""Models with more parameters are not built on the CPU, because they need more than a gigabyte in float32."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class DryRunResult:
     """The result of building and running one architecture: its cost, a failure, or the reason why it is infeasible.
 
     Attributes:
-        cost: the cost; None if the model does not run.
+        cost: the parameters, FLOPs and activation memory of the model; None if the model cannot be run.
         failure: the failure; None if the model can be built and run, or is infeasible.
         infeasible_reason: the message of `Infeasible`; None if the user's code did not raise it.
         meta_error: the error on the meta device, if only the run on the CPU succeeded; otherwise None.
@@ -41,8 +41,8 @@ def dry_run(architecture: Architecture, seed: int) -> DryRunResult:
     """Build and run `architecture` on the meta device; if that fails, on the CPU with zeros as inputs.
 
     The meta device computes shapes, but no values. A correct model fails there if it reads the value of a tensor, or creates
-    tensors on a device that it names. A model with more than `MAX_CPU_PARAMETERS`
-    parameters is tried on the meta device only. The random state is restored.
+    tensors on a device that it names. A model with more than `MAX_CPU_PARAMETERS` parameters is tried only on the meta
+    device. The random state is restored.
     """
     meta_result = _dry_run_on("meta", architecture, seed)
     if meta_result.failure is None or meta_result.failure.parameters > MAX_CPU_PARAMETERS:
@@ -90,7 +90,7 @@ def _make_run_failure(
     """Return the failure of a forward pass, located in the innermost module that was running."""
     name, module, shapes = open_calls[-1] if open_calls else ("", model, ())
     explanation = explain_mismatch(module, shapes)
-    message = _summarize_error(error) if explanation is None else f"it {explanation} ({_summarize_error(error)})"
+    message = _summarize_error(error) if explanation is None else f"the layer {explanation} ({_summarize_error(error)})"
     return Failure(
         architecture=architecture,
         phase="run",

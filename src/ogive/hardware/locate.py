@@ -14,7 +14,7 @@ from ogive.hardware.example_inputs import iterate_tensors
 
 Shape = tuple[int, ...]
 OpenCall = tuple[str, nn.Module, tuple[Shape, ...]]
-"""A call of a module that has not returned: dotted path, module, shapes of its tensor inputs."""
+"""A call of a module that has not returned: the path of the module, the module, and the shapes of its tensor inputs."""
 
 
 @contextmanager

@@ -54,9 +54,9 @@ def flops(model: nn.Module, inputs: Any) -> int:
 def activation_memory(model: nn.Module, inputs: Any) -> int:
     """Return the bytes of all outputs of the innermost modules in one forward pass, in eval mode.
 
-    This approximates what training stores for the backward pass. A view or an in-place result shares its memory with
-    an input, so the memory counts once. Results of functions that are called between modules are not counted.
-    For `inputs` see `measure`.
+    This approximates the memory that training needs for the backward pass. A view or an in-place result shares its memory
+    with an input, so the memory counts once. Results of functions that are called between modules are not counted. For
+    `inputs` see `measure`.
     """
     return measure(model, inputs).activation_memory
 

@@ -17,9 +17,9 @@ from ogive.space.domain import Categorical, IntegerRange
 from ogive.space.moves import complete
 
 MAX_NEIGHBOURS = 200
-"""The maximum number of neighbours that are tried in the search for a smaller architecture with the same failure."""
-DRAWS_PER_SAMPLE = 100
-"""The maximum number of random draws per sample, for constraints that most draws violate."""
+"""At most this many neighbours are tried in the search for a smaller architecture with the same failure."""
+MAX_DRAWS_PER_SAMPLE = 100
+"""At most this many random draws are made for each requested sample. Many draws may violate the constraint of the space."""
 
 
 def preflight(space: Space, samples: int = 200, seed: int = 0) -> Preflight:
@@ -41,6 +41,7 @@ def preflight(space: Space, samples: int = 200, seed: int = 0) -> Preflight:
         raise SpaceError(f"preflight(samples={samples}): samples must be at least 1")
     if space.tree is None:
         raise SpaceError("this space was read from a journal and has no layers; load it from where it is declared")
+    # The inputs are not used here. A space without an example input raises an error before anything is sampled.
     make_example_inputs(space, "meta")
     architectures, infeasible_reasons = _sample_architectures(space, samples, seed)
     distinct_results: dict[Architecture, DryRunResult] = {}
@@ -81,7 +82,7 @@ def _sample_architectures(space: Space, samples: int, seed: int) -> tuple[list[A
     rng = generator(seed, "preflight")
     architectures: list[Architecture] = []
     violations: Counter[str] = Counter()
-    for _ in range(DRAWS_PER_SAMPLE * samples):
+    for _ in range(MAX_DRAWS_PER_SAMPLE * samples):
         if len(architectures) == samples:
             break
         uniform_numbers = rng.random(len(space.decisions)).tolist()
@@ -101,13 +102,13 @@ def _sample_architectures(space: Space, samples: int, seed: int) -> tuple[list[A
 
 
 def _find_smallest_failures(failures: list[Failure], seed: int) -> tuple[Failure, ...]:
-    """Return a failure with a small architecture for each kind of failure, the most frequent kind first."""
+    """Return one failure of each kind, with an architecture that is as small as possible; the most frequent kind first."""
     failures_by_kind: dict[tuple[str, ...], list[Failure]] = {}
     for failure in failures:
         failures_by_kind.setdefault(_get_kind(failure), []).append(failure)
-    ordered = sorted(failures_by_kind.values(), key=len, reverse=True)
+    groups = sorted(failures_by_kind.values(), key=len, reverse=True)
     return tuple(
-        replace(_find_smaller_failure(min(group, key=_compute_size), seed), count=len(group)) for group in ordered
+        replace(_find_smaller_failure(min(group, key=_make_size_key), seed), count=len(group)) for group in groups
     )
 
 
@@ -116,8 +117,8 @@ def _get_kind(failure: Failure) -> tuple[str, ...]:
     return failure.phase, failure.error, failure.layer_class
 
 
-def _compute_size(failure: Failure) -> tuple[int, int, int]:
-    """Return a key that orders failures by the number of decisions, then of parameters, then by their labels."""
+def _make_size_key(failure: Failure) -> tuple[int, int, int]:
+    """Return a sort key: the number of active decisions, then of parameters, then the sum of the label indices."""
     return len(failure.architecture), failure.parameters, _sum_label_indices(failure.architecture)
 
 
@@ -141,23 +142,23 @@ def _find_smaller_failure(failure: Failure, seed: int) -> Failure:
         failure: the failure to start from.
         seed: the seed of the random numbers in the user's code.
     """
-    remaining_runs, tried = MAX_NEIGHBOURS, {failure.architecture}
+    remaining_runs, tested = MAX_NEIGHBOURS, {failure.architecture}
     while True:
         neighbours = sorted(
             failure.architecture.space.neighbors(failure.architecture), key=lambda a: (len(a), _sum_label_indices(a))
         )
         for neighbour in neighbours:
-            if neighbour in tried or len(neighbour) > len(failure.architecture):
+            if neighbour in tested or len(neighbour) > len(failure.architecture):
                 continue
             if not remaining_runs:
                 return failure
             remaining_runs -= 1
-            tried.add(neighbour)
+            tested.add(neighbour)
             neighbour_failure = dry_run(neighbour, derive(seed, "build")).failure
             if (
                 neighbour_failure
                 and _get_kind(neighbour_failure) == _get_kind(failure)
-                and _compute_size(neighbour_failure) < _compute_size(failure)
+                and _make_size_key(neighbour_failure) < _make_size_key(failure)
             ):
                 failure = neighbour_failure
                 break
@@ -173,18 +174,18 @@ def _collect_notes(
     Args:
         samples: the number of architectures that were requested.
         architectures: the sampled architectures.
-        results: their results.
-        costs: the costs of those that ran.
+        results: the result of each sampled architecture.
+        costs: the costs of the architectures that could be run.
     """
     notes = []
     if costs:
         notes.append(
-            f"at batch size 1; FLOPs are counted by {FLOP_CONVENTION}; activation memory is the size of the outputs of the "
-            "innermost modules"
+            "parameters, FLOPs and activation memory are given for batch size 1; FLOPs are counted by "
+            f"{FLOP_CONVENTION}; activation memory is the size of the outputs of the innermost modules"
         )
     if len(architectures) < samples:
         notes.append(
-            f"{samples} samples were requested, but only {len(architectures)} of {DRAWS_PER_SAMPLE * samples:,} draws "
+            f"{samples} samples were requested, but only {len(architectures)} of {MAX_DRAWS_PER_SAMPLE * samples:,} draws "
             "satisfy the constraint"
         )
     meta_errors = [result.meta_error for result in results if result.meta_error is not None]

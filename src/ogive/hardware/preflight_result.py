@@ -28,10 +28,11 @@ class Failure:
     """An architecture that cannot be built or run.
 
     Attributes:
-        architecture: the architecture; in the result of a preflight, the smallest one found with this kind of failure.
+        architecture: the architecture; in the result of a preflight, the smallest one that was tested with this kind of
+            failure.
         phase: "build" or "run".
-        layer: the position of the failure. In phase "run": the dotted path of the module, "" for the model itself; in phase
-            "build": the note of the space with the position of the layer.
+        layer: the position of the failure. In phase "run", it is the dotted path of the module, or "" for the model itself.
+            In phase "build", it is the sentence with the position of the layer that the space has added to the exception.
         layer_class: the class of the module; "" in phase "build".
         input_shapes: the shapes of the tensor inputs of the module.
         error: the class of the exception.
@@ -68,13 +69,12 @@ class Preflight:
         samples: the number of sampled architectures.
         draws: the number of random draws, including those that violate the constraint.
         infeasible: the share of the draws that violate the constraint or raise `Infeasible`.
-        reasons: why draws were infeasible, each reason with its number of draws, the most frequent first.
+        reasons: the reasons why draws were infeasible, each with its number of draws; the most frequent reason first.
         duplicates: the share of the samples whose id equals that of an earlier sample.
         failed: the share of the samples that cannot be built or run.
         failures: the smallest architecture of each kind of failure, the most frequent first.
-        parameters, flops, activation_memory: the spread over the samples that can be run, at batch size 1; None if
-            no sample can be run.
-            Activation memory is in bytes. For the conventions see `ogive.hardware.measure`.
+        parameters, flops, activation_memory: the spread over the samples that can be run, at batch size 1; None if no
+            sample can be run. Activation memory is in bytes. For the conventions see `ogive.hardware.measure`.
         notes: sentences on how the numbers were obtained.
     """
 

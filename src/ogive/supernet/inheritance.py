@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from ogive.errors import SpaceError
 from ogive.space import Architecture
-from ogive.supernet.mixture import Mixture, child_name
+from ogive.supernet.mixture import Mixture, make_child_name
 
 
 def collect_standalone_state(net: nn.Module, architecture: Architecture) -> dict[str, object]:
@@ -29,7 +29,7 @@ def _match_paths(
 
     Args:
         module: a module of the relaxed net.
-        path: its path in the relaxed net; "" for the net itself.
+        path: the path of the module in the relaxed net; "" for the net itself.
         standalone_path: the path of the same module in the standalone model.
         architecture: the architecture whose modules are visited.
     """
@@ -38,7 +38,7 @@ def _match_paths(
         # In the standalone model, the chosen alternative is at the position of the mixture.
         label = architecture[module.decision.name]
         yield from _match_paths(
-            module.get_alternative(label), _join_path(path, child_name(label)), standalone_path, architecture
+            module.get_alternative(label), _join_path(path, make_child_name(label)), standalone_path, architecture
         )
         return
     # `named_children` would leave out a module that is registered under a second name, as with tied weights.
@@ -59,17 +59,17 @@ def copy_shared_weights(model: nn.Module, net: nn.Module, architecture: Architec
     """
     shared = collect_standalone_state(net, architecture)
     target = model.state_dict(keep_vars=True)  # the parameters themselves, so that they can be moved below
-    # Names that only one of the two has, then names with different shapes.
-    differing = sorted(set(target) ^ set(shared)) + [
+    # First the names that only one of the two models has, then the names whose values have different shapes.
+    differing_names = sorted(set(target) ^ set(shared)) + [
         name
         for name, value in target.items()
         if isinstance(value, Tensor) and isinstance(source := shared.get(name), Tensor) and source.shape != value.shape
     ]
-    if differing:
+    if differing_names:
         raise SpaceError(
-            f"the weights of {architecture!r} and of its part of the supernet differ: {', '.join(differing[:5])}. A layer "
-            "of the space treats a mixture of layers differently from a single layer; a layer must not depend on the types "
-            "or attributes of the layers that it receives"
+            f"the weights of {architecture!r} and of its part of the supernet differ: "
+            f"{', '.join(differing_names[:5])}. A layer of the space treats a mixture of layers differently from a single "
+            "layer; a layer must not depend on the types or attributes of the layers that it receives"
         )
     # `load_state_dict` would convert the values to the device and dtype of the model, but those of the supernet are needed.
     for name, value in target.items():

@@ -20,7 +20,7 @@ class RelaxedDecision(nn.Module):
         labels: the labels of its alternatives.
         alpha: the architecture parameters [alternatives], in the order of `labels`; initially zero.
         weights: the weights of the mixtures [alternatives] during a forward pass of the supernet, otherwise None.
-        chosen: the label of the activated architecture; None to mix all alternatives.
+        active_label: the label of the activated architecture; None to mix all alternatives.
     """
 
     def __init__(self, name: str, labels: tuple[Label, ...]) -> None:
@@ -29,7 +29,7 @@ class RelaxedDecision(nn.Module):
         self.labels = labels
         self.alpha = nn.Parameter(torch.zeros(len(labels)))
         self.weights: Tensor | None = None
-        self.chosen: Label | None = None
+        self.active_label: Label | None = None
 
     def extra_repr(self) -> str:
         return f"{self.name}: {', '.join(map(str, self.labels))}"
@@ -39,7 +39,7 @@ class Mixture(nn.Module):
     """A module that holds all alternatives of a decision at one position of the space.
 
     Its output is the weighted sum of the outputs of all alternatives. If an architecture is activated, it is the output of
-    the chosen alternative. The alternatives are child modules with the names `child_name(label)`.
+    the chosen alternative. The alternatives are child modules with the names `make_child_name(label)`.
 
     Attributes:
         decision: the decision, shared by all of its mixtures.
@@ -55,17 +55,17 @@ class Mixture(nn.Module):
         self.__dict__["decision"] = decision
         self.path = path
         for label, module in alternatives.items():
-            self.add_module(child_name(label), module)
+            self.add_module(make_child_name(label), module)
 
     def get_alternative(self, label: Label) -> nn.Module:
         """Return the module of an alternative."""
-        return self.get_submodule(child_name(label))
+        return self.get_submodule(make_child_name(label))
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         decision = self.decision
-        # A single path: the other alternatives are not evaluated, so an activated architecture costs no more than its model.
-        if decision.chosen is not None:
-            return self.get_alternative(decision.chosen)(*args, **kwargs)
+        # The other alternatives are not evaluated, so an activated architecture takes no more time than its model.
+        if decision.active_label is not None:
+            return self.get_alternative(decision.active_label)(*args, **kwargs)
         if decision.weights is None:
             raise SpaceError(
                 f"the mixture at {self.path!r} was called outside of its supernet, which computes the weights of "
@@ -83,14 +83,18 @@ class Mixture(nn.Module):
 
     def _format_shape_error(self, label: Label, output: Any, total: Tensor | None) -> str:
         returned = list(output.shape) if isinstance(output, Tensor) else type(output).__name__
-        expected = "a tensor" if total is None else f"a tensor of shape {list(total.shape)}, like the previous ones"
+        expected = (
+            "a tensor"
+            if total is None
+            else f"a tensor of shape {list(total.shape)}, like the outputs of the previous alternatives"
+        )
         return (
             f"the alternative {label!r} of {self.decision.name!r} at {self.path!r} returns {returned}, but the mixture "
             f"needs {expected}: give all alternatives the same output shape"
         )
 
 
-def child_name(label: Label) -> str:
+def make_child_name(label: Label) -> str:
     """Return the name of the child module of an alternative.
 
     The name starts with `=`, so that it differs from all attributes of a module. Dots are escaped, because PyTorch uses

@@ -39,12 +39,12 @@ def relax(space: Space, mixture: MixtureFunction | None = None) -> Supernet:
 
     Args:
         space: a space with choices between layers only.
-        mixture: maps the architecture parameters [alternatives] of a decision to the weights of its mixtures
-            [alternatives]; called once per forward pass. By default softmax.
+        mixture: the function that maps the architecture parameters [alternatives] of a decision to the weights of its
+            mixtures [alternatives]. It is called once for each decision in a forward pass. By default softmax.
 
     Raises:
-        SpaceError: the space contains a choice between values, or a repeat with an open number of times, which need an
-            elastic layer; the message names the decision and its position.
+        SpaceError: the space contains a choice between values, or a repeat with an open number of times. (For these, a
+            supernet needs elastic layers.) The message names the decision and its position.
     """
     if space.tree is None:
         raise SpaceError("this space was read from a journal and has no layers; load it from where it is declared")
@@ -53,9 +53,9 @@ def relax(space: Space, mixture: MixtureFunction | None = None) -> Supernet:
     if not isinstance(net, nn.Module):
         raise SpaceError(f"the space builds a {type(net).__name__}, but a supernet needs an nn.Module")
     # The walk adds inner decisions before the outer ones. The order of the space is the one that users see elsewhere.
-    ordered = [decisions[d.name] for d in space.decisions if d.name in decisions]
-    supernet = Supernet(space, net, ordered, mixture or softmax)
-    # A forward pass of the mixture evaluates all alternatives, so it materializes all lazy layers.
+    sorted_decisions = [decisions[d.name] for d in space.decisions if d.name in decisions]
+    supernet = Supernet(space, net, sorted_decisions, mixture or softmax)
+    # A forward pass of the supernet evaluates all alternatives, so it materializes all lazy layers.
     initialize_lazy_layers(supernet, space.example_input)
     return supernet
 
@@ -63,15 +63,15 @@ def relax(space: Space, mixture: MixtureFunction | None = None) -> Supernet:
 class Supernet(nn.Module):
     """A module that contains every architecture of a space; created by `relax`.
 
-    It is called like a model of the space. Initially it mixes all alternatives; after `activate(architecture)` it evaluates
-    the layers of that architecture only.
+    A supernet is called like a model of the space. Initially it mixes all alternatives. After `activate(architecture)` it
+    evaluates only the layers of that architecture.
 
     Attributes:
         space: the relaxed space.
         net: the relaxed expression.
         decisions: the decisions with their architecture parameters, in the order of the decisions of the space.
-        mixture: maps architecture parameters to weights.
-        active: the activated architecture; None to mix.
+        mixture: the function that maps architecture parameters to the weights of the mixtures.
+        active: the activated architecture; None to mix all alternatives.
     """
 
     def __init__(
@@ -93,8 +93,8 @@ class Supernet(nn.Module):
     @contextmanager
     def _set_mixture_weights(self) -> Iterator[None]:
         # Equation 2 of DARTS: the weights of the operations are a function of the architecture parameters.
-        # Once per forward pass, not per mixture: with a random mixture function such as Gumbel-softmax, all mixtures of a
-        # decision must use the same sample.
+        # They are computed once per forward pass, not once per mixture: with a random mixture function such as
+        # Gumbel-softmax, all mixtures of a decision must use the same sample.
         for decision in self._relaxed_decisions():
             decision.weights = self.mixture(decision.alpha)
         try:
@@ -118,7 +118,7 @@ class Supernet(nn.Module):
         return list(self.net.parameters())
 
     def activate(self, architecture: Architecture | None) -> Supernet:
-        """Evaluate only the layers of `architecture` from now on; None to mix again. Return the supernet.
+        """Evaluate only the layers of `architecture` from now on; with None, mix all alternatives. Return the supernet.
 
         Raises:
             SpaceError: the architecture belongs to another space.
@@ -128,7 +128,7 @@ class Supernet(nn.Module):
         # A decision that is inactive in the architecture has no label. Its mixtures are inside of alternatives that are not
         # chosen, so they are not called.
         for decision in self._relaxed_decisions():
-            decision.chosen = architecture.get(decision.name) if architecture is not None else None
+            decision.active_label = architecture.get(decision.name) if architecture is not None else None
         self.active = architecture
         return self
 

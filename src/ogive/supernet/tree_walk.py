@@ -16,13 +16,15 @@ from ogive.supernet.mixture import Mixture, RelaxedDecision
 _NO_LABELS: Mapping[str, Label] = MappingProxyType({})
 
 
-def relax_tree(node: Node, decisions: dict[str, RelaxedDecision], enclosing: Mapping[str, Label] = _NO_LABELS) -> Any:
+def relax_tree(
+    node: Node, decisions: dict[str, RelaxedDecision], enclosing_labels: Mapping[str, Label] = _NO_LABELS
+) -> Any:
     """Build the value of `node`, with a mixture for each choice between layers.
 
     Args:
         node: a node of the compiled tree.
-        decisions: the relaxed decisions by name; decisions that are new are added to it.
-        enclosing: the labels of the alternatives that contain this node, by the name of their decision.
+        decisions: the relaxed decisions by name; the walk adds those that it meets for the first time.
+        enclosing_labels: the labels of the alternatives that contain this node, by the name of their decision.
 
     Raises:
         SpaceError: the node is a choice between values, or a repeat with an open number of times.
@@ -31,49 +33,50 @@ def relax_tree(node: Node, decisions: dict[str, RelaxedDecision], enclosing: Map
         case Constant(value):
             return value
         case Call(path, factory, args, kwargs):
-            values = _relax_items(args, decisions, enclosing)
-            keywords = {name: relax_tree(value, decisions, enclosing) for name, value in kwargs.items()}
+            values = _relax_items(args, decisions, enclosing_labels)
+            keywords = {name: relax_tree(value, decisions, enclosing_labels) for name, value in kwargs.items()}
             try:
                 return factory(*values, **keywords)
             except Exception as error:
                 error.add_note(f"while relaxing the layer at {path or 'the root'!r} of the space")
                 raise
         case Group(kind, items):
-            return kind(_relax_items(items, decisions, enclosing))
+            return kind(_relax_items(items, decisions, enclosing_labels))
         case Table(items):
-            return {name: relax_tree(value, decisions, enclosing) for name, value in items.items()}
+            return {name: relax_tree(value, decisions, enclosing_labels) for name, value in items.items()}
         # This choice is inside an alternative of the same decision, so only one label is possible here.
-        case Choose(_, decision, alternatives) if decision in enclosing:
-            return relax_tree(alternatives[enclosing[decision]], decisions, enclosing)
+        case Choose(_, decision, alternatives) if decision in enclosing_labels:
+            return relax_tree(alternatives[enclosing_labels[decision]], decisions, enclosing_labels)
         # The relaxation of DARTS (section 2.2): instead of one alternative, a mixture of all of them.
         case Choose():
-            return _build_mixture(node, decisions, enclosing)
+            return _build_mixture(node, decisions, enclosing_labels)
         # Values cannot be mixed: a layer of width 12 is not a weighted sum of layers with the widths 8 and 16.
         case Value(path, decision) | ChooseSome(path, decision, _):
             raise _make_value_error(decision, path)
         case Compute(function, operands):
-            return function(*(relax_tree(operand, decisions, enclosing) for operand in operands))
-        # A repeat that is not an element of a list or of the arguments, such as a keyword argument: its value is a list.
+            return function(*(relax_tree(operand, decisions, enclosing_labels) for operand in operands))
+        # Here the repeat is not an element of a list or of positional arguments, but for example a keyword argument. Its
+        # value is a list.
         case Splice():
-            return _relax_items((node,), decisions, enclosing)
+            return _relax_items((node,), decisions, enclosing_labels)
 
 
 def _relax_items(
-    items: tuple[Node, ...], decisions: dict[str, RelaxedDecision], enclosing: Mapping[str, Label]
+    items: tuple[Node, ...], decisions: dict[str, RelaxedDecision], enclosing_labels: Mapping[str, Label]
 ) -> list[Any]:
     """Build the values of `items` in order, with the layers of a repeat as separate elements of the list."""
     values: list[Any] = []
     for item in items:
         if isinstance(item, Splice):
-            times = _compute_repeats(item, enclosing)
-            values.extend(_relax_items(item.items[:times], decisions, enclosing))
+            times = _compute_repeats(item, enclosing_labels)
+            values.extend(_relax_items(item.items[:times], decisions, enclosing_labels))
         else:
-            values.append(relax_tree(item, decisions, enclosing))
+            values.append(relax_tree(item, decisions, enclosing_labels))
     return values
 
 
-def _compute_repeats(node: Splice, enclosing: Mapping[str, Label]) -> int:
-    """Return how often a repeat occurs.
+def _compute_repeats(node: Splice, enclosing_labels: Mapping[str, Label]) -> int:
+    """Return the number of times of a repeat.
 
     Raises:
         SpaceError: the number of times is a decision that the enclosing alternatives do not determine.
@@ -81,21 +84,25 @@ def _compute_repeats(node: Splice, enclosing: Mapping[str, Label]) -> int:
     match node.times:
         case Constant(times):
             return int(times)
-        case Choose(_, decision, alternatives) if decision in enclosing:
-            return _compute_repeats(Splice(node.path, alternatives[enclosing[decision]], node.items), enclosing)
+        case Choose(_, decision, alternatives) if decision in enclosing_labels:
+            return _compute_repeats(
+                Splice(node.path, alternatives[enclosing_labels[decision]], node.items), enclosing_labels
+            )
         # The number is scaled by a depth multiplier. A supernet is built at full size, so the multiplier is ignored.
         case Compute(_, (number,)):
-            return _compute_repeats(Splice(node.path, number, node.items), enclosing)
+            return _compute_repeats(Splice(node.path, number, node.items), enclosing_labels)
         case Choose(_, decision, _) | Value(_, decision):
             raise SpaceError(
                 f"the repeat at {node.path!r} has an open number of times, the decision {decision!r}: a supernet needs an "
                 "elastic layer for it, which skips the layers beyond the chosen depth; declare a choice between the layer "
                 "and nn.Identity at each position instead, or train each architecture of this space separately"
             )
-    raise AssertionError(node.times)  # the compiler creates no other nodes
+    raise AssertionError(node.times)  # the compiler creates no other kinds of `times`
 
 
-def _build_mixture(node: Choose, decisions: dict[str, RelaxedDecision], enclosing: Mapping[str, Label]) -> Mixture:
+def _build_mixture(
+    node: Choose, decisions: dict[str, RelaxedDecision], enclosing_labels: Mapping[str, Label]
+) -> Mixture:
     """Return the mixture of all alternatives of a choice.
 
     Raises:
@@ -104,7 +111,7 @@ def _build_mixture(node: Choose, decisions: dict[str, RelaxedDecision], enclosin
     modules: dict[Label, nn.Module] = {}
     for label, alternative in node.alternatives.items():
         # Choices inside the alternative become mixtures inside of it, except further occurrences of the same decision.
-        module = relax_tree(alternative, decisions, {**enclosing, node.decision: label})
+        module = relax_tree(alternative, decisions, {**enclosing_labels, node.decision: label})
         if not isinstance(module, nn.Module):
             raise _make_alternative_error(node, label, module)
         modules[label] = module
@@ -127,7 +134,7 @@ def _make_alternative_error(node: Choose, label: Label, value: Any) -> SpaceErro
 def _make_value_error(decision: str, path: str) -> SpaceError:
     """Return the error for a choice between values."""
     return SpaceError(
-        f"the decision {decision!r} at {path!r} is between values, not between layers: a supernet needs an elastic layer "
-        "for it, which uses a part of its largest weights; declare a choice between layers, or train each architecture "
-        "of this space separately"
+        f"the decision {decision!r} at {path!r} chooses between values, not between layers: a supernet needs an "
+        "elastic layer for it, which uses a part of its largest weights; declare a choice between layers, or train each "
+        "architecture of this space separately"
     )

@@ -40,7 +40,7 @@ from ogive.space.graph import GraphFunction
 from ogive.surrogates.graph_features import WIDTH, compute_features
 
 LAMBDA, MU = 3.7, 6.0
-"""The medians of lambda and mu in the prior, multiplied by the number of components that measure distances."""
+"""The medians of lambda and mu in the prior are these values, divided by the number of components that are not "active"."""
 
 LINEAR, GRAPH, NOISE = 0.3, 0.5, 1e-2
 """The medians of s_2, s_3 and the noise in the prior; that of s_1 is 1."""
@@ -59,11 +59,12 @@ class Embedding:
 
     Args:
         space: the space whose decisions are embedded.
-        graph: returns the graph of an architecture. If None, the labels of decisions with equal alternatives are counted.
+        graph: the function that returns the graph of an architecture. If None, the labels of decisions with equal
+            alternatives are counted.
         depth: the number of Weisfeiler-Lehman levels beyond the labels themselves; only used with a graph.
 
     Attributes:
-        component: [p] the index in `components` of the component that each column belongs to.
+        component: for each column, the index in `components` of its component, [p].
         components: the kind of each component: (decision, "label" | "order" | "active"), ("graph", level) or ("graph",
             "paths").
         decision_columns: d, the number of columns of decisions.
@@ -78,16 +79,16 @@ class Embedding:
         component_of_column: list[int] = []
         label_column: dict[str, int] = {}  # the first column of a decision's labels
         for decision in space.decisions:
-            for kind, width in _component_widths(decision.domain, decision.is_conditional):
+            for kind, width in _list_component_widths(decision.domain, decision.is_conditional):
                 if kind == "label":
                     label_column[decision.name] = len(component_of_column)
                 component_of_column += [len(self.components)] * width
                 self.components.append((decision.name, kind))
         self.decision_columns = len(component_of_column)
         self.decision_components = len(self.components)
-        self._counting = _make_counting_matrix(space, label_column, self.decision_columns)
+        self._counting_matrix = _make_counting_matrix(space, label_column, self.decision_columns)
         if graph is None:
-            level_widths = {"0": self._counting.shape[1]}
+            level_widths = {"0": self._counting_matrix.shape[1]}
         else:
             level_widths = dict.fromkeys([*(str(level) for level in range(depth + 1)), "paths"], WIDTH)
         for level, width in level_widths.items():
@@ -103,28 +104,28 @@ class Embedding:
             name, domain = decision.name, decision.domain
             active_rows = [i for i, a in enumerate(architectures) if name in a]
             labels = [architectures[i][name] for i in active_rows]
-            for kind, width in _component_widths(domain, decision.is_conditional):
-                block = np.zeros((len(architectures), width))  # an inactive decision is the origin
+            for kind, width in _list_component_widths(domain, decision.is_conditional):
+                block = np.zeros((len(architectures), width))  # an inactive decision is embedded as zeros
                 if active_rows:
                     block[active_rows] = _embed_labels(domain, labels, kind)
                 blocks.append(block)
         if self.graph is not None:
             blocks.append(compute_features([self.graph(a) for a in architectures], self.depth))
         x = np.concatenate(blocks, axis=1)
-        return np.concatenate([x, x @ self._counting], axis=1) if self.graph is None else x
+        return np.concatenate([x, x @ self._counting_matrix], axis=1) if self.graph is None else x
 
 
-def _component_widths(domain: Domain, conditional: bool) -> list[tuple[str, int]]:
+def _list_component_widths(domain: Domain, is_conditional: bool) -> list[tuple[str, int]]:
     """Return (kind, number of columns) of each component of a decision."""
-    widths = [("active", 1)] if conditional else []
+    widths = [("active", 1)] if is_conditional else []
     if isinstance(domain, (Categorical, Subset)):
         widths.append(("label", domain.width))
-    if _number_positions(domain) is not None or domain.is_ordered:
+    if _compute_number_positions(domain) is not None or domain.is_ordered:
         widths.append(("order", 2))
     return widths
 
 
-def _number_positions(domain: Domain) -> Mapping[Any, float] | None:
+def _compute_number_positions(domain: Domain) -> Mapping[Any, float] | None:
     """Return evenly spaced positions in [0, 1] of the labels of a `one_of` of three or more numbers; None for others."""
     if not isinstance(domain, Categorical) or len(domain.labels) < 3:
         return None
@@ -138,12 +139,12 @@ def _embed_labels(domain: Domain, labels: Sequence[Any], kind: str) -> FloatArra
     if kind == "active":
         return np.ones((len(labels), 1))
     if kind == "label":
-        # Two labels of a `one_of` differ in two columns, so each column has sqrt(1/2). Two labels of a `some_of` differ
-        # in up to 2 `high` columns.
-        members = domain.high if isinstance(domain, Subset) else 1
-        return domain.encode(labels) * math.sqrt(0.5 / members)
+        # Two labels of a `one_of` differ in two columns, so each column has the value sqrt(1/2). Two labels of a `some_of`
+        # differ in up to 2 * `high` columns.
+        max_members = domain.high if isinstance(domain, Subset) else 1
+        return domain.encode(labels) * math.sqrt(0.5 / max_members)
     # Swersky et al., section 3: a number is a point on a half circle, here with radius 1/2.
-    positions = _number_positions(domain)
+    positions = _compute_number_positions(domain)
     u = np.array([positions[label] for label in labels]) if positions else domain.encode(labels)[:, 0]
     return 0.5 * np.stack([np.sin(np.pi * u), np.cos(np.pi * u)], axis=1)
 
@@ -160,12 +161,12 @@ def _make_counting_matrix(space: Space, label_column: Mapping[str, int], d: int)
             groups.setdefault(alternatives, []).append((decision.name, decision.domain))
     shared = {alternatives: group for alternatives, group in groups.items() if len(group) > 1}
     counting = np.zeros((d, sum(map(len, shared))))
-    first = 0
+    first_column = 0
     for alternatives, group in shared.items():
         for name, domain in group:
             for index, label in enumerate(domain.labels):
-                counting[label_column[name] + index, first + alternatives.index(repr(label))] = 1.0
-        first += len(alternatives)
+                counting[label_column[name] + index, first_column + alternatives.index(repr(label))] = 1.0
+        first_column += len(alternatives)
     return counting
 
 
@@ -177,8 +178,8 @@ class ArchitectureKernel:
     architectures are a few units of distance apart, however many decisions there are.
 
     Attributes:
-        component, components: of the embedding.
-        columns: d, the number of columns of decisions.
+        component, components: the attributes of the embedding with these names.
+        decision_columns: d, the number of columns of decisions.
         C: the number of components of decisions.
         H: the number of components of the graph.
         prior: the prior of theta.
@@ -187,12 +188,14 @@ class ArchitectureKernel:
     def __init__(self, embedding: Embedding) -> None:
         self.component = embedding.component
         self.components = embedding.components
-        self.columns = embedding.decision_columns
+        self.decision_columns = embedding.decision_columns
         self.C = embedding.decision_components
         self.H = len(embedding.components) - self.C
-        distances = max(1, sum(kind != "active" for _, kind in embedding.components[: self.C]))
-        mean = [math.log(LAMBDA / distances)] * self.C + [math.log(MU / distances)] * self.H
+        # The components "active" only say whether a decision is active; lambda is chosen for the others.
+        distance_components = max(1, sum(kind != "active" for _, kind in embedding.components[: self.C]))
+        mean = [math.log(LAMBDA / distance_components)] * self.C + [math.log(MU / distance_components)] * self.H
         deviation = [1.0] * (self.C + self.H)
+        # s_3 is a parameter only if there are components of the graph.
         mean += [0.0, math.log(LINEAR)] + [math.log(GRAPH)] * (self.H > 0) + [math.log(NOISE)]
         deviation += [0.7, 1.0] + [1.0] * (self.H > 0) + [1.5]
         self.prior = Prior(np.array(mean), np.array(deviation))
@@ -203,9 +206,9 @@ class ArchitectureKernel:
 
     def __call__(self, theta: FloatArray, a: FloatArray, b: FloatArray) -> FloatArray:
         """Return k [n, m] between the rows of `a` [n, p] and `b` [m, p], without noise."""
-        d = self.columns
+        d = self.decision_columns
         weights = np.exp(theta[: self.C + self.H])[self.component]  # [p], lambda or mu of each column
-        s = self._variances(theta)
+        s = self._get_variances(theta)
         # s_1 exp(-sum_c lambda_c D_c)
         k = _exponential_kernel(a[:, :d], b[:, :d], weights[:d], s[0])
         # s_2 sum_c 2 <x_c, x'_c> / C
@@ -218,15 +221,15 @@ class ArchitectureKernel:
 
     def diagonal(self, theta: FloatArray, a: FloatArray) -> FloatArray:
         """Return k(x, x) [n] for the rows of `a` [n, p], without noise."""
-        s = self._variances(theta)
-        linear = s[1] / max(1, self.C) * 2.0 * (a[:, : self.columns] ** 2).sum(axis=1)
+        s = self._get_variances(theta)
+        linear = s[1] / max(1, self.C) * 2.0 * (a[:, : self.decision_columns] ** 2).sum(axis=1)
         return np.asarray(linear + s[0] + (s[2] if self.H else 0.0))
 
     def weighted_gradient(self, theta: FloatArray, a: FloatArray, g: FloatArray) -> FloatArray:
         """Return sum_ij g_ij dk(a_i, a_j)/dtheta [len(theta)], noise included, for `a` [n, p] and symmetric `g` [n, n]."""
-        d = self.columns
+        d = self.decision_columns
         weights = np.exp(theta[: self.C + self.H])[self.component]
-        s = self._variances(theta)
+        s = self._get_variances(theta)
         # The derivative of each kernel by its log s is the kernel itself. The derivative of s_1 exp(...) by log lambda_c is
         # -lambda_c D_c times s_1 exp(...).
         g_k = g * _exponential_kernel(a[:, :d], a[:, :d], weights[:d], s[0])
@@ -236,19 +239,20 @@ class ArchitectureKernel:
             columns = self.component == self.C + level
             g_k = g * _exponential_kernel(a[:, columns], a[:, columns], weights[columns], s[2] / self.H)
             by_column.append(weights[columns] * _weighted_squares(a[:, columns], g_k))
+            # The derivative by log s_3 is a sum over the levels. The first level adds the entry to the list.
             by_variance[2:] = [sum(by_variance[2:]) + g_k.sum()]
         # D_c is a sum over the columns of a component.
         by_weight = -np.bincount(self.component, weights=np.concatenate(by_column), minlength=self.C + self.H)
         return np.array([*by_weight, *by_variance, math.exp(theta[-1]) * np.trace(g)])
 
-    def _variances(self, theta: FloatArray) -> FloatArray:
+    def _get_variances(self, theta: FloatArray) -> FloatArray:
         """Return s_1, s_2 and, if H > 0, s_3."""
         return np.asarray(np.exp(theta[self.C + self.H : -1]))
 
 
 def _exponential_kernel(a: FloatArray, b: FloatArray, weights: FloatArray, variance: float) -> FloatArray:
     """Return variance * exp(-sum_j weights_j (a_j - b_j)^2) [n, m] for `a` [n, p] and `b` [m, p]."""
-    # -|a - b|^2 = 2 a.b - |a|^2 - |b|^2 takes one matrix product. In place, since n and m may be thousands.
+    # -|a - b|^2 = 2 a.b - |a|^2 - |b|^2 takes one matrix product. All steps work in place, because n and m may be thousands.
     k = (a * (2.0 * weights)) @ b.T
     k -= (a * a @ weights)[:, None]
     k -= (b * b @ weights)[None, :]

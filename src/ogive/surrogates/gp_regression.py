@@ -1,11 +1,11 @@
 """Gaussian process regression, with kernel parameters that are drawn from their posterior.
 
 Rasmussen and Williams, "Gaussian processes for machine learning" (2006), algorithm 2.1. The parameters are not fitted, but
-drawn by elliptical slice sampling (Murray, Adams and MacKay, "Elliptical slice sampling", AISTATS 2010). So a decision that
-seems unimportant after a few trials is not ignored from then on.
+drawn by elliptical slice sampling (Murray, Adams and MacKay, "Elliptical slice sampling", AISTATS 2010). With fitted
+parameters, a decision that seems unimportant after a few trials would be ignored in all later predictions.
 
-Symbols: n trials, m points, w pending points, p columns of the embedding, theta the logarithms of the kernel's parameters,
-z theta in standard deviations from the mean of its prior, S draws of theta.
+Symbols: n trials, m points, w pending points, p columns of the embedding, S draws of theta. theta is the vector of the
+logarithms of the kernel's parameters; z is theta in standard deviations from the mean of its prior.
 """
 
 from __future__ import annotations
@@ -23,16 +23,18 @@ from ogive.surrogates.architecture_kernel import ArchitectureKernel
 
 LogLikelihood = Callable[[FloatArray], float]
 
-MODE_STEPS, BURN_IN = 20, 8
-"""The largest number of optimizer steps to the mode of the posterior, and the number of steps of the chain from the mode to
-the first draw."""
+MAX_MODE_STEPS = 20
+"""The optimizer takes at most this many steps to the mode of the posterior."""
+
+BURN_IN_STEPS = 8
+"""The number of steps of the chain from the mode to the first draw."""
 
 MAX_DEVIATIONS = 8.0
-"""The largest distance of the mode from the prior's mean that the optimizer may try, in the prior's standard deviations.
-L-BFGS-B does not limit its steps, and the exponential of a parameter must not overflow."""
+"""The optimizer tries parameters at most this far from the prior's mean, in the prior's standard deviations. L-BFGS-B does
+not limit its steps, and the exponential of a parameter must not overflow."""
 
-IMPOSSIBLE = 1e10
-"""The cost of parameters for which the likelihood cannot be computed."""
+IMPOSSIBLE_COST = 1e10
+"""The value of the minimized function (minus the log posterior) where the likelihood cannot be computed."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,11 +43,11 @@ class GPRegression:
 
     Attributes:
         kernel: the kernel.
-        theta: its parameters.
-        x: [n, p] embedded architectures.
-        y: [n] values.
-        factor: [n, n] the lower Cholesky factor L of the kernel matrix with noise.
-        weights: [n] alpha, the inverse of that matrix times y.
+        theta: the parameters of the kernel.
+        x: the embedded architectures, [n, p].
+        y: the values at `x`, [n].
+        factor: L, the lower Cholesky factor of the kernel matrix with noise, [n, n].
+        weights: alpha, the inverse of the kernel matrix with noise times y, [n].
     """
 
     kernel: ArchitectureKernel
@@ -78,12 +80,15 @@ class GPRegression:
     def predict(self, x: FloatArray, noise: bool = False) -> tuple[FloatArray, FloatArray]:
         """Return the means [m] and standard deviations [m] at `x` [m, p].
 
-        By default they describe the function without noise; with `noise`, they describe a measurement.
+        Args:
+            x: embedded architectures.
+            noise: whether to predict measurements, whose variance includes the noise, rather than the function itself.
         """
         # Algorithm 2.1, lines 4 to 6: mean k_*^T alpha, v = L \ k_*, variance k(x_*, x_*) - v^T v.
         cross = self.kernel(self.theta, self.x, x)  # [n, m]
         v = self._inverse_factor @ cross  # [n, m]
         variance = self.kernel.diagonal(self.theta, x) - np.einsum("ij,ij->j", v, v)
+        # `noise` is a flag: as a factor, it adds the variance of the noise or 0.
         deviation = np.sqrt(np.maximum(variance, 1e-10) + noise * self.kernel.noise(self.theta))
         return cross.T @ self.weights, deviation
 
@@ -140,10 +145,10 @@ def draw_parameters(
     if not math.isfinite(current):
         raise FloatingPointError("no parameters of the Gaussian process explain the data")
     chain = []
-    for _ in range(BURN_IN + draws):
+    for _ in range(BURN_IN_STEPS + draws):
         z, current = elliptical_slice_step(z, current, log_likelihood, rng)
         chain.append(prior.mean + prior.deviation * z)
-    return chain[BURN_IN:]
+    return chain[BURN_IN_STEPS:]
 
 
 def _find_mode(model: Callable[[FloatArray], GPRegression], parameters: int) -> FloatArray:
@@ -157,11 +162,11 @@ def _find_mode(model: Callable[[FloatArray], GPRegression], parameters: int) -> 
             value = 0.5 * float(z @ z) - process.log_marginal_likelihood
             gradient = z - process.kernel.prior.deviation * process.log_likelihood_gradient
         except (LinAlgError, ArithmeticError):
-            return IMPOSSIBLE, np.zeros(parameters)
-        return (value, gradient) if math.isfinite(value + gradient.sum()) else (IMPOSSIBLE, np.zeros(parameters))
+            return IMPOSSIBLE_COST, np.zeros(parameters)
+        return (value, gradient) if math.isfinite(value + gradient.sum()) else (IMPOSSIBLE_COST, np.zeros(parameters))
 
     start, bounds = np.zeros(parameters), [(-MAX_DEVIATIONS, MAX_DEVIATIONS)] * parameters
-    result = minimize(cost, start, jac=True, bounds=bounds, method="L-BFGS-B", options={"maxiter": MODE_STEPS})
+    result = minimize(cost, start, jac=True, bounds=bounds, method="L-BFGS-B", options={"maxiter": MAX_MODE_STEPS})
     return np.asarray(result.x)
 
 
@@ -174,8 +179,8 @@ def elliptical_slice_step(
 
     Args:
         z: the current state.
-        current: its log likelihood.
-        log_likelihood: returns the log likelihood of a state.
+        current: the log likelihood of the current state.
+        log_likelihood: the function that returns the log likelihood of a state.
         rng: the source of random numbers.
     """
     # Steps 1 and 2: choose an ellipse by a draw from the prior, and a threshold of the log likelihood.

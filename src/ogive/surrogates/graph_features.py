@@ -5,7 +5,7 @@ Shervashidze et al., "Weisfeiler-Lehman graph kernels" (JMLR 2011), section 3. F
 
 A graph is (labels, edges): a label for each node, and (from, to) pairs of node indices. Operations are nodes.
 
-Symbol: n graphs.
+In shapes, n is the number of graphs.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ WIDTH = 64
 """The number of columns of a histogram, and of the paths. Labels and paths are hashed to columns (Weinberger et al.,
 "Feature hashing for large scale multitask learning", ICML 2009, but without signs)."""
 
-PATHS = 100
-"""The largest number of paths of a graph; the longest are ignored."""
+MAX_PATHS = 100
+"""At most this many paths of a graph are encoded; the longest paths are left out."""
 
 
 def parse_graph_option(spec: Any, space: Space) -> GraphFunction | None:
@@ -60,16 +60,18 @@ def parse_graph_option(spec: Any, space: Space) -> GraphFunction | None:
             raise JobError(f"graph={spec!r} cannot be imported: {error}") from error
         if callable(function):
             return partial(compute_graph, function)
-    raise JobError(f'graph={spec!r}: a function of an architecture, "module:function", "decisions", "none", or None')
+    raise JobError(
+        f"graph={spec!r} is not valid; allowed are a function of an architecture, 'module:function', 'decisions', 'none' "
+        "and None"
+    )
 
 
 def decision_graph(architecture: Architecture) -> tuple[Labels, Edges]:
     """Return the graph of active decisions: an edge goes from a decision to each decision that its label activates.
 
-    Unlike the graph of a network, it can be computed for every space.
-
-    The label of a node consists of the alternatives of the decision and its label, without its name. So decisions with the
-    same alternatives and the same label have equal nodes.
+    Unlike the graph of a network, this graph can be computed for every space. The label of a node consists of the
+    alternatives of the decision and the decision's label, but not of its name. Therefore decisions with the same
+    alternatives and the same label have equal nodes.
     """
     active = [decision for decision in architecture.space.decisions if decision.name in architecture]
     index = {decision.name: i for i, decision in enumerate(active)}
@@ -78,7 +80,7 @@ def decision_graph(architecture: Architecture) -> tuple[Labels, Edges]:
         (index[name], index[decision.name])
         for decision in active
         for conjunction in decision.when
-        if all(name in architecture and matches(architecture[name], labels) for name, labels in conjunction)
+        if all(name in architecture and matches(architecture[name], allowed) for name, allowed in conjunction)
         for name, _ in conjunction
     }
     return labels, sorted(edges)
@@ -90,39 +92,39 @@ def relabel(labels: Labels, edges: Edges, depth: int) -> Iterator[list[str]]:
     At each level, a node's label is combined with the sorted labels of its predecessors and of its successors. (The paper
     has undirected graphs, with one set of neighbours.)
     """
-    current = [repr(label) for label in labels]
-    yield current
-    predecessors: list[list[int]] = [[] for _ in current]
-    successors: list[list[int]] = [[] for _ in current]
+    node_labels = [repr(label) for label in labels]
+    yield node_labels
+    predecessors: list[list[int]] = [[] for _ in node_labels]
+    successors: list[list[int]] = [[] for _ in node_labels]
     for source, target in edges:
         predecessors[target].append(source)
         successors[source].append(target)
     for _ in range(depth):
         # Algorithm 1, steps 1 and 2: determine the multisets of neighbours' labels, and sort them.
-        current = [
-            f"{label}<{sorted(current[i] for i in sources)}>{sorted(current[i] for i in targets)}"
-            for label, sources, targets in zip(current, predecessors, successors, strict=True)
+        node_labels = [
+            f"{label}<{sorted(node_labels[i] for i in sources)}>{sorted(node_labels[i] for i in targets)}"
+            for label, sources, targets in zip(node_labels, predecessors, successors, strict=True)
         ]
         # Steps 3 and 4: compress the labels, and relabel the nodes.
-        current = [f"{zlib.crc32(label.encode()):08x}" for label in current]
-        yield current
+        node_labels = [f"{zlib.crc32(label.encode()):08x}" for label in node_labels]
+        yield node_labels
 
 
 def compute_features(graphs: Sequence[tuple[Labels, Edges]], depth: int) -> FloatArray:
     """Return the features [n, (depth + 2) * WIDTH] of n graphs: their histograms, level after level, then their paths.
 
-    Equal graphs are computed once.
+    The features of equal graphs are computed once.
     """
     keys = [(tuple(labels), tuple(edges)) for labels, edges in graphs]
-    row_of = {key: row for row, key in enumerate(dict.fromkeys(keys))}
-    rows = np.concatenate([compute_histograms(list(row_of), depth), encode_paths(list(row_of))], axis=1)
-    return np.asarray(rows[[row_of[key] for key in keys]])
+    row_of_key = {key: row for row, key in enumerate(dict.fromkeys(keys))}
+    rows = np.concatenate([compute_histograms(list(row_of_key), depth), encode_paths(list(row_of_key))], axis=1)
+    return np.asarray(rows[[row_of_key[key] for key in keys]])
 
 
 def compute_histograms(graphs: Sequence[tuple[Labels, Edges]], depth: int) -> FloatArray:
-    """Return the counts of labels [n, (depth + 1) * WIDTH] at each level.
+    """Return the counts of the labels at each level, [n, (depth + 1) * WIDTH].
 
-    They are scaled so that two graphs that differ in the label of one node have the squared distance 1 at level 0.
+    The counts are scaled so that two graphs that differ in the label of one node have the squared distance 1 at level 0.
     """
     counts = np.zeros((len(graphs), depth + 1, WIDTH))
     for row, (labels, edges) in enumerate(graphs):
@@ -135,7 +137,7 @@ def compute_histograms(graphs: Sequence[tuple[Labels, Edges]], depth: int) -> Fl
 def encode_paths(graphs: Sequence[tuple[Labels, Edges]]) -> FloatArray:
     """Return the paths [n, WIDTH] of each graph: a column is above 0 if the graph has a path that is hashed to it.
 
-    They are scaled so that the squared distance of two graphs is 1 if each has exactly one path that the other lacks.
+    The columns are scaled so that the squared distance of two graphs is 1 if each has exactly one path that the other lacks.
     """
     has_path = np.zeros((len(graphs), WIDTH))
     for row, (labels, edges) in enumerate(graphs):
@@ -145,7 +147,7 @@ def encode_paths(graphs: Sequence[tuple[Labels, Edges]]) -> FloatArray:
     return has_path
 
 
-def list_paths(labels: Labels, edges: Edges, max_paths: int = PATHS) -> list[tuple[str, ...]]:
+def list_paths(labels: Labels, edges: Edges, max_paths: int = MAX_PATHS) -> list[tuple[str, ...]]:
     """Return the label sequences of the shortest paths from nodes without predecessors to nodes without successors.
 
     This is the truncated path encoding of White, Neiswanger and Savani (BANANAS, AAAI 2021).
@@ -153,7 +155,7 @@ def list_paths(labels: Labels, edges: Edges, max_paths: int = PATHS) -> list[tup
     Args:
         labels: the labels of the nodes.
         edges: (from, to) pairs of node indices, without cycles.
-        max_paths: the largest number of paths; longer ones are left out.
+        max_paths: the maximum number of returned paths; the longest paths are left out.
     """
     successors: list[list[int]] = [[] for _ in labels]
     has_predecessor = set()
@@ -162,16 +164,17 @@ def list_paths(labels: Labels, edges: Edges, max_paths: int = PATHS) -> list[tup
         has_predecessor.add(target)
     paths_of_node: dict[int, list[tuple[str, ...]]] = {}
 
-    def paths_from(node: int) -> list[tuple[str, ...]]:
+    def list_paths_from(node: int) -> list[tuple[str, ...]]:
         if node not in paths_of_node:
             label = (str(labels[node]),)
-            # Of the paths from a node, keep only the shortest: paths that reach this node continue with the same candidates.
-            paths = {label + path for successor in successors[node] for path in paths_from(successor)}
+            # Only the shortest paths from a node are kept. Every path that reaches the node can continue along each of them,
+            # so longer ones are not among the shortest paths of the graph.
+            paths = {label + path for successor in successors[node] for path in list_paths_from(successor)}
             paths_of_node[node] = _select_shortest(paths or {label}, max_paths)
         return paths_of_node[node]
 
     sources = [node for node in range(len(labels)) if node not in has_predecessor]
-    return _select_shortest({path for node in sources for path in paths_from(node)}, max_paths)
+    return _select_shortest({path for node in sources for path in list_paths_from(node)}, max_paths)
 
 
 def _select_shortest(paths: set[tuple[str, ...]], count: int) -> list[tuple[str, ...]]:

@@ -22,10 +22,10 @@ from ogive.surrogates.numerical_errors import NUMERICAL, format_error
 
 Rows = NDArray[np.int64]
 
-GROWTH = 1.1
+GROWTH_FACTOR = 1.1
 """Parameters are drawn again when the number of trials has grown by this factor."""
 
-THIN = 4
+THINNING_STEPS = 4
 """The number of steps of the Markov chain from one draw of the parameters to the next."""
 
 
@@ -34,10 +34,11 @@ class ModelledOutput:
     """The data of one output.
 
     Attributes:
-        name: the key under which its models are cached, and part of the seed of the draws of parameters.
-        x, y: [n, p] embedded architectures and [n] transformed values, which the models are conditioned on.
-        core_x, core_y: [k, p] and [k] the data from which the kernel's parameters are drawn.
-        turn: selects the draws. They are every THIN-th step of the chain, beginning with step `turn` modulo THIN.
+        name: the key under which the models of the output are cached; also part of the seed of the parameters' draws.
+        x, y: the embedded architectures [n, p] and the transformed values [n] that the models are conditioned on.
+        core_x, core_y: the embedded architectures [k, p] and values [k] from which the kernel's parameters are drawn.
+        turn: the number that selects the draws: step `turn` modulo `THINNING_STEPS` of the chain, and every
+            `THINNING_STEPS`-th step after it.
     """
 
     name: str
@@ -55,8 +56,8 @@ class MetricModels:
     Attributes:
         kernel: the kernel of all models.
         draws: the number of draws of the kernel's parameters, and of models for each output.
-        failure_reason: why the parameters of an output could not be drawn, so that its models use the mean of the prior.
-            The caller sets it to None; `fit` then stores the first failure. None if there is no failure.
+        failure_reason: the reason why the parameters of an output could not be drawn, so that its models use the mean of the
+            prior; None if there is no failure. The caller resets it to None, and `fit` stores the first failure after that.
     """
 
     kernel: ArchitectureKernel
@@ -67,7 +68,7 @@ class MetricModels:
 
     def fit(self, output: ModelledOutput) -> list[GPRegression]:
         """Return a Gaussian process for each draw of the parameters."""
-        thetas = self._cached_parameters(output)[output.turn % THIN :: THIN]
+        thetas = self._get_parameters(output)[output.turn % THINNING_STEPS :: THINNING_STEPS]
         key = output.x.tobytes() + output.y.tobytes() + np.concatenate(thetas).tobytes()
         cached = self._models.get(output.name)
         if cached is None or cached[0] != key:
@@ -75,7 +76,7 @@ class MetricModels:
             self._models[output.name] = cached
         return cached[1]
 
-    def _cached_parameters(self, output: ModelledOutput) -> Sequence[FloatArray]:
+    def _get_parameters(self, output: ModelledOutput) -> Sequence[FloatArray]:
         """Return all steps of the chain of parameters."""
         key = output.core_x.tobytes() + output.core_y.tobytes()
         cached = self._parameters.get(output.name)
@@ -86,29 +87,35 @@ class MetricModels:
         return cached[1]
 
     def _draw_parameters(self, output: ModelledOutput) -> tuple[Sequence[FloatArray], str | None]:
-        """Return all steps of the chain; if they cannot be computed, the mean of the prior, and the reason."""
+        """Return all steps of the chain, and None; if they cannot be computed, the mean of the prior, and the reason."""
         # The seed does not depend on the run, so that a continued search draws the same parameters.
         rng = generator(0, "parameters", output.name)
         try:
-            chain = draw_parameters(self.kernel, output.core_x, output.core_y, draws=self.draws * THIN, rng=rng)
+            chain = draw_parameters(
+                self.kernel, output.core_x, output.core_y, draws=self.draws * THINNING_STEPS, rng=rng
+            )
             return chain, None
         except NUMERICAL as error:
             reason = f"parameters of the prior for {output.name}: {format_error(error)}"
-            return [self.kernel.prior.mean] * (self.draws * THIN), reason
+            return [self.kernel.prior.mean] * (self.draws * THINNING_STEPS), reason
 
 
 def last_milestone(n: int) -> int:
-    """Return the last milestone up to `n`. Milestones are the numbers up to 20, and then each is a tenth larger."""
+    """Return the largest milestone that is at most `n`.
+
+    Milestones are the whole numbers up to 20. Each later milestone is a tenth larger than the one before it, rounded down.
+    """
     milestone = 1
-    while (next_milestone := max(milestone + 1, int(milestone * GROWTH))) <= n:
+    while (next_milestone := max(milestone + 1, int(milestone * GROWTH_FACTOR))) <= n:
         milestone = next_milestone
     return milestone
 
 
 def subsample_rows(values: FloatArray, limit: int) -> Rows:
-    """Return the rows of `values` [n], in order, if they are at most `limit`.
+    """Return the ascending indices of at most `limit` of the `values` [n].
 
-    Otherwise return `limit` of them: a third are those with the smallest values, the others have evenly spread ranks.
+    If there are more than `limit` values, a third of the indices are those of the smallest values. The others are those of
+    values whose ranks are spread evenly over the remaining ranks.
     """
     if len(values) <= limit:
         return np.arange(len(values))

@@ -1,6 +1,6 @@
 """An ensemble of small networks that predict how good architectures are, written in NumPy; all members train at once.
 
-Symbols: n architectures, p columns of the encoding, M members, h width of a hidden layer.
+Symbols: n architectures, p columns of the encoding, M members of the ensemble, h the width of a hidden layer.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from ogive.arrays import FloatArray
 Layers = list[tuple[FloatArray, FloatArray]]
 """The weights [M, in, out] and biases [M, 1, out] of each layer."""
 
-RATE, BETA1, BETA2, EPSILON = 0.01, 0.9, 0.999, 1e-8
+LEARNING_RATE, BETA1, BETA2, EPSILON = 0.01, 0.9, 0.999, 1e-8
 """The parameters of Adam (Kingma and Ba, "Adam: a method for stochastic optimization", ICLR 2015, algorithm 1)."""
 
 
@@ -45,8 +45,8 @@ def fit_ensemble(
     """Train networks by Adam; each step uses the mean squared error of all n examples.
 
     Args:
-        x: [n, p] inputs.
-        y: [n] targets.
+        x: the inputs, [n, p].
+        y: the targets, [n].
         rng: the source of the initial weights.
         members: M, the number of networks.
         width: h, the width of the hidden layers.
@@ -66,7 +66,7 @@ def fit_ensemble(
     for step in range(1, steps + 1):
         gradients = _compute_gradients(layers, x, y, decay)
         # Adam: the bias correction of both moments is applied to the learning rate.
-        rate = RATE * math.sqrt(1 - BETA2**step) / (1 - BETA1**step)
+        rate = LEARNING_RATE * math.sqrt(1 - BETA2**step) / (1 - BETA1**step)
         for array, g, m, v in zip(parameters, gradients, first_moments, second_moments, strict=True):
             m += (1 - BETA1) * (g - m)
             v += (1 - BETA2) * (g * g - v)

@@ -27,8 +27,8 @@ Labels = Sequence[Label | None]
 TINY = 1e-300
 """Added to probabilities before their logarithm is taken."""
 
-REDRAWS = 20
-"""The largest number of times that a subset is drawn until its number of members is allowed."""
+MAX_SUBSET_DRAWS = 20
+"""A subset is drawn at most this many times until its number of members is allowed."""
 
 
 class ParzenKernel(ABC):
@@ -44,7 +44,7 @@ class ParzenKernel(ABC):
 
 
 @dataclass(frozen=True)
-class Discrete(ParzenKernel):
+class CategoricalKernel(ParzenKernel):
     """The kernel of a `one_of`: `p` [n, K] holds the probability of each label in each component."""
 
     domain: Categorical
@@ -61,11 +61,11 @@ class Discrete(ParzenKernel):
 
 
 @dataclass(frozen=True)
-class Members(ParzenKernel):
+class SubsetKernel(ParzenKernel):
     """The kernel of a `some_of`: `p` [n, K] holds the probability that a label is a member, independently of the others.
 
-    The density ignores that the number of members is bounded. This hardly changes the ratio of l(x) and g(x), because their
-    normalizing constants differ little.
+    The density ignores that the number of members is bounded. This hardly changes the ratio of two such densities, from
+    which an acquisition function is computed, because their normalizing constants differ little.
     """
 
     domain: Subset
@@ -77,7 +77,7 @@ class Members(ParzenKernel):
         return np.where(_is_active(labels)[:, None], log_p, 0.0)
 
     def draw(self, component: int, rng: np.random.Generator) -> Label:
-        for _ in range(REDRAWS):
+        for _ in range(MAX_SUBSET_DRAWS):
             is_member = rng.random(len(self.domain.labels)) < self.p[component]
             if self.domain.low <= is_member.sum() <= self.domain.high:
                 break
@@ -86,7 +86,7 @@ class Members(ParzenKernel):
 
 
 @dataclass(frozen=True)
-class Normal(ParzenKernel):
+class TruncatedNormalKernel(ParzenKernel):
     """The kernel of a number: normal distributions with mean `mu` [n] and deviation `sigma` [n], truncated to [0, 1].
 
     An integer has the probability of its bin, a real number its density.
@@ -97,21 +97,21 @@ class Normal(ParzenKernel):
     sigma: FloatArray
 
     def log_density(self, labels: Labels) -> FloatArray:
-        any_active = next((label for label in labels if label is not None), None)
-        if any_active is None:
+        some_label = next((label for label in labels if label is not None), None)
+        if some_label is None:
             return np.zeros((len(labels), len(self.mu)))
-        # Inactive rows are filled with some label, and set to 0 at the end.
-        filled = [any_active if label is None else label for label in labels]
-        inside = ndtr((1 - self.mu) / self.sigma) - ndtr(-self.mu / self.sigma)
+        # In rows where the decision is inactive, any label will do, because their density is set to 0 at the end.
+        filled_labels = [some_label if label is None else label for label in labels]
+        mass_in_range = ndtr((1 - self.mu) / self.sigma) - ndtr(-self.mu / self.sigma)
         if isinstance(self.domain, RealRange):
-            z = (coordinates(self.domain, filled)[:, None] - self.mu) / self.sigma
+            z = (compute_coordinates(self.domain, filled_labels)[:, None] - self.mu) / self.sigma
             log_p = -0.5 * z * z - np.log(self.sigma * np.sqrt(2 * np.pi))
         else:
-            low, high = bin_edges(self.domain, filled)
+            low, high = compute_bin_edges(self.domain, filled_labels)
             mass = ndtr((high[:, None] - self.mu) / self.sigma) - ndtr((low[:, None] - self.mu) / self.sigma)
             log_p = np.log(mass + TINY)
         # Truncation: divide by the mass of the normal distribution within [0, 1].
-        return np.where(_is_active(labels)[:, None], log_p - np.log(inside), 0.0)
+        return np.where(_is_active(labels)[:, None], log_p - np.log(mass_in_range), 0.0)
 
     def draw(self, component: int, rng: np.random.Generator) -> Label:
         # Inverse transform sampling of the truncated normal distribution.
@@ -121,25 +121,25 @@ class Normal(ParzenKernel):
         return self.domain.pick(min(max(u, 0.0), 1.0 - 1e-12))
 
 
-def coordinates(domain: Domain, labels: Sequence[Label]) -> FloatArray:
-    """Return the coordinates [m] in [0, 1] of m numbers: `domain.pick` returns the number at its coordinate."""
+def compute_coordinates(domain: Domain, labels: Sequence[Label]) -> FloatArray:
+    """Return the coordinates [m] in [0, 1] of m numbers; `domain.pick` returns the number at a coordinate."""
     if isinstance(domain, IntegerRange):
-        low, high = bin_edges(domain, labels)
+        low, high = compute_bin_edges(domain, labels)
         return np.asarray((low + high) / 2)
     return np.asarray(domain.encode(list(labels))[:, 0])
 
 
-def bin_edges(domain: IntegerRange, labels: Sequence[Label]) -> tuple[FloatArray, FloatArray]:
+def compute_bin_edges(domain: IntegerRange, labels: Sequence[Label]) -> tuple[FloatArray, FloatArray]:
     """Return the lower and upper ends [m] of the bins of m integers in [0, 1]; a bin extends half a step to each side."""
-    values, half = np.asarray(labels, dtype=np.float64), 0.5 * domain.step
-    bottom, top = domain.low - half, domain.low + (domain.size - 0.5) * domain.step
+    values, half_step = np.asarray(labels, dtype=np.float64), 0.5 * domain.step
+    bottom, top = domain.low - half_step, domain.low + (domain.size - 0.5) * domain.step
     if domain.log:
         # On a log scale the lower end of the range must stay positive.
         bottom = max(bottom, 0.5 * domain.low)
         scale = np.log(top / bottom)
-        low = np.log(np.maximum(values - half, bottom) / bottom) / scale
-        return low, np.log((values + half) / bottom) / scale
-    return (values - half - bottom) / (top - bottom), (values + half - bottom) / (top - bottom)
+        low = np.log(np.maximum(values - half_step, bottom) / bottom) / scale
+        return low, np.log((values + half_step) / bottom) / scale
+    return (values - half_step - bottom) / (top - bottom), (values + half_step - bottom) / (top - bottom)
 
 
 @dataclass(frozen=True)
@@ -149,29 +149,29 @@ class Mixture:
     Attributes:
         decisions: the decisions that the density is over.
         kernels: the kernel of each decision, with n components.
-        weights: [n] the weights of the components; they sum to 1.
+        weights: the weights of the components, [n]; they sum to 1.
     """
 
     decisions: Sequence[Decision]
     kernels: Sequence[ParzenKernel]
     weights: FloatArray
 
-    def log_density(self, choices: Sequence[Mapping[str, Label]]) -> FloatArray:
-        """Return the log densities [m] of architectures."""
+    def log_density(self, architectures: Sequence[Mapping[str, Label]]) -> FloatArray:
+        """Return the log densities [m] of m architectures, each given by its labels."""
         # log sum_i weight_i prod_decision kernel_i(label)
-        log_terms = np.repeat(np.log(self.weights + TINY)[None], len(choices), axis=0)  # [m, n]
+        log_terms = np.repeat(np.log(self.weights + TINY)[None], len(architectures), axis=0)  # [m, n]
         for decision, kernel in zip(self.decisions, self.kernels, strict=True):
-            log_terms += kernel.log_density([c.get(decision.name) for c in choices])
+            log_terms += kernel.log_density([architecture.get(decision.name) for architecture in architectures])
         return np.asarray(np.logaddexp.reduce(log_terms, axis=1))
 
     def draw(self, rng: np.random.Generator) -> dict[str, Label]:
         """Draw one component, and from it the labels of all active decisions."""
         component = int(rng.choice(len(self.weights), p=self.weights))
-        choices: dict[str, Label] = {}
+        labels: dict[str, Label] = {}
         for decision, kernel in zip(self.decisions, self.kernels, strict=True):
-            if decision.is_active(choices):
-                choices[decision.name] = kernel.draw(component, rng)
-        return choices
+            if decision.is_active(labels):
+                labels[decision.name] = kernel.draw(component, rng)
+        return labels
 
 
 def tpe_kernel(domain: Domain, labels: Labels, prior_weight: float) -> ParzenKernel:
@@ -182,29 +182,29 @@ def tpe_kernel(domain: Domain, labels: Labels, prior_weight: float) -> ParzenKer
 
     Args:
         domain: the domain of the decision.
-        labels: [n] the decision's labels in n trials.
+        labels: the decision's labels in n trials.
         prior_weight: the weight of the prior, relative to a recent trial.
     """
     n = len(labels)
-    # The prior is the last component. None, as for an inactive decision, makes it uniform or nearly uniform.
+    # The prior is the last component. Its label is None, as for an inactive decision, so it is uniform or nearly uniform.
     components = [*labels, None]
     is_active = _is_active(components)
     match domain:
         case Categorical() | Subset():
-            p = _label_indicators(domain, components)
+            p = _make_label_indicators(domain, components)
             # Section 4.2, discrete variables: add a count to every label, and normalize.
             smoothing = prior_weight / (n + 1)
             if isinstance(domain, Categorical):
-                return Discrete(domain, _normalize(p, is_active, smoothing))
-            return Members(domain, np.where(is_active[:, None], (p + smoothing) / (1 + 2 * smoothing), 0.5))
+                return CategoricalKernel(domain, _normalize(p, is_active, smoothing))
+            return SubsetKernel(domain, np.where(is_active[:, None], (p + smoothing) / (1 + 2 * smoothing), 0.5))
         case IntegerRange() | RealRange():
             # Section 4.2, numbers: the width is the distance to the farther of the two neighbours. Watanabe: at least
             # 1 / min(100, n + 2) of the range. The prior is a normal distribution as wide as the range.
             mu, sigma = np.full(n + 1, 0.5), np.ones(n + 1)
-            centers = coordinates(domain, [label for label in labels if label is not None])
+            centers = compute_coordinates(domain, [label for label in labels if label is not None])
             mu[is_active] = centers
-            sigma[is_active] = np.clip(_neighbour_distances(centers), 1.0 / min(100.0, n + 2.0), 1.0)
-            return Normal(domain, mu, sigma)
+            sigma[is_active] = np.clip(_compute_neighbour_distances(centers), 1.0 / min(100.0, n + 2.0), 1.0)
+            return TruncatedNormalKernel(domain, mu, sigma)
     raise TypeError(f"no kernel for {domain!r}")
 
 
@@ -219,9 +219,9 @@ def normal_reference_kernel(
 
     Args:
         domain: the domain of the decision.
-        labels: [n] the decision's labels in n trials.
+        labels: the decision's labels in n trials.
         dimensions: d, the number of decisions.
-        min_width: the smallest width.
+        min_width: the minimum width.
         width_factor: a factor for the width of numbers.
     """
     is_active = _is_active(labels)
@@ -229,26 +229,26 @@ def normal_reference_kernel(
     rate = 1.06 * max(len(active_labels), 1) ** (-1.0 / (4 + dimensions))
     match domain:
         case Categorical():
-            p = _label_indicators(domain, labels)
+            p = _make_label_indicators(domain, labels)
             shares = p.sum(axis=0) / max(len(active_labels), 1)
             gini = max(0.0, 1.0 - float((shares**2).sum()))
             width = rate * np.sqrt(gini / 2) if active_labels else 1.0
             # At the upper bound, 1 - 1 / K, the kernel is uniform.
             width = min(max(width, min_width), 1.0 - 1.0 / domain.size)
             p = np.where(p > 0, 1.0 - width, width / max(domain.size - 1, 1))
-            return Discrete(domain, _normalize(p, is_active, 0.0))
+            return CategoricalKernel(domain, _normalize(p, is_active, 0.0))
         case Subset():
             # Each label is a variable of its own, which is 1 if the label is a member.
-            p = _label_indicators(domain, labels)
+            p = _make_label_indicators(domain, labels)
             width = np.clip(rate * (p[is_active].std(axis=0) if active_labels else 0.5), min_width, 0.5)
-            return Members(domain, np.where(is_active[:, None], np.where(p > 0, 1.0 - width, width), 0.5))
+            return SubsetKernel(domain, np.where(is_active[:, None], np.where(p > 0, 1.0 - width, width), 0.5))
         case IntegerRange() | RealRange():
             mu, sigma = np.full(len(labels), 0.5), np.ones(len(labels))
-            mu[is_active] = coordinates(domain, active_labels)
+            mu[is_active] = compute_coordinates(domain, active_labels)
             sigma[is_active] = (
                 width_factor * max(rate * float(mu[is_active].std()), min_width) if active_labels else 1.0
             )
-            return Normal(domain, mu, sigma)
+            return TruncatedNormalKernel(domain, mu, sigma)
     raise TypeError(f"no kernel for {domain!r}")
 
 
@@ -257,7 +257,7 @@ def _is_active(labels: Labels) -> BoolArray:
     return np.array([label is not None for label in labels], dtype=bool)
 
 
-def _label_indicators(domain: Categorical | Subset, labels: Labels) -> FloatArray:
+def _make_label_indicators(domain: Categorical | Subset, labels: Labels) -> FloatArray:
     """Return an array [n, K] that is 1 where the label of a component equals label k, or contains it as a member."""
     p = np.zeros((len(labels), len(domain.labels)))
     for row, label in enumerate(labels):
@@ -273,7 +273,7 @@ def _normalize(p: FloatArray, is_active: BoolArray, smoothing: float) -> FloatAr
     return np.asarray(p / p.sum(axis=1, keepdims=True))
 
 
-def _neighbour_distances(centers: FloatArray) -> FloatArray:
+def _compute_neighbour_distances(centers: FloatArray) -> FloatArray:
     """Return the distance [n] of each center to the farther of its two neighbours.
 
     The outermost centers have one neighbour. A single center has the distance to the farther end of [0, 1].

@@ -1,9 +1,9 @@
-"""The controller of `reinforce`: a recurrent network that samples one decision after another.
+"""The policy of `reinforce`: a recurrent network that samples the labels of one decision after another.
 
-Zoph and Le, "Neural Architecture Search with Reinforcement Learning" (ICLR 2017), section 3.1. PyTorch is imported when the
-first `Policy` is created.
+Zoph and Le, "Neural Architecture Search with Reinforcement Learning" (ICLR 2017), section 3.1. The paper calls this network
+the controller; in Ogive, the controller is a process. PyTorch is imported when the first `Policy` is created.
 
-Symbols: n architectures.
+In shapes, n is the number of sampled architectures.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ from ogive.seeds import generator
 from ogive.space.domain import Domain
 
 Actions = list[int | None]
-"""The index of the sampled part of each decision; None where the decision is inactive."""
+"""For each decision, the index of the sampled part, in the order of the decisions; None for an inactive decision."""
 
 MAX_PARTS = 50
-"""The largest number of parts of a decision."""
+"""A decision is divided into at most this many parts."""
 
 INITIAL_BOUND = 0.08
-"""The initial weights are uniform in (-INITIAL_BOUND, INITIAL_BOUND), as in the paper (0.08)."""
+"""The initial weights are uniform in (-INITIAL_BOUND, INITIAL_BOUND); the value is that of the paper."""
 
 
 def count_parts(domain: Domain) -> int:
-    """Return the number of equal parts that a decision is divided into for sampling: one for each label, but at most 50."""
+    """Return the number of equal parts that a decision is divided into for sampling: one per label, at most `MAX_PARTS`."""
     return int(min(domain.size, MAX_PARTS))
 
 
@@ -55,17 +55,18 @@ class Policy:
             raise MissingExtra("torch", "torch", "the strategy 'reinforce'") from error
         self._torch = torch
         self._entropy = entropy
-        # Rows of the embedding: row 0 is the input of the first decision, then the parts of all decisions follow.
-        starts = np.concatenate([[1], 1 + np.cumsum(parts)])
-        self.first_row = [int(row) for row in starts[:-1]]
+        # Row 0 of the embedding is the input of the first decision. The rows of the parts of each decision follow.
+        first_rows = np.concatenate([[1], 1 + np.cumsum(parts)])
+        self.first_rows = [int(row) for row in first_rows[:-1]]
+        row_count = int(first_rows[-1])
         self._network: Any = torch.nn.ModuleDict(
             {
-                "embedding": torch.nn.Embedding(int(starts[-1]), hidden),
+                "embedding": torch.nn.Embedding(row_count, hidden),
                 "cell": torch.nn.LSTMCell(hidden, hidden),
                 "heads": torch.nn.ModuleList(torch.nn.Linear(hidden, n) for n in parts),
             }
         )
-        # The initial weights do not depend on the run, so that a continued search rebuilds the same controller.
+        # The initial weights do not depend on the run, so that a continued search starts with the same policy.
         rng = generator(0, "controller")
         with torch.no_grad():
             for weights in self._network.parameters():
@@ -75,7 +76,7 @@ class Policy:
         self._weights: dict[str, FloatArray] | None = None  # a cache of `weights`
 
     def sampler(self) -> Sampler:
-        """Return a sampler of one architecture, at its first decision."""
+        """Return a sampler for one architecture, which starts at the first decision."""
         return Sampler(self)
 
     def weights(self) -> dict[str, FloatArray]:
@@ -85,7 +86,7 @@ class Policy:
         return self._weights
 
     def update(self, samples: Sequence[Actions], advantages: Sequence[float]) -> None:
-        """Take one step of Adam along the policy gradient; `advantages` [n] are rewards minus the baseline."""
+        """Take one step of Adam along the policy gradient; `advantages` [n] are the rewards minus the baseline."""
         log_p, entropy = self._log_probabilities(samples)
         advantage = self._torch.tensor(advantages, dtype=log_p.dtype)
         # Section 3.2: the gradient of this loss is minus the mean of sum_t grad log P(a_t | a_(t-1:1)) (R - b).
@@ -105,7 +106,7 @@ class Policy:
         return copy.deepcopy((self._network.state_dict(), self._adam.state_dict()))
 
     def load(self, state: Any) -> None:
-        """Restore a state that `state` returned."""
+        """Restore `state`, a value that the method `state` returned."""
         network, adam = copy.deepcopy(state)
         self._network.load_state_dict(network)
         self._adam.load_state_dict(adam)
@@ -118,10 +119,11 @@ class Policy:
         h = c = torch.zeros(n, self._hidden)
         rows = torch.zeros(n, dtype=torch.long)
         log_p, entropy = torch.zeros(n), torch.zeros(n)
-        for index, first_row in enumerate(self.first_row):
-            column = [actions[index] for actions in samples]
-            active = torch.tensor([action is not None for action in column])
-            action_index = torch.tensor([action or 0 for action in column])
+        for index, first_row in enumerate(self.first_rows):
+            actions_of_decision = [actions[index] for actions in samples]
+            active = torch.tensor([action is not None for action in actions_of_decision])
+            # An inactive decision gets the index 0, whose results `torch.where` replaces below.
+            action_index = torch.tensor([action or 0 for action in actions_of_decision])
             new_h, new_c = network["cell"](network["embedding"](rows), (h, c))
             logs = network["heads"][index](new_h).log_softmax(dim=-1)
             log_p = log_p + torch.where(active, logs.gather(1, action_index[:, None])[:, 0], 0.0)
@@ -133,11 +135,11 @@ class Policy:
 
 
 class Sampler:
-    """The state of the LSTM while one architecture is sampled, in NumPy, which is faster than PyTorch for one row."""
+    """The state of the LSTM while one architecture is sampled. It uses NumPy, which is faster than PyTorch for one row."""
 
     def __init__(self, policy: Policy) -> None:
         self._weights = policy.weights()
-        self._first_row = policy.first_row
+        self._first_rows = policy.first_rows
         self._h = self._c = np.zeros(self._weights["cell.weight_hh"].shape[1])
         self._row = 0
 
@@ -157,4 +159,4 @@ class Sampler:
 
     def take(self, index: int, part: int) -> None:
         """Make the embedding of this part of the decision at `index` the next input."""
-        self._row = self._first_row[index] + part
+        self._row = self._first_rows[index] + part

@@ -11,13 +11,13 @@ from ogive.task.datasets import Data
 from ogive.task.splits import Indices, Split, SplitPlan
 
 MIN_EXAMPLES = 1000
-"""With fewer examples, one example changes the accuracy by more than the typical difference between architectures."""
+"""The minimum number of examples without a warning. With fewer, a single example can change the order of architectures."""
 MAX_IMBALANCE = 3.0
-"""The largest class may have this many times the examples of the smallest class."""
+"""The maximum ratio of the sizes of the largest and the smallest class, without a warning."""
 MIN_CHANGE_RATIO = 0.5
 """The minimum frequency of neighbouring examples with different classes, relative to that of a random order."""
 MAX_COPY_SHARE = 0.01
-"""The share of validation and test examples that may be copies of training examples."""
+"""The maximum share of validation and test examples that are copies of training examples, without a warning."""
 
 
 def collect_data_warnings(data: Data, plan: SplitPlan, parts: Split) -> list[str]:
@@ -32,7 +32,7 @@ def collect_data_warnings(data: Data, plan: SplitPlan, parts: Split) -> list[str
     return [warning for warning in warnings if warning is not None] + _warn_about_missing_classes(data, parts)
 
 
-def list_parts(parts: Split) -> Mapping[str, Indices]:
+def get_parts_by_name(parts: Split) -> Mapping[str, Indices]:
     """Return the parts of a split by name."""
     return {"train": parts.train, "validation": parts.validation, "test": parts.test, "rest": parts.rest}
 
@@ -76,14 +76,14 @@ def _warn_about_order(labels: IntArray) -> str | None:
 
 def _warn_about_copies(data: Data, parts: Split) -> str | None:
     """Return a warning if validation or test examples equal training examples to the last bit."""
-    training = {data.x[index].tobytes() for index in parts.train}
+    training_examples = {data.x[index].tobytes() for index in parts.train}
     evaluation_indices = np.concatenate([parts.validation, parts.test])
-    copies = sum(data.x[index].tobytes() in training for index in evaluation_indices)
-    if copies < MAX_COPY_SHARE * len(evaluation_indices):
+    copy_count = sum(data.x[index].tobytes() in training_examples for index in evaluation_indices)
+    if copy_count < MAX_COPY_SHARE * len(evaluation_indices):
         return None
     return (
-        f"{copies} of the {len(evaluation_indices)} validation and test examples are copies of training examples: results "
-        "look better than they are; remove the duplicates"
+        f"{copy_count} of the {len(evaluation_indices)} validation and test examples are copies of training examples: "
+        "results look better than they are; remove the duplicates"
     )
 
 
@@ -100,10 +100,11 @@ def _warn_about_official_test(data: Data, plan: SplitPlan) -> str | None:
 def _warn_about_missing_classes(data: Data, parts: Split) -> list[str]:
     """Return a warning for each part that lacks a class."""
     warnings = []
-    for name, indices in list_parts(parts).items():
-        missing = np.setdiff1d(np.arange(data.classes), data.y[indices])
-        if name != "rest" and len(missing):
+    for name, indices in get_parts_by_name(parts).items():
+        missing_classes = np.setdiff1d(np.arange(data.classes), data.y[indices])
+        if name != "rest" and len(missing_classes):
             warnings.append(
-                f"{name} has no example of {len(missing)} of the {data.classes} classes, such as {missing[0]}"
+                f"{name} has no example of {len(missing_classes)} of the {data.classes} classes, such as class "
+                f"{missing_classes[0]}"
             )
     return warnings

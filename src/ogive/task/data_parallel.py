@@ -32,21 +32,22 @@ class DataParallel:
 
     def __init__(self, model: nn.Module, team: Team) -> None:
         self.team = team
-        self._synchronize = _Synchronization()
+        self._synchronization = _Synchronization()
         for module in model.modules():
             if isinstance(module, _BatchNorm) and type(module).forward is _BatchNorm.forward:
                 module.forward = functools.partial(  # type: ignore[method-assign]
-                    _synchronized_forward, module, self._synchronize
+                    _synchronized_forward, module, self._synchronization
                 )
         # With find_unused_parameters, parameters that a batch does not use have no gradient, as in a single process.
         # Buffers are broadcast once per epoch instead of at every step: see `end_epoch`.
         self.model = DistributedDataParallel(model, broadcast_buffers=False, find_unused_parameters=True)
+        # The random state in which the model of this rank runs; `begin_epoch` replaces it.
         self._random_state = torch.get_rng_state()
 
     def begin_epoch(self, seed: int, number: int) -> None:
         """Seed the random state in which this rank's model runs.
 
-        Order and augmentation use PyTorch's own random state, which is the same on all ranks.
+        The order of the examples and their augmentation use PyTorch's global random state, which is the same on all ranks.
         """
         rank_seed = derive(seed, "epoch", number, "rank", self.team.rank)
         self._random_state = torch.Generator().manual_seed(rank_seed).get_state()
@@ -65,21 +66,21 @@ class DataParallel:
             if value is not buffer:
                 buffer.copy_(value)
 
-    def assign_share(self, examples: int) -> tuple[slice, float]:
+    def assign_share(self, batch_size: int) -> tuple[slice, float]:
         """Return the slice of a batch that this rank processes, and the weight of its mean loss.
 
         Each rank multiplies the mean loss of its slice by the weight. The mean of these values over the ranks is then the
         mean loss of the batch. If a batch has fewer examples than there are ranks, each rank processes all of it.
 
         Args:
-            examples: the number of examples in the batch.
+            batch_size: the number of examples in the batch.
         """
         rank, size = self.team.rank, self.team.size
-        self._synchronize.is_on = examples >= size
-        if examples < size:
+        self._synchronization.is_on = batch_size >= size
+        if batch_size < size:
             return slice(None), 1.0
-        first, last = rank * examples // size, (rank + 1) * examples // size
-        return slice(first, last), (last - first) * size / examples
+        start, stop = rank * batch_size // size, (rank + 1) * batch_size // size
+        return slice(start, stop), (stop - start) * size / batch_size
 
     def forward(self, x: Tensor) -> Any:
         """Return the output of the model for this rank's slice, computed with the random state of this rank."""
@@ -97,15 +98,15 @@ class DataParallel:
         return value / self.team.size
 
 
-def get_rank_slice(team: Team, examples: int) -> slice:
-    """Return the slice of `examples` examples that this rank evaluates."""
-    return slice(team.rank * examples // team.size, (team.rank + 1) * examples // team.size)
+def get_rank_slice(team: Team, example_count: int) -> slice:
+    """Return the slice of `example_count` examples that this rank evaluates."""
+    return slice(team.rank * example_count // team.size, (team.rank + 1) * example_count // team.size)
 
 
-def gather_values(team: Team, examples: int, rank_values: Tensor) -> Tensor:
-    """Return the values [examples] of all ranks; `rank_values` are those of `get_rank_slice`."""
-    values = rank_values.new_zeros(examples)
-    values[get_rank_slice(team, examples)] = rank_values
+def gather_values(team: Team, example_count: int, rank_values: Tensor) -> Tensor:
+    """Return the values of all examples, [example_count]; `rank_values` are those of the examples of this rank."""
+    values = rank_values.new_zeros(example_count)
+    values[get_rank_slice(team, example_count)] = rank_values
     distributed.all_reduce(values)  # the sum over the ranks: each value is zero on all ranks but one
     return values
 
@@ -116,9 +117,9 @@ class _Synchronization:
     is_on = True
 
 
-def _synchronized_forward(module: _BatchNorm, synchronize: _Synchronization, x: Tensor) -> Tensor:
-    """Batch normalization with the statistics of all ranks in training, and the original `forward` in eval mode."""
-    if not (module.training and synchronize.is_on):
+def _synchronized_forward(module: _BatchNorm, synchronization: _Synchronization, x: Tensor) -> Tensor:
+    """Normalize a batch with the statistics of all ranks in training; call the original `forward` in eval mode."""
+    if not (module.training and synchronization.is_on):
         return type(module).forward(module, x)
     module._check_input_dim(x)  # type: ignore[no-untyped-call]
     outputs, mean, variance, count = _SynchronizedNormalization.apply(x, module.weight, module.bias, module.eps)  # type: ignore[no-untyped-call]
@@ -167,6 +168,7 @@ class _SynchronizedNormalization(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor, *_: Tensor) -> tuple[Tensor | None, ...]:
+        # `weights` is a list of one tensor, or empty for a layer without weight.
         normalized, scale, count, *weights = ctx.saved_tensors
         reduced_dims, broadcast_shape = [0, *range(2, normalized.ndim)], [1, -1] + [1] * (normalized.ndim - 2)
         # The gradients of weight and bias are returned for this rank only: DistributedDataParallel averages them over the

@@ -27,9 +27,9 @@ class Normalization:
     """The transformation of raw values into features: `(raw / maximum - mean) / std`. Exported models contain it.
 
     Attributes:
-        maximum: the largest raw value, for raw values from 0; None for no division.
-        mean: one value for each channel (the first dimension of an example), or one for all channels; empty for 0.
-        std: one value for each channel, or one for all channels; empty for 1.
+        maximum: the largest raw value, by which raw values are divided; None for no division.
+        mean: one value for each channel (the first dimension of an example), or one for all channels; empty for a mean of 0.
+        std: one value for each channel, or one for all channels; empty for a standard deviation of 1.
 
     Raises:
         JobError: `maximum` or `std` is not above 0.
@@ -164,7 +164,7 @@ def read_data(source: DataSource) -> Data:
 
 
 def is_dataset(source: Any) -> bool:
-    """Return whether `source` has items and a length, as a map-style dataset, but is not an array or a container."""
+    """Return whether `source` has items and a length like a map-style dataset, but is not an array or a container."""
     is_container = isinstance(source, (list, tuple, dict, str, bytes)) or hasattr(source, "dtype")
     return not is_container and hasattr(source, "__getitem__") and hasattr(source, "__len__")
 
@@ -185,12 +185,12 @@ def from_arrays(
         y: integer classes [n], each of 0..k-1.
         name: the name of the data set.
         preparation: a description of how raw values became these features; exported models contain it.
-        normalization: how raw values became these features, as a formula that exported models apply.
+        normalization: the formula by which raw values became these features; exported models apply it.
         class_names: the name of each class, for exported models; empty if the classes have no names.
 
     Raises:
-        JobError: the lengths differ; features are not finite numbers, or have no shape; labels are not the integers 0..k-1
-            without gaps, or all the same; the number of names is not the number of classes.
+        JobError: the lengths differ; features are not finite numbers, or are not at least two-dimensional; labels are not
+            the integers 0..k-1 without gaps, or are all the same; the number of names is not the number of classes.
     """
     features, labels = _check_features(np.asarray(x), name), _check_labels(np.asarray(y), name)
     if len(features) != len(labels):
@@ -257,7 +257,7 @@ def _check_features(x: NDArray[Any], name: str) -> NDArray[np.float32]:
     """Return features as contiguous float32.
 
     Raises:
-        JobError: they are not finite real numbers, or have no shape.
+        JobError: the features are not finite real numbers, or have fewer than two dimensions, or a size of zero.
     """
     if x.dtype.kind not in "biuf":
         raise JobError(f"data {name!r}: features have dtype {x.dtype}; they must be real numbers")
@@ -281,7 +281,7 @@ def _check_labels(y: NDArray[Any], name: str) -> IntArray:
     """Return labels as int64.
 
     Raises:
-        JobError: they are not the integers 0..k-1 without gaps, or there is only one class.
+        JobError: the labels are not the integers 0..k-1 without gaps, or there is only one class.
     """
     remedy = "number the classes 0..k-1, for example with numpy.unique(y, return_inverse=True)[1]"
     if y.ndim != 1:

@@ -1,8 +1,8 @@
 """Fashion-MNIST: 70,000 grey-scale images of clothes in ten classes, with an official test split of 10,000.
 
-Xiao, Rasul and Vollgraf (2017), "Fashion-MNIST: a novel image dataset for benchmarking machine learning algorithms". It is
-read from Debian's package `dataset-fashion-mnist` if that is installed; otherwise it is downloaded once into the cache
-folder of the user.
+Xiao, Rasul and Vollgraf (2017), "Fashion-MNIST: a novel image dataset for benchmarking machine learning algorithms". The
+data are read from Debian's package `dataset-fashion-mnist` if it is installed. Otherwise they are downloaded once into the
+cache folder of the user.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from ogive.hashing import ALL_DIGITS, hash_bytes
 DEBIAN_FOLDER = Path("/usr/share/datasets/fashion-mnist")
 URL = "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com"
 """The server of the authors. It has no https, so downloads are checked against `CHECKSUMS`."""
-TIMEOUT = 30.0
-"""The seconds to wait for the server."""
+TIMEOUT_SECONDS = 30.0
+"""The maximum time to wait for an answer of the server."""
 
 CLASSES = (
     "T-shirt/top",
@@ -64,6 +64,7 @@ def load_arrays(
     """
     folder = package_folder if package_folder.is_dir() else cache_folder or _default_cache_folder()
     parts = [_parse_idx(_read_content(folder, name, url)) for name in CHECKSUMS]
+    # In `CHECKSUMS`, files of images and files of labels alternate. The last file has the labels of the test split.
     return np.concatenate(parts[0::2]), np.concatenate(parts[1::2]), len(parts[3])
 
 
@@ -108,10 +109,10 @@ def _download(url: str, folder: Path) -> bytes:
     """Return the content of a URL.
 
     Raises:
-        JobError: it cannot be downloaded; the message names `folder`, where the user can put the files.
+        JobError: the URL cannot be downloaded; the message names `folder`, where the user can put the files.
     """
     try:
-        with urllib.request.urlopen(url, timeout=TIMEOUT) as response:
+        with urllib.request.urlopen(url, timeout=TIMEOUT_SECONDS) as response:
             return bytes(response.read())
     except (OSError, http.client.HTTPException) as error:  # URLError and timeouts are OSErrors
         raise JobError(

@@ -1,4 +1,4 @@
-"""Proxies: training that is cheaper than full training, by fewer data, smaller images, or a narrower or shallower model."""
+"""Proxies: cheaper training than full training, with fewer data, smaller images, or a narrower or shallower model."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Proxy:
     Attributes:
         data_fraction: the share of the training examples. Subsets are stratified and nested.
         resolution: the share of height and width of the images, in training and validation.
-        width, depth: multipliers of the values that the space declares as `scaled`.
+        width, depth: the factors by which the values that the space declares as `scaled` are multiplied.
 
     Raises:
         JobError: a share is out of its range.
@@ -69,12 +69,12 @@ class Proxy:
         if len(shape) != 3:
             raise JobError(
                 f"resolution={self.resolution:g} needs images [channels, height, width], but the examples have the shape "
-                f"{list(shape)}; remove it"
+                f"{list(shape)}; remove the resolution"
             )
         reduced_sides = tuple(max(1, round(side * self.resolution)) for side in shape[1:])
         if any(reduced < min(side, MIN_SIDE) for side, reduced in zip(shape[1:], reduced_sides, strict=True)):
             minimum = max(MIN_SIDE / side for side in shape[1:] if side > 1)
-            remedy = f"use at least {math.ceil(1000 * minimum) / 1000:g}" if minimum < 1 else "remove it"
+            remedy = f"use at least {math.ceil(1000 * minimum) / 1000:g}" if minimum < 1 else "remove the resolution"
             raise JobError(
                 f"resolution={self.resolution:g} would reduce images of {shape[1]} x {shape[2]} pixels to "
                 f"{reduced_sides[0]} x {reduced_sides[1]}, but height and width must stay at least {MIN_SIDE} pixels; "

@@ -18,19 +18,19 @@ class Recipe:
     """The training settings of a classifier.
 
     Attributes:
-        epochs: the number of epochs of full training, at least 1, over which the learning rate decays. A trial that is
-            paused earlier has trained the first part of the same schedule, so that it can be continued.
+        epochs: the number of epochs of full training, at least 1, over which the learning rate decays. A trial with fewer
+            epochs uses the first part of this learning rate schedule, so that its training can be continued.
         optimizer: "adamw" (Loshchilov and Hutter 2019) or "sgd" with Nesterov momentum.
         learning_rate: the peak learning rate, above 0.
         weight_decay: the weight decay of all parameters, at least 0; decoupled in AdamW.
         momentum: the momentum of SGD, in [0, 1); not used by AdamW.
-        batch_size: the number of examples per step, at least 2, as batch normalization needs.
+        batch_size: the number of examples per step of the optimizer, at least 2, because batch normalization needs two.
         label_smoothing: the label smoothing, in [0, 1) (Szegedy et al. 2016, section 7).
         gradient_clip: the maximum norm of the gradient of all parameters, above 0; None for no limit.
-        warmup: the number of epochs (or fraction of one) in which the learning rate grows linearly, before the cosine decay
-            to 0 (Loshchilov and Hutter 2017); at least 0 and below `epochs`.
-        shift: the maximum random shift of an image in pixels, at least 0. For images only, as `flip` and `cutout`.
-        flip: whether half of the images are flipped horizontally at random.
+        warmup: the number of epochs, not necessarily whole, in which the learning rate grows linearly, before the cosine
+            decay to 0 (Loshchilov and Hutter 2017); at least 0 and below `epochs`.
+        shift: the maximum random shift of an image in pixels, at least 0. `shift`, `flip` and `cutout` apply to images only.
+        flip: whether each image is flipped horizontally with probability 1/2.
         cutout: the side, in pixels, of a square at a random position that is set to zero (DeVries and Taylor 2017); 0 for
             none.
 
@@ -80,23 +80,24 @@ def override(recipe: Recipe, settings: Mapping[str, Any]) -> Recipe:
     names = tuple(field.name for field in fields(Recipe))
     unknown = sorted(set(settings) - set(names))
     if unknown:
-        raise JobError(f"recipe: there is no {unknown[0]!r}; there are {', '.join(names)}")
+        raise JobError(f"recipe: there is no setting {unknown[0]!r}; the settings are {', '.join(names)}")
     return replace(recipe, **settings)
 
 
-def compute_learning_rate(recipe: Recipe, step: int, steps_per_epoch: int) -> float:
+def compute_learning_rate(recipe: Recipe, optimizer_step: int, steps_per_epoch: int) -> float:
     """Return the learning rate of an optimizer step, counted from 0 over all epochs: linear warm-up, then cosine decay.
 
     Loshchilov and Hutter (2017), "SGDR", equation 5 with one period and a minimum of 0.
     """
     warmup_steps = round(recipe.warmup * steps_per_epoch)
-    if step < warmup_steps:
-        return recipe.learning_rate * (step + 1) / warmup_steps
-    progress = (step - warmup_steps) / (recipe.epochs * steps_per_epoch - warmup_steps)
+    if optimizer_step < warmup_steps:
+        return recipe.learning_rate * (optimizer_step + 1) / warmup_steps
+    progress = (optimizer_step - warmup_steps) / (recipe.epochs * steps_per_epoch - warmup_steps)
     return recipe.learning_rate * 0.5 * (1.0 + math.cos(math.pi * progress))
 
 
 def _check_number(name: str, value: Any, is_allowed: Callable[[float], bool], allowed: str) -> None:
+    """Raise JobError if a value is not a finite number that is allowed; `allowed` describes the range in the message."""
     is_number = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
     if not is_number or not is_allowed(value):
         raise JobError(f"recipe: {name} is {value!r}, but must be a number {allowed}")

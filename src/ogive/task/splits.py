@@ -27,9 +27,9 @@ class Split:
 
     Attributes:
         train: the training examples of the search, int64 [n_train].
-        validation: the examples that the search selects by, int64 [n_validation].
+        validation: the examples on which the search compares architectures, int64 [n_validation].
         test: the test examples, which are read once, at the end, int64 [n_test].
-        rest: the examples that the search does not use, if `train` is limited, int64 [n_rest].
+        rest: the examples that the search does not use, int64 [n_rest]; empty unless the plan limits the training part.
         fingerprint: the first 16 hexadecimal digits of the SHA-256 of the indices and the fingerprint of the data.
     """
 
@@ -50,12 +50,13 @@ class SplitPlan:
     """The sizes of the parts of a split.
 
     Attributes:
-        test: the test set, as a share of all examples or a number; None for the official test split of the data, or 20% if
-            they have none.
-        validation: as a share of all examples but the test set, or a number.
-        train: as a share of all examples but the test set, or a number; None for all that are not in validation.
+        test: the size of the test set: a share of all examples, or a number of examples. None for the official test split of
+            the data, or for 20% if the data have no official test split.
+        validation: the size of the validation part: a share of all examples but the test set, or a number of examples.
+        train: the size of the training part: a share of all examples but the test set, or a number of examples. None for all
+            examples that are in no other part.
         seed: the seed of the shuffling. The test set depends on `test` and `seed` only.
-        second: whether to use another validation part, disjoint from that of the same plan with `second=False`. All other
+        second: whether to use a second validation part, disjoint from that of the same plan with `second=False`. All other
             examples but the test set are then for training.
         fraction: the share of the training part that is used, in (0, 1]. The subset of a smaller share is contained in
             that of a larger one.
@@ -97,6 +98,7 @@ def parse_percentages(text: str) -> dict[str, float]:
     try:
         train, validation, test = (float(part) / 100 for part in parts)
     except ValueError:
+        # The check below rejects zeros, with the same message.
         train = validation = test = 0.0
     if min(train, validation, test) <= 0 or not math.isclose(train + validation + test, 1.0):
         raise JobError(
@@ -133,7 +135,8 @@ def draw_split(
     validation, remaining = _draw_part(remaining, labels, sizes["validation"], plan.seed, "validation")
     if plan.second:
         first_validation = validation
-        size = min(sizes["validation"], len(remaining) - classes)  # at least one training example per class must remain
+        # At least one training example per class must remain.
+        size = min(sizes["validation"], len(remaining) - classes)
         _check_size("the second validation part", size, classes)
         validation, remaining = _draw_part(remaining, labels, size, plan.seed, "second validation")
         # The examples of the first validation part are for training in the second split.
@@ -164,13 +167,13 @@ def draw_nested_order(labels: NDArray[np.int64], seed: int) -> Indices:
     rng = generator(seed, "split", "nested")
     shuffled = rng.permutation(len(labels))
     # The members of each class get evenly spaced positions in [0, 1). Sorting by position mixes the classes evenly.
-    position = np.empty(len(labels))
+    positions = np.empty(len(labels))
     for label in np.unique(labels):
         members = shuffled[labels[shuffled] == label]
-        position[members] = (np.arange(len(members)) + rng.random()) / len(members)
+        positions[members] = (np.arange(len(members)) + rng.random()) / len(members)
         # The first member of each class moves to the front, so that small prefixes contain all classes.
-        position[members[0]] = -1.0
-    return shuffled[np.argsort(position[shuffled], kind="stable")].astype(np.int64)
+        positions[members[0]] = -1.0
+    return shuffled[np.argsort(positions[shuffled], kind="stable")].astype(np.int64)
 
 
 def allocate_to_classes(counts: NDArray[np.int64], size: int, rng: np.random.Generator) -> NDArray[np.int64]:
@@ -183,10 +186,10 @@ def allocate_to_classes(counts: NDArray[np.int64], size: int, rng: np.random.Gen
         The number of examples of each class, [k].
     """
     total = int(counts.sum())
-    quota, remainder = np.divmod(counts * size, total)
-    order = np.lexsort((rng.random(len(counts)), -remainder))
-    quota[order[: size - int(quota.sum())]] += 1
-    return quota
+    quotas, remainders = np.divmod(counts * size, total)
+    order = np.lexsort((rng.random(len(counts)), -remainders))
+    quotas[order[: size - int(quotas.sum())]] += 1
+    return quotas
 
 
 def _draw_part(pool: Indices, labels: NDArray[np.int64], size: int, seed: int, part: str) -> tuple[Indices, Indices]:
@@ -194,7 +197,9 @@ def _draw_part(pool: Indices, labels: NDArray[np.int64], size: int, seed: int, p
     rng = generator(seed, "split", part)
     classes, counts = np.unique(labels[pool], return_counts=True)
     quotas = allocate_to_classes(counts, size, rng)
-    members = [rng.permutation(pool[labels[pool] == c])[:k] for c, k in zip(classes, quotas, strict=True)]
+    members = [
+        rng.permutation(pool[labels[pool] == label])[:quota] for label, quota in zip(classes, quotas, strict=True)
+    ]
     sample = rng.permutation(np.concatenate(members))
     return sample, pool[~np.isin(pool, sample)]
 
@@ -205,16 +210,15 @@ def _compute_sizes(n: int, plan: SplitPlan, official_test_size: int = 0) -> dict
     Raises:
         JobError: the parts need more examples than there are.
     """
-    default_test = official_test_size or TEST_SHARE
-    test = _count_examples(default_test if plan.test is None else plan.test, n)
+    default_test_amount = official_test_size or TEST_SHARE
+    test = _count_examples(default_test_amount if plan.test is None else plan.test, n)
     available = max(0, n - test)
     validation = _count_examples(plan.validation, available)
     if plan.train is None:
         train = available - validation
     elif isinstance(plan.train, float):
-        train = min(
-            _count_examples(plan.train, available), available - validation
-        )  # both shares may have been rounded up
+        # Both shares may have been rounded up.
+        train = min(_count_examples(plan.train, available), available - validation)
     else:
         train = plan.train
     total = test + validation + train
@@ -233,7 +237,9 @@ def _count_examples(amount: Amount, total: int) -> int:
 def _check_size(part: str, size: int, classes: int) -> None:
     """Raise JobError if a part is smaller than the number of classes."""
     if size < classes:
-        raise JobError(f"split: {part} has {size} examples for {classes} classes; it needs at least one for each class")
+        raise JobError(
+            f"split: {part} has {size} examples for {classes} classes; a part needs at least one example of each class"
+        )
 
 
 def _check_amount(name: str, amount: Any) -> None:

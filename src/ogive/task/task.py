@@ -7,7 +7,7 @@ from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 from ogive.errors import JobError
-from ogive.task.data_checks import collect_data_warnings, list_parts
+from ogive.task.data_checks import collect_data_warnings, get_parts_by_name
 from ogive.task.datasets import DATA_SETS, Data, DataSource, read_data
 from ogive.task.splits import Amount, Indices, Split, SplitPlan, draw_split, parse_percentages
 
@@ -105,7 +105,8 @@ class Task:
         """Return the test examples, in the form of `train`. They are read once, at the end of a run.
 
         Args:
-            on_read: receives the fingerprint of the split before the examples are returned, to record that they were read.
+            on_read: a function that receives the fingerprint of the split before the examples are returned, so that the
+                caller can record that the test set was read.
         """
         fingerprint = self.split.fingerprint
         on_read(fingerprint)
@@ -119,7 +120,7 @@ class Task:
         was selected because it happens to fit the first validation part.
 
         Raises:
-            JobError: this task is a second split itself. When the data are read: there are too few examples.
+            JobError: this task is a second split already. When the data are read: there are too few examples.
         """
         if self.plan.second:
             raise JobError("this task is a second split already; call second_split() of the original task")
@@ -162,7 +163,7 @@ class Task:
             "classes": data.classes,
             "class_counts": data.class_counts.tolist(),
             "asked": asdict(self.plan),
-            "sizes": {name: len(indices) for name, indices in list_parts(parts).items()},
+            "sizes": {name: len(indices) for name, indices in get_parts_by_name(parts).items()},
             "fingerprints": self.fingerprints(),
             "warnings": self.warnings(),
         }
@@ -196,10 +197,11 @@ def classification(
     Args:
         data: the name of a data set, a pair of arrays (X, y) of shapes [n, ...] and [n], or a map-style
             `torch.utils.data.Dataset` of (x, y). Classes are the integers 0..k-1.
-        test: the test set, as a share of all examples or a number.
-        validation: as a share of all examples but the test set, or a number.
-        train: as a share of all examples but the test set, or a number; None for all that are not in validation.
-        split: percentages for training, validation and test, such as "70/15/15"; replaces the three sizes.
+        test: the size of the test set: a share of all examples, or a number of examples.
+        validation: the size of the validation set: a share of all examples but the test set, or a number of examples.
+        train: the size of the training set: a share of all examples but the test set, or a number of examples. None for all
+            examples that are not in the validation set or the test set.
+        split: percentages for training, validation and test, such as "70/15/15", instead of the three sizes.
         seed: the seed of the split.
 
     Raises:

@@ -26,14 +26,14 @@ Examples = tuple[Tensor, Tensor]
 """Features float32 [n, *shape] and classes int64 [n]."""
 
 EVALUATION_BATCH_SIZE = 512
-"""The number of examples that are evaluated at a time."""
+"""The number of examples in one forward pass of an evaluation."""
 
 
 class Training:
     """The training of one model on examples in memory.
 
     Args:
-        model: maps features [b, *shape] to logits [b, k]; it is moved to the device of the examples.
+        model: a module that maps features [b, *shape] to logits [b, k]; it is moved to the device of the examples.
         examples: all training examples, at least 2, on the device to train on.
         classes: the number of classes, k.
         recipe: the training settings.
@@ -93,7 +93,7 @@ class Training:
         return loss.detach()
 
     def _compute_loss(self, x: Tensor, y: Tensor) -> Tensor:
-        """Return the mean loss of a batch; with several ranks, a value whose mean over the ranks is that of the batch."""
+        """Return the mean loss of a batch; with several ranks, a value whose mean over the ranks is this loss."""
         forward: Callable[[Tensor], Any] = self.model
         weight = 1.0
         if self._data_parallel is not None:
@@ -128,13 +128,16 @@ def make_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
             lr=recipe.learning_rate,
             momentum=recipe.momentum,
             weight_decay=recipe.weight_decay,
-            nesterov=recipe.momentum > 0,
+            nesterov=recipe.momentum > 0,  # PyTorch rejects Nesterov momentum with a momentum of 0
         )
     return torch.optim.AdamW(parameters, lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
 
 
 def split_batches(order: Tensor, batch_size: int) -> list[Tensor]:
-    """Split `order` [n] into batches. A last batch of one example joins the previous one, because batch norm needs two."""
+    """Split a permutation `order` [n] of examples into batches.
+
+    A last batch of one example is merged into the previous batch, because batch norm needs two examples.
+    """
     batches = list(torch.split(order, batch_size))
     if len(batches) > 1 and len(batches[-1]) == 1:
         batches[-2:] = [torch.cat(batches[-2:])]
@@ -194,7 +197,7 @@ def check_logits(logits: Any, batch: int, classes: int) -> Tensor:
 def choose_device(name: str, team: Team = SINGLE_PROCESS) -> torch.device:
     """Return the device with this name; "auto" is the first CUDA device if there is one, otherwise the CPU.
 
-    If several ranks train on GPUs, each rank gets another device, starting from the named one.
+    If several ranks train on GPUs, each rank gets a different device; the first rank gets the named one.
 
     Raises:
         JobError: the name is not valid, or there are too few CUDA devices.

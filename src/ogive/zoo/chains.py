@@ -17,13 +17,14 @@ def chain(
     in_channels: int = 1,
     image: int = 8,
 ) -> Space:
-    """Return a space of chains of convolutional blocks. The number of blocks, and their channels and kernel sizes, are open.
+    """Return a space of chains of convolutional blocks.
 
-    The defaults are for scikit-learn's digits, and give 6^2 + 6^3 + 6^4 + 6^5 = 9,324 architectures. Every second block
-    halves the side of the image. The classifier accepts images of any size, because of global average pooling. A width
-    multiplier reduces the channels, and a depth multiplier the number of blocks.
+    The number of blocks, and the channels and kernel size of each block, are decisions. The defaults are for scikit-learn's
+    digits, and give 6^2 + 6^3 + 6^4 + 6^5 = 9,324 architectures. Every second block halves the side of the image. The
+    classifier accepts images of any size, because of global average pooling. A width multiplier reduces the channels, and a
+    depth multiplier the number of blocks.
 
-    The decisions are `depth`, and `channels0`, `kernel0`, `channels1`, ... for each block.
+    The names of the decisions are `depth`, and `channels0`, `kernel0`, `channels1`, ... for each block.
 
     Args:
         channels: the numbers of channels to choose from.

@@ -94,12 +94,12 @@ class DenseCell(nn.Module):
 
     def __init__(self, edges: Sequence[nn.Module]) -> None:
         super().__init__()
-        # The smallest number of nodes whose complete graph has at least as many edges.
+        # Find the smallest number of nodes whose complete graph has at least as many edges as there are operations.
         nodes = 2
         while nodes * (nodes - 1) // 2 < len(edges):
             nodes += 1
         if nodes * (nodes - 1) // 2 != len(edges):
-            raise ValueError(f"{len(edges)} edges do not form a dense cell; it needs 1, 3, 6, 10, ...")
+            raise ValueError(f"{len(edges)} edges do not form a dense cell; a dense cell has 1, 3, 6, 10, ... edges")
         self.nodes = nodes
         self.edges = nn.ModuleList(edges)
 

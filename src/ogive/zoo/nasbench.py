@@ -35,9 +35,9 @@ def declare_cell(channels: object) -> object:
 def nasbench201(channels: int = 16, cells: int = 5, classes: int = 10, in_channels: int = 3, image: int = 32) -> Space:
     """Return the topology search space of NAS-Bench-201: a cell of four nodes and six edges, stacked in three stages.
 
-    It has 5^6 = 15,625 architectures, of which 6,466 are distinct by the authors' definition (`unique_string`). The
-    decisions are `edge0` to `edge5`, for the edges 0-1, 0-2, 1-2, 0-3, 1-3, 2-3. A width multiplier reduces C, a depth
-    multiplier reduces N.
+    The space has 5^6 = 15,625 architectures, of which 6,466 are distinct by the authors' definition (`unique_string`). The
+    decisions are `edge0` to `edge5`, for the edges 0-1, 0-2, 1-2, 0-3, 1-3, 2-3. A width multiplier reduces C, and a
+    depth multiplier reduces N.
 
     Args:
         channels: the number of channels of the first stage, C; the later stages have 2C and 4C.
@@ -50,7 +50,9 @@ def nasbench201(channels: int = 16, cells: int = 5, classes: int = 10, in_channe
         SpaceError: `image` is not a multiple of 4.
     """
     if image % 4:
-        raise SpaceError(f"nasbench201(image={image}): must be a multiple of 4, because two stages halve the image")
+        raise SpaceError(
+            f"nasbench201(image={image}): image must be a multiple of 4, because two stages halve the image"
+        )
     channels1, channels2, channels3 = (scaled(factor * channels, "width") for factor in (1, 2, 4))
     cells_per_stage = scaled(cells, "depth")
     net = layer(
@@ -67,7 +69,7 @@ def nasbench201(channels: int = 16, cells: int = 5, classes: int = 10, in_channe
     return Space(net, example_input=image_shape, canonical=unique_string, graph=nasbench201_graph)
 
 
-def unique_string(choices: Mapping[str, str]) -> str:
+def unique_string(labels: Mapping[str, str]) -> str:
     """Return a string that is the same for all cells that the authors count as equal (`to_unique_str` in their code).
 
     The string of a node consists of the strings of its incoming edges, sorted and joined by `+`. A `skip_connect` edge has
@@ -80,7 +82,7 @@ def unique_string(choices: Mapping[str, str]) -> str:
         edge_strings = []
         for e, (source, target) in enumerate(EDGES):
             if target == node:
-                operation, source_string = choices[f"edge{e}"], node_strings[source]
+                operation, source_string = labels[f"edge{e}"], node_strings[source]
                 if operation == "none" or source_string == "#":
                     edge_strings.append("#")
                 elif operation == "skip_connect":
@@ -91,9 +93,9 @@ def unique_string(choices: Mapping[str, str]) -> str:
     return node_strings[-1]
 
 
-def nasbench201_graph(choices: Mapping[str, str]) -> tuple[list[str], list[tuple[int, int]]]:
+def nasbench201_graph(labels: Mapping[str, str]) -> tuple[list[str], list[tuple[int, int]]]:
     """Return the cell as a graph whose nodes are `input`, the operations and `output` (see `ogive.space.wiring`)."""
-    return wiring({edge: choices[f"edge{e}"] for e, edge in enumerate(EDGES)})
+    return wiring({edge: labels[f"edge{e}"] for e, edge in enumerate(EDGES)})
 
 
 def nasbench201_string(architecture: Architecture | Mapping[str, str]) -> str:
@@ -108,16 +110,18 @@ def nasbench201_string(architecture: Architecture | Mapping[str, str]) -> str:
 
 
 def nasbench201_choices(string: str) -> dict[str, str]:
-    """Return the choices of a published name, for `space.architecture(...)`; the inverse of `nasbench201_string`.
+    """Return the labels of the architecture with a published name, for `space.architecture(...)`.
+
+    This is the inverse of `nasbench201_string`.
 
     Raises:
         SpaceError: `string` is not the name of a NAS-Bench-201 cell.
     """
     edges = re.findall(r"(\w+)~(\d)", string)
-    choices = {f"edge{e}": operation for e, (operation, _) in enumerate(edges)}
-    if len(edges) != len(EDGES) or nasbench201_string(choices) != string or set(choices.values()) - set(OPERATIONS):
+    labels = {f"edge{e}": operation for e, (operation, _) in enumerate(edges)}
+    if len(edges) != len(EDGES) or nasbench201_string(labels) != string or set(labels.values()) - set(OPERATIONS):
         raise SpaceError(
             f"{string!r} is not the name of a NAS-Bench-201 cell; expected |a~0|+|b~0|c~1|+|d~0|e~1|f~2| "
             f"with operations among {', '.join(OPERATIONS)}"
         )
-    return choices
+    return labels
