@@ -46,7 +46,7 @@ class Median(Schedule):
         min_trials: int = 5,
     ) -> None:
         if epochs is None:
-            raise JobError(f"{NAME} needs to know how far a trial can be trained: give epochs")
+            raise JobError(f"{NAME} needs the number of epochs of full training; give epochs")
         self.fidelity = {"epochs": check_whole_number(NAME, "epochs", epochs, at_least=1)}
         self.min_epochs = check_whole_number(NAME, "min_epochs", min_epochs, at_least=1)
         self.min_trials = check_whole_number(NAME, "min_trials", min_trials, at_least=1)

@@ -86,7 +86,7 @@ class PBT(Schedule):
         mutate: bool = False,
     ) -> None:
         if epochs is None:
-            raise JobError(f"{NAME} needs to know how far a trial can be trained: give epochs")
+            raise JobError(f"{NAME} needs the number of epochs of full training; give epochs")
         if mutate:
             raise JobError(
                 f"{NAME}: mutate=True would change the architecture of a member that inherits weights, and weights fit the "

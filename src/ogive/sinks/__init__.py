@@ -14,7 +14,7 @@ from typing import Any
 from ogive.errors import JobError
 from ogive.registry import Registry
 from ogive.run.events import Event
-from ogive.sinks.base import Entry, Sink, feed_events, locked
+from ogive.sinks.base import Entry, Sink, feed_events, lock_target
 
 Spec = str | Mapping[str, Mapping[str, Any] | None] | Sink
 
@@ -98,7 +98,7 @@ def write_events(sink: Sink, events: Iterable[Event], run: Path) -> None:
         RunError: the target holds something else, or another process is writing to it.
         Exception: any exception of the sink.
     """
-    with locked(sink, run):
+    with lock_target(sink, run):
         feed_events(sink, events)
 
 

@@ -17,7 +17,7 @@ from ogive.formatting import duration
 from ogive.run.events import Event
 from ogive.run.journal import Journal
 from ogive.run.state import State
-from ogive.sinks.base import EventFeeder, Sink, locked
+from ogive.sinks.base import EventFeeder, Sink, lock_target
 
 PAUSE_SECONDS = 0.25
 """The shortest time between two reads of the journal."""
@@ -86,7 +86,10 @@ class _Follower(threading.Thread):
 
     def run(self) -> None:
         try:
-            with locked(self.sink, self._journal.parent), closing(Journal(self._journal, writable=False)) as journal:
+            with (
+                lock_target(self.sink, self._journal.parent),
+                closing(Journal(self._journal, writable=False)) as journal,
+            ):
                 self._follow(journal)
         except (Exception, SystemExit) as error:  # noqa: BLE001 - any code may raise; the controller reports it
             text = " ".join(str(error).split())[:300]

@@ -83,7 +83,7 @@ def _line(entry: Entry) -> dict[str, Any]:
     line |= {"trial": event.trial, "step": event.step, "data": dict(event.data)}
     if entry.trial is not None and event.kind in RESULT_KINDS:
         line["result"] = _result(entry.trial)
-    if entry.improved:
+    if entry.is_improvement:
         line["best"] = [{"trial": trial.id, "metrics": dict(trial.metrics)} for trial in entry.best]
     return line
 

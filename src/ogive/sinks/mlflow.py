@@ -113,8 +113,8 @@ class MLflow(Sink):
             best = best_values(entry.best, entry.state.objectives)
             values = {f"best/{metric}": value for metric, value in best.items()}
             values |= {"failed": entry.state.failed_count, "trials": len(entry.state.trials)}
-            self._add_metrics(self._parent, values, event, entry.results)
-            if entry.improved:
+            self._add_metrics(self._parent, values, event, entry.inactive_count)
+            if entry.is_improvement:
                 numbers = ", ".join(str(trial.id) for trial in entry.best)
                 self._tags[self._parent]["ogive.best"] = numbers[:LONGEST_VALUE]
         elif event.kind is Kind.ENDED:

@@ -19,7 +19,7 @@ from typing import Any
 from ogive.errors import JobError, MissingExtra
 from ogive.run.events import Event, Kind
 from ogive.run.state import State
-from ogive.sinks.base import Entry, OwnFolder, Sink, run_identity
+from ogive.sinks.base import Entry, Sink, SinkFolder, run_identity
 from ogive.sinks.rows import RESULT_KINDS, best_values, scalar, trial_row
 
 MODES = ("offline", "online")
@@ -54,7 +54,7 @@ class WeightsAndBiases(Sink):
         self._wandb: Any = wandb
         self._title = folder.parent.name
         self._path = folder / path
-        self._folder = OwnFolder(self._path)
+        self._folder = SinkFolder(self._path)
         self.target = str(self._path)
         self._project, self._entity = project, entity
         self._run: Any = None
@@ -95,9 +95,13 @@ class WeightsAndBiases(Sink):
         elif event.kind in RESULT_KINDS:
             best = best_values(entry.best, entry.state.objectives)
             values = {f"best/{metric}": value for metric, value in best.items()}
-            values |= {"failed": entry.state.failed_count, "trials": len(entry.state.trials), "rests": entry.results}
+            values |= {
+                "failed": entry.state.failed_count,
+                "trials": len(entry.state.trials),
+                "rests": entry.inactive_count,
+            }
             self._run.log(values, step=event.seq)
-            if entry.improved:
+            if entry.is_improvement:
                 self._run.summary["best_trials"] = [trial.id for trial in entry.best]
         elif event.kind is Kind.ENDED:
             self._run.summary["ended"] = event.data["why"]

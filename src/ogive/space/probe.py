@@ -49,7 +49,7 @@ def probe_functions(space: Space, samples: int = 200, seed: int = 0) -> int:
     return tested
 
 
-def _sample(space: Space, samples: int, seed: int) -> Iterator[moves.Choices]:
+def _sample(space: Space, samples: int, seed: int) -> Iterator[moves.Labels]:
     """Yield at least `samples` random architectures, and up to `SMALL` until the time is over."""
     rng = generator(seed, "probe")
     deadline = time.monotonic() + SECONDS

@@ -259,13 +259,13 @@ class Space:
         """Yield every allowed architecture, with `resolution` values of each real decision."""
         return self._allowed(moves.grid(self.decisions, resolution))
 
-    def _allowed(self, candidates: Iterable[moves.Choices]) -> Iterator[Architecture]:
+    def _allowed(self, candidates: Iterable[moves.Labels]) -> Iterator[Architecture]:
         for choices in candidates:
             architecture = Architecture(self, choices)
             if self.constraint is None or self.violation(architecture) is None:
                 yield architecture
 
-    def _first_allowed(self, generate: Callable[[], moves.Choices], kind: str) -> Architecture:
+    def _first_allowed(self, generate: Callable[[], moves.Labels], kind: str) -> Architecture:
         """Return the first generated architecture that the constraint allows; `kind` names them in the error: "samples"."""
         if self.constraint is None:
             return Architecture(self, generate())

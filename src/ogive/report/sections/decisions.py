@@ -11,7 +11,7 @@ from ogive.formatting import plural
 from ogive.report import decision_figures
 from ogive.report.importance import TOP_SHARE, Frequency, ImportanceResult
 from ogive.report.narrower_space import removed_alternatives
-from ogive.report.subject import MOST_ROWS, Subject
+from ogive.report.subject import MAX_ROWS, Subject
 
 MOST_DRAWN = 24
 """The most decisions, and the most alternatives, in a figure."""
@@ -66,7 +66,7 @@ def _alternatives(result: ImportanceResult) -> list[Block]:
     figure = decision_figures.frequency_rows(_whole_decisions(ordered))
     drawing = Drawing("alternatives", figure, "how often the best chose each alternative")
     head = ["decision", "alternative", "of the best", "95% interval", "of all", "worse by", "95% interval"]
-    rows = [_row(item) for item in ordered[: 4 * MOST_ROWS]]
+    rows = [_row(item) for item in ordered[: 4 * MAX_ROWS]]
     hidden = len(ordered) - len(rows)
     more: list[Block] = [Text(f"... and {hidden:,} more", soft=True)] if hidden else []
     return [drawing, Text(note, soft=True), Fold("all alternatives", [Table(head, rows, frozenset({1})), *more])]

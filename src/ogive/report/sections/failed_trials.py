@@ -6,7 +6,7 @@ from ogive.document.blocks import Block, Card, Cards, Code, Fold, Section, Table
 from ogive.formatting import plural
 from ogive.report.failures import FailureGroup, group_failures
 from ogive.report.sections.decisions import percent
-from ogive.report.subject import MOST_ROWS, Subject
+from ogive.report.subject import MAX_ROWS, Subject
 
 MOST_GROUPS = 12
 """The most groups of failures that are shown."""
@@ -27,8 +27,8 @@ def build_section(subject: Subject) -> Section:
 
 
 def _card(group: FailureGroup) -> Card:
-    numbers = ", ".join(str(trial.id) for trial in group.trials[:MOST_ROWS])
-    more = f" and {len(group.trials) - MOST_ROWS:,} more" if len(group.trials) > MOST_ROWS else ""
+    numbers = ", ".join(str(trial.id) for trial in group.trials[:MAX_ROWS])
+    more = f" and {len(group.trials) - MAX_ROWS:,} more" if len(group.trials) > MAX_ROWS else ""
     reason = group.example.reason or "no reason was recorded"
     blocks: list[Block] = [Text(f"Trial {group.example.id}: {reason}")]
     if group.last_line is not None and group.last_line not in reason:
@@ -53,7 +53,7 @@ def _causes(subject: Subject) -> list[Block]:
             f"{percent(cause.low)} to {percent(cause.high)}",
             percent(cause.elsewhere),
         )
-        for cause in causes[:MOST_ROWS]
+        for cause in causes[:MAX_ROWS]
     ]
     note = "These alternatives fail significantly more often than the other alternatives of their decision."
     head = ["decision", "alternative", "failed", "95% interval", "other alternatives"]

@@ -11,7 +11,7 @@ from ogive.formatting import number, plural
 from ogive.objective import compute_costs
 from ogive.report import run_figures
 from ogive.report.frontier import dominated_volumes
-from ogive.report.subject import MOST_ROWS, Subject, format_metric
+from ogive.report.subject import MAX_ROWS, Subject, format_metric
 from ogive.trial import Trial
 
 TITLE = "Pareto front"
@@ -107,7 +107,7 @@ def _dominated_volume(subject: Subject) -> list[Block]:
 def _table(subject: Subject) -> list[Block]:
     names = [name for name, _ in subject.metric_texts(subject.front[0])]
     rows = []
-    for trial in subject.front[:MOST_ROWS]:
+    for trial in subject.front[:MAX_ROWS]:
         values = dict(subject.metric_texts(trial))
         knee = " (knee)" if subject.knee is not None and subject.knee.trial == trial.id else ""
         rows.append((f"trial {trial.id}{knee}", *(values.get(name, "") for name in names)))
