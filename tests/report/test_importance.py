@@ -11,8 +11,8 @@ from scipy.stats import beta, hypergeom
 import ogive as og
 from ogive.report.alternatives import Alternatives
 from ogive.report.importance import (
-    MIN_TRIALS,
     MAX_TRIALS,
+    MIN_TRIALS,
     ImportanceResult,
     compute_importance,
 )

@@ -286,7 +286,7 @@ def test_the_share_that_pbt_replaces_does_not_depend_on_the_number_of_workers() 
         ("hyperband", {"min_epochs": 9}, "give min_epochs below 9, further fidelities, or schedule 'full'"),
         ("median", {"min_epochs": 30}, "min_epochs is 30"),
         ("pasha", {"percentile": 101}, "a number from 0 to 100"),
-        ("pbt", {}, "needs its option 'settings'"),
+        ("pbt", {}, "needs the option 'settings'"),
         ("pbt", {"settings": {"lr": [1, 0.1]}}, "low below high"),
         (
             "pbt",

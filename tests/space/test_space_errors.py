@@ -89,7 +89,7 @@ MISTAKES: dict[str, tuple[Callable[[], Any], str]] = {
     "empty interval": (lambda: og.real(1, 1), "low < high"),
     "infinite interval": (lambda: og.real(0, math.inf), "finite"),
     "interval wider than a float": (lambda: og.real(-1e308, 1e308), "finite"),
-    "more than there are": (lambda: og.some_of(3, 1, 2), "between 0 and the 2 alternatives"),
+    "more than there are": (lambda: og.some_of(3, 1, 2), "between 0 and the number of alternatives, 2"),
     "example input": (lambda: og.Space(1, example_input=(1, "a")), "shape of one input"),  # type: ignore[arg-type]
 }
 

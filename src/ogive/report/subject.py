@@ -70,7 +70,7 @@ class Subject:
 
     @cached_property
     def comparable(self) -> tuple[int, list[Trial]]:
-        """The highest step that any trial has reached, and the trials that have reached it. The best trial is one of them."""
+        """The highest step that any trial has reached, and the trials that have reached it, among them the best trial."""
         return select_comparable(self.trials, at_least=1)
 
     @cached_property
@@ -118,7 +118,7 @@ class Subject:
 
     @cached_property
     def _trials_for_importance(self) -> list[Trial]:
-        """The trials that have reached the highest step that a quarter of all trials has reached, as they were at this step.
+        """The trials that reached the highest step that a quarter of all reached, as they were at this step.
 
         The highest step of any trial would leave too few trials under a schedule such as ASHA.
         """

@@ -146,7 +146,7 @@ class CurveStopping(Schedule):
             ]
 
     def _update_front(self, costs: FloatArray, violation: float) -> None:
-        """Add the costs [1, m] of a fully trained trial to the front, unless they are dominated or its violation is larger."""
+        """Add the costs [1, m] of a fully trained trial to the front, unless another trial dominates or violates less."""
         if violation < self._min_violation:
             self._min_violation, self._front = violation, costs
         elif violation == self._min_violation:

@@ -117,7 +117,7 @@ class Layer(Expression):
 
 
 class Repeat(Expression):
-    """An item that is repeated `times` times; the copies are inserted into the positional arguments or list around it."""
+    """An item that is repeated `times` times. The copies become positional arguments of a layer, or items of a list."""
 
     __slots__ = ("item", "times")
 
@@ -292,7 +292,7 @@ def real(low: float, high: float, *, log: bool = False, name: str | None = None)
 
 
 def repeat(item: Any, times: int | Choice | DerivedValue) -> Repeat:
-    """Declare that `item` is repeated `times` times; the copies are inserted into the positional arguments or list around it.
+    """Declare that `item` is repeated `times` times. The copies become positional arguments of a layer, or items of a list.
 
     Args:
         item: an expression, or a function that receives the position (from 0) and returns an expression.

@@ -29,7 +29,8 @@ from ogive.trial import Fidelity, Pending, Proposal, Step, Trial, TrialId
 NAME = "strategy 'differential_evolution'"
 
 MAX_TRIES = 50
-"""At most this many children are tried until the space's constraint allows one. If it allows none, the proposal is random."""
+"""At most this many children are tried until the space's constraint allows one; if it allows none, a random architecture is
+proposed."""
 
 
 class DifferentialEvolution(Strategy):
@@ -41,9 +42,9 @@ class DifferentialEvolution(Strategy):
         crossover: Cr, the probability with which a coordinate of a child comes from the mutant, not from the target.
 
     The strategy is asynchronous: the target of a proposal is the member with the fewest children, including pending
-    children. A child is compared with its parent as soon as it has a value. A trial of another strategy replaces the worst member if it is better. With
-    several objectives, the members are the best NP of all members and children, by front and then crowding distance (Robic
-    and Filipic, "DEMO: Differential evolution for multiobjective optimization", EMO 2005).
+    children. A child is compared with its parent as soon as it has a value. A trial of another strategy replaces the worst
+    member if the trial is better. With several objectives, the members are the best NP of all members and children, by front
+    and then crowding distance (Robic and Filipic, "DEMO: Differential evolution for multiobjective optimization", EMO 2005).
     """
 
     def __init__(

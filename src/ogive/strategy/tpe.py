@@ -104,7 +104,7 @@ class TPE(Strategy):
                 trials, self.objectives, self.constraints, at_least=max(self.initial, len(trials) // 4)
             )
             good_count = min(math.ceil(self.gamma * len(observations.trials)), MAX_GOOD)
-            self._split = split_good_bad(observations, good_count, self.max_fit, good_by_number=True)
+            self._split = split_good_bad(observations, good_count, self.max_fit, good_by_id=True)
         return self._split
 
     def _draw_jointly(

@@ -19,7 +19,7 @@ from ogive.seeds import derive, generator
 from ogive.space import Architecture, Space
 from ogive.space.domain import Domain, Label
 from ogive.strategy.base import Strategy
-from ogive.strategy.listed import INDEX_KEY, Choices, Initial
+from ogive.strategy.listed import INDEX_KEY, Initial, Labels
 from ogive.strategy.observations import collect_observations
 from ogive.trial import Fidelity, Pending, Proposal, Trial, TrialId
 
@@ -37,7 +37,7 @@ class Transfer:
         messages: messages to the user about how the spaces match.
     """
 
-    architectures: tuple[Choices, ...]
+    architectures: tuple[Labels, ...]
     trials: tuple[TrialId, ...]
     messages: tuple[str, ...]
 
@@ -50,7 +50,7 @@ class WarmStart(Initial):
 
     origin = "warm_start"
 
-    def __init__(self, strategy: Strategy, architectures: Sequence[Choices], trials: Sequence[TrialId] = ()) -> None:
+    def __init__(self, strategy: Strategy, architectures: Sequence[Labels], trials: Sequence[TrialId] = ()) -> None:
         super().__init__(strategy, architectures)
         self._earlier_trials = tuple(trials)
 
