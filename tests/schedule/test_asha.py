@@ -141,7 +141,7 @@ def test_a_report_beyond_a_rung_counts_on_it() -> None:
         ({"epochs": 9, "eta": 1}, "eta is 1, but must be a whole number of at least 2"),
         (
             {"epochs": 9, "min_epochs": 9},
-            "min_epochs is 9, and so is max_epochs: on one rung every trial is trained in full",
+            "min_epochs and max_epochs are both 9; with one rung, every trial is trained in full",
         ),
         ({"epochs": 9, "max_epochs": 1}, "give max_epochs above 1, or schedule 'full'"),
         ({"epochs": 9, "min_epochs": 10}, "min_epochs is 10, but must be at most max_epochs, which is 9"),

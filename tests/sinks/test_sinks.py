@@ -249,7 +249,7 @@ def test_files_of_other_programs_are_not_changed(run: Path) -> None:
     (run / "sinks" / "csv" / "trials.csv").write_text("mine")
     (run / "sinks" / "events.jsonl").write_text('{"mine": 1}\n')
     for name in ("csv", "jsonl"):
-        with pytest.raises(RunError, match="something else|did not write"):
+        with pytest.raises(RunError, match=r"something else|did not write"):
             written(name, run, EVENTS)
     assert (run / "sinks" / "csv" / "trials.csv").read_text() == "mine"
     assert json.loads((run / "sinks" / "events.jsonl").read_text()) == {"mine": 1}
