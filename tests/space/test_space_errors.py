@@ -118,7 +118,7 @@ RIGHT = {"kernel": 3, "depth": 5, "rate": 0.5, "ops": ["a", "b"], "op": "skip"}
     ("wrong", "message"),
     [
         ({"kernal": 3}, "no decision 'kernal'; did you mean 'kernel'"),
-        ({"zzz": 3}, "no decision 'zzz'; there are kernel, depth"),
+        ({"zzz": 3}, "no decision 'zzz'; the decisions are kernel, depth"),
         ({"kernel": 4}, "'kernel': 4 is not one of 3, 5"),
         ({"kernel": [3]}, "'kernel': .* is not one of 3, 5"),
         ({"depth": 4}, "'depth': 4 is not a whole number from 1 to 9 in steps of 2"),
@@ -160,7 +160,9 @@ def test_the_error_of_a_constraint_that_allows_nothing_has_its_reason_and_count(
         lambda: space.mutate(architecture, rng),
         lambda: space.crossover(architecture, architecture, rng),
     ):
-        with pytest.raises(SpaceError, match=r"refused all of 1000 .*; \d+ times because: [12] is too wide"):
+        with pytest.raises(
+            SpaceError, match=r"allows none of 1000 .*; the most frequent reason \(\d+ times\): [12] is too wide"
+        ):
             generate()
 
 

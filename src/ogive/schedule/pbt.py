@@ -31,7 +31,7 @@ class Member:
 
     Attributes:
         record: the current trial of the member. If the trial inherited weights, the donor's reports come before its own, so
-            that the member is ranked by the donor's values until it has reported. The value of `record` is always the last
+            that the member is ranked by the donor's values until it has reported. The value of `record` is always its last
             report.
         inherited_count: the number of reports of `record` that are the donor's.
         compared_at: the step of the last comparison, whose checkpoint others may inherit; 0 before the first comparison.
@@ -257,7 +257,7 @@ def _sample(rng: np.random.Generator, low: float, high: float) -> float:
 
 
 def _perturb(rng: np.random.Generator, value: float, low: float, high: float) -> float:
-    """Return a new value of a setting: resampled with probability `RESAMPLING_PROBABILITY`, otherwise multiplied by 0.8 or 1.2."""
+    """Return a new value of a setting: a random value, or the value multiplied by one of `FACTORS`."""
     if rng.random() < RESAMPLING_PROBABILITY:
         return _sample(rng, low, high)
     return float(np.clip(value * FACTORS[int(rng.integers(2))], low, high))
