@@ -23,7 +23,7 @@ COLUMN_GAP = 30
 COLUMN_HEIGHT = 520
 """A taller chain continues in another column."""
 LINE_LENGTH = 44
-"""The most characters of a line of settings."""
+"""A line of settings has at most this many characters."""
 ACCENT = "#2f7de1"
 """The colour of chosen alternatives; readable on white and on black."""
 

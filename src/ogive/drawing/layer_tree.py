@@ -14,7 +14,7 @@ from ogive.space.domain import Label
 from ogive.space.tree import Call, Choose, ChooseSome, Compute, Constant, Group, Node, Splice, Table, Value, build_value
 
 MAX_TEXT = 40
-"""The most characters of a value that are shown."""
+"""At most this many characters of a value are shown."""
 
 NO_LAYERS = "the space was read from a journal, without layers (--trust loads them): its decisions and their labels"
 """Shown in place of the layers of a space that has none."""

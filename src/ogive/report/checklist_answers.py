@@ -20,9 +20,9 @@ from ogive.space.training_decisions import training_decisions
 
 YES, NO, NOT_APPLICABLE = "yes", "no", "not applicable"
 BUSY_SHARE = 0.8
-"""The least share of the time in which workers should be busy."""
+"""Workers should be busy for at least this share of the time."""
 DIVERSE_SHARE = 0.25
-"""The least diversity of the last proposals, as a share of the diversity of random sampling."""
+"""The diversity of the last proposals should be at least this share of the diversity of random sampling."""
 REPEATED_SHARE = 0.1
 """The largest share of proposals that may repeat an earlier network."""
 FAILED_COMPUTE_SHARE = 0.1

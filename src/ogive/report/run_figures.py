@@ -21,14 +21,14 @@ HALF_WIDTH = 430.0
 ORIGIN_COLOURS = {"initial": "c3", "random": "grey", "": "grey"}
 """Colours of the origins that are not a model; all other origins get `_COLOURS` in turn."""
 _COLOURS = ("c0", "c2", "c4", "c5", "c3")
-MOST_LABELLED = 20
-"""The most finalists that are all named in the figure; of more, only the winners are."""
+MAX_LABELLED = 20
+"""Up to this number of finalists, the figure names all of them; if there are more, it names only the winners."""
 REFERENCE_POINTS = 200
-"""The most points of the curve of the random reference."""
+"""The curve of the random reference has at most this many points."""
 RUNG_COLOURS = ("r0", "r1", "r2", "r3")
 """Colours of trials that were trained less than others, from the fewest epochs to the most."""
 LOG_RATIO = 10.0
-"""The least ratio of the largest to the smallest value for which a metric to minimize has a logarithmic axis."""
+"""A metric to minimize has a logarithmic axis if the largest value is at least this many times the smallest value."""
 
 
 def draw_search_curve(
@@ -309,6 +309,6 @@ def draw_full_training(
         if name in winners:
             plot.dots([a], [b], "c1", "winner", size=6)
             plot.text(a, b, name, required=True)
-        elif len(rows) <= MOST_LABELLED:
+        elif len(rows) <= MAX_LABELLED:
             plot.text(a, b, name.removeprefix("trial "))
     return plot.svg(f"{metric} of {len(rows)} finalists in the search and after full training")

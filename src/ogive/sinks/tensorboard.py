@@ -1,7 +1,8 @@
-"""TensorBoard: a run `search` with the best so far, and a run for each trial with its curves and hyperparameters.
+"""The sink `tensorboard`: a TensorBoard run `search` with the best values so far, and a run for each trial.
 
-Written as TensorBoard's own records; neither TensorFlow nor PyTorch is needed. Open it with
-`tensorboard --logdir RUN/sinks/tensorboard`. TensorBoard keeps 32-bit numbers.
+The run of a trial has its curves and hyperparameters. The files are written in the format of TensorBoard, so neither
+TensorFlow nor PyTorch is needed. `tensorboard --logdir RUN/sinks/tensorboard` shows them. TensorBoard stores numbers with 32
+bits.
 """
 
 from __future__ import annotations
@@ -24,8 +25,9 @@ SEARCH = "search"
 class TensorBoard(Sink):
     """Writes event files below the folder `path`.
 
-    In the run `search`, the steps of `best/METRIC`, `failed` and `trials` count how often a trial has ended or was paused.
-    With several objectives `best/METRIC` is the best value of each on the Pareto front, and `front` is the front's size.
+    In the run `search`, the step of `best/METRIC`, `failed` and `trials` is the number of times that a trial has ended or
+    was paused. With several objectives, `best/METRIC` is the best value of each objective on the Pareto front, and `front`
+    is the size of the front.
 
     Raises:
         MissingExtra: TensorBoard is not installed.

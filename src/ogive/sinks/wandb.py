@@ -1,12 +1,13 @@
-"""Weights & Biases: one run for the search, with a history row for each report and each result of a trial, and a table.
+"""The sink `wandb` (Weights & Biases): one run for the search, with a history row for each report and result, and a table.
 
-There is one run in all, because a run for each trial would take seconds to begin and end. The row of a report has `trial`,
-`epoch` and `metric/NAME`. The row of a trial that ended or was paused has `best/METRIC`, `failed` and `trials`, plotted over
-`rests`, which counts these rows. The table `trials_table`, written at the end, has a row for each trial with its decisions,
-for parallel coordinates and scatter plots.
+There is only one run, because a run for each trial would take seconds to begin and end. The row of a report has `trial`,
+`epoch` and `metric/NAME`. When a trial has ended or was paused, a row with `best/METRIC`, `failed` and `trials` is added,
+plotted over `rests`, the number of these rows. The table `trials_table`, which is written at the end, has a row for each
+trial with its decisions, for parallel coordinates and scatter plots.
 
-By default nothing leaves the machine (mode "offline", or the value of WANDB_MODE); `wandb sync` sends it later. An offline
-run cannot be extended, so when a search is continued it is written again from the journal, under the same id.
+By default no data leave the machine (mode "offline", or the value of WANDB_MODE); `wandb sync` sends the data later. An
+offline run cannot be extended. When a search is continued, the run is therefore written again from the journal, with the
+same id.
 """
 
 from __future__ import annotations

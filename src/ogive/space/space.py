@@ -260,19 +260,13 @@ class Space:
         return self._allowed(moves.grid(self.decisions, resolution))
 
     def _allowed(self, candidates: Iterable[moves.Labels]) -> Iterator[Architecture]:
-        """Yield the architectures that the constraint allows."""
         for labels in candidates:
             architecture = Architecture(self, labels)
             if self.constraint is None or self.violation(architecture) is None:
                 yield architecture
 
     def _first_allowed(self, generate: Callable[[], moves.Labels], kind: str) -> Architecture:
-        """Return the first generated architecture that the constraint allows.
-
-        Args:
-            generate: returns the labels of another architecture.
-            kind: a word for the architectures in the error message, such as "samples".
-        """
+        """Return the first generated architecture that the constraint allows; an error calls the architectures `kind`."""
         if self.constraint is None:
             return Architecture(self, generate())
         reasons: Counter[str] = Counter()
@@ -283,9 +277,7 @@ class Space:
                 return architecture
             reasons[reason] += 1
         reason, times = reasons.most_common(1)[0]
-        raise SpaceError(
-            f"the constraint allows none of {MAX_TRIES} {kind}; the most frequent reason ({times} times): {reason}"
-        )
+        raise SpaceError(f"the constraint allows none of {MAX_TRIES} {kind}; main reason ({times} times): {reason}")
 
     # -- vectors -------------------------------------------------------------------------------------------------
 

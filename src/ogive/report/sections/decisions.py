@@ -13,10 +13,10 @@ from ogive.report.importance import TOP_SHARE, Frequency, ImportanceResult
 from ogive.report.narrower_space import removed_alternatives
 from ogive.report.subject import MAX_ROWS, Subject
 
-MOST_DRAWN = 24
-"""The most decisions, and the most alternatives, in a figure."""
+MAX_DRAWN = 24
+"""A figure shows at most this many decisions or alternatives."""
 INSIGNIFICANT_DRAWN = 5
-"""The most decisions without a significant effect in the figure; the table has all."""
+"""The figure shows at most this many decisions without a significant effect; the table has all of them."""
 IMPORTANCE_TITLE = "Which decisions mattered"
 NARROWER_TITLE = "A narrower space"
 
@@ -38,7 +38,7 @@ def _importance(result: ImportanceResult) -> list[Block]:
         f"{plural(result.trials, 'trial')}). All main effects together explain {100 * result.explained:.0f}% of the "
         "variance of trials that the model has not seen; the rest is interactions and noise."
     )
-    drawn = result.importances[: min(MOST_DRAWN, len(significant) + INSIGNIFICANT_DRAWN)]
+    drawn = result.importances[: min(MAX_DRAWN, len(significant) + INSIGNIFICANT_DRAWN)]
     drawing = Drawing("importance", decision_figures.importance_bars(drawn), "the importance of each decision")
     head = ["decision", "share", "95% interval", "reached by chance", "significant"]
     rows = [
@@ -73,12 +73,12 @@ def _alternatives(result: ImportanceResult) -> list[Block]:
 
 
 def _whole_decisions(items: Sequence[Frequency]) -> list[Frequency]:
-    """Return the first `MOST_DRAWN` alternatives at most, without dividing a decision unless it is the only one."""
-    if len(items) <= MOST_DRAWN:
+    """Return the first `MAX_DRAWN` alternatives at most, without dividing a decision unless it is the only one."""
+    if len(items) <= MAX_DRAWN:
         return list(items)
-    divided = items[MOST_DRAWN].decision
-    complete = [item for item in items[:MOST_DRAWN] if item.decision != divided]
-    return complete or list(items[:MOST_DRAWN])
+    divided = items[MAX_DRAWN].decision
+    complete = [item for item in items[:MAX_DRAWN] if item.decision != divided]
+    return complete or list(items[:MAX_DRAWN])
 
 
 def _row(item: Frequency) -> tuple[object, ...]:

@@ -8,8 +8,8 @@ from ogive.report.failures import FailureGroup, group_failures
 from ogive.report.sections.decisions import percent
 from ogive.report.subject import MAX_ROWS, Subject
 
-MOST_GROUPS = 12
-"""The most groups of failures that are shown."""
+MAX_GROUPS = 12
+"""At most this many groups of failures are shown."""
 
 
 def build_section(subject: Subject) -> Section:
@@ -18,8 +18,8 @@ def build_section(subject: Subject) -> Section:
     groups = group_failures(subject.failed_trials)
     ways = "in the same way" if len(groups) == 1 else f"in {len(groups)} ways"
     lead = f"{len(subject.failed_trials):,} of {plural(len(subject.trials), 'trial')} failed, {ways}."
-    blocks: list[Block] = [Text(lead), Cards([_card(group) for group in groups[:MOST_GROUPS]])]
-    hidden = groups[MOST_GROUPS:]
+    blocks: list[Block] = [Text(lead), Cards([_card(group) for group in groups[:MAX_GROUPS]])]
+    hidden = groups[MAX_GROUPS:]
     if hidden:
         trials = plural(sum(len(group.trials) for group in hidden), "trial")
         blocks.append(Text(f"... and {trials} in {plural(len(hidden), 'more way')}.", soft=True))

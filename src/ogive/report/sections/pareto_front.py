@@ -15,8 +15,8 @@ from ogive.report.subject import MAX_ROWS, Subject, format_metric
 from ogive.trial import Trial
 
 TITLE = "Pareto front"
-MOST_FIGURES = 6
-"""The most pairs of objectives that are drawn."""
+MAX_FIGURES = 6
+"""At most this many pairs of objectives are drawn."""
 
 
 def build_section(subject: Subject) -> Section | None:
@@ -63,7 +63,7 @@ def _figures(subject: Subject) -> list[Block]:
     names = [_tooltip(subject, trial, row) for trial, row in zip(trials, values, strict=True)]
     drawings: list[Drawing] = []
     pairs = list(combinations(range(len(state.objectives)), 2))
-    for i, j in pairs[:MOST_FIGURES]:
+    for i, j in pairs[:MAX_FIGURES]:
         objectives = (state.objectives[i], state.objectives[j])
         svg = run_figures.draw_pareto_front(
             values[:, [i, j]],

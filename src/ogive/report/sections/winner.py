@@ -20,8 +20,8 @@ from ogive.trial import Status
 
 BASELINE_TITLE = "Comparison with a baseline"
 RUNGS_TITLE = "Rungs of the schedule"
-MOST_RUNGS = 12
-"""The most rungs in the table."""
+MAX_RUNGS = 12
+"""The table has at most this many rungs."""
 
 
 def build_section(subject: Subject) -> Section:
@@ -106,7 +106,7 @@ def build_rungs(subject: Subject) -> Section | None:
     levels = sorted({trial.step for trial in trials})
     if not levels:
         return Section("rungs", RUNGS_TITLE, [Text("No trial has reached a rung yet.")])
-    listed = levels if len(levels) <= MOST_RUNGS else [*levels[: MOST_RUNGS - 1], levels[-1]]
+    listed = levels if len(levels) <= MAX_RUNGS else [*levels[: MAX_RUNGS - 1], levels[-1]]
     metrics = [objective.metric for objective in state.objectives]
     rows = []
     for level, reached, continued, best in summarize_rungs(state, listed):
