@@ -72,9 +72,10 @@ def _count_architectures(space: Space) -> int:
     size = space.size()
     if not isinstance(size, int) or size > MAX_ARCHITECTURES:
         raise JobError(
-            f"the space has {size} architectures; allowed: at most {MAX_ARCHITECTURES:,}; narrow it with `only`"
+            f"the space has {size} architectures; allowed: at most {MAX_ARCHITECTURES:,}; restrict the space with `only`"
         )
-    return sum(1 for _ in space.grid())  # without those that a constraint of the space excludes
+    # The grid has only the architectures that the constraint of the space allows.
+    return sum(1 for _ in space.grid())
 
 
 def _train_all(space: Space, curves: Curves, *, size: int, folder: Path, workers: int) -> Any:
@@ -131,6 +132,7 @@ def _check_rank_correlation(out: Path, metric: str, meta: dict[str, Any]) -> Non
     last = correlations[table.levels[-1]]
     if not last >= MIN_CORRELATION:
         print_text(
-            f"below {MIN_CORRELATION}: chance decides which is the best; change recipe, metric or number of seeds"
+            f"the rank correlation is below {MIN_CORRELATION}: chance decides which architecture is the best; change the "
+            "recipe, the metric or the number of seeds"
         )
         raise typer.Exit(1)
