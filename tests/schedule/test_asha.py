@@ -143,7 +143,7 @@ def test_a_report_beyond_a_rung_counts_on_it() -> None:
             {"epochs": 9, "min_epochs": 9},
             "min_epochs and max_epochs are both 9; with one rung, every trial is trained in full",
         ),
-        ({"epochs": 9, "max_epochs": 1}, "give max_epochs above 1, or schedule 'full'"),
+        ({"epochs": 9, "max_epochs": 1}, "give max_epochs above 1, or use schedule 'full'"),
         ({"epochs": 9, "min_epochs": 10}, "min_epochs is 10, but must be at most max_epochs, which is 9"),
         ({"epochs": 9, "max_epochs": 27}, "max_epochs is 27, but must be at most the 9 epochs"),
         ({"epochs": 9, "reduction": 3}, "has no option 'reduction'; its options: 'min_epochs', 'max_epochs', 'eta'"),

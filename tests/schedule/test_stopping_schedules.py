@@ -283,7 +283,7 @@ def test_the_share_that_pbt_replaces_does_not_depend_on_the_number_of_workers() 
         ("successive_halving", {"min_epochs": 30}, "min_epochs is 30, but must be at most max_epochs, which is 9"),
         ("successive_halving", {"min_epochs": 9}, "with one rung, every trial is trained in full"),
         ("pasha", {"min_epochs": 9}, "schedule 'pasha': min_epochs and max_epochs are both 9"),
-        ("hyperband", {"min_epochs": 9}, "give min_epochs below 9, further fidelities, or schedule 'full'"),
+        ("hyperband", {"min_epochs": 9}, "give min_epochs below 9, further fidelities, or use schedule 'full'"),
         ("median", {"min_epochs": 30}, "min_epochs is 30"),
         ("pasha", {"percentile": 101}, "a number from 0 to 100"),
         ("pbt", {}, "needs the option 'settings'"),

@@ -51,9 +51,9 @@ class _Rows:
     """A figure of named rows above one horizontal axis.
 
     Args:
-        names: for each row its name, a detail or "", and whether it is emphasized.
+        names: for each row, its name, a detail or "", and whether the row is emphasized.
         left: the width of the names in pixels.
-        x: the axis.
+        x: the scale of the axis.
     """
 
     def __init__(self, names: Sequence[tuple[str, str, bool]], left: float, x: AxisScale) -> None:
