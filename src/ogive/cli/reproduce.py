@@ -70,9 +70,9 @@ def _print(result: Reproduction) -> None:
     different = len(result.differences)
     print_text(f"trial {result.trial} was not reproduced: {different} of {compared} differ{ignored}")
     if result.ended:
-        print_text(f"it ended differently: {result.ended}")
+        print_text(f"the repetition ended differently: {result.ended}")
     _print_differences(result)
-    print_text(f"its output: {relative_path(Path(result.folder))}")
+    print_text(f"output of the repetition: {relative_path(Path(result.folder))}")
 
 
 def _print_differences(result: Reproduction) -> None:
