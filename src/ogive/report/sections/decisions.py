@@ -36,7 +36,7 @@ def _importance(result: ImportanceResult) -> list[Block]:
         "Bars show the share of the variance of the values that a decision explains by itself, with 95% intervals "
         "(functional analysis of variance, Hutter et al. 2014, with main effects from an additive model of "
         f"{plural(result.trials, 'trial')}). All main effects together explain {100 * result.explained:.0f}% of the "
-        "variance of trials that the model has not seen; the rest is interactions and noise."
+        "variance of trials that the model has not seen; the remaining variance is interactions and noise."
     )
     drawn = result.importances[: min(MAX_DRAWN, len(significant) + INSIGNIFICANT_DRAWN)]
     drawing = Drawing("importance", decision_figures.importance_bars(drawn), "the importance of each decision")
@@ -73,7 +73,10 @@ def _alternatives(result: ImportanceResult) -> list[Block]:
 
 
 def _whole_decisions(items: Sequence[Frequency]) -> list[Frequency]:
-    """Return the first `MAX_DRAWN` alternatives at most, without dividing a decision unless it is the only one."""
+    """Return at most the first `MAX_DRAWN` alternatives, with all or none of a decision's alternatives.
+
+    Only if a single decision has more alternatives, a part of them is returned.
+    """
     if len(items) <= MAX_DRAWN:
         return list(items)
     divided = items[MAX_DRAWN].decision
@@ -84,7 +87,8 @@ def _whole_decisions(items: Sequence[Frequency]) -> list[Frequency]:
 def _row(item: Frequency) -> tuple[object, ...]:
     best = f"{item.best_count} of {item.best_total}" if item.best_total else "not active"
     interval = f"{percent(item.low)} to {percent(item.high)}" if item.best_total else ""
-    was_tried = item.effect == item.effect  # NaN if not
+    # The effect of an alternative that was never tried is NaN, which does not equal itself.
+    was_tried = item.effect == item.effect
     effect = f"{item.effect:.3g}" if was_tried else "never tried"
     bounds = f"{item.effect_low:.2g} to {item.effect_high:.2g}" if was_tried else ""
     return (item.decision, item.text, best, interval, f"{item.count} of {item.total}", effect, bounds)
