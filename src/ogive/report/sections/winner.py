@@ -50,8 +50,8 @@ def _comparability(networks: list[Delivery]) -> str | None:
     if shorter and networks[0].stage == SEARCH:
         verb = "was" if len(shorter) == 1 else "were"
         return (
-            f"{len(shorter)} of these {verb} trained for less than {plural(highest_step, 'epoch')}, so they are listed last: "
-            "values at different numbers of epochs cannot be compared."
+            f"{len(shorter)} of these {verb} trained for less than {plural(highest_step, 'epoch')}, so they are listed "
+            "last: values at different numbers of epochs cannot be compared."
         )
     return None
 
