@@ -34,7 +34,7 @@ MISTAKES: dict[str, tuple[Callable[[], Any], str]] = {
     "iteration": (lambda: list(og.layer(record)), "cannot be iterated"),
     "two argument positions": (
         lambda: og.Space(og.layer(record, CHOICE, key=CHOICE)),
-        "'0' and 'key': name it .* or write two choices",
+        "'0' and 'key': name the choice .* or write two choices",
     ),
     "derived at two argument positions": (
         lambda: og.Space((lambda d: og.layer(record, d, d + 1))(CHOICE * 2)),
