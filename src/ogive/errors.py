@@ -16,7 +16,7 @@ class SpaceExhausted(OgiveError):
 
 
 class Infeasible(OgiveError):
-    """This architecture cannot be evaluated. Raised by user code: a factory or a train function."""
+    """An architecture cannot be evaluated. User code (a factory or a train function) raises this error."""
 
 
 class UserCodeError(OgiveError):
@@ -24,7 +24,7 @@ class UserCodeError(OgiveError):
 
 
 class JobError(OgiveError):
-    """A job file, or an argument of a function such as `search`, is invalid."""
+    """A job file is invalid, or an argument of a function such as `search`."""
 
 
 class RunError(OgiveError):
@@ -35,9 +35,9 @@ class MissingExtra(OgiveError, ImportError):
     """An optional dependency is not installed.
 
     Args:
-        package: the package to import.
-        extra: the extra of `ogive` that installs it.
-        purpose: what the package is needed for; the first words of the message.
+        package: the name of the missing package.
+        extra: the extra of `ogive` that installs the package.
+        purpose: the thing that needs the package, such as "the strategy 'reinforce'"; the message begins with it.
     """
 
     def __init__(self, package: str, extra: str, purpose: str) -> None:

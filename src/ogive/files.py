@@ -33,8 +33,8 @@ def replace_file(path: Path, write: Writer, draft: Path | None = None) -> None:
     Args:
         path: the file to create or replace.
         write: writes the content.
-        draft: the path of the draft. Default: `path` + ".draft". Processes that may write the same file at the same time
-            need different drafts.
+        draft: the path of the draft. Default: `path` with ".draft" appended. Processes that may write the same file at the
+            same time need different drafts.
 
     Raises:
         OSError: the file cannot be written. Exceptions of `write` are passed on.

@@ -42,7 +42,7 @@ def plural(count: int, word: str) -> str:
 
 
 def trials(numbers: Sequence[int]) -> str:
-    """Return a short list of trials: "trial 3", "trials 3, 4", "trials 3, 4, 5 and 9 more"."""
+    """Return a list of trials as text: "trial 3", "trials 3, 4" or, for more than four, "trials 3, 4, 5 and 9 more"."""
     more = f" and {len(numbers) - 3:,} more" if len(numbers) > 4 else ""
     listed = ", ".join(map(str, numbers[:3] if more else numbers))
     return f"trial{'s' if len(numbers) > 1 else ''} {listed}{more}"
@@ -55,13 +55,13 @@ def amount(money: float, currency: str = "") -> str:
 
 
 def amount_of_limit(money: float, limit: float, currency: str) -> str:
-    """Return an amount with its limit: `6.43 of 50 USD`, or `6.43 of 50 of money` where the currency is unknown."""
+    """Return an amount with its limit: `6.43 of 50 USD`, or `6.43 of 50 of money` if the currency is unknown."""
     limit_digits = f"{round(limit):,}" if limit == round(limit) else amount(limit)
     return f"{amount(money)} of {limit_digits} {currency or 'of money'}"
 
 
 def nonzero_counts(counts: Mapping[S, int]) -> str:
-    """Return the counts above 0, the largest first: `3 error, 1 time limit`; an empty text where all are 0."""
+    """Return the counts above 0, the largest first: `3 error, 1 time limit`; an empty text if all counts are 0."""
     nonzero = sorted(((n, status.value) for status, n in counts.items() if n), key=lambda item: (-item[0], item[1]))
     return ", ".join(f"{n:,} {name.replace('_', ' ')}" for n, name in nonzero)
 

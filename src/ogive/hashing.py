@@ -7,7 +7,9 @@ import json
 from typing import Any
 
 DIGITS = 16
+"""By default, a hash has this many hexadecimal digits."""
 ALL_DIGITS = 64
+"""The number of hexadecimal digits of a complete SHA-256 hash."""
 
 
 def hash_bytes(*parts: bytes | memoryview, digits: int = DIGITS) -> str:

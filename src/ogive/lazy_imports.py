@@ -10,11 +10,11 @@ from typing import Any
 def lazy_names(
     package: str, modules: Mapping[str, str], names: list[str]
 ) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
-    """Return `__getattr__` and `__dir__` of a package.
+    """Return the functions `__getattr__` and `__dir__` for a package.
 
     Args:
-        package: its name.
-        modules: for each name, the module below `ogive` that defines it; "module:" for the module itself.
+        package: the name of the package.
+        modules: for each name, the module below `ogive` that defines it; "module:" if the name is the module itself.
         names: all public names of the package, for `dir` and for the message about an unknown name.
     """
 

@@ -1,4 +1,7 @@
-"""Inference from the name of a metric: whether more or less is better, and whether it is measured on the training data."""
+"""Inference of two properties from the name of a metric.
+
+The properties are the goal (whether more or less is better) and whether the metric is measured on the training data.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,8 @@ MORE_IS_BETTER = frozenset(
     "accuracy acc auc auroc f1 precision recall top1 top5 r2 iou miou bleu throughput reward".split()
 )
 RESOURCES = frozenset("parameters params flops macs latency memory energy power seconds duration cost bytes".split())
-COSTS = RESOURCES | frozenset("time hours minutes throughput samples examples speed".split())
+"""Words for the resources that a network needs."""
+TRAINING_RESOURCES = RESOURCES | frozenset("time hours minutes throughput samples examples speed".split())
 """Words for the resources that training needs. Such a metric may be an objective although its name contains "train"."""
 LESS_IS_BETTER = RESOURCES | frozenset("loss error mse mae rmse nll perplexity regret".split())
 NEUTRAL = frozenset(
@@ -20,17 +24,17 @@ NEUTRAL = frozenset(
 )
 """Words that do not change the direction of the other words of a name."""
 
-_LATENCIES, _SIZES = frozenset(("latency", "duration")), frozenset(("parameters", "params", "flops", "macs"))
+_DURATIONS, _SIZES = frozenset(("latency", "duration")), frozenset(("parameters", "params", "flops", "macs"))
 NEUTRAL_BESIDE = {
     "rate": frozenset(("error",)),
     "score": MORE_IS_BETTER,
-    **dict.fromkeys(("s", "ms", "us", "ns"), _LATENCIES),
+    **dict.fromkeys(("s", "ms", "us", "ns"), _DURATIONS),
     **dict.fromkeys(("kb", "mb", "gb", "kib", "mib", "gib"), frozenset(("memory",))),
     **dict.fromkeys(("j", "mj", "w", "mw"), frozenset(("energy", "power"))),
     **dict.fromkeys(("k", "m", "g"), _SIZES),
 }
-"""Words that are neutral only beside one of the words in their set: `rate` is neutral in `error_rate`, but not in
-`flops_rate`, of which more may be better.
+"""Each key is a word that is neutral only in a name that also contains a word of its set: `rate` is neutral in `error_rate`,
+but not in `flops_rate`, of which more may be better.
 """
 
 _SELECTION_SPLITS = frozenset("val valid validation dev holdout test".split())
@@ -46,15 +50,21 @@ def infer_goal(metric: str) -> str:
     """
     # A leading minus sign reverses the direction. It counts as an unknown word, so that the user has to give the goal.
     words = [*(["-"] if metric.startswith("-") else []), *_split_words(metric)]
-    more, less = (any(word in vocabulary for word in words) for vocabulary in (MORE_IS_BETTER, LESS_IS_BETTER))
+    is_more_better, is_less_better = (
+        any(word in vocabulary for word in words) for vocabulary in (MORE_IS_BETTER, LESS_IS_BETTER)
+    )
     unknown = [word for index, word in enumerate(words) if not _is_unambiguous(index, words)]
-    if more != less and not unknown:
-        return "maximize" if more else "minimize"
+    if is_more_better != is_less_better and not unknown:
+        return "maximize" if is_more_better else "minimize"
     if unknown:
-        words_do_not = "words {} in its name do not" if len(unknown) > 1 else "word {} in its name does not"
-        reason = f"the {words_do_not.format(', '.join(map(repr, unknown)))} imply one"
+        template = (
+            "the words {} in its name do not imply one"
+            if len(unknown) > 1
+            else "the word {} in its name does not imply one"
+        )
+        reason = template.format(", ".join(map(repr, unknown)))
     else:
-        reason = "its name implies both goals" if more else "its name does not imply one"
+        reason = "its name implies both goals" if is_more_better else "its name does not imply one"
     raise JobError(
         f"objective {metric!r} needs a goal, because {reason}: in Python Objective({metric!r}, 'maximize') or "
         f"Objective({metric!r}, 'minimize'), in a job {{metric: {metric}, goal: maximize}} or goal: minimize"
@@ -80,33 +90,34 @@ def _split_words(metric: str) -> list[str]:
 def check_not_trained_on(metric: str) -> None:
     """Raise JobError if the name of an objective says that it is measured on the training data.
 
-    Resources that training needs, such as `train_seconds`, are allowed.
+    Metrics of the resources that training needs, such as `train_seconds`, are allowed.
 
     Raises:
-        JobError: the name says so.
+        JobError: the name says that the metric is measured on the training data.
     """
     words = _split_words(metric)
-    # A name such as `train_val_gap` is about both parts.
+    # A name such as `train_val_gap` is about the training part and the validation part, so it is allowed.
     if _is_resource(words) or _SELECTION_SPLITS & set(words):
         return
     if any(_means_training(index, words) for index in range(len(words))):
         raise JobError(
-            f"the name of objective {metric!r} says that it is measured on the training part; it would prefer networks that "
-            "overfit. Use a metric of the validation part (accuracy, val_loss), or rename this one if it is such a metric"
+            f"the name of objective {metric!r} says that it is measured on the training part; such an objective prefers "
+            "networks that overfit. Use a metric of the validation part (accuracy, val_loss); if this metric is measured on "
+            "the validation part, rename it"
         )
 
 
 def _is_resource(words: Sequence[str]) -> bool:
-    """Return whether a metric measures what training needs rather than how good the network is."""
-    directions = {word for word in words if word in (MORE_IS_BETTER | LESS_IS_BETTER | COSTS) - NEUTRAL}
-    return bool(directions) and directions <= COSTS
+    """Return whether a metric with these words measures the resources of training, not the quality of the network."""
+    quantities = {word for word in words if word in (MORE_IS_BETTER | LESS_IS_BETTER | TRAINING_RESOURCES) - NEUTRAL}
+    return bool(quantities) and quantities <= TRAINING_RESOURCES
 
 
 def _means_training(index: int, words: Sequence[str]) -> bool:
     """Return whether `words[index]` means the training data.
 
-    Such words are `train` and its variants, also with a number (`train2`) or joined to a known word (`trainloss`). `tr`
-    counts only if all other words of the name are known: in `bleu_en_tr` it means Turkish.
+    These words are `train` and its variants, also with a number (`train2`) or joined to a known word (`trainloss`). `tr`
+    means the training data only if all other words of the name are known: in `bleu_en_tr` it means Turkish.
     """
     match = re.fullmatch(r"(.*?)(training|train|trn|tr)\d*(.*)", words[index])
     if match is None:

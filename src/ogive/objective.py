@@ -33,15 +33,15 @@ class Objective:
     """A metric with a goal.
 
     Attributes:
-        metric: the name under which it is reported.
+        metric: the name under which the metric is reported.
         goal: "maximize" or "minimize"; optional if every word of the name is known (`val_accuracy`, `latency_ms`).
         epoch: the epoch whose metrics are the trial's value.
 
             - "last": the last reported epoch. NaN in any epoch fails the trial.
             - "best": the epoch with the best value of this metric, among those in which all objectives and constraints are
-              finite. All metrics of the trial are taken from this epoch, and its checkpoint is kept. NaN in some epochs does
-              not fail the trial. If one of the other objectives or constraints is reported in the last epoch only, that is
-              the only epoch to choose from. Note that the best of several noisy measurements is an optimistic estimate.
+              finite. All metrics of the trial are taken from this epoch, and the checkpoint of this epoch is kept. NaN in
+              some epochs does not fail the trial. If another objective or constraint is reported only in the last epoch, the
+              last epoch is selected. Note that the best of several noisy measurements is an optimistic estimate.
 
     Raises:
         JobError: the goal or the epoch is invalid, or the goal is missing and the name does not imply it.
@@ -56,6 +56,7 @@ class Objective:
         if not self.goal:
             object.__setattr__(self, "goal", infer_goal(self.metric))
         if self.goal not in GOALS:
+            # A cutoff of 0 always gives a suggestion: one of the two goals.
             hint = get_close_matches(str(self.goal), GOALS, n=1, cutoff=0.0)[0]
             raise JobError(
                 f"objective {self.metric!r}: goal {self.goal!r} is not {_join_with_or(GOALS)}; did you mean {hint!r}?"
@@ -64,7 +65,7 @@ class Objective:
             raise JobError(f"objective {self.metric!r}: epoch {self.epoch!r} is not {_join_with_or(EPOCHS)}")
 
     def to_json(self) -> dict[str, str]:
-        """Return the fields by name. `epoch` is included only if it is not the default: older journals do not have it."""
+        """Return the fields by name. `epoch` is left out if it is "last", since older journals do not have this field."""
         epoch = {} if self.epoch == "last" else {"epoch": self.epoch}
         return {"metric": self.metric, "goal": self.goal, **epoch}
 
@@ -81,8 +82,8 @@ class Constraint:
     """A bound on a metric, in the unit of the metric.
 
     Attributes:
-        metric: the name under which it is reported, or of a screened metric.
-        at_most, at_least: the threshold; exactly one of the two.
+        metric: the name under which the metric is reported, or the name of a screened metric.
+        at_most, at_least: the upper or the lower bound; exactly one of the two is given.
         hard: whether an architecture that is known to violate the constraint before training is not trained at all. A trial
             that violates a soft constraint is trained, and ranked behind all trials that satisfy it.
 
@@ -107,13 +108,14 @@ class Constraint:
 
     @property
     def threshold(self) -> float:
-        """Either `at_most` or `at_least`."""
+        """The value of `at_most` or `at_least`, whichever is given."""
         return self.at_most if self.at_most is not None else self.at_least  # type: ignore[return-value]
 
     def violation(self, metrics: Metrics) -> float:
-        """Return by how much the metric exceeds the threshold: 0 if satisfied, infinity if the metric is missing or NaN.
+        """Return the distance of the metric beyond the threshold.
 
-        The excess is relative to the threshold, or absolute if the threshold is 0.
+        The distance is divided by the threshold's absolute value, unless the threshold is 0. It is 0 if the constraint is
+        satisfied, and infinite if the metric is missing or NaN.
         """
         value = float(metrics.get(self.metric, math.nan))
         if math.isnan(value):
@@ -145,15 +147,15 @@ def parse_objectives(spec: ObjectiveSpec) -> tuple[Objective, ...]:
         check_not_trained_on(objective.metric)
         first = parsed.setdefault(objective.metric, objective)
         if first is not objective:
-            conflict = "is listed twice" if first.goal == objective.goal else "is to be both maximized and minimized"
-            raise JobError(f"objectives: {objective.metric!r} {conflict}; name each metric once")
+            conflict = "is listed twice" if first.goal == objective.goal else "is both maximized and minimized"
+            raise JobError(f"objectives: {objective.metric!r} {conflict}; list each metric once")
     if not parsed:
         raise JobError('objectives: the list is empty; name at least one metric, such as "accuracy"')
     best = [objective.metric for objective in parsed.values() if objective.epoch == "best"]
     if len(best) > 1:
         raise JobError(
             f"objectives: {' and '.join(map(repr, best))} have epoch='best', but only one objective can choose the epoch, "
-            "because one checkpoint of each trial is kept; the other objectives have their values in that epoch"
+            "because one checkpoint of each trial is kept; the other objectives have their values in the selected epoch"
         )
     return tuple(parsed.values())
 
@@ -173,7 +175,7 @@ def parse_constraints(spec: Constraint | Iterable[Constraint]) -> tuple[Constrai
             raise JobError(f"constraints: {item!r} is not a Constraint(metric, at_most=... or at_least=...)")
         bounds, word = (upper_bounds, "at_most") if item.at_most is not None else (lower_bounds, "at_least")
         if item.metric in bounds:
-            raise JobError(f"constraints: {item.metric!r} has {word} twice; keep the stricter one")
+            raise JobError(f"constraints: {item.metric!r} has {word} twice; keep the stricter constraint")
         bounds[item.metric] = item.threshold
     for metric in lower_bounds.keys() & upper_bounds.keys():
         low, high = lower_bounds[metric], upper_bounds[metric]
@@ -196,27 +198,28 @@ def sort_key(metrics: Metrics, objective: Objective, constraints: Iterable[Const
     """Return a key that sorts trials with one objective in the order of `rank_costs`; equal keys have equal ranks.
 
     Returns:
-        (class, value within the class). Class 0 holds the feasible trials, sorted by cost. Class 1 holds the trials that
-        violate a constraint, sorted by total violation. Class 2 holds the trials without a finite value.
+        (group, value within the group). Group 0 holds the feasible trials, sorted by cost. Group 1 holds the trials that
+        violate a constraint, sorted by total violation. Group 2 holds the trials without a finite value.
     """
     cost = objective.cost(metrics)
     if math.isnan(cost):
         return 2, 0.0
-    excess = total_violation(metrics, constraints)
-    return (1, excess) if excess > 0 else (0, cost)
+    violation = total_violation(metrics, constraints)
+    return (1, violation) if violation > 0 else (0, cost)
 
 
 def rank_metrics(
     metrics: Sequence[Metrics], objectives: Sequence[Objective], constraints: Sequence[Constraint] = ()
 ) -> list[int]:
     """Return the ranks of n trials by their metrics, in the order of `rank_costs`; 0 is the best."""
-    if len(objectives) == 1:  # faster than arrays for small n
+    # With one objective, sorting keys is faster than `rank_costs` for small n.
+    if len(objectives) == 1:
         keys = [sort_key(row, objectives[0], constraints) for row in metrics]
         rank_of = {key: index for index, key in enumerate(sorted(set(keys)))}
         return [rank_of[key] for key in keys]
     rows = np.array([[objective.cost(row) for objective in objectives] for row in metrics])
-    excess = [total_violation(row, constraints) for row in metrics]
-    return [int(value) for value in rank_costs(rows.reshape(len(metrics), len(objectives)), excess)]
+    violations = [total_violation(row, constraints) for row in metrics]
+    return [int(rank) for rank in rank_costs(rows.reshape(len(metrics), len(objectives)), violations)]
 
 
 def find_pareto_front(costs: ArrayLike) -> BoolArray:
@@ -226,43 +229,45 @@ def find_pareto_front(costs: ArrayLike) -> BoolArray:
     """
     import moocore  # imported here, because this import takes longer than the import of `ogive`
 
-    rows = _rows(costs)
-    valid = np.isfinite(rows).all(axis=1)
-    front = np.zeros(len(rows), dtype=bool)
-    if valid.any():
-        front[valid] = moocore.is_nondominated(rows[valid], keep_weakly=True)
-    return front
+    rows = _as_rows(costs)
+    is_finite = np.isfinite(rows).all(axis=1)
+    is_on_front = np.zeros(len(rows), dtype=bool)
+    if is_finite.any():
+        # `keep_weakly` keeps equal rows on the front.
+        is_on_front[is_finite] = moocore.is_nondominated(rows[is_finite], keep_weakly=True)
+    return is_on_front
 
 
 def rank_costs(costs: ArrayLike, violations: ArrayLike | None = None) -> IntArray:
-    """Return the ranks [n] of `costs` [n, m]; 0 is the best. Equally good rows share a rank, and no rank is skipped.
+    """Return the ranks [n] of the rows of `costs` [n, m]; 0 is the best. Equally good rows share a rank; no rank is skipped.
 
-    Feasible rows (violation 0) come first, then the others by `violations` [n] (Deb et al. 2002, section VI). Feasible
+    Feasible rows (violation 0) come first, then the other rows by `violations` [n] (Deb et al. 2002, section VI). Feasible
     rows are ordered by cost if there is one objective, and by front and then crowding distance otherwise (section III).
     Rows with NaN or infinity come last.
 
     Raises:
         ValueError: the shapes do not match.
     """
-    rows = _rows(costs)
+    rows = _as_rows(costs)
     n = len(rows)
     excess = np.zeros(n) if violations is None else np.asarray(violations, dtype=np.float64)
     if excess.shape != (n,):
         raise ValueError(f"expected violations of shape ({n},), one for each row of costs, but got {excess.shape}")
-    # Section VI: feasible rows (0) dominate those that violate constraints (1). Invalid rows (2) are an addition.
-    invalid = ~np.isfinite(rows).all(axis=1)
-    feasible = ~invalid & (excess <= 0)
-    group = np.where(invalid, 2, np.where(feasible, 0, 1))
+    # Section VI: feasible rows (group 0) dominate those that violate constraints (group 1). Rows that are not finite
+    # (group 2) do not occur in the paper.
+    is_invalid = ~np.isfinite(rows).all(axis=1)
+    is_feasible = ~is_invalid & (excess <= 0)
+    group = np.where(is_invalid, 2, np.where(is_feasible, 0, 1))
     first_key, second_key = np.zeros((2, n))  # sort keys within a group
     first_key[group == 1] = excess[group == 1]
     if rows.shape[1] == 1:
-        first_key[feasible] = rows[feasible, 0]
-    elif feasible.any():
+        first_key[is_feasible] = rows[is_feasible, 0]
+    elif is_feasible.any():
         import moocore
 
         # Section III: the crowded-comparison operator, by non-domination rank and then by larger crowding distance.
-        first_key[feasible] = moocore.pareto_rank(rows[feasible])
-        second_key[feasible] = -_crowding(rows[feasible], first_key[feasible])
+        first_key[is_feasible] = moocore.pareto_rank(rows[is_feasible])
+        second_key[is_feasible] = -_crowding(rows[is_feasible], first_key[is_feasible])
     return _dense_ranks((second_key, first_key, group))
 
 
@@ -270,10 +275,10 @@ def crowding_distance(costs: ArrayLike) -> FloatArray:
     """Return the crowding distances [n] of the rows of one front, `costs` [n, m].
 
     The distance is infinite for the lowest and highest value of each objective. Rows with equal values of an objective have
-    equal gaps between neighbours, so the result does not depend on the order of the rows. (The paper, Deb et al. 2002, does
-    not define this case.)
+    the same gap to their neighbours, so the result does not depend on the order of the rows. (The paper, Deb et al. 2002,
+    does not define this case.)
     """
-    rows = _rows(costs)
+    rows = _as_rows(costs)
     return _crowding(rows, np.zeros(len(rows)))
 
 
@@ -281,7 +286,7 @@ def _crowding(rows: FloatArray, fronts: FloatArray) -> FloatArray:
     """Return the crowding distance [n] of each row of `rows` [n, m] within its front; `fronts` [n] numbers the fronts."""
     distance = np.zeros(len(rows))
     for column in rows.T:
-        # Number the distinct (front, value) pairs in ascending order: `index` [n] says which pair each row has.
+        # Number the distinct (front, value) pairs in ascending order: `index` [n] is the number of the pair of each row.
         index = _dense_ranks((column, fronts))
         front, value = np.zeros((2, int(index.max(initial=-1)) + 1))
         front[index], value[index] = fronts, column
@@ -315,7 +320,7 @@ def hypervolume(costs: ArrayLike, reference: Sequence[float]) -> float:
     Raises:
         ValueError: the shapes do not match, or the reference is not finite.
     """
-    rows = _rows(costs)
+    rows = _as_rows(costs)
     point = np.asarray(reference, dtype=np.float64)
     if point.shape != (rows.shape[1],) or not np.isfinite(point).all():
         raise ValueError(
@@ -323,11 +328,12 @@ def hypervolume(costs: ArrayLike, reference: Sequence[float]) -> float:
         )
     import moocore
 
-    valid = rows[np.isfinite(rows).all(axis=1)]
-    return float(moocore.hypervolume(valid, ref=point)) if len(valid) else 0.0
+    finite_rows = rows[np.isfinite(rows).all(axis=1)]
+    return float(moocore.hypervolume(finite_rows, ref=point)) if len(finite_rows) else 0.0
 
 
-def _rows(costs: ArrayLike) -> FloatArray:
+def _as_rows(costs: ArrayLike) -> FloatArray:
+    """Return costs as an array [n, m], or raise a ValueError if it has another number of dimensions."""
     rows = np.asarray(costs, dtype=np.float64)
     if rows.ndim != 2:
         raise ValueError(f"expected costs of shape (n, m), one row for each trial, but got {rows.shape}")

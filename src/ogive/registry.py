@@ -17,8 +17,8 @@ T = TypeVar("T")
 class Registry(Generic[T]):
     """Factories by name.
 
-    A factory is a callable, or the text "module:name" of a callable, which is imported when it is first used. The parameters
-    of a factory are the options that a user can set, except those in `reserved`.
+    A factory is a callable, or the text "module:name" that names a callable. Such a callable is imported when it is first
+    used. The parameters of a factory are the options that a user can set, except the parameters in `reserved`.
 
     Args:
         kind: the kind of object that the factories make, for error messages: "schedule".
@@ -36,7 +36,7 @@ class Registry(Generic[T]):
         return tuple(sorted(self._factories))
 
     def register(self, name: str, factory: str | Callable[..., T]) -> None:
-        """Register a factory under an unused name.
+        """Register a factory under an unused name. Registering the same factory again has no effect.
 
         Raises:
             JobError: another factory has this name.
@@ -52,7 +52,8 @@ class Registry(Generic[T]):
         """
         if name not in self._factories:
             raise JobError(
-                f"there is no {self.kind} {name!r}{_format_hint(name, self.names())}; there are {_join_names(self.names())}"
+                f"there is no {self.kind} {name!r}{_format_hint(name, self.names())}; registered names: "
+                f"{_join_names(self.names())}"
             )
         factory = self._factories[name]
         if isinstance(factory, str):
@@ -62,26 +63,26 @@ class Registry(Generic[T]):
         return factory
 
     def options(self, name: str) -> dict[str, Any]:
-        """Return the options of `name` with their defaults; `inspect.Parameter.empty` marks a required option."""
+        """Return the options of `name` with their defaults; a required option has `inspect.Parameter.empty`."""
         parameters = inspect.signature(self.factory(name)).parameters.values()
         return {p.name: p.default for p in parameters if p.name not in self.reserved and p.kind is not p.VAR_KEYWORD}
 
     def check_options(self, name: str, options: Mapping[str, Any]) -> None:
-        """Check that `name` has all of `options`, and that all required options are present.
+        """Check that `name` has all of `options`, and that `options` contains all required options.
 
         Raises:
-            JobError: an option is unknown, or a required one is missing.
+            JobError: an option is unknown, or a required option is missing.
         """
         allowed = self.options(name)
         for option in options:
             if option not in allowed:
-                alternatives = f"it has {_join_names(tuple(allowed))}" if allowed else "it has none"
+                known_options = f"its options: {_join_names(tuple(allowed))}" if allowed else "it has no options"
                 raise JobError(
-                    f"{self.kind} {name!r} has no option {option!r}{_format_hint(option, tuple(allowed))}; {alternatives}"
+                    f"{self.kind} {name!r} has no option {option!r}{_format_hint(option, tuple(allowed))}; {known_options}"
                 )
         for option, default in allowed.items():
             if default is inspect.Parameter.empty and option not in options:
-                raise JobError(f"{self.kind} {name!r} needs its option {option!r}")
+                raise JobError(f"{self.kind} {name!r} needs the option {option!r}")
 
 
 def check_whole_number(owner: str, option: str, value: Any, at_least: int) -> int:

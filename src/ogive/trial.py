@@ -1,4 +1,4 @@
-"""The records that all packages share: Proposal, Report, Status, Trial, Pending."""
+"""The records that all packages share: `Proposal`, `Report`, `Status`, `BestEpoch`, `Trial` and `Pending`."""
 
 from __future__ import annotations
 
@@ -41,17 +41,17 @@ EMPTY: Mapping[str, Any] = _Empty()
 class Status(StrEnum):
     """The state of a trial. The record of a failed trial also has a reason and, for an exception, the traceback."""
 
-    WAITING = "waiting"  # for a worker: proposed, or put back after an interruption
+    WAITING = "waiting"  # waits for a worker: it was just proposed, or its last attempt was interrupted
     RUNNING = "running"
-    PAUSED = "paused"  # at a rung; may be resumed
+    PAUSED = "paused"  # paused at a rung; may be resumed
     FINISHED = "finished"  # trained up to its fidelity
-    STOPPED = "stopped"  # by the schedule; its reports count
+    STOPPED = "stopped"  # stopped by the schedule; its reports count
     ERROR = "error"  # the train function raised an exception
     OUT_OF_MEMORY = "out_of_memory"
     TIME_LIMIT = "time_limit"
     NOT_FINITE = "not_finite"  # an objective or constraint was NaN or infinite
     MISSING_METRIC = "missing_metric"  # ended without reporting every objective and constraint
-    INFEASIBLE = "infeasible"
+    INFEASIBLE = "infeasible"  # its screened metrics violate a hard constraint, so it was not trained
     EXITED = "exited"  # the train function ended its worker: os._exit, sys.exit, a crash in native code
     KILLED = "killed"  # the worker was killed from outside, more often than retries allow
     LOST = "lost"  # the worker's host stopped responding, more often than retries allow
@@ -61,7 +61,8 @@ class Status(StrEnum):
     ended: bool
     """Whether the trial will report nothing more."""
 
-    def __init__(self, value: str) -> None:  # computed once for each member, because both are read very often
+    def __init__(self, value: str) -> None:
+        # Both are computed once for each member, because they are read very often.
         self.ended = value not in ("waiting", "running", "paused")
         self.failed = self.ended and value not in ("finished", "stopped")
 
@@ -79,7 +80,7 @@ class Proposal:
         inherit: (trial, step) of the checkpoint whose weights the trial starts from, or None.
         settings: values that are not part of the architecture, such as a learning rate; a train function reads them as
             `trial.settings`.
-        note: values that the strategy reads later from `Trial.proposal.note`.
+        note: values that say how the proposal was made. The strategy reads them later from `Trial.proposal.note`.
     """
 
     architecture: Architecture
@@ -108,13 +109,14 @@ class Report:
 
 
 class BestEpoch(NamedTuple):
-    """The rule that selects the epoch which is a trial's value, for `Objective(epoch="best")`.
+    """The rule that selects the epoch whose metrics are a trial's value, for `Objective(epoch="best")`.
 
     It is applied to the reports of a trial and, in the worker, to its checkpoints.
 
     Attributes:
-        metric, goal: those of the objective with `epoch="best"`.
-        needed: the metrics of all objectives and constraints.
+        metric: the metric of the objective with `epoch="best"`.
+        goal: "minimize" or "maximize".
+        needed: the names of the metrics of all objectives and constraints.
     """
 
     metric: str
@@ -122,7 +124,7 @@ class BestEpoch(NamedTuple):
     needed: tuple[str, ...] = ()
 
     def without_screened(self, screened: Mapping[str, float]) -> BestEpoch:
-        """Return the rule for a trial with these screened metrics, which its reports need not contain."""
+        """Return a rule that does not require reports to contain the metrics in `screened`."""
         return self._replace(needed=tuple(name for name in self.needed if name not in screened)) if screened else self
 
     def is_eligible(self, metrics: Mapping[str, float]) -> bool:
@@ -130,7 +132,7 @@ class BestEpoch(NamedTuple):
         return are_finite(metrics, (self.metric, *self.needed))
 
     def cost(self, metrics: Mapping[str, float]) -> float:
-        """Return the cost of an eligible epoch; the best epoch has the lowest."""
+        """Return the cost of an eligible epoch; the best epoch has the lowest cost."""
         return metrics[self.metric] if self.goal == "minimize" else -metrics[self.metric]
 
 
@@ -140,16 +142,24 @@ class Trial:
 
     Attributes:
         id: the number of the trial, from 0 in the order of proposals.
+        proposal: the proposal that the trial evaluates.
         fidelity: the fidelity of its current job.
         step_offset: the step after which the epochs of `fidelity` are counted. It is 0 unless the trial inherits weights,
             or was trained before at a lower fidelity that cannot be continued. In the latter case it has started from
             scratch, and `step_offset` is its last step at the lower fidelity. The steps of a trial therefore only
             increase.
         seed: the seed of the trial's random numbers, in [0, 2**63).
+        status: the state of the trial.
+        reports: its reports, in ascending order of their steps.
         screened: metrics that were known before training (parameters, latency from a table, proxies).
+        reason: why the trial failed or was stopped; empty otherwise.
+        traceback: the traceback of the exception that ended the trial; empty if there was none.
+        worker: the name of the worker of the latest attempt; empty before the first attempt.
+        attempts: the number of attempts so far.
         seconds: compute time so far, including lost attempts.
         cached: whether the reports come from the evaluation cache.
-        best_epoch_of: the rule that selects the epoch which is the trial's value; None if it is the last epoch.
+        proposed_at, started_at, ended_at: the clock's time of these events, in seconds; None before the event.
+        best_epoch_of: the rule that selects the epoch whose metrics are the trial's value; None for the last epoch.
     """
 
     id: TrialId
@@ -178,7 +188,7 @@ class Trial:
     def with_changes(self, **changes: Any) -> Trial:
         """Return a copy with some fields replaced, like `dataclasses.replace`, without a check of their names.
 
-        It takes a third of the time of `replace`. Reading a long journal spends most of its time here.
+        This method takes a third of the time of `replace`. Reading a long journal spends most of its time here.
         """
         new = object.__new__(Trial)
         fields = new.__dict__
@@ -249,9 +259,8 @@ class Trial:
         if self.best_epoch_of is None:
             return last
         rule = self.best_epoch_of.without_screened(self.screened)
-        reports = [
-            report for report in self.reports[:count] if report.step_offset == last.step_offset
-        ]  # at the same fidelity
+        # Reports with the same offset are at the same fidelity.
+        reports = [report for report in self.reports[:count] if report.step_offset == last.step_offset]
         eligible = [report for report in reports if rule.is_eligible(report.metrics)]
         # min() returns the earliest of equally good epochs. Its checkpoint is the one that the worker keeps.
         return min(eligible, key=lambda report: rule.cost(report.metrics), default=last)
@@ -263,7 +272,7 @@ class Trial:
 
 
 def count_steps(fidelity: Fidelity) -> Step:
-    """Return the number of steps of a job at `fidelity`: its epochs, or 1 if it does not name epochs."""
+    """Return the number of steps of a job at `fidelity`: its "epochs", or 1 if it has no "epochs"."""
     return int(fidelity.get("epochs", 1))
 
 
@@ -275,13 +284,16 @@ def are_finite(metrics: Mapping[str, float], names: Iterable[str]) -> bool:
 def select_comparable(trials: Sequence[Trial], at_least: int | None = None) -> tuple[Step, list[Trial]]:
     """Return the highest step that `at_least` of the trials have reached, and the trials that have reached it.
 
-    Trials must be compared at equal fidelity, that is, by `trial.at(step)` of the returned step and trials. A trial that
-    ended by itself has reached every step. Failed trials and trials without a report are ignored.
+    Trials must be compared at equal fidelity: compare `trial.metrics_at(step)` of the returned trials at the returned step.
+    A trial that ended by itself has reached every step. Failed trials and trials without a report are ignored.
 
     Args:
         trials: any trials.
-        at_least: the number of trials that must have reached the step. If fewer trials have a value, or by default, all
-            trials that have a value.
+        at_least: the number of trials that must have reached the step. By default, or if fewer trials have a value, all
+            trials that have a value must have reached it.
+
+    Returns:
+        The step and the trials; (0, []) if no trial has a value.
     """
     reported = [trial for trial in trials if trial.reports and not trial.status.failed]
     if not reported:
@@ -299,7 +311,7 @@ class Pending:
 
     Attributes:
         proposals: the pending proposals by trial. The controller passes its own mapping, not a copy, so that creating a view
-            costs nothing. The same holds for `id_counts`.
+            takes no time. The same holds for `id_counts`.
         rejected: the proposals that a wrapper of the strategy has just rejected.
         id_counts: the number of pending proposals for each `architecture.id`; None if they are not counted.
         job: the schedule's note about the trial to propose (`Start.note`), such as its bracket.

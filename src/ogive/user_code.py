@@ -1,6 +1,7 @@
 """Calls of user functions in the controller's process.
 
-Whatever a user function raises becomes one UserCodeError that names the function, the user's line and the architecture.
+Any exception of a user function is converted to a `UserCodeError`. Its message has the name of the function, the line of the
+user's code and the architecture.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from ogive.errors import OgiveError, UserCodeError
 from ogive.source.project_files import is_installed
 
 USER_EXCEPTIONS = (Exception, SystemExit)
-"""The exceptions of user code that count as failures. KeyboardInterrupt is not one of them: it is Ctrl-C."""
+"""The exceptions of user code that count as failures. KeyboardInterrupt is not one of them, since it is caused by Ctrl-C."""
 
 
 def call_user_function(
@@ -23,10 +24,10 @@ def call_user_function(
     """Call a user function and return its result.
 
     Args:
-        role: what the user supplied the function for: "constraint", "baseline".
+        role: the purpose of the function, such as "constraint" or "baseline".
         function: the user's function.
-        arguments: its positional arguments.
-        about: the architecture that the function is called for, named in an error.
+        arguments: the positional arguments of the function.
+        about: the architecture that the function is called for; an error message names it. None if there is none.
 
     Raises:
         UserCodeError: the function raised an exception or called `sys.exit`.
@@ -44,7 +45,8 @@ def convert_user_errors(role: str, function: Any, about: Mapping[str, Any] | Non
     try:
         yield
     except UserCodeError:
-        raise  # the error of another user function, which this one has called
+        # The function has called another user function, which raised an exception. The error names that function already.
+        raise
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # the user's own exception class may not derive from Exception
@@ -55,8 +57,12 @@ def convert_user_errors(role: str, function: Any, about: Mapping[str, Any] | Non
 def convert_plugin_errors(role: str, instance: Any) -> Iterator[None]:
     """Convert exceptions of a strategy, schedule or similar within the `with` block, if they come from the user's own code.
 
-    `instance` may be an object of the user or of Ogive. Exceptions that do not come from a line of the user's code are
-    passed on. If `instance` is a wrapper, the error names the wrapped object.
+    Exceptions that do not come from a line of the user's code are passed on.
+
+    Args:
+        role: the kind of the object, such as "strategy". A wrapper has an attribute of this name, the object that it wraps.
+        instance: the object, whose class may be defined by the user or by Ogive. If it is a wrapper, the error names the
+            wrapped object.
     """
     try:
         yield
@@ -64,7 +70,8 @@ def convert_plugin_errors(role: str, instance: Any) -> Iterator[None]:
         raise
     except USER_EXCEPTIONS as error:
         if find_user_line(error) is None:
-            raise  # an error of Ogive itself
+            # The error is a bug of Ogive itself.
+            raise
         while hasattr(instance, role):
             instance = getattr(instance, role)
         raise make_user_code_error(role, type(instance), _describe_failure(error), error=error) from error
@@ -88,12 +95,12 @@ def make_user_code_error(
     """Return the error for a failure of a user function.
 
     Args:
-        role: what the user supplied the function for.
+        role: the purpose of the function, such as "constraint" or "baseline".
         function: the function, or a class.
         failure: a clause without subject that describes the failure: "raised ...", "returned ...".
         about: the architecture that the function was called for.
-        error: the exception, whose traceback has the user's line.
-        remedy: what the user should do; by default "correct the function".
+        error: the exception, whose traceback has the user's line; None if there was no exception.
+        remedy: a clause that says what the user should do; by default "correct the function".
     """
     location = _find_definition(function) if error is None else find_user_line(error) or _find_definition(function)
     parts = [f"the {role} {qualified_name(function)}{'' if isinstance(function, type) else '()'} {failure}"]

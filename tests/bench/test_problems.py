@@ -132,7 +132,7 @@ def test_benchmarks_are_loaded_by_name_with_options_and_wrappers() -> None:
         ("nkk", r"no benchmark 'nkk' \(did you mean 'nk'\?\)"),
         ("nk:kay=1", r"no option 'kay'"),
         ("nk:k", r"'k' is not a valid option; write name:option=value"),
-        ("nasbench201", "needs its option 'path'"),
+        ("nasbench201", "needs the option 'path'"),
         ("additive:noise=0", "deviation is 0, but must be a number above 0"),
         ("additive:noise=loud", "deviation is 'loud', but must be a number above 0"),
         ("additive:failures=1", "share is 1, but must be below 1"),

@@ -122,7 +122,7 @@ CASES = {
     ),
     "a space whose constraint refuses all": (
         "space: mine.py:refused\ntrain: mine.py:estimator\n",
-        "job.yaml:1: space: the constraint refused all of 1000 samples",
+        "job.yaml:1: space: the constraint allows none of 1000 samples",
         "a is never right",
     ),
     "a train function with other arguments": (

@@ -98,7 +98,7 @@ def test_no_goal_is_inferred_from_a_name_with_a_word_that_may_reverse_it(metric:
         (lambda: parse_objectives(["loss", "loss"]), "'loss' is listed twice"),
         (
             lambda: parse_objectives(["loss", Objective("loss", "maximize")]),
-            "'loss' is to be both maximized and minimized",
+            "'loss' is both maximized and minimized",
         ),
         (lambda: parse_objectives([3]), "3 is neither the name"),
         (lambda: Constraint("flops"), "exactly one of at_most and at_least"),

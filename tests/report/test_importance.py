@@ -11,8 +11,8 @@ from scipy.stats import beta, hypergeom
 import ogive as og
 from ogive.report.alternatives import Alternatives
 from ogive.report.importance import (
-    ENOUGH_TRIALS,
-    MOST_TRIALS,
+    MAX_TRIALS,
+    MIN_TRIALS,
     ImportanceResult,
     compute_importance,
 )
@@ -178,18 +178,18 @@ def test_an_alternative_that_is_rare_by_coincidence_is_not_removed() -> None:
 
 
 def test_the_reason_is_given_if_nothing_can_be_computed() -> None:
-    trials, values, order = sampled(SPACE, additive, ENOUGH_TRIALS - 1, 0.1, 0)
+    trials, values, order = sampled(SPACE, additive, MIN_TRIALS - 1, 0.1, 0)
     reason = compute_importance(SPACE, trials, values, order).reason
-    assert reason == "19 trials with comparable values, at least 20 are needed"
+    assert reason == "there are 19 trials with comparable values, but at least 20 are needed"
     trials, _, order = sampled(SPACE, additive, 50, 0.1, 0)
     assert compute_importance(SPACE, trials, [1.0] * 50, [0] * 50).reason == "all trials have the same value"
 
 
 def test_many_trials_are_sampled_and_a_tenth_of_the_sample_are_the_best() -> None:
-    result = importance_of(SPACE, additive, 2 * MOST_TRIALS, noise=0.5)
-    assert result.trials == MOST_TRIALS
+    result = importance_of(SPACE, additive, 2 * MAX_TRIALS, noise=0.5)
+    assert result.trials == MAX_TRIALS
     top = next(item for item in result.frequencies if item.decision == "a").best_total
-    assert 0.07 * MOST_TRIALS < top < 0.13 * MOST_TRIALS
+    assert 0.07 * MAX_TRIALS < top < 0.13 * MAX_TRIALS
 
 
 def test_statistics_agree_with_scipy() -> None:

@@ -141,12 +141,12 @@ def test_a_report_beyond_a_rung_counts_on_it() -> None:
         ({"epochs": 9, "eta": 1}, "eta is 1, but must be a whole number of at least 2"),
         (
             {"epochs": 9, "min_epochs": 9},
-            "min_epochs is 9, and so is max_epochs: on one rung every trial is trained in full",
+            "min_epochs and max_epochs are both 9; with one rung, every trial is trained in full",
         ),
-        ({"epochs": 9, "max_epochs": 1}, "give max_epochs above 1, or schedule 'full'"),
+        ({"epochs": 9, "max_epochs": 1}, "give max_epochs above 1, or use schedule 'full'"),
         ({"epochs": 9, "min_epochs": 10}, "min_epochs is 10, but must be at most max_epochs, which is 9"),
         ({"epochs": 9, "max_epochs": 27}, "max_epochs is 27, but must be at most the 9 epochs"),
-        ({"epochs": 9, "reduction": 3}, "has no option 'reduction'; it has 'min_epochs', 'max_epochs', 'eta'"),
+        ({"epochs": 9, "reduction": 3}, "has no option 'reduction'; its options: 'min_epochs', 'max_epochs', 'eta'"),
         ({"epochs": 9, "max_epoch": 3}, r"no option 'max_epoch' \(did you mean 'max_epochs'\?\)"),
     ],
 )
@@ -156,7 +156,9 @@ def test_errors_name_the_invalid_option(options: dict[str, int], text: str) -> N
 
 
 def test_an_unknown_schedule_is_an_error_with_a_suggestion() -> None:
-    with pytest.raises(JobError, match=r"no schedule 'ahsa' \(did you mean 'asha'\?\); there are 'asha', 'curve'"):
+    with pytest.raises(
+        JobError, match=r"no schedule 'ahsa' \(did you mean 'asha'\?\); registered names: 'asha', 'curve'"
+    ):
         schedules.create("ahsa")
 
 

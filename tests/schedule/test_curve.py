@@ -171,7 +171,7 @@ def test_costs_below_the_best_so_far_are_possible() -> None:
 
 
 def test_only_the_latest_curves_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ogive.schedule.curve_stopping.REMEMBERED", 10)
+    monkeypatch.setattr("ogive.schedule.curve_stopping.MAX_CURVES", 10)
     schedule = CurveStopping(ACCURACY, epochs=8)
     run(schedule, make_behavior, 90)
     assert max(len(pairs) for pairs in schedule._curves_at.values()) == 10

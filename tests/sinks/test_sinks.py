@@ -169,7 +169,7 @@ def exit_process() -> None:
     [
         (lambda: 1 / 0, "ZeroDivisionError"),
         (exit_process, "SystemExit: enough"),
-        (lambda: time.sleep(1000), "was not done"),
+        (lambda: time.sleep(1000), "had not written all events"),
     ],
 )
 def test_a_sink_that_fails_is_one_message_and_does_not_disturb_others(run: Path, fault: Any, text: str) -> None:
@@ -223,7 +223,7 @@ def test_sinks_follow_a_journal_that_grows(tmp_path: Path) -> None:
         ("jsonlines", "did you mean 'jsonl'"),
         ({"csv": {"pth": "x"}}, "no option 'pth' .did you mean 'path'"),
         ({"csv": {"path": 3}}, "path: found 3; allowed: text"),
-        (["csv", "csv"], "two of them write to"),
+        (["csv", "csv"], "two sinks write to"),
         ({"csv": {}, "jsonl": {}}, "allowed: a name"),
         (7, "a list of names"),
         ({"wandb": {"mode": "shouting"}}, "allowed: offline and online"),
@@ -249,7 +249,7 @@ def test_files_of_other_programs_are_not_changed(run: Path) -> None:
     (run / "sinks" / "csv" / "trials.csv").write_text("mine")
     (run / "sinks" / "events.jsonl").write_text('{"mine": 1}\n')
     for name in ("csv", "jsonl"):
-        with pytest.raises(RunError, match="something else"):
+        with pytest.raises(RunError, match=r"something else|did not write"):
             written(name, run, EVENTS)
     assert (run / "sinks" / "csv" / "trials.csv").read_text() == "mine"
     assert json.loads((run / "sinks" / "events.jsonl").read_text()) == {"mine": 1}

@@ -34,7 +34,7 @@ MISTAKES: dict[str, tuple[Callable[[], Any], str]] = {
     "iteration": (lambda: list(og.layer(record)), "cannot be iterated"),
     "two argument positions": (
         lambda: og.Space(og.layer(record, CHOICE, key=CHOICE)),
-        "'0' and 'key': name it .* or write two choices",
+        "'0' and 'key': name the choice .* or write two choices",
     ),
     "derived at two argument positions": (
         lambda: og.Space((lambda d: og.layer(record, d, d + 1))(CHOICE * 2)),
@@ -89,7 +89,7 @@ MISTAKES: dict[str, tuple[Callable[[], Any], str]] = {
     "empty interval": (lambda: og.real(1, 1), "low < high"),
     "infinite interval": (lambda: og.real(0, math.inf), "finite"),
     "interval wider than a float": (lambda: og.real(-1e308, 1e308), "finite"),
-    "more than there are": (lambda: og.some_of(3, 1, 2), "between 0 and the 2 alternatives"),
+    "more than there are": (lambda: og.some_of(3, 1, 2), "between 0 and the number of alternatives, 2"),
     "example input": (lambda: og.Space(1, example_input=(1, "a")), "shape of one input"),  # type: ignore[arg-type]
 }
 
@@ -118,7 +118,7 @@ RIGHT = {"kernel": 3, "depth": 5, "rate": 0.5, "ops": ["a", "b"], "op": "skip"}
     ("wrong", "message"),
     [
         ({"kernal": 3}, "no decision 'kernal'; did you mean 'kernel'"),
-        ({"zzz": 3}, "no decision 'zzz'; there are kernel, depth"),
+        ({"zzz": 3}, "no decision 'zzz'; the decisions are kernel, depth"),
         ({"kernel": 4}, "'kernel': 4 is not one of 3, 5"),
         ({"kernel": [3]}, "'kernel': .* is not one of 3, 5"),
         ({"depth": 4}, "'depth': 4 is not a whole number from 1 to 9 in steps of 2"),
@@ -160,7 +160,7 @@ def test_the_error_of_a_constraint_that_allows_nothing_has_its_reason_and_count(
         lambda: space.mutate(architecture, rng),
         lambda: space.crossover(architecture, architecture, rng),
     ):
-        with pytest.raises(SpaceError, match=r"refused all of 1000 .*; \d+ times because: [12] is too wide"):
+        with pytest.raises(SpaceError, match=r"allows none of 1000 .*; main reason \(\d+ times\): [12] is too wide"):
             generate()
 
 

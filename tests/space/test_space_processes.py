@@ -130,8 +130,8 @@ def declare(
         ({"literal": 2}, "a factory, one of its arguments or the example input has changed"),
         ({"literal": {"k": [(1, 2)]}}, "a factory, one of its arguments or the example input has changed"),
         ({"times": 3}, "a factory, one of its arguments or the example input has changed"),
-        ({"example": (1, 9, 9)}, "its example_input was (1, 8, 8), and is (1, 9, 9)"),
-        ({"example": declare}, "its example_input was (1, 8, 8), and is "),
+        ({"example": (1, 9, 9)}, "the example_input was (1, 8, 8) and is now (1, 9, 9)"),
+        ({"example": declare}, "the example_input was (1, 8, 8) and is now "),
     ],
 )
 def test_a_changed_space_has_another_fingerprint_and_says_what_differs(change: dict[str, Any], difference: str) -> None:

@@ -80,7 +80,7 @@ def test_the_inner_strategy_receives_the_trials_of_the_list_and_continues_after_
         ([], (), "the list is empty"),
         ([GRID[0], {"a": 7}], (), r"architectures\[1\]: decision 'a': .*7"),
         ([GRID[0], 3], (), r"architectures\[1\]: found 3; give {decision: label"),
-        ([GRID[0]], SEEDS, "settings: 2 for 1 architectures"),
+        ([GRID[0]], SEEDS, "settings: there are 2 settings for 1 architectures"),
     ],
 )
 def test_an_error_names_the_wrong_item_of_a_list(architectures: list[object], settings: object, message: str) -> None:

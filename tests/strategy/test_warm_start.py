@@ -67,14 +67,16 @@ def test_in_the_same_space_the_best_are_transferred_completely_and_once() -> Non
     transferred = transfer_best(OLD, OLD, trials, ACCURACY, count=4)
     best = list(dict.fromkeys(trial.architecture.id for trial in reversed(trials[:40])))[:4]
     assert [OLD.architecture(choices).id for choices in transferred.architectures] == best
-    assert transferred.messages[-1] == "4 architectures are taken over, 4 of them with every decision"
+    assert transferred.messages[-1] == "4 architectures are taken over, 4 of them without random decisions"
     feasible = transfer_best(OLD, OLD, trials, ACCURACY, (Constraint("size", at_most=20),), count=4)
     assert feasible.trials[0] == 20, "infeasible trials come last"
 
 
 def test_an_error_says_why_an_earlier_run_cannot_be_used() -> None:
     other = Space(layer(dict, one_of(1, 2, name="z")))
-    with pytest.raises(JobError, match=r"no decision of the earlier run is one of this space: 0 of 4 .* removed: z"):
+    with pytest.raises(
+        JobError, match=r"the earlier run and this space have no decision in common: 0 of 4 .* removed: z"
+    ):
         transfer_best(OLD, other, earlier_trials(3, other), ACCURACY)
     with pytest.raises(JobError, match="none of the 3 earlier trials has a value of loss"):
         transfer_best(OLD, OLD, earlier_trials(3), parse_objectives("loss"))

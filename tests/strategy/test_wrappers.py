@@ -65,7 +65,7 @@ def test_constrained_proposes_only_feasible_architectures_and_notes_the_number_o
 
 def test_the_error_of_constrained_names_the_nearest_architecture() -> None:
     infeasible = Constraint("parameters", at_least=20, hard=True)
-    message = r"none of {} proposals satisfies the hard .* parameters >= 20 \(it has 18\)\. Loosen the constraint"
+    message = r"none of {} proposals satisfies the hard .* parameters >= 20 \(its value is 18\)\. Loosen the constraint"
     bare = Random(SPACE, ACCURACY, (infeasible,))
     with pytest.raises(JobError, match=message.format(100)):
         Constrained(Deduplicated(bare), parameters).ask(generator(0), Pending(), {})
@@ -104,12 +104,12 @@ def test_a_strategy_is_created_by_name_with_its_options() -> None:
             {},
             r"no strategy 'regularised_evolution' \(did you mean 'regularized_evolution'\?\)",
         ),
-        ("xyz", {}, "no strategy 'xyz'; there are 'auto', 'bananas', "),
-        ("random", {"population": 3}, "'random' has no option 'population'; it has none"),
+        ("xyz", {}, "no strategy 'xyz'; registered names: 'auto', 'bananas', "),
+        ("random", {"population": 3}, "'random' has no option 'population'; it has no options"),
         (
             "regularized_evolution",
             {"popluation": 3},
-            r"'popluation' \(did you mean 'population'\?\); it has 'population'",
+            r"'popluation' \(did you mean 'population'\?\); its options: 'population'",
         ),
         ("regularized_evolution", {"sample": "10"}, "sample is '10', but must be a whole number of at least 1"),
     ],

@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     from ogive.bench import Curves
     from ogive.space import Space
 
-MOST_ARCHITECTURES = 50_000
-"""The most architectures of a table."""
+MAX_ARCHITECTURES = 50_000
+"""A table has at most this many architectures."""
 METRICS = ("log_loss", "accuracy")
-LEAST_CORRELATION = 0.7
-"""The least rank correlation between seeds: below it, chance decides which architecture is the best of a table."""
+MIN_CORRELATION = 0.7
+"""The rank correlation between seeds should be at least this high. Below it, chance decides which architecture is best."""
 
 
 def build(
@@ -70,11 +70,12 @@ def _count_architectures(space: Space) -> int:
     from ogive.errors import JobError
 
     size = space.size()
-    if not isinstance(size, int) or size > MOST_ARCHITECTURES:
+    if not isinstance(size, int) or size > MAX_ARCHITECTURES:
         raise JobError(
-            f"the space has {size} architectures; allowed: at most {MOST_ARCHITECTURES:,}; narrow it with `only`"
+            f"the space has {size} architectures; allowed: at most {MAX_ARCHITECTURES:,}; restrict the space with `only`"
         )
-    return sum(1 for _ in space.grid())  # without those that a constraint of the space excludes
+    # The grid has only the architectures that the constraint of the space allows.
+    return sum(1 for _ in space.grid())
 
 
 def _train_all(space: Space, curves: Curves, *, size: int, folder: Path, workers: int) -> Any:
@@ -129,8 +130,9 @@ def _check_rank_correlation(out: Path, metric: str, meta: dict[str, Any]) -> Non
     by_epoch = ", ".join(f"{epoch}: {rho:.3f}" for epoch, rho in correlations.items())
     print_text(f"rank correlation between single seeds, {metric}, by epoch: {by_epoch}")
     last = correlations[table.levels[-1]]
-    if not last >= LEAST_CORRELATION:
+    if not last >= MIN_CORRELATION:
         print_text(
-            f"below {LEAST_CORRELATION}: chance decides which is the best; change recipe, metric or number of seeds"
+            f"the rank correlation is below {MIN_CORRELATION}: chance decides which architecture is the best; change the "
+            "recipe, the metric or the number of seeds"
         )
         raise typer.Exit(1)

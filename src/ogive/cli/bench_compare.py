@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ogive.bench import Comparison
     from ogive.bench.comparison import Progress
 
-INTERRUPTED = 130
+EXIT_INTERRUPTED = 130
 """The exit code after Ctrl-C, as in shells."""
 
 
@@ -35,7 +35,7 @@ def compare(
         ),
     ] = None,
     seeds: Annotated[int, typer.Option(min=1, help="Number of searches of each method on each benchmark.")] = 30,
-    trials: Annotated[int, typer.Option(min=1, help="Most trials of a search.")] = 300,
+    trials: Annotated[int, typer.Option(min=1, help="Maximum number of trials of a search.")] = 300,
     workers: Annotated[int, typer.Option(min=1, help="Number of simulated workers of a search.")] = 1,
     cost: Annotated[
         float | None, typer.Option(help="Budget of a search, in full trainings. Default: no limit.")
@@ -79,7 +79,7 @@ def compare(
             )
     except KeyboardInterrupt:
         print_text("interrupted; completed searches are not lost. The same command continues.", file=sys.stderr)
-        raise typer.Exit(INTERRUPTED) from None
+        raise typer.Exit(EXIT_INTERRUPTED) from None
     page = write_report(comparison, against)
     if as_json:
         print_json(_summary_json(comparison, page))

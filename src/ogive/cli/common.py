@@ -58,7 +58,7 @@ def relative_path(path: Path) -> Path:
 
 
 def format_choices(trial: Trial) -> str:
-    """Return the active decisions of a trial on one line; of the baseline in full training, that it is hand-drawn."""
+    """Return the active decisions of a trial on one line; for the baseline of full training, "hand-drawn baseline"."""
     from ogive.estimate.full_training import BASELINE
     from ogive.run.trial_labels import FULL_TRAINING_SETTING
 
@@ -72,14 +72,14 @@ def _format_label(label: Any) -> str:
 
 
 def metric_columns(state: State, trials: Iterable[Trial]) -> list[str]:
-    """Return the metrics that get a column: objectives, constraints, and some that are usually of interest."""
+    """Return the metrics that get a column: those of objectives and constraints, and some that are usually of interest."""
     reported = {name for trial in trials for name in trial.metrics}
     extra = [name for name in ("accuracy", "log_loss", "parameters") if name in reported]
     return list(dict.fromkeys([*state.metrics_needed, *extra]))
 
 
 def print_trials(state: State, trials: Sequence[Trial], ranked: bool = True) -> None:
-    """Print a table of trials of the search; with their rank if they are `ranked`, best first."""
+    """Print a table of trials of the search. If they are `ranked` (best first), the table has a column with the rank."""
     _print_ranking(
         [(trial, trial.metrics, trial.step, trial.status.value) for trial in trials],
         metric_columns(state, trials),
@@ -88,7 +88,7 @@ def print_trials(state: State, trials: Sequence[Trial], ranked: bool = True) -> 
 
 
 def print_networks(state: State, networks: Sequence[Delivery]) -> None:
-    """Print a table of networks, best first; metrics, epochs and status are from the last stage that trained each."""
+    """Print a table of networks, best first. Metrics, epochs and status are from the last stage that trained a network."""
     from ogive.stages.delivery import SEARCH
 
     rows = []
@@ -168,7 +168,7 @@ def print_summary(run: Run) -> None:
 
 
 def print_notes(run: Run) -> None:
-    """Print what to know before the winner is used, and why it has no weights if it has none."""
+    """Print the warnings about the winner, and the reasons for missing weights."""
     for note in run.stages.notes:
         print_text(f"note: {note}")
     for line in reasons_without_weights(run):
@@ -176,14 +176,14 @@ def print_notes(run: Run) -> None:
 
 
 def reasons_without_weights(run: Run) -> list[str]:
-    """Return why winners have no weights; empty if they have them, or if the estimator trains no models."""
+    """Return the reasons why winners have no weights; empty if all have weights, or if the estimator trains no models."""
     stages = run.stages
     missing = [winner.missing_weights_reason for winner in stages.winners if winner.state.trains_models]
     return list(dict.fromkeys(text for text in missing if text is not None))
 
 
 def trial_json(trial: Trial) -> dict[str, Any]:
-    """Return a trial for scripts."""
+    """Return a trial as JSON, for scripts."""
     return {
         "trial": trial.id,
         "status": trial.status.value,
@@ -198,7 +198,7 @@ def trial_json(trial: Trial) -> dict[str, Any]:
 
 
 def network_json(network: Delivery) -> dict[str, Any]:
-    """Return a network for scripts: number and architecture of its trial, and results of the last stage that trained it.
+    """Return a network as JSON, for scripts: its trial and architecture, and results of the last stage that trained it.
 
     `metrics` are means over seeds; `seconds`, `attempts` and `cached` are of the training that the weights belong to.
     """
@@ -208,7 +208,10 @@ def network_json(network: Delivery) -> dict[str, Any]:
 
 
 def failure_digest(state: State) -> list[dict[str, Any]]:
-    """Return for each status of failed trials, the most frequent first: its count, and the first trial with its reason."""
+    """Return an item for each status of failed trials, the most frequent status first, for scripts.
+
+    An item has the number of trials with this status, and the first of these trials with its reason.
+    """
     groups: dict[str, list[Trial]] = {}
     for trial in state.trials.values():
         if trial.status.failed:
@@ -221,7 +224,7 @@ def failure_digest(state: State) -> list[dict[str, Any]]:
 
 
 def print_failures(state: State, run: Path) -> None:
-    """Print a line for each status of failed trials, with the file of the first one's output."""
+    """Print a line for each status of failed trials, with the output file of the first trial with this status."""
     for item in failure_digest(state):
         output = run / "trials" / f"{item['trial']:06d}" / "output.txt"
         line = f"{item['count']} x {item['status']}, first trial {item['trial']}: {first_line(item['reason'])}"

@@ -40,14 +40,16 @@ def print_forecast(forecast: CostForecast | None) -> None:
 
 
 def confirm(job: Job, yes: bool) -> None:
-    """Ask before a search starts that may cost more than `confirm_above` of the job; never before it is continued.
+    """Ask for confirmation before a search starts that may cost more than `confirm_above` of the job.
+
+    There is no question before a search is continued.
 
     Args:
-        job: of the search.
-        yes: the user has confirmed already.
+        job: the job of the search.
+        yes: whether the user has confirmed already, by the option `--yes`.
 
     Raises:
-        RunError: the search may cost more, and the answer was no, or there is no terminal to ask at.
+        RunError: the search may cost more, and the user did not confirm it, or there is no terminal for the question.
     """
     from ogive.job.cost_forecast import forecast_cost
 
@@ -74,10 +76,12 @@ def confirm(job: Job, yes: bool) -> None:
         about = "has a cost that cannot be forecast"
     message = f"the search {about}, and `confirm_above` is {limit:g}"
     if not sys.stdin.isatty():
-        raise RunError(f"{message}: it cannot be confirmed without a terminal; add --yes, or raise `confirm_above`")
+        raise RunError(
+            f"{message}: the search cannot be confirmed without a terminal; add --yes, or raise `confirm_above`"
+        )
     print(f"{message}. Start it? [y/N] ", end="", file=sys.stderr, flush=True)
     if sys.stdin.readline().strip().lower() not in ("y", "yes"):
-        raise RunError("the search was not started: it was not confirmed")
+        raise RunError("the search was not started, because it was not confirmed")
 
 
 def _has_started(job: Job) -> bool:

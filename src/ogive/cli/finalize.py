@@ -18,36 +18,37 @@ if TYPE_CHECKING:
     from ogive.api import Run
     from ogive.stages.full_training_result import FullTrainingResult
 
-INTERRUPTED = 130
+EXIT_INTERRUPTED = 130
 """The exit code after Ctrl-C, as in shells."""
 
 
 def finalize(
     run: RunPath,
     top: Annotated[
-        int | None, typer.Option(min=1, help="Number of the best trials to train. Default: of the job, or 10.")
+        int | None, typer.Option(min=1, help="Number of the best trials to train. Default: as in the job, or 10.")
     ] = None,
     seeds: Annotated[
         int | None,
         typer.Option(
-            min=1, help="Number of trainings of each network, with seeds 0, 1, ... Default: of the job, or 1."
+            min=1, help="Number of trainings of each network, with seeds 0, 1, ... Default: as in the job, or 1."
         ),
     ] = None,
     epochs: Annotated[
-        int | None, typer.Option(min=1, help="Epochs of full training. Default: of the job, or of the recipe.")
+        int | None, typer.Option(min=1, help="Epochs of full training. Default: as in the job or the recipe.")
     ] = None,
     change: Annotated[
         list[str] | None,
         typer.Option(
             "--set",
             metavar="NAME=VALUE",
-            help="Change of the recipe of the search, such as flip=true. May be repeated. Default: of the job.",
+            help="Change of the recipe of the search, such as flip=true. May be repeated. Default: as in the job.",
         ),
     ] = None,
     from_weights: Annotated[
         bool | None,
         typer.Option(
-            "--from-weights/--from-scratch", help="Start from the weights of the search. Default: of the job, or not."
+            "--from-weights/--from-scratch",
+            help="Start from the weights of the search. Default: as in the job, or from scratch.",
         ),
     ] = None,
     retrain: Annotated[
@@ -60,7 +61,7 @@ def finalize(
     baseline: Annotated[
         str | None,
         typer.Option(
-            help="Function that returns a hand-drawn network, file.py:name or package.module:name. Default: of the job."
+            help="Function that returns a hand-drawn network, file.py:name or package.module:name. Default: as in the job."
         ),
     ] = None,
     workers: Annotated[
@@ -110,7 +111,7 @@ def finalize(
     except KeyboardInterrupt:
         command = shlex.join(["ogive", *sys.argv[1:]])
         print(f"interrupted; completed trainings are not lost. Continue with: {command}", file=sys.stderr)
-        raise typer.Exit(INTERRUPTED) from None
+        raise typer.Exit(EXIT_INTERRUPTED) from None
     if as_json:
         print_json({**result.to_json(), "no_weights": reasons_without_weights(opened)})
     else:

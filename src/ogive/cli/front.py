@@ -51,7 +51,7 @@ def front(run: RunPath, as_json: AsJson = False) -> None:
 
 
 def _row_json(trial: Trial, knee: Knee | None, full_training: Mapping[int, Any]) -> dict[str, Any]:
-    """Return a trial of the front for scripts; `full_training` has the results of winners, by the number of the trial."""
+    """Return a trial of the front as JSON; `full_training` has the results of winners, by the id of their trial."""
     return {
         **trial_json(trial),
         "knee": knee is not None and knee.trial == trial.id,

@@ -27,14 +27,14 @@ def search_phases(
     """Run the phases of a job; print each verdict as soon as it is known.
 
     Args:
-        job: with phases.
-        quiet: do not show the live view.
-        as_json: print JSON at the end.
-        interrupted: called after Ctrl-C.
-        retry_failed: repeat failed trials.
+        job: a job with phases.
+        quiet: whether to hide the live view.
+        as_json: whether to print JSON at the end.
+        interrupted: a function that is called after Ctrl-C and exits.
+        retry_failed: whether to repeat failed trials.
 
     Raises:
-        typer.Exit: with code 1, a phase has not passed its test.
+        typer.Exit: a phase has not passed its test; the exit code is 1.
     """
     from ogive.job import run_funnel
 
@@ -59,8 +59,8 @@ def search_phases(
             name = funnel.stopped.phase
             job_file, phase_folder = relative_path(job.path), relative_path(funnel.folder / name)
             print_text(
-                f"\nthe funnel stops after phase {name!r}. Give it more trials or loosen its `go` in {job_file}, then the "
-                f"same command tests it again; after other changes delete {phase_folder} first"
+                f"\nthe funnel stops after phase {name!r}. Give the phase more trials or loosen its `go` in {job_file}, "
+                f"then the same command tests the phase again; after other changes delete {phase_folder} first"
             )
         raise typer.Exit(1)
     if not as_json:
@@ -111,7 +111,7 @@ def show_funnel(funnel: Funnel, as_json: bool) -> None:
 
 
 def _phase_json(funnel: Funnel, name: str) -> dict[str, Any]:
-    """Return a phase for scripts."""
+    """Return a phase as JSON, for scripts."""
     from ogive.api import open_run
 
     verdict = funnel.verdicts.get(name)
@@ -226,7 +226,7 @@ def _print_next(funnel: Funnel) -> None:
 
 
 def show_if_funnel(run_or_job: Path, as_json: bool) -> bool:
-    """Show the funnel of a folder or a job, and return whether there is one."""
+    """Show the funnel of a folder or a job if it has one, and return whether it has one."""
     funnel = funnel_of(run_or_job)
     if funnel is not None:
         show_funnel(funnel, as_json)

@@ -28,13 +28,13 @@ from ogive.cli.top import top
 from ogive.cli.watch import watch
 from ogive.errors import OgiveError
 
-USER_ERROR = 2
+EXIT_USER_ERROR = 2
 """The exit code of an error that the user can correct."""
-ABOUT = "Neural architecture search: declare a space, search it, and continue after any interruption."
+HELP = "Neural architecture search: declare a space, search it, and continue after any interruption."
 
 app = typer.Typer(
     name="ogive",
-    help=ABOUT,
+    help=HELP,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -60,7 +60,7 @@ for command in (
 app.add_typer(bench)
 
 
-@app.callback(help=ABOUT)
+@app.callback(help=HELP)
 def ogive() -> None:
     """Do nothing: the callback only makes `ogive` a group of commands."""
 
@@ -72,7 +72,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     keeps its traceback.
 
     Args:
-        arguments: of the command; None for those of the process.
+        arguments: the arguments of the command; None for those of the process.
     """
     try:
         try:
@@ -82,10 +82,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except OgiveError as error:
         for line in str(error).splitlines():
             print_text(line if line.startswith(" ") else f"error: {line}", file=sys.stderr)
-        sys.exit(USER_ERROR)
+        sys.exit(EXIT_USER_ERROR)
     except OSError as error:
+        # A full disk, when standard output is redirected to a file, is an error that the user can correct.
         if error.errno != errno.ENOSPC or error.filename is not None:
             raise
         print_text(f"error: standard output cannot be written: {error.strerror}", file=sys.stderr)
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # so that flushing the rest of the buffer at exit does not fail
-        sys.exit(USER_ERROR)
+        # Redirect standard output, so that flushing the rest of the buffer at exit does not fail.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        sys.exit(EXIT_USER_ERROR)

@@ -40,7 +40,7 @@ def plan(
         ),
     ] = None,
     seeds: Annotated[
-        int | None, typer.Option(min=1, help="Fewest simulated searches of each split. Default: 10.")
+        int | None, typer.Option(min=1, help="Minimum number of simulated searches of each split. Default: 10.")
     ] = None,
     regret: Annotated[
         float | None,
@@ -49,7 +49,9 @@ def plan(
             help="Regret whose time is forecast, in units of the first objective. Default: one that 75% of searches reach.",
         ),
     ] = None,
-    trials: Annotated[int | None, typer.Option(min=1, help="Fewest architectures to measure. Default: 6.")] = None,
+    trials: Annotated[
+        int | None, typer.Option(min=1, help="Minimum number of architectures to measure. Default: 6.")
+    ] = None,
     epochs: Annotated[int | None, typer.Option(min=1, help="Epochs to train each of them. Default: 3.")] = None,
     phase: Annotated[str | None, typer.Option(help="Name of the phase to plan. Default: the job itself.")] = None,
     as_json: AsJson = False,
@@ -83,14 +85,14 @@ def plan(
 
 
 def _usage(job: Job) -> str:
-    """Return how the plan is used by a search."""
+    """Return a sentence about how a search uses the plan."""
     from ogive.run.journal import JOURNAL
 
     if (job.run / JOURNAL).is_file():
         return f"the run in {relative_path(job.run)} has started and keeps its split; only a new run uses the plan"
     if job.is_planned:
-        return f"ogive search {job.path} uses it"
-    return f"to use it: ogive search {job.path} --parallel-trials auto"
+        return f"ogive search {job.path} uses the plan"
+    return f"to use the plan: ogive search {job.path} --parallel-trials auto"
 
 
 def _select_phase(job: Job, name: str | None) -> Job:

@@ -23,13 +23,17 @@ _BOUND = re.compile(r"\s*([^<>=\s]+)\s*(<=|>=)\s*(\S+)\s*")
 Objectives = Annotated[
     list[str],
     typer.Option(
-        "--objective", metavar="METRIC[:GOAL]", help="Such as score:maximize. May be repeated. Default: of the run."
+        "--objective",
+        metavar="METRIC[:GOAL]",
+        help="Objective, such as score:maximize. May be repeated. Default: as in the run.",
     ),
 ]
 Bounds = Annotated[
     list[str],
     typer.Option(
-        "--constraint", metavar="BOUND", help="Such as 'latency<=5', or none. May be repeated. Default: of the run."
+        "--constraint",
+        metavar="BOUND",
+        help="Constraint, such as 'latency<=5', or none. May be repeated. Default: as in the run.",
     ),
 ]
 Criteria = Annotated[
@@ -37,14 +41,14 @@ Criteria = Annotated[
     typer.Option(
         "--criterion",
         metavar="BOUND",
-        help="Bound for success, such as 'accuracy>=0.9'. May be repeated. Default: of the run.",
+        help="Bound for success, such as 'accuracy>=0.9'. May be repeated. Default: as in the run.",
     ),
 ]
 Rules = Annotated[
     list[str], typer.Option("--stop", metavar="RULE", help="Stop rule to apply. May be repeated. Default: all.")
 ]
-PriceOf = Annotated[
-    str | None, typer.Option(help="Money per worker-hour, or a name in the price file. Default: of the run.")
+PriceSpec = Annotated[
+    str | None, typer.Option(help="Money per worker-hour, or a name in the price file. Default: as in the run.")
 ]
 
 
@@ -53,11 +57,11 @@ def replay(
     objective: Objectives = [],  # noqa: B006 - typer copies it
     constraint: Bounds = [],  # noqa: B006
     criterion: Criteria = [],  # noqa: B006
-    price: PriceOf = None,
+    price: PriceSpec = None,
     stop: Rules = [],  # noqa: B006
-    hours: Annotated[float | None, typer.Option(help="Budget in hours. Default: of the run.")] = None,
-    money: Annotated[float | None, typer.Option(help="Budget in money. Default: of the run.")] = None,
-    max_trials: Annotated[int | None, typer.Option(help="Number of trials. Default: of the run.")] = None,
+    hours: Annotated[float | None, typer.Option(help="Budget in hours. Default: as in the run.")] = None,
+    money: Annotated[float | None, typer.Option(help="Budget in money. Default: as in the run.")] = None,
+    max_trials: Annotated[int | None, typer.Option(help="Number of trials. Default: as in the run.")] = None,
     top: Annotated[int, typer.Option(min=1, help="Number of trials to choose.")] = 10,
     as_json: AsJson = False,
 ) -> None:

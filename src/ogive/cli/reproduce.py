@@ -14,8 +14,8 @@ from ogive.cli.terminal import print_json, print_table, print_text
 if TYPE_CHECKING:
     from ogive.api.reproduce import Reproduction
 
-MOST_LISTED = 20
-"""The most differences that are listed."""
+MAX_LISTED = 20
+"""At most this many differences are listed."""
 
 
 def reproduce(
@@ -70,9 +70,9 @@ def _print(result: Reproduction) -> None:
     different = len(result.differences)
     print_text(f"trial {result.trial} was not reproduced: {different} of {compared} differ{ignored}")
     if result.ended:
-        print_text(f"it ended differently: {result.ended}")
+        print_text(f"the repetition ended differently: {result.ended}")
     _print_differences(result)
-    print_text(f"its output: {relative_path(Path(result.folder))}")
+    print_text(f"output of the repetition: {relative_path(Path(result.folder))}")
 
 
 def _print_differences(result: Reproduction) -> None:
@@ -81,7 +81,7 @@ def _print_differences(result: Reproduction) -> None:
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in ("step", "metric", "journal", "repetition", "difference"):
         table.add_column(name, justify="left" if name == "metric" else "right")
-    for item in result.differences[:MOST_LISTED]:
+    for item in result.differences[:MAX_LISTED]:
         values = [repr(value) if value is not None else "not reported" for value in (item.journal, item.again)]
         difference = ""
         if item.journal is not None and item.again is not None:
@@ -89,5 +89,5 @@ def _print_differences(result: Reproduction) -> None:
         table.add_row(str(item.step), item.metric, *values, difference)
     if result.differences:
         print_table(table)
-    if len(result.differences) > MOST_LISTED:
-        print_text(f"and {len(result.differences) - MOST_LISTED} more (--json lists all)")
+    if len(result.differences) > MAX_LISTED:
+        print_text(f"and {len(result.differences) - MAX_LISTED} more (--json lists all)")

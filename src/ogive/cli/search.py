@@ -29,10 +29,10 @@ if TYPE_CHECKING:
     from ogive.api import Run
     from ogive.run.state import State
 
-INTERRUPTED = 130
+EXIT_INTERRUPTED = 130
 """The exit code after Ctrl-C, as in shells."""
-MOST_SHOWN = 5
-"""The most networks that are shown at the end."""
+MAX_SHOWN = 5
+"""At most this many networks are shown at the end."""
 
 
 def search(
@@ -40,7 +40,7 @@ def search(
     max_trials: Annotated[
         int | None,
         typer.Option(
-            help="Number of architectures to try; can only grow in a run that is continued. Default: of the job."
+            help="Number of architectures to try. It can only grow when a run is continued. Default: as in the job."
         ),
     ] = None,
     parallel_trials: Annotated[
@@ -49,20 +49,22 @@ def search(
             "--parallel-trials",
             "--workers",
             metavar="N|auto",
-            help="Number of trials at a time; auto: as a plan recommends. Default: of the job.",
+            help="Number of trials at a time; auto: as many as the plan recommends. Default: as in the job.",
         ),
     ] = None,
     workers_per_trial: Annotated[
-        int | None, typer.Option(help="Number of processes that train a trial together. Default: of the job.")
+        int | None, typer.Option(help="Number of processes that train a trial together. Default: as in the job.")
     ] = None,
-    budget: Annotated[float | None, typer.Option(help="Hours that the search may take. Default: of the job.")] = None,
-    run: Annotated[Path | None, typer.Option(help="Folder of the run. Default: of the job.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Seed of all random choices. Default: of the job.")] = None,
+    budget: Annotated[
+        float | None, typer.Option(help="Hours that the search may take. Default: as in the job.")
+    ] = None,
+    run: Annotated[Path | None, typer.Option(help="Folder of the run. Default: as in the job.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of all random numbers. Default: as in the job.")] = None,
     yes: Annotated[
         bool, typer.Option("--yes", help="Start without asking, whatever the cost. Default: ask above `confirm_above`.")
     ] = False,
     no_cache: Annotated[
-        bool, typer.Option("--no-cache", help="Do not use results of earlier runs. Default: of the job.")
+        bool, typer.Option("--no-cache", help="Do not use results of earlier runs. Default: as in the job.")
     ] = False,
     retry_failed: Annotated[
         bool,
@@ -89,7 +91,7 @@ def search(
 
     values = {
         "max_trials": max_trials,
-        "parallel_trials": _int_or_text(parallel_trials),
+        "parallel_trials": _parse_integer(parallel_trials),
         "workers_per_trial": workers_per_trial,
         "budget": budget,
         "run": run and str(run),
@@ -116,8 +118,8 @@ def search(
         raise typer.Exit(1)
 
 
-def _int_or_text(value: str | None) -> int | str | None:
-    """Return the value as it would be in the job's file, whose check reports what is wrong with it."""
+def _parse_integer(value: str | None) -> int | str | None:
+    """Return the value as an integer or, if it is not one, as it is: the check of the job's keys then reports an error."""
     try:
         return value if value is None else int(value)
     except ValueError:
@@ -125,12 +127,13 @@ def _int_or_text(value: str | None) -> int | str | None:
 
 
 def _exit_interrupted(command: str) -> NoReturn:
+    """Exit after Ctrl-C with a message that gives the command to continue the search."""
     print(f"interrupted; no reported result is lost. Continue with: {command}", file=sys.stderr)
-    raise typer.Exit(INTERRUPTED)
+    raise typer.Exit(EXIT_INTERRUPTED)
 
 
 def _command(job: Path, options: Mapping[str, Any]) -> str:
-    """Return the command that continues this search."""
+    """Return the command that continues the search of `job` with the same options."""
     import shlex
 
     words = ["ogive", "search", str(job)]
@@ -140,7 +143,7 @@ def _command(job: Path, options: Mapping[str, Any]) -> str:
 
 
 def _how_to_continue(job: Path, options: Mapping[str, Any], state: State) -> str:
-    """Return how to continue a search that has ended: the command with more trials or a larger budget, or an advice."""
+    """Return the command that continues a search that has ended, or the reason why it cannot be continued."""
     from ogive.run.settings import Settings
     from ogive.run.spending import compute_spending
 
@@ -152,12 +155,14 @@ def _how_to_continue(job: Path, options: Mapping[str, Any], state: State) -> str
     settings, spent = Settings.from_json(state.settings), compute_spending(state)
     if len(state.architecture_counts) == state.space.size():
         return "not possible: every architecture was tried; start a new search with a wider space (see `warm_start`)"
-    hours_used_up = settings.hours is not None and spent.hours >= settings.hours
-    money_used_up = settings.money is not None and spent.money is not None and spent.money >= settings.money
-    if len(state.trials) >= state.total_trials or not (hours_used_up or money_used_up):
+    is_time_spent = settings.hours is not None and spent.hours >= settings.hours
+    is_money_spent = settings.money is not None and spent.money is not None and spent.money >= settings.money
+    # Double the limit that ended the search: the number of trials, or the budget.
+    if len(state.trials) >= state.total_trials or not (is_time_spent or is_money_spent):
         return _command(job, {**options, "max_trials": 2 * settings.max_trials})
     if settings.money is None and settings.hours is not None:
         return _command(job, {**options, "budget": f"{2 * settings.hours:.6g}"})
+    # The option --budget can give hours only, so an amount of money has to be changed in the job.
     return f"raise `budget` in {job}, then {_command(job, options)}"
 
 
@@ -175,7 +180,7 @@ def _summary_json(run: Run) -> dict[str, Any]:
         "trials": len(state.trials),
         "elapsed_seconds": state.elapsed_seconds,
         "trial_seconds": state.compute_seconds,
-        "top": [network_json(network) for network in run.stages.rank_networks(MOST_SHOWN)],
+        "top": [network_json(network) for network in run.stages.rank_networks(MAX_SHOWN)],
         "failures": failure_digest(state),
     }
 
@@ -191,7 +196,7 @@ def _print(run: Run, how_to_continue: str) -> None:
     because = " because of failures" if run.failed else ""
     trials = plural(len(state.trials), "trial")
     print_text(f"{trials} in {duration(state.elapsed_seconds)}; the search ended{because}: {state.end_reason}")
-    best = run.stages.rank_networks(MOST_SHOWN)
+    best = run.stages.rank_networks(MAX_SHOWN)
     if best:
         print_networks(state, best)
         print_text(f"\ntrial {best[0].trial.id}:")

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def space(
-    of: Annotated[
+    job_or_space: Annotated[
         str, typer.Argument(metavar="JOB|FILE.py:NAME", help="The file of a job, or a space in a Python file.")
     ],
     sample: Annotated[int, typer.Option(min=0, help="Number of architectures to sample.")] = 3,
@@ -29,7 +29,7 @@ def space(
     from ogive.job import load_space
     from ogive.seeds import generator
 
-    loaded = load_space(of)
+    loaded = load_space(job_or_space)
     rng = generator(seed, "space")
     samples = [loaded.sample(rng) for _ in range(sample)]
     if as_json:
@@ -61,7 +61,7 @@ def _alternatives(decision: Decision) -> str:
 
 
 def _condition(decision: Decision) -> str:
-    """Return the condition under which a decision is active; "" for one that always is."""
+    """Return the condition under which a decision is active, as text; "" for a decision that is always active."""
     alternatives = [
         " and ".join(f"{name} in {{{', '.join(map(str, sorted(labels, key=str)))}}}" for name, labels in conjunction)
         for conjunction in decision.when
@@ -78,6 +78,6 @@ def size_text(space: Space) -> str:
 
 
 def size_json(space: Space) -> Any:
-    """Return the number of architectures for scripts; {low, high} if only bounds are known, infinity with real decisions."""
+    """Return the number of architectures as JSON: a number, infinity with real decisions, or {low, high} for bounds."""
     size = space.size()
     return size if isinstance(size, (int, float)) else {"low": size.low, "high": size.high}

@@ -27,16 +27,17 @@ def print_text(text: str = "", file: TextIO | None = None, indent: int | None = 
     Args:
         text: one or more lines.
         file: the stream. Default: standard output.
-        indent: of the lines after the first into which a line is wrapped. Default: the width of its label.
+        indent: the indentation of continuation lines, if a line is wrapped. Default: the width of the line's label.
     """
     stream = sys.stdout if file is None else file
     print(wrap(text, shutil.get_terminal_size().columns, indent) if stream.isatty() else text, file=stream, flush=True)
 
 
 def wrap(text: str, width: int, indent: int | None = None) -> str:
-    """Return each line of a text in lines of at most `width` characters, indented to the end of its label, or by `indent`.
+    """Return a text whose lines are wrapped to at most `width` characters. Words are never broken.
 
-    Words are never broken, so a word longer than the width makes a longer line.
+    Continuation lines are indented by `indent`, or to the end of the line's label. A word that is longer than the width
+    gives a longer line.
     """
     lines = []
     for line in text.split("\n"):

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def watch(
     runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Folders of runs, or files of their jobs.")],
     once: Annotated[
-        bool, typer.Option("--once", help="Check once, for cron. Default: until all runs have ended.")
+        bool, typer.Option("--once", help="Check once, for cron. Default: check until all runs have ended.")
     ] = False,
     every: Annotated[float, typer.Option(min=0.1, help="Seconds between two checks.")] = 5.0,
     webhook: Annotated[
@@ -43,19 +43,22 @@ def watch(
     from ogive.monitor.run_watcher import RunWatcher
     from ogive.run.journal import JOURNAL
 
-    watched = {folder: RunWatcher(folder / JOURNAL) for folder in map(find_run_folder, runs)}
-    extra: list[Any] = [{"webhook": url} for url in webhook or []]
-    extra += [{"file": str(file.absolute())}] if file else []
+    watchers = {folder: RunWatcher(folder / JOURNAL) for folder in map(find_run_folder, runs)}
+    command_routes: list[Any] = [{"webhook": url} for url in webhook or []]
+    command_routes += [{"file": str(file.absolute())}] if file else []
     alerts: list[tuple[Path, Alert]] = []
     while True:
-        for folder, run in watched.items():
-            alert = run.look()
+        for folder, watcher in watchers.items():
+            alert = watcher.look()
             if alert is not None:
                 alerts.append((folder, alert))
                 if not as_json:
                     print_text(f"{alert.severity}: {relative_path(folder)}: {alert.message}")
-                _send(folder, run, alert, extra)
-        if all(run.is_over for run in watched.values()) or (once and all(run.is_certain for run in watched.values())):
+                _send(folder, watcher, alert, command_routes)
+        # With --once, several looks may be needed until it is certain whether a controller is alive.
+        if all(watcher.is_over for watcher in watchers.values()) or (
+            once and all(watcher.is_certain for watcher in watchers.values())
+        ):
             break
         time.sleep(min(every, 1.0) if once else every)
     if as_json:
@@ -64,18 +67,19 @@ def watch(
         raise typer.Exit(1)
 
 
-def _send(folder: Path, run: RunWatcher, alert: Alert, extra: list[Any]) -> None:
-    """Send an alert by the routes of the run and of this command. It is journalled first, so that it is sent only once."""
+def _send(folder: Path, watcher: RunWatcher, alert: Alert, command_routes: list[Any]) -> None:
+    """Send an alert by the routes of the run and of this command. The alert is journalled first, so that it is sent once."""
     from ogive.monitor.alert_routes import AlertRoutes
     from ogive.run.alert_route_specs import check_routes
 
-    error = run.journal_alert(alert)
+    error = watcher.journal_alert(alert)
     if error:
         print_text(
             f"warning: the alert could not be journalled, so the next check sends it again: {error}", file=sys.stderr
         )
-    stored = [spec for spec in run.settings.alerts if spec != "console"]
-    routes = AlertRoutes([*stored, *check_routes(extra)], folder)
+    # `watch` has already printed the alert on the console.
+    run_routes = [spec for spec in watcher.settings.alerts if spec != "console"]
+    routes = AlertRoutes([*run_routes, *check_routes(command_routes)], folder)
     routes.send(alert)
     for message in routes.close():
         print_text(f"warning: {message}", file=sys.stderr)

@@ -11,7 +11,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Text:
-    """A paragraph. `soft` marks an explanation that a quick reader may skip."""
+    """A paragraph.
+
+    Attributes:
+        text: the text.
+        soft: whether the paragraph is an explanation that a quick reader may skip.
+    """
 
     text: str
     soft: bool = False
@@ -36,11 +41,12 @@ class Table:
     """A table with a heading for each column.
 
     Attributes:
-        head: the headings.
-        rows: a cell for each heading.
-        texts: indices of the columns that hold text. All other columns but the first hold numbers, aligned to the right.
-        title: above the table; None for no title.
-        note: an explanation below the table; None for none.
+        head: the headings of the columns.
+        rows: the rows, each with a cell for every column.
+        texts: the indices of columns that hold text, besides the first column. The other columns hold numbers, which are
+            aligned to the right.
+        title: the title above the table; None for no title.
+        note: an explanation below the table; None for no explanation.
     """
 
     head: Sequence[str]
@@ -55,10 +61,10 @@ class Drawing:
     """An SVG drawing.
 
     Attributes:
-        name: unique in the document; the stem of the drawing's file.
+        name: a name that is unique in the document; the stem of the drawing's file name.
         svg: the SVG document.
         about: a description for readers who cannot see the drawing.
-        title: above the drawing; None for no title.
+        title: the title above the drawing; None for no title.
     """
 
     name: str
@@ -88,11 +94,11 @@ class Card:
     """Blocks in a frame.
 
     Attributes:
-        title: of the card.
-        figures: names and values beside the title.
-        note: a text beside the figures.
+        title: the title of the card.
+        figures: the names and values of numbers beside the title.
+        note: a text beside these numbers.
         blocks: the content.
-        bad: the card shows an error.
+        bad: whether the card shows an error.
     """
 
     title: str
@@ -140,13 +146,13 @@ class Page:
     """A whole document.
 
     Attributes:
-        title: of the document.
-        lead: its subject, in one or two sentences.
-        sections: its parts, in order.
+        title: the title of the document.
+        lead: the subject of the document, in one or two sentences.
+        sections: the sections, in order.
         footer: the last line.
         summary: questions and answers for a quick reader.
-        tiles: the main figures, as (value, name).
-        style: a style sheet for its drawings, beside the one that all drawings have.
+        tiles: the main numbers, as (value, name).
+        style: a style sheet for the drawings, in addition to the style sheet that all drawings have.
     """
 
     title: str

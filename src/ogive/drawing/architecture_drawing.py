@@ -9,8 +9,10 @@ from ogive.drawing.layer_svg import render_svg
 from ogive.drawing.layer_tree import LayerBox, Setting, dense_rows, layer_tree
 from ogive.space import Architecture
 
-CHOSEN = "bold cyan"
-FIXED = "dim"
+CHOSEN_STYLE = "bold cyan"
+"""The style of text that depends on a decision."""
+FIXED_STYLE = "dim"
+"""The style of text that is the same in every architecture."""
 
 
 def draw_text(architecture: Architecture) -> Tree:
@@ -18,10 +20,10 @@ def draw_text(architecture: Architecture) -> Tree:
 
     Each line begins with the chosen alternatives, in colour; settings that are the same in every architecture of the
     space follow in parentheses. Equal consecutive layers share a line, such as `3 x ConvBlock`. A space that was read from
-    a journal has no layers: its tree lists decisions and labels, and says so.
+    a journal has no layers: its tree has a note that says so, and lists decisions and labels.
     """
     box = layer_tree(architecture)
-    tree = Tree(_format_box(box), guide_style=FIXED)
+    tree = Tree(_format_box(box), guide_style=FIXED_STYLE)
     _add_children(tree, box)
     return tree
 
@@ -47,19 +49,19 @@ def _add_children(tree: Tree, box: LayerBox) -> None:
 def _format_box(box: LayerBox) -> Text:
     line = Text()
     if box.name:
-        line.append(f"{box.name}: ", FIXED)
+        line.append(f"{box.name}: ", FIXED_STYLE)
     if box.times > 1:
         line.append(f"{box.times} x ")
-    line.append(box.label or box.title, CHOSEN if box.label else "bold")
+    line.append(box.label or box.title, CHOSEN_STYLE if box.label else "bold")
     if box.label and box.label != box.title:
         line.append(f" {box.title}")
     for setting in box.settings:
         if setting.chosen:
             line.append(f" {setting.name}=" if setting.name else " ")
-            line.append(setting.text, CHOSEN)
+            line.append(setting.text, CHOSEN_STYLE)
     fixed = ", ".join(_format_setting(setting) for setting in box.settings if not setting.chosen)
     if fixed:
-        line.append(f" ({fixed})", FIXED)
+        line.append(f" ({fixed})", FIXED_STYLE)
     return line
 
 
@@ -72,6 +74,6 @@ def _format_node(target: int, sources: list[tuple[int, LayerBox]]) -> Text:
     line = Text(f"node {target} = ")
     for position, (source, operation) in enumerate(sources):
         line.append(" + " if position else "")
-        line.append(operation.label or operation.title, CHOSEN if operation.label else "bold")
+        line.append(operation.label or operation.title, CHOSEN_STYLE if operation.label else "bold")
         line.append(f"({source})")
     return line

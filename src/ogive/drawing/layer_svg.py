@@ -9,21 +9,21 @@ from xml.sax.saxutils import escape
 
 from ogive.drawing.layer_tree import LayerBox, Setting, dense_rows
 
-FONT = 11
-CHARACTER = 6.7
-"""Width of a character at size `FONT`; a little more than most fonts need."""
-LINE = 16
-"""Height of a line of text."""
+FONT_SIZE = 11
+CHARACTER_WIDTH = 6.7
+"""The width of a character at size `FONT_SIZE`; a little more than most fonts need."""
+LINE_HEIGHT = 16
+"""The height of a line of text."""
 PADDING = 8
 GAP = 16
-"""Space above a layer, for the arrow."""
+"""The space above a layer, for the arrow."""
 NAMED_GAP = 6
-"""Space above a layer that is passed as a named argument: no arrow leads to it."""
+"""The space above a layer that is passed as a named argument: no arrow leads to such a layer."""
 COLUMN_GAP = 30
 COLUMN_HEIGHT = 520
 """A taller chain continues in another column."""
-LINE_LENGTH = 44
-"""The most characters of a line of settings."""
+MAX_LINE_LENGTH = 44
+"""A line of settings has at most this many characters."""
 ACCENT = "#2f7de1"
 """The colour of chosen alternatives; readable on white and on black."""
 
@@ -38,7 +38,12 @@ _STYLES = {
 
 @dataclass(frozen=True)
 class LayerPicture:
-    """A picture of a known size; `draw(x, y)` yields its SVG elements with the upper left corner at (x, y)."""
+    """A picture of a known size.
+
+    Attributes:
+        width, height: the size in pixels.
+        draw: a function of (x, y) that yields the SVG elements of the picture with its upper left corner at (x, y).
+    """
 
     width: float
     height: float
@@ -52,7 +57,7 @@ def render_svg(box: LayerBox) -> str:
     head = (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{width:.0f}" height="{height:.0f}" '
         f'viewBox="0 0 {width:.0f} {height:.0f}" role="img" style="max-width:100%;height:auto" '
-        f'font-family="ui-monospace, Menlo, Consolas, monospace" font-size="{FONT}" fill="currentColor">'
+        f'font-family="ui-monospace, Menlo, Consolas, monospace" font-size="{FONT_SIZE}" fill="currentColor">'
     )
     return "\n".join([head, *inner.draw(1, 1), "</svg>"])
 
@@ -90,7 +95,7 @@ def _frame(x: float, y: float, width: float, height: float, *, chosen: bool, lea
 
 
 def _header_lines(box: LayerBox) -> Iterator[list[Segment]]:
-    """Yield the title, then the settings in lines of at most `LINE_LENGTH` characters, chosen ones first."""
+    """Yield the title, then the settings in lines of at most `MAX_LINE_LENGTH` characters, chosen ones first."""
     title: list[Segment] = [(f"{box.name}: ", "fixed")] if box.name else []
     if box.label:
         title.append((box.label, "chosen"))
@@ -107,7 +112,7 @@ def _wrap_settings(settings: Sequence[Setting]) -> Iterator[list[Segment]]:
     for setting in settings:
         name = f"{setting.name}=" if setting.name else ""
         length = sum(len(text) for text, _ in line)
-        if line and length + len(name) + len(setting.text) + 2 > LINE_LENGTH:
+        if line and length + len(name) + len(setting.text) + 2 > MAX_LINE_LENGTH:
             yield line
             line = []
         value = (setting.text, "chosen" if setting.chosen else "fixed")
@@ -129,18 +134,18 @@ def _node_line(row: tuple[int, list[tuple[int, LayerBox]]]) -> list[Segment]:
 
 
 def _text_picture(lines: Sequence[Sequence[Segment]]) -> LayerPicture:
-    width = max(sum(len(text) for text, _ in line) for line in lines) * CHARACTER
+    width = max(sum(len(text) for text, _ in line) for line in lines) * CHARACTER_WIDTH
 
     def draw(x: float, y: float) -> Iterator[str]:
         for row, line in enumerate(lines):
             spans = "".join(f"<tspan {_STYLES[style]}>{escape(text)}</tspan>" for text, style in line if text)
-            yield f'<text xml:space="preserve" x="{x:.1f}" y="{y + LINE * row + FONT + 1:.1f}">{spans}</text>'
+            yield f'<text xml:space="preserve" x="{x:.1f}" y="{y + LINE_HEIGHT * row + FONT_SIZE + 1:.1f}">{spans}</text>'
 
-    return LayerPicture(width, LINE * len(lines), draw)
+    return LayerPicture(width, LINE_HEIGHT * len(lines), draw)
 
 
 def _columns_picture(children: Sequence[LayerBox]) -> LayerPicture:
-    """Return layers from top to bottom, in several columns where one would be too tall.
+    """Return layers from top to bottom, in several columns if a single column would be too tall.
 
     Arrows join consecutive layers, except those that are passed as named arguments.
     """
@@ -149,7 +154,8 @@ def _columns_picture(children: Sequence[LayerBox]) -> LayerPicture:
     columns = _split_into_columns([p.height + gap for p, gap in zip(pictures, gaps, strict=True)])
     widths = [max(pictures[i].width for i in column) for column in columns]
     heights = [sum(pictures[i].height + gaps[i] for i in column) - gaps[column[0]] for column in columns]
-    margin = 12 if len(columns) > 1 else 0  # above and below, for the arrows from column to column
+    # The space above and below the columns, for the arrows from column to column.
+    margin = 12 if len(columns) > 1 else 0
 
     def draw(x: float, y: float) -> Iterator[str]:
         left = x
@@ -173,7 +179,7 @@ def _columns_picture(children: Sequence[LayerBox]) -> LayerPicture:
 
 
 def _split_into_columns(heights: Sequence[float]) -> list[list[int]]:
-    """Return the indices of each column; columns have about equal heights, none much above `COLUMN_HEIGHT`."""
+    """Return the indices of the items in each column. Columns have about equal heights, not much above `COLUMN_HEIGHT`."""
     height = sum(heights) / max(1, math.ceil(sum(heights) / COLUMN_HEIGHT))
     columns: list[list[int]] = [[]]
     used = 0.0

@@ -14,10 +14,10 @@ from ogive.space.domain import Label
 from ogive.space.tree import Call, Choose, ChooseSome, Compute, Constant, Group, Node, Splice, Table, Value, build_value
 
 MAX_TEXT = 40
-"""The most characters of a value that are shown."""
+"""At most this many characters of a value are shown."""
 
 NO_LAYERS = "the space was read from a journal, without layers (--trust loads them): its decisions and their labels"
-"""Shown in place of the layers of a space that has none."""
+"""The note that is shown for a space without layers."""
 
 
 @dataclass(frozen=True)
@@ -26,9 +26,9 @@ class Setting:
 
     Attributes:
         name: the argument's name; None for an argument without one.
-        text: the value.
+        text: the value as text.
         chosen: whether the value depends on a decision.
-        decision: the names of those decisions; None where there are none.
+        decision: the names of the decisions that the value depends on, joined by commas; None if there are none.
     """
 
     name: str | None
@@ -45,11 +45,11 @@ class LayerBox:
         title: the factory's name.
         name: the name of the argument that the layer is passed as; None where it is not passed by name.
         label: the label of the chosen alternative; None for a layer that every architecture has.
-        decision: the decision that chose it; None for a layer that every architecture has.
+        decision: the decision whose label chose the layer; None for a layer that every architecture has.
         settings: its arguments that are not layers.
         children: its arguments that are layers.
         times: the number of equal consecutive layers that the box shows.
-        dense: the children are the edges of a dense cell, in the order: all into node 1, then all into node 2, ...
+        dense: whether the children are the edges of a dense cell: first all edges into node 1, then all into node 2, ...
     """
 
     title: str
@@ -66,7 +66,7 @@ Part = LayerBox | Setting
 
 
 def layer_tree(architecture: Architecture) -> LayerBox:
-    """Return the boxes of an architecture; a list of its decisions where its space was read from a journal."""
+    """Return the boxes of an architecture; if its space was read from a journal, a box for each decision."""
     tree = architecture.space.tree
     if tree is None:
         rows = (
@@ -94,45 +94,43 @@ def format_value(value: Any) -> str:
     return text if len(text) <= MAX_TEXT else f"{text[: MAX_TEXT - 3]}..."
 
 
-def _parts(node: Node, choices: Mapping[str, Label], name: str | None) -> list[Part]:
+def _parts(node: Node, labels: Mapping[str, Label], name: str | None) -> list[Part]:
     """Return the parts that show `node`, passed as the argument `name`: one, or several for a list that has layers."""
     match node:
         case Constant(value):
             return [Setting(name, format_value(value))]
         case Value(_, decision):
-            return [Setting(name, format_value(choices[decision]), True, decision)]
+            return [Setting(name, format_value(labels[decision]), True, decision)]
         case Compute():
             decisions = _decisions(node)
             return [
-                Setting(name, format_value(build_value(node, choices)), bool(decisions), ", ".join(decisions) or None)
+                Setting(name, format_value(build_value(node, labels)), bool(decisions), ", ".join(decisions) or None)
             ]
         case Call():
-            return [_layer_box(node, choices, name)]
+            return [_layer_box(node, labels, name)]
         case Choose(_, decision, alternatives):
-            label = choices[decision]
-            return _chosen_parts(alternatives[label], label, decision, choices, name)
+            label = labels[decision]
+            return _chosen_parts(alternatives[label], label, decision, labels, name)
         case ChooseSome(_, decision, alternatives):
-            labels = choices[decision]
-            parts = [p for label in labels for p in _chosen_parts(alternatives[label], label, decision, choices, None)]
+            chosen = labels[decision]
+            parts = [p for label in chosen for p in _chosen_parts(alternatives[label], label, decision, labels, None)]
             if any(isinstance(part, LayerBox) for part in parts):
                 return [_as_box(part) for part in parts]
-            return [Setting(name, f"{{{', '.join(map(format_value, labels))}}}", True, decision)]
+            return [Setting(name, f"{{{', '.join(map(format_value, chosen))}}}", True, decision)]
         case Group(_, items):
-            return _merge_parts([p for item in items for p in _parts(item, choices, None)], name)
+            return _merge_parts([p for item in items for p in _parts(item, labels, None)], name)
         case Table(items):
             return _merge_parts(
-                [p for key, item in items.items() for p in _parts(item, choices, format_value(key))], name
+                [p for key, item in items.items() for p in _parts(item, labels, format_value(key))], name
             )
         case Splice(_, times, items):
-            repeated = items[: build_value(times, choices)]
-            return [part for item in repeated for part in _parts(item, choices, None)]
+            repeated = items[: build_value(times, labels)]
+            return [part for item in repeated for part in _parts(item, labels, None)]
 
 
-def _chosen_parts(
-    node: Node, label: Label, decision: str, choices: Mapping[str, Label], name: str | None
-) -> list[Part]:
+def _chosen_parts(node: Node, label: Label, decision: str, labels: Mapping[str, Label], name: str | None) -> list[Part]:
     """Return the parts that show the alternative `node`, marked with its label as chosen by `decision`."""
-    parts = _parts(node, choices, name)
+    parts = _parts(node, labels, name)
     if len(parts) == 1 and isinstance(parts[0], LayerBox):
         inner = parts[0]
         return [inner if inner.label else replace(inner, label=format_value(label), decision=decision)]
@@ -153,15 +151,15 @@ def _merge_parts(parts: list[Part], name: str | None) -> list[Part]:
     return [Setting(name, f"[{text}]", any(s.chosen for s in settings), decisions or None)]
 
 
-def _layer_box(call: Call, choices: Mapping[str, Label], name: str | None) -> LayerBox:
+def _layer_box(call: Call, labels: Mapping[str, Label], name: str | None) -> LayerBox:
     names = _parameter_names(call.factory)
     arguments = [(names[i] if i < len(names) else None, node) for i, node in enumerate(call.args)]
     arguments += call.kwargs.items()
     parts: list[Part] = []
     arguments_with_layers = 0
     for argument, node in arguments:
-        parts += _repeat_settings(node, choices)
-        inner = _parts(node, choices, argument)
+        parts += _repeat_settings(node, labels)
+        inner = _parts(node, labels, argument)
         has_layers = any(isinstance(part, LayerBox) for part in inner)
         arguments_with_layers += has_layers
         if has_layers and len(inner) > 1 and argument:
@@ -175,11 +173,11 @@ def _layer_box(call: Call, choices: Mapping[str, Label], name: str | None) -> La
     return replace(box, dense=_is_dense(call.factory))
 
 
-def _repeat_settings(node: Node, choices: Mapping[str, Label]) -> list[Part]:
+def _repeat_settings(node: Node, labels: Mapping[str, Label]) -> list[Part]:
     """Return the chosen numbers of repetitions in an argument, as settings of the layer that receives it."""
     items = node.items if isinstance(node, Group) else (node,)
     decisions = [name for item in items if isinstance(item, Splice) for name in _decisions(item.times)]
-    return [Setting(name, format_value(choices[name]), True, name) for name in decisions]
+    return [Setting(name, format_value(labels[name]), True, name) for name in decisions]
 
 
 def _enclosing_box(title: str, parts: Sequence[Part]) -> LayerBox:
@@ -197,13 +195,13 @@ def _as_box(part: Part) -> LayerBox:
 
 
 def collapse_equal(boxes: Sequence[LayerBox]) -> tuple[LayerBox, ...]:
-    """Return the boxes with each run of equal ones as a single box that counts them in `times`."""
+    """Return the boxes with equal consecutive boxes replaced by a single box, whose `times` is their number."""
     groups = groupby(boxes, key=lambda box: replace(box, times=1))
     return tuple(replace(box, times=sum(item.times for item in equal)) for box, equal in groups)
 
 
 def dense_rows(box: LayerBox) -> list[tuple[int, list[tuple[int, LayerBox]]]]:
-    """Return for each node of a dense cell, from node 1: its number and its inputs as (source node, operation)."""
+    """Return (number, inputs) of each node of a dense cell from node 1 on; an input is (source node, operation)."""
     edges = [child for child in box.children for _ in range(child.times)]
     rows, target = [], 1
     while edges:
@@ -221,7 +219,8 @@ def _decisions(node: Node) -> list[str]:
 
 
 def _factory_name(factory: Callable[..., Any]) -> str:
-    inner = getattr(factory, "func", factory)  # a functools.partial is named after its function
+    # A functools.partial has the name of its function.
+    inner = getattr(factory, "func", factory)
     return format_value(getattr(inner, "__name__", None) or type(inner).__name__)
 
 

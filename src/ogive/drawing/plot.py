@@ -19,7 +19,7 @@ from numpy.typing import ArrayLike
 from ogive.arrays import FloatArray
 
 NAMED = 400
-"""The most points that get a tooltip each; more points are drawn as a single path."""
+"""Up to this number of points, each point has a tooltip; more points are drawn as a single path."""
 LEFT, RIGHT, TOP, BOTTOM = 62, 14, 12, 46
 """Margins of a plot in pixels."""
 CHARACTER = 6.6

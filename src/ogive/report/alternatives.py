@@ -17,12 +17,12 @@ from ogive.formatting import number
 from ogive.space import Architecture, Decision, Space
 from ogive.space.domain import Categorical, Domain, IntegerRange, Label, Subset
 
-FEW_VALUES = 6
-"""An integer decision with more values than this, and every real one, is divided into ranges."""
+MAX_VALUES = 6
+"""Integer decisions with more values than this, and all real decisions, are divided into ranges."""
 RANGES = 4
-"""The number of those ranges."""
+"""The number of these ranges."""
 GRID = 420
-"""The number of evenly spaced samples that give how often each label is chosen; a multiple of 2 to 7."""
+"""The share of each label is computed from this many evenly spaced samples; a multiple of the numbers 2 to 7."""
 _INACTIVE: Label = object()
 
 
@@ -33,7 +33,7 @@ class Alternative:
     Attributes:
         decision: the decision's name.
         text: the label, or the range, such as `4 to 7`.
-        ends: the first and the last label of a range; elsewhere the label itself, twice.
+        ends: the first and the last label of a range; for other alternatives the label itself, twice.
     """
 
     decision: str
@@ -46,9 +46,9 @@ class Alternatives:
     """A table of architectures and alternatives.
 
     Attributes:
-        space: of the architectures.
-        alternatives: of all decisions [k].
-        chosen: [n, k] whether an architecture chose an alternative; never those of an inactive decision.
+        space: the space of the architectures.
+        alternatives: [k] the alternatives of all decisions.
+        chosen: [n, k] whether an architecture chose an alternative; False for alternatives of an inactive decision.
     """
 
     space: Space
@@ -84,7 +84,10 @@ class Alternatives:
 
     @cached_property
     def expected(self) -> FloatArray:
-        """[k] the share of random samples with an alternative where its decision is active, without constraints."""
+        """[k] the share of random samples with an alternative among those in which its decision is active.
+
+        The constraint of the space is ignored.
+        """
         grid = (np.arange(GRID) + 0.5) / GRID
         shares = []
         for decision in self.space.decisions:
@@ -99,7 +102,7 @@ def _split_domain(decision: Decision) -> list[tuple[str, tuple[Label, Label]]]:
     domain = decision.domain
     if isinstance(domain, (Categorical, Subset)):
         return [(str(label), (label, label)) for label in domain.labels]
-    if isinstance(domain, IntegerRange) and domain.size <= FEW_VALUES:
+    if isinstance(domain, IntegerRange) and domain.size <= MAX_VALUES:
         return [(str(label), (label, label)) for label in domain.enumerate_labels(0)]
     return _split_range(domain)
 

@@ -19,29 +19,34 @@ from ogive.space.domain import IntegerRange, RealRange
 from ogive.space.training_decisions import training_decisions
 
 YES, NO, NOT_APPLICABLE = "yes", "no", "not applicable"
-BUSY_SHARE = 0.8
-"""The least share of the time in which workers should be busy."""
-DIVERSE_SHARE = 0.25
-"""The least diversity of the last proposals, as a share of the diversity of random sampling."""
-REPEATED_SHARE = 0.1
-"""The largest share of proposals that may repeat an earlier network."""
-FAILED_COMPUTE_SHARE = 0.1
-"""The largest share of the compute time that failed trials may take."""
+MIN_BUSY_SHARE = 0.8
+"""Workers should be busy for at least this share of the time."""
+MIN_DIVERSITY_SHARE = 0.25
+"""The diversity of the last proposals should be at least this share of the diversity of random sampling."""
+MAX_REPEATED_SHARE = 0.1
+"""At most this share of the proposals should repeat an earlier network."""
+MAX_FAILED_COMPUTE_SHARE = 0.1
+"""Failed trials should take less than this share of the compute time."""
 BUDGET_TOLERANCE = 1.02
-"""A budget counts as kept up to this factor: running trials are stopped a little after it is used up."""
+"""A budget counts as kept up to this factor, because running trials are stopped a little after the budget is spent."""
 
 
 @dataclass(frozen=True)
 class Answer:
-    """The answer to one question of a checklist: `verdict` is "yes", "no" or "not applicable"."""
+    """The answer to one question of a checklist.
+
+    Attributes:
+        verdict: "yes", "no" or "not applicable".
+        evidence: a text that supports the verdict.
+    """
 
     verdict: str
     evidence: str
 
 
-def yes_or_no(good: bool, evidence: str, evidence_against: str | None = None) -> Answer:
-    """Return yes with `evidence`, or no with `evidence_against` (by default also `evidence`)."""
-    return Answer(YES, evidence) if good else Answer(NO, evidence_against or evidence)
+def yes_or_no(is_yes: bool, evidence: str, evidence_against: str | None = None) -> Answer:
+    """Return a yes with `evidence`, or a no with `evidence_against` (by default also with `evidence`)."""
+    return Answer(YES, evidence) if is_yes else Answer(NO, evidence_against or evidence)
 
 
 def _settings(subject: Subject) -> Settings:
@@ -62,7 +67,7 @@ def check_fingerprints(subject: Subject) -> Answer:
 def check_space_without_training_decisions(subject: Subject) -> Answer:
     names = ", ".join(training_decisions(subject.state.space))
     against = f"searched together with the architecture, whose rank is valid for these values only: {names}"
-    return yes_or_no(not names, "no decision has such a name", against)
+    return yes_or_no(not names, "no decision has the name of a training setting", against)
 
 
 def check_limits(subject: Subject) -> Answer:
@@ -132,7 +137,7 @@ def check_utilisation(subject: Subject) -> Answer:
     if not utilisation.reserved_hours:
         return Answer(NOT_APPLICABLE, "no worker has started yet")
     evidence = f"busy for {100 * utilisation.mean:.0f}% of the time for which they were reserved"
-    return yes_or_no(utilisation.mean >= BUSY_SHARE, evidence)
+    return yes_or_no(utilisation.mean >= MIN_BUSY_SHARE, evidence)
 
 
 def check_diversity(subject: Subject) -> Answer:
@@ -141,7 +146,7 @@ def check_diversity(subject: Subject) -> Answer:
         return Answer(NOT_APPLICABLE, "fewer than two architectures were proposed")
     distance, random = compute_mean_distance(recent), estimate_random_distance(subject.state.space)
     evidence = f"mean distance {distance:.2f} of the last {len(recent)}; random sampling has {random:.2f}"
-    return yes_or_no(distance >= DIVERSE_SHARE * random, evidence)
+    return yes_or_no(distance >= MIN_DIVERSITY_SHARE * random, evidence)
 
 
 def check_repeats(subject: Subject) -> Answer:
@@ -149,7 +154,7 @@ def check_repeats(subject: Subject) -> Answer:
     if not n:
         return Answer(NOT_APPLICABLE, "nothing was proposed yet")
     repeats = n - len({trial.architecture.id for trial in subject.trials})
-    return yes_or_no(repeats <= REPEATED_SHARE * n, f"{repeats:,} of {n:,} proposals")
+    return yes_or_no(repeats <= MAX_REPEATED_SHARE * n, f"{repeats:,} of {n:,} proposals")
 
 
 def check_code_changes(subject: Subject) -> Answer:
@@ -177,7 +182,7 @@ def check_converged(subject: Subject) -> Answer:
 
 
 def check_range_ends(subject: Subject) -> Answer:
-    """Answer no if a number of the best network is at an end of its range: better values may lie beyond."""
+    """Answer no if a number of the best network is at an end of its range, because better values may lie beyond the end."""
     decisions = subject.state.space.decisions
     ends = {d.name: (d.domain.low, d.domain.high) for d in decisions if isinstance(d.domain, (IntegerRange, RealRange))}
     if not subject.best_trials or not ends:
@@ -192,14 +197,14 @@ def check_range_ends(subject: Subject) -> Answer:
 def check_full_training(subject: Subject) -> Answer:
     result = subject.full_training
     if result is None:
-        return Answer(NO, "not trained in full yet; run `ogive finalize`")
+        return Answer(NO, "no network was trained in full yet; run `ogive finalize`")
     evidence = f"{plural(len(result.finalists), 'finalist')}, winner {result.winner.name}"
     return yes_or_no(result.new_validation, evidence, f"{evidence}; validated on the same examples as the search")
 
 
 def check_rank_correlation(subject: Subject) -> Answer:
     if subject.full_training is None:
-        return Answer(NOT_APPLICABLE, "not trained in full yet")
+        return Answer(NOT_APPLICABLE, "no network was trained in full yet")
     for item in subject.full_training.agreement:
         tau = item.kendall
         if tau is not None and tau.value is not None and tau.low is not None and tau.high is not None:
@@ -256,7 +261,7 @@ def check_failed_compute(subject: Subject) -> Answer:
     failed_seconds = sum(trial.seconds for trial in subject.failed_trials)
     share = failed_seconds / subject.state.compute_seconds
     evidence = f"{duration(failed_seconds)} of {duration(subject.state.compute_seconds)} ({100 * share:.0f}%)"
-    return yes_or_no(share < FAILED_COMPUTE_SHARE, evidence)
+    return yes_or_no(share < MAX_FAILED_COMPUTE_SHARE, evidence)
 
 
 def check_cost_of_gain(subject: Subject) -> Answer:

@@ -1,4 +1,4 @@
-"""The checklists of a search, filled in from its journal: for each question yes, no or not applicable, with the evidence.
+"""The checklists of a search, which are filled in from its journal: each answer has a verdict and its evidence.
 
 The first four lists are about the run. The others follow the best-practice checklist of Lindauer and Hutter, "Best
 Practices for Scientific Research on Neural Architecture Search" (JMLR 21, 2020), which is about publications.
@@ -92,5 +92,5 @@ CHECKLISTS: Mapping[str, Sequence[ChecklistItem]] = {
 
 
 def fill_in_checklists(subject: Subject) -> dict[str, list[tuple[str, Answer]]]:
-    """Return every checklist by title, with text and answer of each item."""
+    """Return every checklist by its title, as the text and the answer of each item."""
     return {title: [(item.text, item.check(subject)) for item in items] for title, items in CHECKLISTS.items()}

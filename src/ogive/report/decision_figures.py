@@ -9,8 +9,8 @@ from ogive.drawing.plot import AxisScale, Plot
 from ogive.report.importance import Frequency, Importance
 
 ROW_HEIGHT = 24.0
-MOST_CHARACTERS = 40
-"""The most characters of a row's name; the middle of a longer one is omitted."""
+MAX_CHARACTERS = 40
+"""The name of a row has at most this many characters; the middle of a longer name is omitted."""
 
 
 def importance_bars(items: Sequence[Importance]) -> str:
@@ -51,9 +51,9 @@ class _Rows:
     """A figure of named rows above one horizontal axis.
 
     Args:
-        names: for each row its name, a detail or "", and whether it is emphasized.
+        names: for each row, its name, a detail or "", and whether the row is emphasized.
         left: the width of the names in pixels.
-        x: the axis.
+        x: the scale of the axis.
     """
 
     def __init__(self, names: Sequence[tuple[str, str, bool]], left: float, x: AxisScale) -> None:
@@ -73,8 +73,8 @@ class _Rows:
 
     def _add_label(self, row: int, text: str, x: float, anchor: str, strong: bool, bold: bool) -> None:
         _, y = self._px(self.plot.x.low, row)
-        half = MOST_CHARACTERS // 2
-        short = text if len(text) <= MOST_CHARACTERS else f"{text[: half - 2]}...{text[1 - half :]}"
+        half = MAX_CHARACTERS // 2
+        short = text if len(text) <= MAX_CHARACTERS else f"{text[: half - 2]}...{text[1 - half :]}"
         style = (' class="strong"' if bold else "") + ("" if strong else ' opacity=".6"')
         self.plot.marks.append(f'<text x="{x:g}" y="{y + 4:.1f}" text-anchor="{anchor}"{style}>{escape(short)}</text>')
 

@@ -13,16 +13,16 @@ from ogive.run.state import State
 from ogive.session.search_code import ESTIMATOR, SOURCES
 from ogive.space import SizeBounds
 
-MOST_SESSIONS = 10
-"""The most sessions that are listed, the last ones."""
+MAX_SESSIONS = 10
+"""At most this many sessions are listed: the last ones."""
 
 
 def reproduction_facts(state: State) -> dict[str, Any]:
     """Return the run's declaration, its sessions and its decisions.
 
     Returns:
-        `manifest` and `decisions`: names and values. `sessions`: for each its number and rows of names and values.
-        `earlier_sessions`: a note about sessions that are not listed, or None.
+        A dict with these keys. `manifest` and `decisions`: pairs of names and values. `sessions`: for each session, its
+        number and its rows of names and values. `earlier_sessions`: a text about sessions that are not listed, or None.
     """
     created = state.created
     manifest = [
@@ -39,7 +39,7 @@ def reproduction_facts(state: State) -> dict[str, Any]:
         ("settings", _format_pairs({name: value for name, value in state.settings.items() if value is not None})),
         ("reads of the test split", state.test_reads),
     ]
-    first = max(0, len(state.sessions) - MOST_SESSIONS)
+    first = max(0, len(state.sessions) - MAX_SESSIONS)
     sessions = [
         {"number": number, "rows": [(name, _format_pairs(value)) for name, value in _hash_sources(session).items()]}
         for number, session in enumerate(state.sessions[first:], first + 1)

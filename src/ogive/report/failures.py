@@ -20,10 +20,10 @@ class FailureGroup:
     """Trials that failed with the same status and the same reason; numbers, addresses and paths may differ.
 
     Attributes:
-        status: of all trials of the group.
-        error_signature: their reason, with numbers, addresses and paths replaced.
-        trials: the trials.
-        example: the first trial that has a traceback, else the first trial.
+        status: the status of all trials of the group.
+        error_signature: the reason of the failures, with numbers, addresses and paths replaced by placeholders.
+        trials: the trials of the group.
+        example: the first trial that has a traceback; if none has one, the first trial.
         last_line: the last line of the example's traceback; None without a traceback.
     """
 
@@ -40,7 +40,7 @@ class FailureCause:
 
     Attributes:
         decision: the decision's name.
-        text: the alternative.
+        text: the alternative as text.
         failed: the number of trials with the alternative that failed.
         total: the number of trials with the alternative.
         low, high: the 95% interval of failed / total.
@@ -76,8 +76,8 @@ def find_failure_causes(space: Space, ended: Sequence[Trial]) -> list[FailureCau
     """Return the alternatives whose trials fail significantly more often, the highest share of failures first.
 
     For each alternative, Fisher's exact test (one-sided) compares its trials with those that chose another alternative of
-    the same decision, where the decision is active. Holm's correction over all alternatives keeps the probability that any
-    alternative is named without cause below 5%.
+    the same decision, where the decision is active. With Holm's correction over all alternatives, the probability that any
+    alternative is returned by chance is below 5%.
     """
     has_failed = np.array([trial.status.failed for trial in ended], dtype=bool)
     if not has_failed.any() or has_failed.all():
@@ -85,7 +85,7 @@ def find_failure_causes(space: Space, ended: Sequence[Trial]) -> list[FailureCau
     table = Alternatives.of(space, [trial.architecture for trial in ended])
     failed, total = table.chosen[has_failed].sum(axis=0), table.chosen.sum(axis=0)
     all_failed, all_total = table.active[has_failed].sum(axis=0), table.active.sum(axis=0)
-    # P(at least k of n trials fail) = P(at most n - k of them succeed), which is what `fewer` computes.
+    # P(at least k of n trials fail) = P(at most n - k of them succeed), the probability that `hypergeometric_at_most` gives.
     p_values = np.array(
         [
             hypergeometric_at_most(int(n - k), int(n), int(m - j), int(m))

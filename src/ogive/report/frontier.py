@@ -1,6 +1,7 @@
 """The Pareto front in a report: its knee, and the dominated volume as the search proceeded.
 
-Symbols: n trials, m objectives. Costs are objectives with the sign changed where they are maximized: less is better.
+Symbols: n trials, m objectives. The cost of an objective is its value with the sign changed if it is maximized: less is
+better.
 """
 
 from __future__ import annotations
@@ -14,17 +15,18 @@ from ogive.arrays import FloatArray
 from ogive.objective import find_pareto_front, hypervolume
 from ogive.trial import TrialId
 
-VOLUME_POINTS = 80
-"""The most numbers of trials at which the dominated volume is computed."""
+MAX_VOLUME_POINTS = 80
+"""The dominated volume is computed at most at this many points of the search."""
 
 
 @dataclass(frozen=True)
 class Knee:
-    """The member of the front where giving up a little of one objective gains most of the others.
+    """The trial on the front with the best compromise between the objectives.
 
     Attributes:
-        trial: the number of the trial.
-        distance: from the plane through the ends of the front, in units of the objectives' ranges on the front.
+        trial: the id of the trial.
+        distance: its distance from the plane through the ends of the front. Each objective is measured in units of its range
+            on the front.
     """
 
     trial: TrialId
@@ -39,11 +41,12 @@ def find_knee(trials: Sequence[TrialId], costs: np.ndarray) -> Knee | None:
     based on Normal-Boundary Intersection", Structural Optimization 18, 1999).
 
     Args:
-        trials: the numbers of the trials on the front [n].
-        costs: their costs [n, m].
+        trials: the ids of the n trials on the front.
+        costs: [n, m] the costs of these trials.
 
     Returns:
-        The knee; None for fewer than three trials, for ends that do not span a plane, or if no trial lies before it.
+        The knee; None for fewer than three trials, for ends that do not span a plane, or if no trial lies between the plane
+        and the ideal point.
     """
     rows = np.asarray(costs, dtype=np.float64)
     if len(rows) < 3:
@@ -67,11 +70,11 @@ def dominated_volumes(costs: np.ndarray) -> tuple[list[int], list[float]]:
     """Compute the dominated share of the box between the best and the worst value of each objective.
 
     Args:
-        costs: of the trials in the order of the search [n, m]. Rows that are not finite dominate nothing.
+        costs: [n, m] the costs of the trials in the order of the search. Rows that are not finite dominate nothing.
 
     Returns:
-        Numbers of trials, at most `VOLUME_POINTS`, and for each the share that this number of first trials dominates.
-        Both are empty without a finite row.
+        At most `MAX_VOLUME_POINTS` numbers of trials; and for each number i, the share that the first i trials dominate.
+        Both are empty if no row is finite.
     """
     rows = np.asarray(costs, dtype=np.float64)
     valid = np.asarray(np.isfinite(rows).all(axis=1))
@@ -81,7 +84,7 @@ def dominated_volumes(costs: np.ndarray) -> tuple[list[int], list[float]]:
     span = np.where(highest > lowest, highest - lowest, 1.0)
     scaled = (rows - lowest) / span
     scaled[:, highest == lowest] = 0.0
-    counts = np.unique(np.linspace(1, len(rows), min(len(rows), VOLUME_POINTS)).round().astype(int))
+    counts = np.unique(np.linspace(1, len(rows), min(len(rows), MAX_VOLUME_POINTS)).round().astype(int))
     front: FloatArray = np.zeros((0, rows.shape[1]))
     shares, previous = [], 0
     for count in counts:

@@ -1,13 +1,13 @@
-"""Importance: how much of the variance each decision explains, and how often the best trials chose each alternative.
+"""Importance: the share of the variance that each decision explains, and how often the best trials chose each alternative.
 
 The importance of a decision is that of functional analysis of variance: the variance of its main effect over the space,
 divided by the total variance (Hutter, Hoos and Leyton-Brown, "An efficient approach for assessing hyperparameter
 importance", ICML 2014, sections 2 and 3). The paper reads the main effects from a random forest. Here they come from an
-additive ridge regression on the alternatives, fitted to all decisions at once: it needs fewer trials, corrects for a
-strategy that tries some combinations more often than others, and allows a test against chance (with shuffled values) and
-intervals (from the covariance of its coefficients). The variance that is not explained is interactions and noise.
+additive ridge regression on the alternatives, fitted to all decisions at once. The regression needs fewer trials, corrects
+for a strategy that tries some combinations more often than others, and allows a test against chance (with shuffled values)
+and intervals (from the covariance of its coefficients). The remaining variance comes from interactions and noise.
 
-Symbols: n trials, k alternatives, s sampled architectures, y [n] costs (less is better).
+Symbols: n trials, k alternatives, s sampled architectures, m vectors of costs, y [n] costs (less is better).
 """
 
 from __future__ import annotations
@@ -28,15 +28,16 @@ from ogive.stats.proportions import hypergeometric_at_most, proportion_interval
 from ogive.stats.ridge import leave_one_out_residuals
 from ogive.trial import Trial
 
-ENOUGH_TRIALS = 20
-"""The fewest trials with comparable values from which importance is computed."""
-MOST_TRIALS = 1500
-"""The most trials that are used; of more, a random sample."""
+MIN_TRIALS = 20
+"""Importance is computed from at least this many trials with comparable values."""
+MAX_TRIALS = 1500
+"""At most this many trials are used. If there are more, a random sample of them is used."""
 REPEATS = 200
-"""The number of resampled coefficient vectors, and of shuffles."""
+"""The number of resampled coefficient vectors, and the number of shuffles of the values."""
 SAMPLES = 1000
 """The number of architectures sampled from the space, over which the variance of an effect is computed."""
 RIDGES = tuple(10.0**power for power in range(-4, 3))
+"""The ridges that are tried; see `_penalty`."""
 TOP_SHARE = 0.1
 """The share of the trials that counts as the best."""
 
@@ -46,8 +47,8 @@ class Importance:
     """The main effect of a decision.
 
     Attributes:
-        decision: its name.
-        share: of the variance of the values, 0 to 1.
+        decision: the decision's name.
+        share: the share of the variance of the values that the decision explains, from 0 to 1.
         low, high: the 95% interval of the share.
         chance: the 95% quantile of the share when the values are shuffled.
     """
@@ -60,27 +61,28 @@ class Importance:
 
     @property
     def is_significant(self) -> bool:
-        """Whether the decision explains more than chance does."""
+        """Whether the share is higher than expected by chance."""
         return self.share > self.chance
 
 
 @dataclass(frozen=True, kw_only=True)
 class Frequency:
-    """How often an alternative was chosen, where its decision is active: by the best trials, and by all.
+    """How often an alternative was chosen by the best trials and by all trials, among those in which its decision is active.
 
     Attributes:
         decision: the decision's name.
-        text: the alternative.
-        ends: see `Alternative`.
-        best_count: the best trials that chose it.
-        best_total: the best trials in which its decision is active.
+        text: the alternative as text: a label, or a range of numbers.
+        ends: the first and the last label of a range; for other alternatives the label itself, twice.
+        best_count: the number of best trials that chose the alternative.
+        best_total: the number of best trials in which its decision is active.
         low, high: the 95% interval of best_count / best_total (Jeffreys).
-        count: the trials that chose it.
-        total: the trials in which its decision is active.
-        effect: by how much it worsens the objective compared with the best alternative of its decision, all other
-            decisions equal; NaN if it was never tried.
+        count: the number of trials that chose the alternative.
+        total: the number of trials in which its decision is active.
+        effect: the increase of the cost compared with the best alternative of the decision, all other decisions equal; NaN
+            if the alternative was never tried.
         effect_low, effect_high: the 95% interval of the effect.
-        rare: it is significantly rarer among the best, corrected for the number of alternatives.
+        is_rare: whether the alternative is significantly rarer among the best trials than among all trials, corrected for
+            the number of alternatives.
     """
 
     decision: str
@@ -95,16 +97,16 @@ class Frequency:
     effect: float
     effect_low: float
     effect_high: float
-    rare: bool
+    is_rare: bool
 
     @property
     def is_inferior(self) -> bool:
-        """Whether it is rarer among the best and also worse with all other decisions equal.
+        """Whether the alternative is rarer among the best trials, and also worse with all other decisions equal.
 
         Rarity alone proves nothing: an alternative can be rare among the best only because it was often sampled together
-        with a bad one.
+        with a bad alternative of another decision.
         """
-        return self.rare and self.effect_low > 0
+        return self.is_rare and self.effect_low > 0
 
 
 @dataclass(frozen=True)
@@ -112,11 +114,11 @@ class ImportanceResult:
     """The importance of each decision, or the reason why it was not computed.
 
     Attributes:
-        importances: of each decision, the most important first.
-        frequencies: of each alternative.
-        explained: the share of the variance of left-out trials that all main effects explain together (leave one out).
-        trials: the number of trials used.
-        reason: why nothing was computed; None if it was.
+        importances: the importance of each decision, the most important decision first.
+        frequencies: the frequency of each alternative.
+        explained: the share of the variance that all main effects explain together, by leave-one-out cross-validation.
+        trials: the number of trials that were used.
+        reason: why the importance was not computed; None if it was computed.
     """
 
     importances: Sequence[Importance] = ()
@@ -127,32 +129,33 @@ class ImportanceResult:
 
 
 def compute_importance(
-    space: Space, trials: Sequence[Trial], costs: Sequence[float], order: Sequence[int]
+    space: Space, trials: Sequence[Trial], costs: Sequence[float], ranks: Sequence[int]
 ) -> ImportanceResult:
     """Compute the importance of each decision and the frequency of each alternative.
 
     Args:
         space: the search space of the trials.
-        trials: with comparable, finite values [n].
-        costs: of the trials [n], less is better; for several objectives a scalar of all of them.
-        order: the ranks of the trials [n], 0 for the best, with regard to constraints and all objectives.
+        trials: the n trials; their values must be comparable and finite.
+        costs: [n] the costs of the trials; for several objectives, one number that combines all of them.
+        ranks: [n] the ranks of the trials by constraints and all objectives, 0 for the best.
     """
     n = len(trials)
-    if n < ENOUGH_TRIALS:
-        reason = f"{plural(n, 'trial')} with comparable values, at least {ENOUGH_TRIALS} are needed"
+    if n < MIN_TRIALS:
+        reason = f"there are {plural(n, 'trial')} with comparable values, but at least {MIN_TRIALS} are needed"
         return ImportanceResult(reason=reason, trials=n)
     y = np.asarray(costs, dtype=np.float64)
     if y.max() == y.min():
         return ImportanceResult(reason="all trials have the same value", trials=n)
     rng = generator(0, "what mattered")
-    is_best = _select_best(np.asarray(order))
-    if n > MOST_TRIALS:
-        sample = np.sort(rng.permutation(n)[:MOST_TRIALS])
+    is_best = _select_best(np.asarray(ranks))
+    if n > MAX_TRIALS:
+        sample = np.sort(rng.permutation(n)[:MAX_TRIALS])
         trials, y, is_best = [trials[i] for i in sample], y[sample], is_best[sample]
     tried = Alternatives.of(space, [trial.architecture for trial in trials])
     sampled = Alternatives.of(space, [space.sample(rng) for _ in range(SAMPLES)])
     clipped = _clip_outliers(y)
-    scale = float(np.abs(clipped).max())  # so that squares of huge values stay finite
+    # Divide by the largest value, so that squares of huge values stay finite.
+    scale = float(np.abs(clipped).max())
     model = _AdditiveModel.fit(tried, sampled, clipped / scale)
     resampled = model.resample(rng)
     importances = model.importances(resampled, rng)
@@ -160,23 +163,25 @@ def compute_importance(
     return ImportanceResult(importances, frequencies, model.explained, len(y))
 
 
-def _select_best(order: IntArray) -> BoolArray:
-    """Return which trials are the best tenth, at least five [n].
+def _select_best(ranks: IntArray) -> BoolArray:
+    """Return a mask [n] of the best trials: about a tenth of all trials, but at least five.
 
-    Trials of equal rank are all selected, or none is: none if that would select more than twice as many.
+    The trials that share the last rank are all selected, unless this would select more than twice as many trials; then
+    none of them is selected.
     """
-    target = max(5, round(TOP_SHARE * len(order)))
-    last_rank = np.sort(order)[target - 1]
-    with_ties = order <= last_rank
-    few_enough = with_ties.sum() <= 2 * target or not (order < last_rank).any()
-    return np.asarray(with_ties if few_enough else order < last_rank)
+    target = max(5, round(TOP_SHARE * len(ranks)))
+    last_rank = np.sort(ranks)[target - 1]
+    with_ties = ranks <= last_rank
+    has_few_ties = with_ties.sum() <= 2 * target or not (ranks < last_rank).any()
+    return np.asarray(with_ties if has_few_ties else ranks < last_rank)
 
 
 def _clip_outliers(y: FloatArray) -> FloatArray:
     """Return the values limited to Tukey's outer fences, so that one diverged trial does not dominate the variance."""
     low, high = np.quantile(y, [0.25, 0.75])
-    reach = 3 * (high - low)
-    return np.clip(y, low - reach, high + reach) if reach > 0 else y
+    # Tukey: the outer fences are three interquartile ranges away from the quartiles.
+    distance = 3 * (high - low)
+    return np.clip(y, low - distance, high + distance) if distance > 0 else y
 
 
 @dataclass(frozen=True)
@@ -186,13 +191,13 @@ class _AdditiveModel:
     The columns are centred over the space, so that the effects of a decision's alternatives average to zero.
 
     Attributes:
-        alternatives: of the trials.
-        x: [n, k], of the trials.
-        z: [s, k], of sampled architectures.
-        y: [n].
-        ridge: the chosen penalty.
-        beta: the coefficients [k].
-        explained: the share of the variance of left-out trials that the model explains.
+        alternatives: the table of the trials and alternatives.
+        x: [n, k] the centred columns of the trials.
+        z: [s, k] the centred columns of architectures that were sampled from the space.
+        y: [n] the costs of the trials.
+        ridge: the ridge with the least leave-one-out error.
+        beta: [k] the coefficients.
+        explained: the share of the variance that the model explains, by leave-one-out cross-validation.
     """
 
     alternatives: Alternatives
@@ -205,12 +210,13 @@ class _AdditiveModel:
 
     @staticmethod
     def fit(tried: Alternatives, sampled: Alternatives, y: FloatArray) -> _AdditiveModel:
+        """Fit the model to the costs `y` of the architectures in `tried`; `sampled` is a sample of the space."""
         x, z = (_centre(table, tried.expected) for table in (tried, sampled))
         ridge, explained = _choose_ridge(x, y)
         return _AdditiveModel(tried, x, z, y, ridge, _solve(x, y[:, None], ridge)[:, 0], max(0.0, explained))
 
     def resample(self, rng: np.random.Generator) -> FloatArray:
-        """Return coefficients [REPEATS, k] that other trials of the same size might have given.
+        """Return coefficients [REPEATS, k] that other samples of n trials might have given.
 
         They are drawn from a normal distribution with a covariance that holds for any distribution of the noise (the
         jackknife estimate HC3 of MacKinnon and White, Journal of Econometrics 1985). Refitting the model to resampled
@@ -252,12 +258,12 @@ class _AdditiveModel:
 
 
 def _centre(table: Alternatives, expected: FloatArray) -> FloatArray:
-    """Return [n, k]: 1 for a chosen alternative, less its share in the space; 0 where its decision is inactive."""
+    """Return [n, k]: 1 for a chosen alternative and 0 for others, minus `expected`; 0 where the decision is inactive."""
     return np.asarray(np.where(table.active, table.chosen - expected, 0.0))
 
 
 def _penalty(ridge: float, trials: int) -> float:
-    """Return the penalty of `ridge`: each unit weighs as much as a tenth of the trials."""
+    """Return the penalty on squared coefficients: a ridge of 1 weighs as much as a tenth of the trials."""
     return ridge * trials / 10
 
 
@@ -267,13 +273,13 @@ def _gram(centred: FloatArray, ridge: float) -> FloatArray:
 
 
 def _solve(x: FloatArray, y: FloatArray, ridge: float) -> FloatArray:
-    """Return ridge coefficients [k, m] for y [n, m]; the intercept is not penalized."""
+    """Return ridge coefficients [k, m] for m vectors of costs y [n, m]; the intercept is not penalized."""
     centred = x - x.mean(axis=0)
     return np.linalg.solve(_gram(centred, ridge), centred.T @ y)
 
 
 def _choose_ridge(x: FloatArray, y: FloatArray) -> tuple[float, float]:
-    """Return the ridge with the least leave-one-out error, and the share of variance that it explains of left-out trials."""
+    """Return the ridge with the least leave-one-out error, and the share of the variance that it then explains."""
     u, s, _ = np.linalg.svd(x - x.mean(axis=0), full_matrices=False)
     centred_y = y - y.mean()
     best = (RIDGES[-1], -np.inf)
@@ -287,6 +293,7 @@ def _choose_ridge(x: FloatArray, y: FloatArray) -> tuple[float, float]:
 def _frequencies(
     tried: Alternatives, is_best: BoolArray, model: _AdditiveModel, resampled: FloatArray, scale: float
 ) -> list[Frequency]:
+    """Return the frequency of each alternative. `scale` converts the model's coefficients to costs."""
     chosen, active = tried.chosen, tried.active
     count, total = chosen.sum(axis=0), active.sum(axis=0)
     best_count, best_total = chosen[is_best].sum(axis=0), active[is_best].sum(axis=0)
@@ -295,7 +302,7 @@ def _frequencies(
     p_values = np.array(
         [hypergeometric_at_most(*map(int, row)) for row in zip(best_count, best_total, count, total, strict=True)]
     )
-    rare = (correct_by_holm(p_values) <= FAMILY_LEVEL) & (count > 0)
+    is_rare = (correct_by_holm(p_values) <= FAMILY_LEVEL) & (count > 0)
     effect, effect_low, effect_high = (scale * values for values in _effects(tried, model, resampled, count))
     return [
         Frequency(
@@ -311,7 +318,7 @@ def _frequencies(
             effect=float(effect[i]),
             effect_low=float(effect_low[i]),
             effect_high=float(effect_high[i]),
-            rare=bool(rare[i]),
+            is_rare=bool(is_rare[i]),
         )
         for i, alternative in enumerate(tried.alternatives)
     ]
@@ -320,9 +327,9 @@ def _frequencies(
 def _effects(
     tried: Alternatives, model: _AdditiveModel, resampled: FloatArray, count: IntArray
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Return the effect of each alternative [k] against the best one of its decision, and its 95% interval.
+    """Return the effect of each alternative [k] compared with the best of its decision, and the 95% interval of the effect.
 
-    Only alternatives that were tried are compared; the others have NaN.
+    Only alternatives that were tried are compared; the effect of the others is NaN.
     """
     effect, low, high = np.full((3, len(tried.alternatives)), np.nan)
     for columns in tried.columns.values():

@@ -1,4 +1,4 @@
-"""A narrower space, without the alternatives that are rare among the best and worse with all other decisions equal."""
+"""A suggestion for a narrower space, without alternatives that are rare among the best trials and worse by themselves."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from ogive.trial import Trial
 def suggest_restriction(space: Space, result: ImportanceResult, keep: Sequence[Trial]) -> dict[str, list[object]]:
     """Return a restriction of the space (see `Space.restricted`) without its inferior alternatives.
 
-    No alternative of a trial in `keep` is removed. Of a number only ranges at its ends are removed. A decision of which
-    nothing, or everything, would be removed is not restricted.
+    No alternative of a trial in `keep` is removed. For a number, only ranges at its ends are removed. A decision is not
+    restricted if none or all of its alternatives would be removed.
     """
     by_decision: dict[str, list[Frequency]] = {}
     for item in result.frequencies:

@@ -11,8 +11,8 @@ from ogive.report.checklist_answers import NO, NOT_APPLICABLE, YES, Answer, yes_
 from ogive.report.subject import Subject
 from ogive.run.spending import HOUR, compute_spending
 
-FEWEST_RANDOM_TRIALS = 10
-"""The fewest random trials of the run itself that count as a comparison with random search."""
+MIN_RANDOM_TRIALS = 10
+"""At least this many random trials of the run itself count as a comparison with random search."""
 
 
 # -- code ------------------------------------------------------------------------------------------------------------
@@ -24,13 +24,15 @@ def check_final_pipeline(subject: Subject) -> Answer:
     has_recipe = bool(subject.full_training.recipe.keys() - {"settings"})
     return yes_or_no(
         has_recipe,
-        "its recipe is in final/result.json",
+        "the recipe of full training is in final/result.json",
         "the networks were trained by a train function, whose code is not stored with the run",
     )
 
 
 def check_space(subject: Subject) -> Answer:
-    return Answer(YES, f"fingerprint {subject.state.space.fingerprint}; the journal has its decisions")
+    return Answer(
+        YES, f"the fingerprint of the space is {subject.state.space.fingerprint}; the journal has its decisions"
+    )
 
 
 def check_final_seeds(subject: Subject) -> Answer:
@@ -70,8 +72,8 @@ def check_same_conditions(subject: Subject) -> Answer:
     conditions = {(s.get("host"), s.get("threads"), str(s.get("versions"))) for s in sessions}
     threads = sessions[0].get("threads")
     per_worker = f"{plural(threads, 'thread')} per worker, " if threads else ""
-    against = f"{len(conditions)} combinations of host, threads and versions in {len(sessions)} sessions"
-    return yes_or_no(len(conditions) == 1, f"one host, {per_worker}one set of versions", against)
+    differences = f"{len(conditions)} combinations of host, threads and versions in {len(sessions)} sessions"
+    return yes_or_no(len(conditions) == 1, f"one host, {per_worker}one set of versions", differences)
 
 
 def check_ablation(subject: Subject) -> Answer:
@@ -92,9 +94,10 @@ def check_performance_over_time(subject: Subject) -> Answer:
 def check_random_search(subject: Subject) -> Answer:
     if subject.comparison is not None and subject.comparison.random_reference is not None:
         return Answer(YES, "a separate random search with the same recipe")
-    values, note = subject.random_reference
-    against = note if len(values) < 2 else f"only {len(values)} random trials"
-    return yes_or_no(len(values) >= FEWEST_RANDOM_TRIALS, f"the run's own random trials: {note}", against)
+    # The text is the source of the values or, without values, the reason why there are none.
+    values, source_or_reason = subject.random_reference
+    shortage = source_or_reason if len(values) < 2 else f"only {len(values)} random trials"
+    return yes_or_no(len(values) >= MIN_RANDOM_TRIALS, f"the run's own random trials: {source_or_reason}", shortage)
 
 
 def check_repetition(subject: Subject) -> Answer:
@@ -124,5 +127,5 @@ def check_total_time(subject: Subject) -> Answer:
 def check_setup(subject: Subject) -> Answer:
     has_recipe = subject.state.created["recipe"] is not None
     sessions = plural(len(subject.state.sessions), "session")
-    evidence = f"the journal has recipe, settings, versions, threads and seeds ({sessions})"
+    evidence = f"the journal has the recipe, the settings, and the versions, threads and seeds of {sessions}"
     return yes_or_no(has_recipe and bool(subject.state.sessions), evidence, "the estimator does not declare its recipe")

@@ -21,14 +21,14 @@ HALF_WIDTH = 430.0
 ORIGIN_COLOURS = {"initial": "c3", "random": "grey", "": "grey"}
 """Colours of the origins that are not a model; all other origins get `_COLOURS` in turn."""
 _COLOURS = ("c0", "c2", "c4", "c5", "c3")
-MOST_LABELLED = 20
-"""The most finalists that are all named in the figure; of more, only the winners are."""
-REFERENCE_POINTS = 200
-"""The most points of the curve of the random reference."""
+MAX_LABELLED = 20
+"""Up to this number of finalists, the figure names all of them; if there are more, it names only the winners."""
+MAX_REFERENCE_POINTS = 200
+"""The curve of the random reference has at most this many points."""
 RUNG_COLOURS = ("r0", "r1", "r2", "r3")
 """Colours of trials that were trained less than others, from the fewest epochs to the most."""
-LOG_RATIO = 10.0
-"""The least ratio of the largest to the smallest value for which a metric to minimize has a logarithmic axis."""
+MIN_LOG_RATIO = 10.0
+"""A metric to minimize has a logarithmic axis if the largest value is at least this many times the smallest value."""
 
 
 def draw_search_curve(
@@ -41,10 +41,10 @@ def draw_search_curve(
     the trials or more have failed are shaded.
 
     Args:
-        points: of the search curve.
-        objective: their objective.
-        reference: values of random trials; their expected best is a dashed line, up to their number.
-        unit: of the steps of trials, in the singular.
+        points: the points of the search curve.
+        objective: the objective whose values the points have.
+        reference: the values of random trials; a dashed line shows the expected best of 1, 2, ... of them.
+        unit: the unit of the steps of trials, in the singular.
     """
     y_axis, omitted = _value_axis(points, objective)
     margin = max(0.5, 0.01 * len(points))
@@ -72,7 +72,7 @@ def draw_search_curve(
         plot.crosses(failed, "bad", "failed")
     if len(reference) > 1:
         most = min(len(reference), len(points))
-        sizes = np.unique(np.linspace(1, most, min(most, REFERENCE_POINTS)).round().astype(int))
+        sizes = np.unique(np.linspace(1, most, min(most, MAX_REFERENCE_POINTS)).round().astype(int))
         expected = expected_best(reference, objective.goal, sizes.tolist())
         plot.line(sizes, expected, "c1", "expected best of as many random trials", dash=True)
     numbers, best = compute_running_best(points, objective.goal)
@@ -94,8 +94,8 @@ def group_by_rung(points: Sequence[CurvePoint], unit: str) -> list[tuple[str, st
     """Group points by their number of epochs, from the fewest to the most.
 
     Returns:
-        Colour, label and points of each group, as many groups as there are `RUNG_COLOURS` at most. With more different
-        numbers of epochs than colours, adjacent numbers share a group.
+        The colour, the label and the points of each group. There are at most as many groups as `RUNG_COLOURS`; with more
+        different numbers of epochs than colours, adjacent numbers share a group.
     """
     levels = np.array_split(sorted({point.step for point in points}), len(RUNG_COLOURS))
     groups = []
@@ -169,7 +169,7 @@ def _fit_value_scale(values: ArrayLike, objective: Objective, margin: float = 0.
         objective.goal == "minimize"
         and len(points) > 0
         and points.min() > 0
-        and points.max() >= LOG_RATIO * points.min()
+        and points.max() >= MIN_LOG_RATIO * points.min()
     )
     return fit_scale(points, _axis_label(objective) + (", log scale" if log else ""), log=log, margin=margin)
 
@@ -309,6 +309,6 @@ def draw_full_training(
         if name in winners:
             plot.dots([a], [b], "c1", "winner", size=6)
             plot.text(a, b, name, required=True)
-        elif len(rows) <= MOST_LABELLED:
+        elif len(rows) <= MAX_LABELLED:
             plot.text(a, b, name.removeprefix("trial "))
     return plot.svg(f"{metric} of {len(rows)} finalists in the search and after full training")

@@ -1,4 +1,4 @@
-"""The report of a run: what was searched and found, how certain it is, what it cost, and how to reproduce it."""
+"""The report of a run: the search, its result and how certain it is, the cost, and how to reproduce the run."""
 
 from __future__ import annotations
 
@@ -54,12 +54,12 @@ def write_report(state: State, folder: Path, target: Path, comparison: BaselineC
     """Write the report of a run to `target`: as Markdown if its name ends in `.md`, else as HTML.
 
     Args:
-        state: of the search. If its space has layers, they are drawn; a space that was read from a journal has none, and
-            its architectures are shown as lists of decisions.
-        folder: of the run; the comparison with a baseline and the results of full training are read from it.
+        state: the state of the search. If its space has layers, they are drawn. A space that was read from a journal has no
+            layers, and its architectures are shown as lists of decisions.
+        folder: the folder of the run; the comparison with a baseline and the results of full training are read from it.
         target: the file; it is replaced if it exists. The drawings of a Markdown report are written to the folder
             `<stem>-figures` beside it.
-        comparison: with a hand-drawn baseline, and with a random search, instead of the one in `folder`.
+        comparison: the comparison with a hand-drawn baseline and a random search; by default, the one in `folder`.
 
     Returns:
         `target`.
@@ -72,7 +72,8 @@ def write_report(state: State, folder: Path, target: Path, comparison: BaselineC
         raise JobError(
             f"the report {target}: its name ends in {target.suffix!r}; allowed: {' or '.join(SUFFIXES.values())}"
         )
-    with pause_gc():  # the garbage collector would traverse the state of a long run many times
+    # The garbage collector would traverse the state of a long run many times.
+    with pause_gc():
         page = build_page(Subject(state, folder, folder.resolve().name, comparison or read_comparison(folder)))
     try:
         write_page(page, target)
@@ -87,7 +88,7 @@ def render(state: State, name: str, comparison: BaselineComparison | None = None
 
 
 def build_page(subject: Subject) -> Page:
-    """Return the content of the report, before it is HTML or Markdown."""
+    """Return the content of the report, before it is rendered as HTML or Markdown."""
     sections = [section for build in SECTIONS if (section := build(subject)) is not None]
     return Page(
         title=subject.name,

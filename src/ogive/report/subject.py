@@ -1,4 +1,7 @@
-"""The run that a report describes, with the results that several sections use; each is computed once."""
+"""The run that a report describes, with the results that several sections of the report use.
+
+Each result is computed when it is first read, and then kept.
+"""
 
 from __future__ import annotations
 
@@ -27,10 +30,10 @@ from ogive.stages.delivery import Delivery, Stages
 from ogive.stages.full_training_result import FullTrainingResult
 from ogive.trial import Status, Trial, are_finite, select_comparable
 
-MOST_DRAWN = 5
-"""The most networks that are drawn."""
-MOST_ROWS = 40
-"""The most rows of a list that may be long; a line below it counts the others."""
+MAX_DRAWN = 5
+"""At most this many networks are drawn."""
+MAX_ROWS = 40
+"""A list shows at most this many rows; a line below the list gives the number of the others."""
 
 
 @dataclass(frozen=True)
@@ -38,12 +41,12 @@ class Subject:
     """The run that a report describes.
 
     Attributes:
-        state: of the search.
-        folder: of the run; None for a state without a folder.
-        name: of the run, the title of the report.
-        comparison: with a hand-drawn baseline; None where there is none.
-        run_argument: the run as the argument of a command, quoted for a shell. Default: its absolute folder, or RUN for a
-            state without a folder.
+        state: the state of the search.
+        folder: the folder of the run; None for a state without a folder.
+        name: the name of the run, which is the title of the report.
+        comparison: the comparison with a hand-drawn baseline; None if the run has no baseline.
+        run_argument: the run as the argument of a command, quoted for a shell. Default: the absolute path of its folder, or
+            RUN for a state without a folder.
     """
 
     state: State
@@ -58,7 +61,7 @@ class Subject:
 
     @cached_property
     def trials_with_value(self) -> list[Trial]:
-        """Trials that have reported and did not fail, at any step."""
+        """The trials that have reported and did not fail, whatever step they have reached."""
         return [trial for trial in self.trials if trial.reports and not trial.status.failed]
 
     @cached_property
@@ -67,15 +70,15 @@ class Subject:
 
     @cached_property
     def comparable(self) -> tuple[int, list[Trial]]:
-        """The highest step that any trial has reached, and the trials that have reached it; the best is one of them."""
+        """The highest step that any trial has reached, and the trials that have reached it, among them the best trial."""
         return select_comparable(self.trials, at_least=1)
 
     @cached_property
     def best_trials(self) -> list[Trial]:
-        """The best trials of the search, best first; with several objectives the knee of the front is the first."""
-        best = find_best_trials(self.state, MOST_DRAWN)
+        """The best trials of the search, best first; with several objectives, the knee of the front comes first."""
+        best = find_best_trials(self.state, MAX_DRAWN)
         knee_trial = [trial for trial in self.front if self.knee is not None and trial.id == self.knee.trial]
-        return [*knee_trial, *(trial for trial in best if trial not in knee_trial)][:MOST_DRAWN]
+        return [*knee_trial, *(trial for trial in best if trial not in knee_trial)][:MAX_DRAWN]
 
     @cached_property
     def front(self) -> list[Trial]:
@@ -97,7 +100,7 @@ class Subject:
 
     @cached_property
     def random_reference(self) -> tuple[list[float], str]:
-        """The values of the run's own random trials, and their source; without values, the reason."""
+        """The values of the run's own random trials, and a text: their source or, if there are no values, the reason."""
         return collect_random_values(self.state, self.curve_points)
 
     @cached_property
@@ -106,16 +109,16 @@ class Subject:
         state = self.state
         metrics = [objective.metric for objective in state.objectives]
         trials = [trial for trial in self._trials_for_importance if are_finite(trial.metrics, metrics)]
-        order = rank_metrics([trial.metrics for trial in trials], state.objectives, state.constraints)
+        ranks = rank_metrics([trial.metrics for trial in trials], state.objectives, state.constraints)
         if len(state.objectives) == 1:
-            values: Sequence[float] = [state.objectives[0].cost(trial.metrics) for trial in trials]
+            costs: Sequence[float] = [state.objectives[0].cost(trial.metrics) for trial in trials]
         else:
-            values = [float(rank) for rank in order]
-        return compute_importance(state.space, trials, values, order)
+            costs = [float(rank) for rank in ranks]
+        return compute_importance(state.space, trials, costs, ranks)
 
     @cached_property
     def _trials_for_importance(self) -> list[Trial]:
-        """Trials as they were at the highest step that a quarter of all has reached.
+        """The trials that reached the highest step that a quarter of all reached, as they were at this step.
 
         The highest step of any trial would leave too few trials under a schedule such as ASHA.
         """
@@ -124,12 +127,12 @@ class Subject:
 
     @cached_property
     def narrower_space(self) -> dict[str, list[object]]:
-        """The suggested restriction of the space, as `Space.restricted` takes it; empty where none is suggested."""
+        """The suggested restriction of the space, an argument for `Space.restricted`; empty if none is suggested."""
         return suggest_restriction(self.state.space, self.importance, self.best_trials)
 
     @cached_property
     def stop_verdicts(self) -> Sequence[StopVerdict]:
-        """The verdict of every stop rule now."""
+        """The current verdict of every stop rule."""
         return evaluate_rules(self.state)
 
     @cached_property
@@ -158,7 +161,7 @@ class Subject:
     def drawn_networks(self) -> list[Delivery]:
         """The networks that are drawn, `best_network` first."""
         if self.full_training is not None:
-            return self.stages.rank_networks(MOST_DRAWN)
+            return self.stages.rank_networks(MAX_DRAWN)
         return [self.stages.deliver_searched(trial) for trial in self.best_trials]
 
     @cached_property
@@ -179,7 +182,7 @@ class Subject:
 
     @property
     def step_unit(self) -> str:
-        """What a step of a trial is, in the singular."""
+        """The unit of a trial's steps, in the singular: "epoch" or "step"."""
         return "epoch" if self.state.created["epochs"] else "step"
 
     @property
@@ -192,7 +195,10 @@ class Subject:
         return self.state.ended_count + self.state.status_counts[Status.PAUSED]
 
     def metric_texts(self, network: Trial | Delivery) -> list[tuple[str, str]]:
-        """Return name and value of the objectives, of the constraints' metrics and of the number of parameters."""
+        """Return the names and the formatted values of the metrics that are shown for a network.
+
+        These are the metrics of the objectives and constraints, and the number of parameters.
+        """
         metrics = network.mean_metrics if isinstance(network, Delivery) else network.metrics
         return [
             (name, format_metric(value))
@@ -200,7 +206,7 @@ class Subject:
         ]
 
     def format_metrics(self, network: Trial | Delivery) -> str:
-        """Return the same on one line: `accuracy 0.9, parameters 45,210`."""
+        """Return the same metrics on one line: `accuracy 0.9, parameters 45,210`."""
         return ", ".join(f"{name} {value}" for name, value in self.metric_texts(network))
 
     def is_feasible(self, network: Trial | Delivery) -> bool:

@@ -1,4 +1,4 @@
-"""The top of the page: what was found, how certain that is, what it cost, whether to continue, and what to do next.
+"""The top of the report: the result, its certainty, the cost, whether to continue the search, and what to do next.
 
 Each answer is one sentence; details are in the sections.
 """
@@ -20,8 +20,8 @@ from ogive.run.state import State
 from ogive.stages.delivery import Delivery
 from ogive.stages.full_training_result import FullTrainingResult
 
-WORTH_MENTIONING = 0.01
-"""The least share of the compute time from which the time of failed trials is mentioned."""
+MIN_FAILED_SHARE = 0.01
+"""The time of failed trials is mentioned if it is at least this share of the compute time."""
 
 
 def describe_search(subject: Subject) -> str:
@@ -41,7 +41,7 @@ def describe_search(subject: Subject) -> str:
 
 
 def collect_tiles(subject: Subject) -> list[tuple[str, str]]:
-    """Return value and name of the run's main figures."""
+    """Return the value and the name of the run's main numbers."""
     state = subject.state
     failed_by_status = {status: n for status, n in state.status_counts.items() if status.failed}
     return [
@@ -74,7 +74,7 @@ def _metric_tiles(subject: Subject) -> list[tuple[str, str]]:
 
 
 def collect_summary(subject: Subject) -> list[tuple[str, str]]:
-    """Return the questions of a quick reader, with their answers."""
+    """Return the questions that the report answers first, with their answers."""
     rows = [
         ("Found", describe_result(subject)),
         ("How sure", describe_certainty(subject)),
@@ -113,7 +113,7 @@ def describe_result(subject: Subject) -> str:
 
 
 def describe_compared(subject: Subject) -> str:
-    """Return among how many trials the best is selected, and how many others were trained less."""
+    """Return the number of trials that the best is selected from, and the number of trials that were trained less."""
     step, compared = subject.comparable
     shorter = len(subject.trials_with_value) - len(compared)
     if not shorter:
@@ -135,7 +135,7 @@ def _winner(subject: Subject, result: FullTrainingResult) -> str:
 
 
 def describe_search_ranks(subject: Subject) -> str | None:
-    """Return how the search had ranked the winner of full training; None for several objectives."""
+    """Return the value that the winner of full training had in the search; None for several objectives."""
     if subject.full_training is None or subject.has_several_objectives:
         return None
     winner, metric = subject.stages.winners[0].trial, subject.state.objectives[0].metric
@@ -151,7 +151,7 @@ def describe_search_ranks(subject: Subject) -> str | None:
 
 
 def describe_certainty(subject: Subject) -> str:
-    """Return how certain it is that the best is the best, as far as the journal shows."""
+    """Return how certain it is that the selected trial is the best, as far as the journal shows."""
     if not subject.best_trials:
         return "There is no result yet."
     if subject.full_training is not None:
@@ -176,7 +176,7 @@ def _certainty_of_winner(result: FullTrainingResult) -> str:
 
 
 def _against_random(subject: Subject) -> str | None:
-    """Return whether the best is better than random search; None where that is unknown."""
+    """Return whether the best trial is better than random search would be; None if this is unknown."""
     if subject.has_several_objectives:
         return None
     objective = subject.state.objectives[0]
@@ -201,9 +201,9 @@ def _against_random(subject: Subject) -> str | None:
 
 
 def describe_gap(subject: Subject) -> str | None:
-    """Return how close the best trials of the search are: one training each cannot rank trials that are close.
+    """Return how close the values of the best trials of the search are, because one training each cannot rank close trials.
 
-    None if they cannot be compared, or if full training has compared them already.
+    None if the trials cannot be compared, or if full training has compared them already.
     """
     if subject.full_training is not None or subject.has_several_objectives or len(subject.best_trials) < 2:
         return None
@@ -221,7 +221,10 @@ def describe_gap(subject: Subject) -> str | None:
 
 
 def describe_value_epoch(subject: Subject) -> str | None:
-    """Return which epoch gives a trial its value, if the best epoch does, or if an earlier one is better than the last."""
+    """Return a sentence about the epoch that gives a trial its value, if this is not simply the last epoch.
+
+    The sentence says that the best epoch gives the value, or that an earlier epoch is better than the last one.
+    """
     state = subject.state
     if not subject.best_trials:
         return None
@@ -248,7 +251,7 @@ def describe_cost(subject: Subject) -> str:
     for final in subject.later_states.values():
         text += f", and full training {duration(final.elapsed_seconds)}{_money_spent(final)}"
     failed_seconds = sum(trial.seconds for trial in subject.failed_trials)
-    if failed_seconds >= WORTH_MENTIONING * state.compute_seconds > 0:
+    if failed_seconds >= MIN_FAILED_SHARE * state.compute_seconds > 0:
         text += f"; failed trials took {duration(failed_seconds)} of {duration(state.compute_seconds)} of compute"
     projected = None if state.end_reason else project_cost(state)
     return f"{text}; {format_projection(projected)}." if projected else f"{text}."
@@ -265,20 +268,19 @@ def _money_spent(state: State) -> str:
 def describe_continuation(subject: Subject) -> str:
     """Return whether the search should continue, according to the stop rules."""
     state = subject.state
-    # The budget of a search that has ended is used up in most cases, which says nothing about the worth of more trials.
-    advising = [v for v in subject.stop_verdicts if v.stop and not (state.end_reason and v.rule == "budget")]
+    # The budget of a search that has ended is usually spent. This does not show whether more trials would be worthwhile.
+    stop_verdicts = [v for v in subject.stop_verdicts if v.stop and not (state.end_reason and v.rule == "budget")]
     if state.end_reason:
-        others = [verdict for verdict in advising if verdict.reason not in state.end_reason]
+        others = [verdict for verdict in stop_verdicts if verdict.reason not in state.end_reason]
         if others:
             return f"The search ended: {state.end_reason}; also, {_advice(others)}."
-        return (
-            f"The search ended: {state.end_reason}{'' if advising else '; no stop rule advises against more trials'}."
-        )
+        remark = "" if stop_verdicts else "; no stop rule advises against more trials"
+        return f"The search ended: {state.end_reason}{remark}."
     if state.error is not None:
         error = state.error.rstrip(".")
         return f"Yes, by the same call, after you have fixed the error that ended the last session: {error}."
-    if advising:
-        return f"No: {_advice(advising)} ({advising[0].reason})."
+    if stop_verdicts:
+        return f"No: {_advice(stop_verdicts)} ({stop_verdicts[0].reason})."
     if state.is_open:
         return "The search is running, unless its controller was killed, and no stop rule advises to stop."
     return "Yes: the search has not ended, and no stop rule advises to stop."
@@ -322,7 +324,7 @@ def _use_of_winner(subject: Subject, winner: Delivery) -> str:
 
 
 def collect_notes(subject: Subject) -> list[str]:
-    """Return what to know before the best network is used: notes of the last stage, and missing weights."""
+    """Return warnings about the best network: the notes of the last stage, and the reason for missing weights."""
     notes = list(subject.stages.notes)
     network = subject.best_network
     if subject.full_training is None and network is not None and subject.state.trains_models:

@@ -43,7 +43,7 @@ def create(
         name: one of `names()`.
         objectives: the objectives of the search.
         constraints: the constraints of the search.
-        epochs: the largest number of epochs of a trial; None if the estimator has no epochs.
+        epochs: the number of epochs of full training; None if the estimator has no epochs.
         options: the options of this schedule; `options(name)` returns their defaults.
 
     Raises:

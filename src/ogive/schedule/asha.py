@@ -1,7 +1,8 @@
-"""Asynchronous successive halving (ASHA), in the variant that promotes trials and the one that stops them.
+"""Asynchronous successive halving (ASHA), in two variants: one promotes paused trials, the other stops running trials.
 
 Li et al., "A System for Massively Parallel Hyperparameter Tuning" (MLSys 2020), section 3.2 and algorithm 2. Symbols of the
-paper: r minimum resource, R maximum resource, eta reduction factor. Here resources are epochs, and s is 0.
+paper: r minimum resource, R maximum resource, eta reduction factor, s early-stopping rate. Here resources are epochs, and
+s is 0.
 """
 
 from __future__ import annotations
@@ -26,22 +27,22 @@ class ASHA(Schedule):
 
     Options:
         min_epochs: r, the number of epochs before the first decision.
-        max_epochs: R, the number of epochs of a trial on the top rung; default: `epochs`.
+        max_epochs: R, the number of epochs of a trial on the top rung. Default: `epochs`, the epochs of full training.
         eta: one of `eta` trials is promoted from each rung; at least 2.
         variant: "promotion" pauses every trial at its rung. "stopping" does not need checkpoints: at each rung a trial
             continues if it is among the best 1/eta of the trials that have reached the rung, and is stopped otherwise.
         capped: whether at most 1/eta of the trials that have reached a rung are promoted. Without this limit, as in the
             paper, every new trial that is the best so far is promoted. With a strategy that keeps finding better
             architectures, this would be nearly every trial.
-        grace: the number of trials on a rung that earn no promotion: the first promotion takes `grace` + `eta` trials. With
-            `grace` equal to `eta`, the first promoted trial is therefore the best of 2 `eta` instead of `eta`. This helps
-            because the first trials of a search are mostly random, and better ones soon follow.
+        grace: the number of trials on a rung that do not count for promotions: the first trial is promoted when the rung has
+            `grace` + `eta` trials. With `grace` equal to `eta`, the first promoted trial is the best of 2 `eta` trials,
+            not of `eta`. This helps because the first trials of a search are mostly random, and better trials soon follow.
         fidelities: other fidelities that grow from rung to rung, with their lowest values; see `Ladder.from_options`.
 
     Trials are ordered as in `ogive.objective.rank_costs`; the older of equally good trials comes first. A failed trial is
     removed from all rungs, so it does not count for the size of a rung. Trials are not paused on the top rung, but finish
-    there. When no more trials may be started, the best trial of each rung is promoted if it still waits, so that the best
-    trial of the search is trained in full.
+    there. When no more trials may be started, the best trial of each rung is promoted if it is still paused there. So the
+    best trial of the search is trained in full.
     """
 
     name = "schedule 'asha'"
@@ -71,7 +72,7 @@ class ASHA(Schedule):
             raise JobError(f"{self.name}: capped is {capped!r}, but must be true or false")
         self.grace = check_whole_number(self.name, "grace", grace, at_least=0)
         if variant == "stopping" and self.grace:
-            raise JobError(f"{self.name}: grace is {grace}, but variant 'stopping' promotes nothing; leave it out")
+            raise JobError(f"{self.name}: grace is {grace}, but variant 'stopping' promotes nothing; leave out grace")
         if variant == "stopping" and self.ladder.restarts:
             raise JobError(
                 f"{self.name}: variant 'stopping' continues trials, but with fidelities trials start again on each rung; "
@@ -82,7 +83,7 @@ class ASHA(Schedule):
 
     @property
     def top_rung(self) -> int:
-        """The index of the highest rung that trials are promoted to."""
+        """The index of the rung on which trials are trained for R epochs. `rungs` does not contain it: trials end there."""
         return len(self.rungs)
 
     def next_job(self, rng: np.random.Generator, may_start: bool = True) -> Job:
@@ -95,13 +96,13 @@ class ASHA(Schedule):
             promotable = self.rungs[k].find_promotable(self.eta, self.capped, self.grace)
             if promotable is not None:
                 return self._make_resume(promotable, k + 1)
-        # Otherwise grow the bottom rung. When no trials may be started, promote the best trials instead; this step is not
-        # in the paper, whose search does not end.
+        # Otherwise start a trial on the bottom rung. If no trial may be started, promote a best trial instead. This step is
+        # not in the paper, where a search does not end. If there is none, the controller ignores the Start.
         last_promotion = None if may_start else self._promote_leader()
         return last_promotion or Start(self.ladder.fidelities[0])
 
     def _promote_leader(self) -> Job | None:
-        """Return the job that promotes the best trial of a rung, for the highest rung on which this trial still waits."""
+        """Return the job that promotes the best trial of the highest rung whose best trial is still paused, or None."""
         for k in reversed(range(self.top_rung)):
             best = self.rungs[k].find_waiting_leader()
             if best is not None:
@@ -118,7 +119,7 @@ class ASHA(Schedule):
 
     def on_report(self, trial: Trial, report: Report) -> Action:
         """Return PAUSE, or STOP in the stopping variant, when the trial reaches a new rung."""
-        reached = sum(step <= report.step for step in self.ladder.steps[:-1])
+        reached = sum(step <= report.step for step in self.ladder.steps[:-1])  # the number of rungs
         if reached == 0 or trial.id in self.rungs[reached - 1]:
             return Action.CONTINUE
         rung = self.rungs[reached - 1]

@@ -3,7 +3,7 @@
 The controller calls four methods::
 
     job = schedule.next_job(rng, may_start)     # a worker is idle: Start | Resume | Drop | Wait | Done
-    schedule.on_job(trial, job)                 # the Start or Resume was carried out as this trial
+    schedule.on_job(trial, job)                 # the job, a Start or a Resume, was carried out: `trial` is running
     action = schedule.on_report(trial, report)  # a running trial has reported: CONTINUE | PAUSE | STOP
     schedule.on_end(trial)                      # the trial has finished or failed, or was stopped or dropped
 
@@ -20,24 +20,24 @@ A trial moves between these states::
 Every schedule guarantees the following. `ogive.testing.check_schedule` checks it.
 
 - Decisions are reproducible. `next_job` depends only on the earlier calls of the `on_` methods, on `rng` and on `may_start`.
-  It does not change any state: a job takes effect when `on_job` is called (for a Drop: `on_end`). A continued run replays
-  its journal by calling the `on_` methods alone.
+  It does not change any state: a job takes effect when `on_job` is called (for a Drop: `on_end`). When a run is continued,
+  the journal is replayed by calling only the `on_` methods.
 - A paused trial is later resumed, dropped or left paused. It is never started again.
 - A failed trial does not block others: a rung does not wait for it.
 
 The controller guarantees the following.
 
-- Limits. `may_start` is false once `max_trials` is reached or the space is exhausted, and then stays false. A Start is not
-  carried out in that case. The controller asks again after the next event, and ends the search when no trial is running. A
-  schedule that waits until its brackets are full must therefore continue with fewer trials once `may_start` is false.
-- Values. `on_report` is called only for reports after which every objective and constraint has a finite value. Earlier
-  reports are in `trial.reports`. A trial that has no value at the end of its job is trained further until it has one,
+- Limits. `may_start` is false once `max_trials` is reached or the space is exhausted, and then stays false. A Start is then
+  not carried out: the controller calls `next_job` again after the next event, and ends the search when no trial is running.
+  A schedule that waits until its brackets are full must therefore continue with fewer trials once `may_start` is false.
+- Values. `on_report` is called only for reports after which every objective and constraint has a finite value. All reports
+  are in `trial.reports`. A trial that has no value at the end of its job is trained further until it has one,
   so the step of a report may be beyond the end of the job. If a Resume names a step that the trial has already passed,
   `on_report` is called again with its last report, after `on_job`.
 - Early returns. If a train function returns before the end of its job, at full fidelity, the trial is finished, and `on_end`
   is called. The trial is complete, so its value counts at every later rung (see `Trial.ended_by_itself`).
 - Repeated trials. With `retry_failed`, a Start without a proposal may be carried out with the architecture and the
-  settings of a failed trial. `trial.proposal.settings` is then valid, and not `Start.settings`. A Start with a proposal
+  settings of a failed trial. Then `trial.proposal.settings` are used, not `Start.settings`. A Start with a proposal
   is carried out unchanged. A failed trial that continued the training of another trial (`trial.continues_training`) is not
   repeated; the schedule replaces it. A failed trial for which the schedule returns no Start is not repeated either, and the
   user gets a warning.
@@ -69,12 +69,12 @@ class Start:
     """Train a new trial up to `fidelity`; the strategy proposes its architecture.
 
     Attributes:
-        fidelity: how far to train it.
+        fidelity: the fidelity up to which the trial is trained.
         note: JSON values that the strategy receives, and that are journalled with the trial's proposal.
         step_offset: the step after which the trial's epochs are counted. It is above 0 if the trial skips lower rungs,
-            because the steps of these rungs come before its first one. It is also above 0 if the trial continues the
-            training of inherited weights: `step_offset` is then their step, and metrics that the trial has not reported
-            by its last epoch are taken over from the trial that it inherits from.
+            because the steps of these rungs come before its first step. It is also above 0 if the trial continues the
+            training of inherited weights: `step_offset` is then the step of the inherited checkpoint, and metrics that the
+            trial has not reported by its last epoch are copied from the trial that it inherits from.
         settings: values that are not part of the architecture; they are added to the settings of the strategy's proposal.
         proposal: the proposal to evaluate, if the schedule makes it itself. The strategy is then not asked.
     """
@@ -91,8 +91,8 @@ class Resume:
     """Train a paused trial further.
 
     Attributes:
-        trial: the trial.
-        until: the fidelity to train it up to.
+        trial: the id of the trial.
+        until: the fidelity up to which the trial is trained.
         step_offset: the step after which the epochs of `until` are counted. It is `Trial.step_offset` if the trial
             continues from its checkpoint. It is the trial's last step if the trial starts from scratch, because a
             fidelity other than epochs changes (such as the image size or the share of the data).
@@ -108,7 +108,7 @@ class Drop:
     """End a paused trial that will not be resumed. Its checkpoint may be deleted.
 
     Attributes:
-        trial: the trial.
+        trial: the id of the trial.
         reason: the reason, which is shown to the user.
     """
 
@@ -133,11 +133,11 @@ class Schedule(ABC):
     """Base class of schedules. The module's docstring states what an implementation must guarantee.
 
     Attributes:
-        fidelities: the fidelities other than epochs that its jobs name. The estimator must support them.
+        fidelities: the names of the fidelities other than epochs that the jobs set. The estimator must support them.
         uses_rng: whether `next_job` uses `rng`. If not, the controller passes an arbitrary generator, because creating
             one for each job takes longer than most decisions.
-        inherits_weights: whether its trials inherit weights from other trials. Those must have been trained in the same run,
-            since results from the evaluation cache have no weights.
+        inherits_weights: whether its trials inherit weights from other trials. The other trials must have been trained in
+            the same run, since results from the evaluation cache have no weights.
     """
 
     fidelities: tuple[str, ...] = ()
@@ -154,9 +154,9 @@ class Schedule(ABC):
         """
 
     def inheritable_checkpoints(self) -> Mapping[TrialId, Step]:
-        """Return the checkpoints that new trials may inherit, as the step of each trial.
+        """Return the checkpoints that new trials may inherit, as {trial: step}.
 
-        A checkpoint is kept even while its trial is trained further. The step must be one at which the trial was paused.
+        These checkpoints are kept even while their trials are trained further. The trial must have been paused at the step.
         """
         return {}
 

@@ -1,4 +1,6 @@
-"""Brackets of synchronous successive halving: a fixed number of trials, of which a fixed number continues at each rung.
+"""Brackets of synchronous successive halving.
+
+A bracket starts a fixed number of trials. At each of its rungs, a fixed number of them continues.
 
 Jamieson and Talwalkar, "Non-stochastic Best Arm Identification and Hyperparameter Optimization" (AISTATS 2016), figure 3.
 """
@@ -20,20 +22,20 @@ from ogive.trial import Report, Trial, TrialId
 class Bracket:
     """Trials that start together on one rung and pass through the rungs above it.
 
-    A rung is complete when all of its trials have reached it, ended or failed. Then the best trials continue, and the others
-    are dropped. If a bracket cannot be filled, the number of trials on each rung is reduced in proportion.
+    A rung is complete when each of its trials has reached it, ended or failed. Then the best trials continue, and the others
+    are dropped. If fewer trials can be started than planned, the number of trials on each rung is reduced in proportion.
 
     Args:
         number: the number of the bracket, from 0.
-        first_rung: the rung of `ladder` on which its trials start.
-        sizes: the number of trials on each rung, beginning with `first_rung`.
+        first_rung: the index of the rung of `ladder` on which the trials start.
+        sizes: the planned number of trials on each rung, beginning with `first_rung`.
         ladder: all rungs of the schedule.
         rungs: an empty rung for each of `sizes`.
 
     Attributes:
         started_count: the number of trials that were started.
-        is_filling: whether more trials are to be started.
-        level: the current rung, as an index into `sizes`.
+        is_filling: whether trials are still to be started.
+        level: the current rung, as an index into `sizes` and `rungs`.
         expected: the trials that are being trained for the current rung and have not reached it.
         promotions: the trials that are still to be resumed for the current rung, best first.
         drops: the trials that are still to be dropped.
@@ -70,8 +72,8 @@ class Bracket:
                 {"bracket": self.number},
                 self.ladder.step_offset(self.first_rung),
             )
-        # No more trials may be started: once all trials have reached the first rung, promote the best of them. `on_resume`
-        # then ends the filling of the bracket.
+        # No more trials may be started, so the bracket cannot be filled. Once all of its trials have reached the first rung,
+        # promote the best of them. `on_resume` then sets `is_filling` to False.
         if self.is_filling and not self.expected and len(self.sizes) > 1:
             best = self._rank_survivors(0)[: self._target_size(1)]
             return next((self._make_resume(trial, 1) for trial in best if trial not in self.complete_trials), None)
@@ -94,7 +96,8 @@ class Bracket:
 
     def on_resume(self, trial: TrialId) -> None:
         """Record that a trial was resumed."""
-        if self.is_filling:  # the first promotion of a bracket that could not be filled
+        # This is the first promotion of a bracket that could not be filled.
+        if self.is_filling:
             self.is_filling = False
             self._advance()
         self.promotions.remove(trial)
@@ -117,17 +120,20 @@ class Bracket:
             self.complete_trials[trial.id] = trial
             self.rungs[self.level].add(trial.id, trial.metrics)
         self.expected.discard(trial.id)
-        for trials in (self.promotions, self.drops):
-            if trial.id in trials:
-                trials.remove(trial.id)
+        for trial_ids in (self.promotions, self.drops):
+            if trial.id in trial_ids:
+                trial_ids.remove(trial.id)
         for rung in self.rungs:
-            rung.remove(trial.id) if trial.status.failed else rung.retire(trial.id)
+            if trial.status.failed:
+                rung.remove(trial.id)
+            else:
+                rung.retire(trial.id)
         self._advance()
 
     def _advance(self) -> None:
         """Move to the next rung if the current one is complete.
 
-        The loop is repeated if all promoted trials have ended by themselves, because the next rung is then complete, too.
+        The loop is repeated if all promoted trials have ended by themselves, because then the next rung is also complete.
         """
         while not (self.is_filling or self.expected or self.promotions or self.level == len(self.sizes) - 1):
             # Figure 3: keep the best trials of the rung, and train them further.
@@ -142,7 +148,7 @@ class Bracket:
             self.drops += [trial for trial in ranking[len(best) :] if trial not in self.complete_trials]
 
     def _rank_survivors(self, level: int) -> list[TrialId]:
-        """Return the trials that may continue from a rung, best first."""
+        """Return the trials on the rung at `level` that have a value and have not failed or been promoted, best first."""
         rung = self.rungs[level]
         return [trial for trial in rung.sort_best_first() if trial in self.complete_trials or rung.is_waiting(trial)]
 
@@ -151,10 +157,10 @@ class Brackets(Schedule):
     """Base class of schedules that run one bracket after another until the search ends.
 
     Args:
-        ladder: the rungs.
+        ladder: the fidelities of all rungs.
         overlap: whether the next bracket begins when the open brackets have no job for an idle worker (Falkner et al.,
             "BOHB", 2018, section 4.2). Otherwise the worker waits until the bracket is over.
-        objectives, constraints: those of the search.
+        objectives, constraints: the objectives and the constraints of the search.
     """
 
     uses_rng = False
@@ -170,7 +176,7 @@ class Brackets(Schedule):
 
     @abstractmethod
     def plan_bracket(self, number: int) -> tuple[int, tuple[int, ...]]:
-        """Return the first rung of bracket `number` (from 0), and the numbers of trials on it and on each rung above."""
+        """Return the first rung of bracket `number` (from 0), and the numbers of trials on this rung and on those above."""
 
     def next_job(self, rng: np.random.Generator, may_start: bool = True) -> Job:
         for bracket in self._open_brackets.values():
@@ -179,11 +185,12 @@ class Brackets(Schedule):
                 return job
             if not self.overlap and not bracket.is_over:
                 return Wait()
-        # A Start for a bracket that does not exist yet; `on_job` creates it.
+        # Return a Start for the next bracket. The bracket is stored only in `on_job`, since a job must not change the state.
+        # A new bracket always has a Start; the Wait is for the type checker.
         return self._create_bracket(self._created_count).next_job(may_start=True) or Wait()
 
     def _create_bracket(self, number: int) -> Bracket:
-        """Return bracket `number`, without trials."""
+        """Return a new bracket with this number, without trials."""
         first_rung, sizes = self.plan_bracket(number)
         return Bracket(
             number=number, first_rung=first_rung, sizes=sizes, ladder=self.ladder, rungs=self._create_rungs(len(sizes))

@@ -28,8 +28,8 @@ from ogive.trial import Report, Status, Trial
 NAME = "schedule 'curve'"
 MODELS = ("auto", "parametric", "learned")
 
-REMEMBERED = 300
-"""A regression is fitted to at most this many trials: the latest of those that were trained far enough."""
+MAX_CURVES = 300
+"""A regression is fitted to the curves of at most this many trials: the latest of those that were trained far enough."""
 
 MIN_FULL_TRIALS = 3
 """The regressions are fitted once this many trials were trained in full."""
@@ -39,14 +39,15 @@ SAMPLES = 2000
 
 
 class CurveStopping(Schedule):
-    """Starts every trial for all `epochs`, and stops it when it is not worth its remaining epochs.
+    """Starts every trial for all `epochs`, and stops it when new trials are a better use of its remaining epochs.
 
     Let p be the probability that the trial ends better than the best fully trained trial. For a new trial, this probability
-    is 1 / (n + 1) after n trials. A trial is stopped if p / (its remaining epochs) is below `threshold` times
-    1 / (n + 1) / `epochs`. With several objectives, p is the probability that no fully trained trial dominates the trial,
-    and the probability of a new trial is multiplied by the size of the front.
+    is 1 / (n + 1) after n trials. A trial is stopped if p / (its remaining epochs) is below
+    `threshold` / (n + 1) / `epochs`. With several objectives, p is the probability that no fully trained trial dominates the
+    trial, and the probability of a new trial is multiplied by the size of the front.
 
     Options:
+        epochs: the number of epochs of full training.
         threshold: a factor above 0; a higher one saves more epochs and loses more good trials.
         min_epochs: the number of epochs before which no trial is stopped.
         min_trials: the number of trials that must have been trained in full before any trial is stopped.
@@ -67,7 +68,7 @@ class CurveStopping(Schedule):
         model: str = "auto",
     ) -> None:
         if epochs is None:
-            raise JobError(f"{NAME} needs to know how far a trial can be trained: give epochs")
+            raise JobError(f"{NAME} needs the number of epochs of full training; give epochs")
         self.epochs = check_whole_number(NAME, "epochs", epochs, at_least=1)
         self.min_epochs = check_whole_number(NAME, "min_epochs", min_epochs, at_least=1)
         self.min_trials = check_whole_number(NAME, "min_trials", min_trials, at_least=1)
@@ -79,27 +80,29 @@ class CurveStopping(Schedule):
         self.objectives, self.constraints = tuple(objectives), tuple(constraints)
         self._ended_count = 0  # trials that were stopped or trained in full
         self._full_count = 0  # trials that were trained in full
-        # The features [d] and costs [m, t] of the trials that were trained up to each cut.
+        # For each cut, the features [d] and the costs [m, t] of the trials that were trained up to it: d columns of the
+        # encoding, m objectives, t epochs.
         self._curves_at: dict[int, list[tuple[FloatArray, FloatArray]]] = {cut: [] for cut in list_cuts(self.epochs)}
         self._curve_count = self._fitted_count = 0  # the number of curves so far, and at the time of the last fit
         self._regressions: list[CurveRegressions] = []  # one for each objective
-        self._least_violation = np.inf  # of the constraints, among fully trained trials
-        # The costs [k, m] of the non-dominated trials with that violation.
+        self._min_violation = np.inf  # the smallest violation of the constraints by a fully trained trial
+        # The costs [k, m] of the k non-dominated trials with that violation.
         self._front = np.empty((0, len(self.objectives)))
 
     def next_job(self, rng: np.random.Generator, may_start: bool = True) -> Job:
         return Start({"epochs": self.epochs})
 
     def on_report(self, trial: Trial, report: Report) -> Action:
-        # Only trials that have reported a value after every epoch are compared.
-        is_outside = report.step < self.min_epochs or report.step >= self.epochs
-        if is_outside or self._full_count < self.min_trials or len(trial.reports) != report.step:
+        # A forecast needs a value after every epoch, so trials that report less often are not stopped.
+        is_too_early_or_late = report.step < self.min_epochs or report.step >= self.epochs
+        if is_too_early_or_late or self._full_count < self.min_trials or len(trial.reports) != report.step:
             return Action.CONTINUE
         # A trial that violates the constraints more than the best cannot be among the best.
-        if total_violation(trial.metrics, self.constraints) > self._least_violation:
+        if total_violation(trial.metrics, self.constraints) > self._min_violation:
             return Action.STOP
         # Domhan et al., section 3.3: stop if the probability of beating the best is below a threshold. The paper has a
-        # constant threshold; here it is the probability that new trials of as many epochs do so (see the module docstring).
+        # constant threshold; here it is the probability with which new trials would beat the best in the same number of
+        # epochs (see the module docstring).
         probability = self.improvement_probability(trial)
         if probability is None:
             return Action.CONTINUE
@@ -117,7 +120,8 @@ class CurveStopping(Schedule):
         curves = self._cost_curves(trial)
         if not np.isfinite(curves).all():
             return
-        if trial.ended_by_itself:  # it keeps its last value
+        # A trial that ended by itself would keep its last value until the last epoch.
+        if trial.ended_by_itself:
             curves = np.pad(curves, ((0, 0), (0, self.epochs - trial.step)), mode="edge")
         self._add_curves(_features(trial), curves)
         if trial.status is Status.FINISHED and curves.shape[1] == self.epochs:
@@ -129,7 +133,7 @@ class CurveStopping(Schedule):
         for cut, pairs in self._curves_at.items():
             if cut <= curves.shape[1]:
                 pairs.append((features, curves))
-                del pairs[:-REMEMBERED]
+                del pairs[:-MAX_CURVES]
         self._curve_count += 1
         if self._curve_count >= 1.1 * self._fitted_count and len(self._curves_at[self.epochs]) >= MIN_FULL_TRIALS:
             self._fitted_count = self._curve_count
@@ -141,11 +145,11 @@ class CurveStopping(Schedule):
                 for index in range(len(self.objectives))
             ]
 
-    def _update_front(self, costs: FloatArray, excess: float) -> None:
-        """Add a fully trained trial with these costs [1, m] and this violation to the front, if it belongs to it."""
-        if excess < self._least_violation:
-            self._least_violation, self._front = excess, costs
-        elif excess == self._least_violation:
+    def _update_front(self, costs: FloatArray, violation: float) -> None:
+        """Add the costs [1, m] of a fully trained trial to the front, unless another trial dominates or violates less."""
+        if violation < self._min_violation:
+            self._min_violation, self._front = violation, costs
+        elif violation == self._min_violation:
             rows = np.concatenate([self._front, costs])
             # Equal rows count once: a trial that equals the best does not make it more likely that a new one beats it.
             self._front = np.unique(rows[find_pareto_front(rows)], axis=0)
@@ -154,7 +158,8 @@ class CurveStopping(Schedule):
         """Return the probability that a running trial ends better than the best fully trained trial.
 
         Returns:
-            With several objectives, the probability that it is not dominated by the front. None if there is no forecast.
+            The probability; with several objectives, the probability that the front does not dominate the trial. None if
+            there is no forecast.
         """
         curves = self._cost_curves(trial)
         if not len(self._front) or not np.isfinite(curves).all():

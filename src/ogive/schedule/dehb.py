@@ -2,7 +2,7 @@
 
 Awad, Mallik and Hutter, "DEHB: Evolutionary Hyperband for Scalable, Robust and Efficient Hyperparameter Optimization"
 (IJCAI 2021), section 4.1. As in the authors' code, the first round of brackets is that of Hyperband, which promotes the best
-trials of a rung. After it, the strategy evolves new architectures from them instead.
+trials of a rung. In later rounds, the strategy evolves new architectures from these trials instead.
 """
 
 from __future__ import annotations
@@ -28,8 +28,9 @@ class DEHBBrackets(Hyperband):
 
     - `bracket`: the number of the bracket.
     - `step`: the last step of the trial's rung.
-    - `from`, `best`: the last step of the parents' rung, and the number of best trials on it that are parents.
-    - `populations`: for each rung, its last step, and the largest number of trials that a bracket has on it.
+    - `from`: the last step of the rung whose trials are the parents.
+    - `best`: the number of best trials on this rung that are parents.
+    - `populations`: for each rung, its last step and the size of its subpopulation.
     """
 
     def __init__(
@@ -54,12 +55,13 @@ class DEHBBrackets(Hyperband):
             overlap=overlap,
             fidelities=fidelities,
         )
-        # Section 4: each fidelity has its own subpopulation. Its size is the largest number of trials on this rung.
-        self._populations = [0] * len(self.ladder)
+        # Section 4: each fidelity has its own subpopulation. Its size is the largest number of trials that a bracket has on
+        # the rung of this fidelity.
+        self._population_sizes = [0] * len(self.ladder)
         for number in range(len(self.ladder)):
             first_rung, sizes = self.plan_bracket(number)
             for rung, size in enumerate(sizes, start=first_rung):
-                self._populations[rung] = max(self._populations[rung], size)
+                self._population_sizes[rung] = max(self._population_sizes[rung], size)
 
     def _create_bracket(self, number: int) -> Bracket:
         first_rung, sizes = self.plan_bracket(number)
@@ -71,7 +73,7 @@ class DEHBBrackets(Hyperband):
             sizes=sizes,
             ladder=self.ladder,
             rungs=self._create_rungs(len(sizes)),
-            populations=self._populations,
+            population_sizes=self._population_sizes,
         )
 
 
@@ -86,10 +88,10 @@ class _PromotingBracket(Bracket):
         sizes: Sequence[int],
         ladder: Ladder,
         rungs: Sequence[Rung],
-        populations: Sequence[int],
+        population_sizes: Sequence[int],
     ) -> None:
         super().__init__(number=number, first_rung=first_rung, sizes=sizes, ladder=ladder, rungs=rungs)
-        self._populations = populations
+        self._population_sizes = population_sizes
 
     def next_job(self, may_start: bool) -> Start | Resume | Drop | None:
         job = super().next_job(may_start)
@@ -105,13 +107,13 @@ class _PromotingBracket(Bracket):
             "step": self.ladder.steps[rung],
             "from": self.ladder.steps[parent_rung],
             "best": self.sizes[level],
-            "populations": [list(pair) for pair in zip(self.ladder.steps, self._populations, strict=True)],
+            "populations": [list(pair) for pair in zip(self.ladder.steps, self._population_sizes, strict=True)],
         }
         return Start(self.ladder.fidelities[rung], note, self.ladder.step_offset(rung))
 
 
 class _EvolvingBracket(_PromotingBracket):
-    """A bracket that starts new trials on each rung, once all trials of the rung below have reached it, ended or failed."""
+    """A bracket that starts new trials on each rung, once all trials on the rung below were trained, ended or failed."""
 
     def next_job(self, may_start: bool) -> Start | None:
         return self._start_job(self.level) if self.is_filling and may_start else None

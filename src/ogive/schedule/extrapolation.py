@@ -18,17 +18,22 @@ from numpy.typing import ArrayLike
 from ogive.arrays import FloatArray
 from ogive.stats.ridge import leave_one_out_residuals
 
-Model = Callable[[FloatArray, FloatArray], FloatArray]
-"""A growth curve: its values at epochs `x`, with parameters `p`."""
+GrowthCurve = Callable[[FloatArray, FloatArray], FloatArray]
+"""A function of epochs `x` and parameters `p` that returns the values of a growth curve at these epochs."""
 
 
 @dataclass(frozen=True)
 class CostScale:
-    """A scale for costs: log(1 + bend x) with x = (cost - best) / (typical - best), mirrored for x below 0.
+    """A scale for costs: log(1 + bend * x), where x = (cost - best) / (typical - best); -log(1 + bend * |x|) for x < 0.
 
     The scale is chosen so that the errors of forecasts have a similar size everywhere. With a large bend it is logarithmic,
     for costs whose errors grow with the distance from the best cost. With a small bend it is nearly linear, for costs whose
     errors do not depend on this distance.
+
+    Attributes:
+        best: the cost that is 0 on the scale.
+        typical: the cost at which x is 1.
+        bend: how strongly the scale is curved; above 0.
     """
 
     best: float
@@ -37,14 +42,14 @@ class CostScale:
 
     def __call__(self, costs: ArrayLike) -> FloatArray:
         """Return `costs` on this scale."""
-        shares = self._shares(costs)
-        return np.asarray(np.sign(shares) * np.log1p(self.bend * np.abs(shares)))
+        x = self._normalize(costs)
+        return np.asarray(np.sign(x) * np.log1p(self.bend * np.abs(x)))
 
     def log_slope(self, costs: ArrayLike) -> FloatArray:
         """Return the logarithm of the scale's derivative, up to a constant that does not depend on the bend."""
-        return np.asarray(math.log(self.bend) - np.log1p(self.bend * np.abs(self._shares(costs))))
+        return np.asarray(math.log(self.bend) - np.log1p(self.bend * np.abs(self._normalize(costs))))
 
-    def _shares(self, costs: ArrayLike) -> FloatArray:
+    def _normalize(self, costs: ArrayLike) -> FloatArray:
         span = self.typical - self.best
         return (np.asarray(costs, dtype=np.float64) - self.best) / (span if span > 0 else 1.0)
 
@@ -56,7 +61,7 @@ class CurveForecast:
     Attributes:
         mean, deviation: the center and the width of the distribution, on `scale`.
         degrees_of_freedom: the degrees of freedom of the distribution; infinite for a normal distribution.
-        scale: the scale of the distribution; None if it is that of the cost.
+        scale: the scale of the distribution; None if the distribution is that of the cost itself.
     """
 
     mean: float
@@ -78,7 +83,7 @@ class CurveForecast:
         return float(stdtr(self.degrees_of_freedom, distance))
 
     def sample(self, rng: np.random.Generator, count: int) -> FloatArray:
-        """Return [count] samples of the final cost, on the scale of this forecast."""
+        """Return `count` samples of the final cost, on the scale of this forecast."""
         is_normal = math.isinf(self.degrees_of_freedom)
         draws = rng.standard_normal(count) if is_normal else rng.standard_t(self.degrees_of_freedom, count)
         return np.asarray(self.mean + self.deviation * draws)
@@ -111,9 +116,9 @@ def _mmf(x: FloatArray, p: FloatArray) -> FloatArray:
     return np.asarray(p[0] - p[1] / (1 + (np.exp(p[2]) * x) ** np.exp(p[3])))
 
 
-# Each model with its initial parameters. x is in epochs. Values are scaled so that the observed range becomes [0, 1], so
-# that the same initial parameters are suitable for all learning curves.
-_MODELS: tuple[tuple[Model, tuple[float, ...]], ...] = (
+# Each growth curve with its initial parameters. The values of a learning curve are scaled to [0, 1], so that the same
+# initial parameters are suitable for all learning curves.
+_GROWTH_CURVES: tuple[tuple[GrowthCurve, tuple[float, ...]], ...] = (
     (_pow3, (1.1, 1.0, 0.0)),
     (_log_power, (1.1, 0.5, -1.0)),
     (_exp3, (1.0, 1.0, -1.0)),
@@ -121,20 +126,20 @@ _MODELS: tuple[tuple[Model, tuple[float, ...]], ...] = (
     (_janoschek, (1.0, 1.0, -1.0, 0.0)),
     (_mmf, (1.1, 1.0, 0.0, 0.0)),
 )
-_LEAST_NOISE = 0.01
+_MIN_NOISE = 0.01
 """The smallest standard deviation of the noise, as a share of the observed range."""
 
 BENDS = (0.1, 2.0, 20.0)
 """The bends of the cost scales that are tried."""
 
 MIN_CURVES = 8
-"""The smallest number of curves for a regression; with fewer, the mean is used."""
+"""The smallest number of curves that a regression is fitted to. With fewer curves, the prediction is their mean gain."""
 
 PRIOR_WEIGHT = 2.0
-"""The weight of the prior expectation of a variance, in degrees of freedom."""
+"""The weight of the prior expectation of a residual variance, in degrees of freedom."""
 
 PENALTIES = tuple(10.0 ** np.arange(-2, 4.5, 0.5))
-"""The penalties of the ridge regression that are tried, for each curve that it is fitted to."""
+"""The penalties that are tried for a ridge regression, per curve: a regression of n curves tries n times each."""
 
 
 def extrapolate_curve(curve: Sequence[float], last_epoch: int) -> CurveForecast | None:
@@ -145,7 +150,7 @@ def extrapolate_curve(curve: Sequence[float], last_epoch: int) -> CurveForecast 
     and weighted by its evidence, approximated by the Bayesian information criterion (BIC).
 
     Args:
-        curve: values [t], one for each epoch; more is better.
+        curve: the values [t] so far, one for each epoch; more is better.
         last_epoch: the epoch to extrapolate to.
 
     Returns:
@@ -160,19 +165,20 @@ def extrapolate_curve(curve: Sequence[float], last_epoch: int) -> CurveForecast 
     x, y, n = np.arange(1.0, len(values) + 1), (values - low) / (high - low), len(values)
     x_last = np.array([float(last_epoch)])
     means, variances, scores = [], [], []
-    for model, initial in _MODELS:
+    for model, initial in _GROWTH_CURVES:
         if n <= len(initial):
             continue
-        # Table 1: fit the model to the observed part of the curve.
+        # Table 1: fit the model to the observed part of the curve. `fit.cost` is half of the sum of squared residuals.
         bounds = ([-4.0] * len(initial), [4.0] * len(initial))
         fit = least_squares(lambda p, model=model: model(x, p) - y, initial, bounds=bounds, max_nfev=60)
-        noise = max(float(2 * fit.cost) / (n - len(initial)), _LEAST_NOISE**2)
+        noise = max(float(2 * fit.cost) / (n - len(initial)), _MIN_NOISE**2)
         # The variance of the extrapolated value: noise, and the linear (Laplace) approximation of the model's parameters.
         mean = float(model(x_last, fit.x)[0])
-        slope = np.array([(model(x_last, fit.x + step)[0] - mean) / 1e-4 for step in 1e-4 * np.eye(len(initial))])
+        gradient = np.array([(model(x_last, fit.x + step)[0] - mean) / 1e-4 for step in 1e-4 * np.eye(len(initial))])
         covariance = noise * np.linalg.pinv(fit.jac.T @ fit.jac + 1e-4 * np.eye(len(initial)))
         means.append(mean)
-        variances.append(noise + min(float(slope @ covariance @ slope), 4.0))
+        # The variance is limited to 4: a deviation of twice the observed range, whose length is 1.
+        variances.append(noise + min(float(gradient @ covariance @ gradient), 4.0))
         # The logarithm of the evidence by the BIC.
         scores.append(-0.5 * (2 * fit.cost / noise + n * math.log(noise) + len(initial) * math.log(n)))
     if not means:
@@ -188,8 +194,9 @@ def extrapolate_curve(curve: Sequence[float], last_epoch: int) -> CurveForecast 
 class CurveRegressions:
     """Forecasts the final cost of a curve by regressions on earlier curves of any length, including those of stopped trials.
 
-    Few trials are trained in full, but many for some epochs. The epochs are therefore divided at end, end / 2, end / 4 ...
-    (the cuts) into intervals. Each interval has a `RidgeRegression`, fitted to all curves that reached its end:
+    Few trials are trained in full, but many are trained for some epochs. The epochs are therefore divided into intervals
+    at `end`, `end` / 2, `end` / 4 ... (the cuts). Each interval has a `RidgeRegression`, fitted to all curves that reached
+    the last epoch of the interval:
 
     - From the last observed epoch to the next cut, on the architecture, the curve so far, and its first and second
       differences. These are the features of Baker et al., "Accelerating Neural Architecture Search using Performance
@@ -204,9 +211,9 @@ class CurveRegressions:
     decided whether a trial was stopped.
 
     Args:
-        curves_at: (features [d], costs [t]) of the curves that reached each cut of `list_cuts(end)`; t is at least the cut.
-            At least one curve must have reached `end`.
-        end: the last epoch.
+        curves_at: for each cut of `list_cuts(end)`, the curves that reached it, as pairs of features [d] and costs [t],
+            where t is at least the cut. At least one curve must have reached `end`.
+        end: the last epoch of full training.
     """
 
     def __init__(self, curves_at: Mapping[int, Sequence[tuple[FloatArray, FloatArray]]], end: int) -> None:
@@ -216,7 +223,7 @@ class CurveRegressions:
         # Box and Cox, "An analysis of transformations" (1964): choose the scale with the highest likelihood of the curves.
         fits = [self._fit(CostScale(best, typical, bend)) for bend in BENDS]
         _, self._scale, self._steps = max(fits, key=lambda fit: fit[0])
-        self._first_steps: dict[int, RidgeRegression] = {}  # by the number of observed epochs
+        self._first_steps: dict[int, RidgeRegression] = {}  # a cache of `_first_step`, by the number of observed epochs
 
     def _fit(self, scale: CostScale) -> tuple[float, CostScale, list[RidgeRegression]]:
         """Fit the steps from cut to cut on a scale.
@@ -242,6 +249,7 @@ class CurveRegressions:
             pairs = self._curves_at[cut]
             curves = self._scale(np.array([costs[:cut] for _, costs in pairs]))
             rows = _regression_rows(np.array([x for x, _ in pairs]), curves[:, :t])
+            # The prior expectation comes from the regression that ends at the cut before: step i ends at cut i + 1.
             expected = self._steps[index - 2].unexplained if index > 1 else 1.0
             self._first_steps[t] = RidgeRegression(rows, curves[:, -1] - curves[:, t - 1], expected)
         return self._first_steps[t]
@@ -254,7 +262,7 @@ class CurveRegressions:
             curve: [t] the costs so far; t is less than the last epoch.
         """
         scaled, t = self._scale(curve), len(curve)
-        index = bisect_right(self._cuts, t)
+        index = bisect_right(self._cuts, t)  # of the first cut after the observed epochs
         step = self._first_step(t, index)
         gain, variance = step.predict(_regression_rows(features[None], scaled[None])[0])
         mean = float(scaled[-1]) + gain
@@ -275,14 +283,14 @@ def list_cuts(end: int) -> list[int]:
 
 
 class RidgeRegression:
-    """Ridge regression of the gain of a curve over one step; the first column of a row is the cost before the step.
+    """Ridge regression of a gain: the cost of a curve after one step (from cut to cut) minus its cost before the step.
 
     The penalty is the one with the smallest leave-one-out error. This error is also the standard deviation of a prediction,
     so that it includes variation that a linear model cannot express. With fewer than `MIN_CURVES` rows the prediction is the
     mean gain.
 
     Args:
-        rows: [n, p] the features of n curves; n is at least 1.
+        rows: [n, p] the features of n curves; n is at least 1. The first column is the cost before the step.
         gains: [n] the costs of these curves after the step minus the costs before it.
         unexplained: the prior expectation of the attribute `unexplained`, with the weight of `PRIOR_WEIGHT` degrees of
             freedom.
@@ -330,5 +338,12 @@ def _left_out_error(u: FloatArray, s: FloatArray, y: FloatArray, penalty: float)
 
 
 def _regression_rows(features: FloatArray, costs: FloatArray) -> FloatArray:
-    """Return the features [n, p]: last cost, encoded architecture, curve so far, and its first and second differences."""
+    """Return the features [n, p] of n curves of t epochs each.
+
+    Their columns are the last cost, the encoded architecture, the curve so far, and its first and second differences.
+
+    Args:
+        features: [n, d] the encoded architectures.
+        costs: [n, t] the curves so far.
+    """
     return np.concatenate([costs[:, -1:], features, costs, np.diff(costs), np.diff(costs, n=2)], axis=1)

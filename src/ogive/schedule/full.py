@@ -13,7 +13,7 @@ from ogive.trial import EMPTY, Report, Trial
 
 
 class Full(Schedule):
-    """Trains every trial for all `epochs`."""
+    """Trains every trial for `epochs` epochs, or at no fidelity if the estimator has no epochs."""
 
     uses_rng = False
 

@@ -1,4 +1,4 @@
-"""Hyperband: brackets of successive halving, each of which starts on a higher rung than the one before.
+"""Hyperband: rounds of successive halving brackets, each of which starts on a higher rung than the previous bracket.
 
 Li et al., "Hyperband: A Novel Bandit-Based Approach to Hyperparameter Optimization" (JMLR 2018), algorithm 1 and table 1.
 """
@@ -20,8 +20,8 @@ class Hyperband(Brackets):
     """Divides the budget among brackets, from many trials that are compared early to few trials that are trained long.
 
     Bracket s = s_max ... 0 starts floor((s_max + 1) / (s + 1)) eta^s trials on rung s_max - s, as in table 1 of the paper
-    and in the authors' code; algorithm 1 of the paper rounds differently. After s = 0 the next round begins with s =
-    s_max.
+    and in the authors' code; algorithm 1 of the paper rounds differently. After bracket s = 0, the next round begins with
+    bracket s = s_max.
 
     Options:
         min_epochs, max_epochs, eta, fidelities: define the rungs, as in `Ladder.from_options`.

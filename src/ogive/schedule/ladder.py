@@ -14,12 +14,12 @@ from ogive.trial import EMPTY, Fidelity, Step, count_steps
 
 @dataclass(frozen=True, kw_only=True)
 class Ladder:
-    """The fidelities of all rungs, from the cheapest to the full one, with the steps at which they end.
+    """The fidelities of all rungs, from the cheapest to full training, with the steps at which the rungs end.
 
     If epochs are the only fidelity, a trial continues from its checkpoint, and rung k ends at step `steps[k]`, which is its
     number of epochs. With another fidelity (a share of the data, a smaller image, a narrower network), a trial starts from
-    scratch on every rung, but its steps are counted on: rung k has the steps from `steps[k - 1]` + 1 to `steps[k]`. This
-    also holds for trials that skip lower rungs, so values at equal steps are comparable.
+    scratch on every rung, but the count of its steps continues: rung k has the steps from `steps[k - 1]` + 1 to `steps[k]`.
+    Trials that skip lower rungs have the same steps, so values at equal steps are comparable.
 
     Attributes:
         fidelities: the fidelity of each rung, the cheapest first.
@@ -41,20 +41,22 @@ class Ladder:
         eta: int = 3,
         fidelities: Mapping[str, float] = EMPTY,
     ) -> Ladder:
-        """Return rungs at `min_epochs` times 1, eta, eta^2 ..., and at `max_epochs`; see `list_rung_epochs`.
+        """Return a ladder whose rungs are at `min_epochs` times 1, eta, eta^2 ..., and at `max_epochs`.
+
+        See `list_rung_epochs`.
 
         Args:
             schedule: the name of the schedule, for error messages.
-            epochs: the largest number of epochs of a trial; None if the estimator has no epochs.
-            min_epochs: the epochs of the lowest rung.
-            max_epochs: the epochs of the highest rung; None means `epochs`.
-            eta: the factor between two rungs.
+            epochs: the number of epochs of full training; None if the estimator has no epochs.
+            min_epochs: the number of epochs on the lowest rung.
+            max_epochs: the number of epochs on the highest rung; None for `epochs`.
+            eta: the factor between the epochs of two rungs.
             fidelities: the value of each other fidelity on the lowest rung, above 0 and below 1. It grows to 1 by equal
                 factors from rung to rung, while the epochs grow from `min_epochs`. If only these fidelities should grow, set
                 `min_epochs` equal to `max_epochs`: the number of rungs then follows from the lowest value and `eta`.
 
         Raises:
-            JobError: no rung fits, only one does, or an option is out of range.
+            JobError: the ladder would have no rung or only one, or an option is out of range.
         """
         lowest = check_whole_number(schedule, "min_epochs", min_epochs, at_least=1)
         eta = check_whole_number(schedule, "eta", eta, at_least=2)
@@ -62,7 +64,7 @@ class Ladder:
         if max_epochs is None and epochs is None:
             if not others:
                 raise JobError(
-                    f"{schedule} needs to know how far a trial can be trained: give epochs, or its option max_epochs"
+                    f"{schedule} needs the number of epochs of full training; give epochs, or its option max_epochs"
                 )
             return _ladder_at_equal_epochs(others, eta, None)
         highest = check_whole_number(schedule, "max_epochs", epochs if max_epochs is None else max_epochs, at_least=1)
@@ -72,12 +74,13 @@ class Ladder:
             raise JobError(f"{schedule}: max_epochs is {highest}, but must be at most the {epochs} epochs of a trial")
         if others and lowest == highest:
             return _ladder_at_equal_epochs(others, eta, highest)
-        # One rung is an error, except for trials of one epoch: a phase of a funnel may be that short with any schedule.
+        # A single rung is an error, except if full training takes one epoch: a phase of a funnel may be so short, whatever
+        # its schedule.
         if lowest == highest and epochs != 1:
             remedy = f"min_epochs below {highest}, further fidelities" if highest > 1 else "max_epochs above 1"
             raise JobError(
-                f"{schedule}: min_epochs is {lowest}, and so is max_epochs: on one rung every trial is trained in full; "
-                f"give {remedy}, or schedule 'full'"
+                f"{schedule}: min_epochs and max_epochs are both {lowest}; with one rung, every trial is trained in full; "
+                f"give {remedy}, or use schedule 'full'"
             )
         epochs_of_rungs = list_rung_epochs(lowest, highest, eta)
         if others:
@@ -100,14 +103,15 @@ class Ladder:
         return self.fidelities.index(fidelity)
 
     def step_offset(self, rung: int) -> Step:
-        """Return the step after which the epochs of a job that ends on `rung` are counted; see `Start.began`."""
+        """Return the step after which the epochs of a job that ends on `rung` are counted; see `Start.step_offset`."""
         return self.steps[rung - 1] if self.restarts and rung else 0
 
 
 def list_rung_epochs(min_epochs: int, max_epochs: int, eta: int) -> tuple[int, ...]:
-    """Return the epochs of the rungs: min, min eta, min eta^2 ..., and max, which need not be min times a power of eta.
+    """Return the numbers of epochs of the rungs: `min_epochs` times 1, eta, eta^2 ..., and finally `max_epochs`.
 
-    The last rung before max is left out if max is less than sqrt(eta) times its epochs.
+    `max_epochs` need not be `min_epochs` times a power of eta. The rung below it is left out if `max_epochs` is less than
+    sqrt(eta) times the epochs of that rung.
     """
     epochs = [min_epochs]
     while epochs[-1] * eta < max_epochs:
@@ -132,7 +136,7 @@ def _check_fidelities(schedule: str, fidelities: Any) -> dict[str, float]:
         if key == "epochs" or not is_number or not 0 < value < 1:
             raise JobError(
                 f"{schedule}: fidelities has {key!r}: {value!r}; give the lowest value of a fidelity other than epochs, "
-                "above 0 and below 1; it grows to 1 (for epochs there are min_epochs and max_epochs)"
+                "above 0 and below 1, from which the fidelity grows to 1 (for epochs use min_epochs and max_epochs)"
             )
     return {key: float(value) for key, value in fidelities.items()}
 

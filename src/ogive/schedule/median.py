@@ -18,8 +18,8 @@ from ogive.schedule.base import Action, Job, Schedule, Start
 from ogive.trial import Report, Status, Step, Trial, are_finite
 
 NAME = "schedule 'median'"
-REMEMBERED = 200
-"""With several objectives, a trial is compared with at most this many completed trials: the latest."""
+MAX_COMPARED = 200
+"""With several objectives, a trial is compared with at most this many completed trials: the latest ones."""
 
 
 class Median(Schedule):
@@ -30,6 +30,7 @@ class Median(Schedule):
     With several objectives, a trial is stopped if more than half of the running averages have a better rank.
 
     Options:
+        epochs: the number of epochs of full training.
         min_epochs: the number of epochs before which no trial is stopped.
         min_trials: the number of trials that must have been trained in full before any trial is stopped.
     """
@@ -46,7 +47,7 @@ class Median(Schedule):
         min_trials: int = 5,
     ) -> None:
         if epochs is None:
-            raise JobError(f"{NAME} needs to know how far a trial can be trained: give epochs")
+            raise JobError(f"{NAME} needs the number of epochs of full training; give epochs")
         self.fidelity = {"epochs": check_whole_number(NAME, "epochs", epochs, at_least=1)}
         self.min_epochs = check_whole_number(NAME, "min_epochs", min_epochs, at_least=1)
         self.min_trials = check_whole_number(NAME, "min_trials", min_trials, at_least=1)
@@ -65,14 +66,14 @@ class Median(Schedule):
         step = report.step
         if step < self.min_epochs or step >= self.fidelity["epochs"]:
             return Action.CONTINUE
-        # Section 3.2.2: compare the best value of the trial by step s, not its last, with the median.
+        # Section 3.2.2: compare the best value of the trial up to step s, not its last value, with the median.
         best = {**trial.metrics_at(step), **{o.metric: self._best_value(trial, o) for o in self.objectives}}
         has_one = len(self.objectives) == 1
         is_worse = self._is_worse_than_median(best, step) if has_one else self._is_worse_than_most(best, step)
         return Action.STOP if is_worse else Action.CONTINUE
 
     def _best_value(self, trial: Trial, objective: Objective) -> float:
-        """Return the best value of the objective so far; values that are not finite are the worst."""
+        """Return the best value of the objective so far; values that are not finite count as the worst."""
         values = [report.metrics for report in trial.reports if objective.metric in report.metrics]
         costs = [(math.isnan(cost), cost) for cost in map(objective.cost, values)]
         best = values[costs.index(min(costs))] if values else trial.screened
@@ -88,6 +89,7 @@ class Median(Schedule):
         key = (total_violation(best, self.constraints), self.objectives[0].cost(best))
         if key[0] == low[0] == high[0]:
             return key[1] > (low[1] + high[1]) / 2
+        # Otherwise, the trial is worse than the median if it is worse than the larger of the two middle averages.
         return key > high
 
     def _is_worse_than_most(self, best: Metrics, step: Step) -> bool:
@@ -95,7 +97,8 @@ class Median(Schedule):
         averages = self._averages.get(step, [])
         if len(averages) < self.min_trials:
             return False
-        # The paper has one objective. With several, a trial is worse than the median if more than half have a better rank.
+        # The paper has one objective. With several objectives, a trial is worse than the median if more than half of the
+        # running averages have a better rank.
         trial_rank, *average_ranks = rank_metrics([best, *averages], self.objectives, self.constraints)
         return 2 * sum(rank < trial_rank for rank in average_ranks) > len(average_ranks)
 
@@ -116,4 +119,4 @@ class Median(Schedule):
                 insort(self._sorted_averages.setdefault(step, []), key)
             else:
                 self._averages.setdefault(step, []).append(average)
-                del self._averages[step][:-REMEMBERED]
+                del self._averages[step][:-MAX_COMPARED]

@@ -20,9 +20,9 @@ from ogive.trial import EMPTY, Report, Step, Trial, TrialId, are_finite
 
 
 class PASHA(ASHA):
-    """ASHA that begins with the two lowest rungs, and adds a rung when the two highest ones rank the trials differently.
+    """ASHA that begins with the two lowest rungs, and adds a rung when the two highest rungs rank the trials differently.
 
-    The ranking is a soft one (section 4.2): values within epsilon of each other are equal. Epsilon is estimated from
+    The ranking is soft (section 4.2): values within epsilon of each other count as equal. Epsilon is estimated from
     pairs of learning curves that cross at least twice, as a percentile of their distances (section 4.3). With several
     objectives the trials of one non-dominated front are equal, and epsilon is 0.
 
@@ -110,9 +110,9 @@ class PASHA(ASHA):
         return np.array(rank_metrics(metrics, self.objectives, self.constraints), dtype=float)
 
     def _estimate_epsilon(self, trials: Sequence[Trial]) -> float:
-        """Return the percentile of |f_c(r) - f_c'(r)| over pairs of curves that cross at least twice.
+        """Return the percentile of the distances of pairs of learning curves that cross at least twice (section 4.3).
 
-        r is the last step that both curves have.
+        The distance is the absolute difference of their costs at the last step that both curves have.
         """
         cost = self.objectives[0].cost
         curves = [{r.step: cost(r.metrics) for r in t.reports if math.isfinite(cost(r.metrics))} for t in trials]

@@ -20,7 +20,8 @@ from ogive.trial import Proposal, Report, Step, Trial, TrialId, are_finite
 
 NAME = "schedule 'pbt'"
 FACTORS = (0.8, 1.2)
-RESAMPLED = 0.25
+"""A setting is perturbed by one of these factors."""
+RESAMPLING_PROBABILITY = 0.25
 """The probability that a setting is resampled rather than multiplied by one of `FACTORS`."""
 
 
@@ -29,12 +30,14 @@ class Member:
     """A member of the population.
 
     Attributes:
-        record: the current trial of the member. If it inherited weights, the donor's reports come before its own, so that
-            it is ranked by the donor's values until it has reported. Its value is always the last report.
-        inherited_count: the number of these reports that are the donor's.
+        record: the current trial of the member. If the trial inherited weights, the donor's reports come before its own, so
+            that the member is ranked by the donor's values until it has reported. The value of `record` is always its last
+            report.
+        inherited_count: the number of reports of `record` that are the donor's.
         compared_at: the step of the last comparison, whose checkpoint others may inherit; 0 before the first comparison.
-        ready_since: the number of the comparison since which the member waits for a worker; 0 if it does not wait.
-        has_ended: whether its trial has ended.
+        ready_since: the number of the comparison after which the member began to wait for a worker, from 1; 0 if it does
+            not wait.
+        has_ended: whether the trial has ended.
     """
 
     record: Trial
@@ -51,24 +54,24 @@ class PBT(Schedule):
     architecture of one of the best members, inherits its weights (`trial.inherited()`) and continues with perturbed settings
     (`trial.settings`). The search is done when every member has been trained for all `epochs`.
 
-    Of n members with a report, k = max(1, floor(quantile n)) are the worst, and k the best. A member is one of the worst if
-    n - k others are better, each compared at the last step that both have reached. The members that are furthest behind are
-    trained first. The share of members that is replaced therefore hardly depends on the number of workers, if epochs take
-    about the same time: it differs by at most 10%, with quantile 0.5 by up to 26% (`benchmarks/schedules.py --what pbt`).
-    If epochs take very different times, many workers replace fewer members. The best are those with the best last reports,
-    also while they are being trained. A new trial inherits their weights from their last comparison, whose checkpoint is
-    kept.
+    Of n members with a report, k = max(1, floor(quantile n)) are the worst, and k are the best. A member is one of the worst
+    if n - k other members are better; two members are compared at the last step that both have reached. The members that
+    were trained least are trained first. The share of members that is replaced therefore hardly depends on the number of
+    workers, if all epochs take about the same time: the share differs by at most 10%, with quantile 0.5 by up to 26%
+    (`benchmarks/schedules.py --what pbt`). If epochs take very different times, fewer members are replaced with many
+    workers. The best members are those with the best last reports, even while they are being trained. A new trial inherits
+    the weights that a best member had at its last comparison; the checkpoint of this comparison is kept.
 
     As in the paper, the value of a member is its last report, even with `Objective(epoch="best")`: weights that have become
-    worse are not inherited because of an earlier value. A member that fails is replaced by a new one, or by the failed trial
-    if that is repeated.
+    worse are not inherited because of an earlier value. A member that fails is replaced by a new member. With
+    `retry_failed`, its trial may be repeated instead.
 
     Options:
         settings: the range [low, high] of each setting by name; sampled log-uniformly if low is above 0.
         population: the number of members.
         interval: the number of epochs between two comparisons.
         quantile: the share of the worst members, and of the best; above 0, at most 0.5.
-        mutate: must be false: inherited weights fit only the architecture in which they were trained.
+        mutate: must be False, since inherited weights fit only the architecture in which they were trained.
     """
 
     inherits_weights = True
@@ -86,17 +89,17 @@ class PBT(Schedule):
         mutate: bool = False,
     ) -> None:
         if epochs is None:
-            raise JobError(f"{NAME} needs to know how far a trial can be trained: give epochs")
+            raise JobError(f"{NAME} needs the number of epochs of full training; give epochs")
         if mutate:
             raise JobError(
-                f"{NAME}: mutate=True would change the architecture of a member that inherits weights, and weights fit the "
-                "architecture they were trained in only; leave it out, or search with a strategy of evolution"
+                f"{NAME}: mutate=True would change the architecture of a member that inherits weights, but weights fit only "
+                "the architecture that they were trained in; leave out mutate, or search with a strategy of evolution"
             )
         self.epochs = check_whole_number(NAME, "epochs", epochs, at_least=1)
         self.population = check_whole_number(NAME, "population", population, at_least=2)
         self.interval = check_whole_number(NAME, "interval", interval, at_least=1)
         if isinstance(quantile, bool) or not isinstance(quantile, (int, float)) or not 0 < quantile <= 0.5:
-            raise JobError(f"{NAME}: quantile is {quantile!r}, but must be a number above 0, at most 0.5")
+            raise JobError(f"{NAME}: quantile is {quantile!r}, but must be a number above 0 and at most 0.5")
         self.quantile = float(quantile)
         self.ranges = _parse_ranges(settings)
         self.objectives, self.constraints = tuple(objectives), tuple(constraints)
@@ -110,13 +113,13 @@ class PBT(Schedule):
     def next_job(self, rng: np.random.Generator, may_start: bool = True) -> Job:
         if self._replaced:
             return Drop(self._replaced[0], "replaced by a better member of the population")
-        # Algorithm 1, initialization: members with random settings; also for a member that has failed.
+        # Algorithm 1, initialization: start members with random settings. A member that has failed is replaced in this way.
         missing = next((number for number in range(self.population) if number not in self._members), None)
         if missing is not None and may_start:
             settings = {name: _sample(rng, *bounds) for name, bounds in self.ranges.items()}
             return Start(self._next_fidelity(0), {"member": missing}, settings=settings)
-        # Algorithm 1 runs all members at once. With fewer workers, the member that is furthest behind is trained first:
-        # otherwise some would be compared much later than others.
+        # Algorithm 1 trains all members at once. With fewer workers, train the member that was trained least first:
+        # otherwise some members would be compared much later than others.
         waiting = [number for number, member in self._members.items() if member.ready_since]
         if waiting:
             number = min(waiting, key=lambda n: (self._members[n].compared_at, self._members[n].ready_since))
@@ -128,7 +131,7 @@ class PBT(Schedule):
         return Wait() if any(not member.has_ended for member in self._members.values()) else Done()
 
     def _exploit_and_explore(self, number: int, rng: np.random.Generator) -> Start | None:
-        """Return the job that replaces a member by a donor, or None if it is not one of the worst or has no donor."""
+        """Return the job that replaces a member by a copy of a donor; None if it is not one of the worst or has no donor."""
         # Section 4.1, truncation selection: the member must be one of the worst k of those that have reported.
         trials = {n: member.record for n, member in self._members.items() if member.record.reports}
         count = max(1, int(self.quantile * len(trials) + 1e-9))
@@ -166,13 +169,13 @@ class PBT(Schedule):
             ranks_at_step = rank_metrics(
                 [trials[n].metrics_at(step) for n in members], self.objectives, self.constraints
             )
-            order = dict(zip(members, zip(ranks_at_step, members, strict=True), strict=True))
-            better += sum(order[n] < order[number] for n, common_step in steps.items() if common_step == step)
+            keys = dict(zip(members, zip(ranks_at_step, members, strict=True), strict=True))
+            better += sum(keys[n] < keys[number] for n, common_step in steps.items() if common_step == step)
         return better
 
-    def _next_fidelity(self, step: int, began: int | None = None) -> dict[str, int]:
-        """Return the fidelity up to the next comparison after `step`, in epochs since `began` (default: since `step`)."""
-        return {"epochs": min(step + self.interval, self.epochs) - (step if began is None else began)}
+    def _next_fidelity(self, step: int, step_offset: int | None = None) -> dict[str, int]:
+        """Return the fidelity that ends at the next comparison after `step`; `step_offset` is `step` by default."""
+        return {"epochs": min(step + self.interval, self.epochs) - (step if step_offset is None else step_offset)}
 
     # -- events --------------------------------------------------------------------------------------------------
 
@@ -193,7 +196,7 @@ class PBT(Schedule):
         self._member_of[trial.id] = number
 
     def _collect_donor_reports(self, trial: Trial) -> tuple[Report, ...]:
-        """Return the donor's reports up to the step from which a new trial continues; none if it counts its steps from 0."""
+        """Return the donor's reports up to the step from which a new trial continues; none if it continues no training."""
         donor_id, step = trial.proposal.inherit or (-1, 0)
         donor = self._members.get(self._member_of.get(donor_id, -1))
         if donor is None or donor.record.id != donor_id or not trial.continues_training:
@@ -221,7 +224,7 @@ class PBT(Schedule):
 
 
 def _with_donor_reports(trial: Trial, donor_reports: tuple[Report, ...]) -> Trial:
-    """Return `trial` with the donor's reports first. The donor's last metrics are used until the trial has reported them."""
+    """Return `trial` with the donor's reports before its own; metrics not reported yet have the donor's last values."""
     inherited = donor_reports[-1].metrics if donor_reports else {}
     reports = trial.reports
     if inherited:
@@ -254,7 +257,7 @@ def _sample(rng: np.random.Generator, low: float, high: float) -> float:
 
 
 def _perturb(rng: np.random.Generator, value: float, low: float, high: float) -> float:
-    """Return a new value of a setting: resampled with probability `RESAMPLED`, otherwise multiplied by 0.8 or 1.2."""
-    if rng.random() < RESAMPLED:
+    """Return a new value of a setting: a random value, or the value multiplied by one of `FACTORS`."""
+    if rng.random() < RESAMPLING_PROBABILITY:
         return _sample(rng, low, high)
     return float(np.clip(value * FACTORS[int(rng.integers(2))], low, high))

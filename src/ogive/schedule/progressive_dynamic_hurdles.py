@@ -20,10 +20,11 @@ NAME = "schedule 'progressive_dynamic_hurdles'"
 
 
 class ProgressiveDynamicHurdles(Schedule):
-    """Trains every trial for s_0 epochs, and stops it at the first hurdle that it does not pass.
+    """Stops every trial at the first hurdle that it does not pass.
 
-    When `models` trials have ended, the mean of those that were trained furthest becomes the next hurdle, at the step that
-    they have reached; later trials that pass it are trained up to the next rung. With several objectives or constraints, a
+    At first there is no hurdle, and trials are trained for s_0 epochs. Whenever `models` more trials have ended, the mean of
+    the trials that were trained furthest becomes the next hurdle, at the step that they have reached. Later trials that pass
+    this hurdle are trained up to the next rung. With several objectives or constraints, a
     trial passes a hurdle if it ranks in the better half of the trials of the hurdle.
 
     Options:
@@ -62,8 +63,8 @@ class ProgressiveDynamicHurdles(Schedule):
 
     def on_report(self, trial: Trial, report: Report) -> Action:
         """Return STOP if the trial has reached a hurdle and does not pass it."""
-        # A train function may report a value in some epochs only, so several hurdles may lie between two values. Only the
-        # last of them is compared with the new value.
+        # A train function may report a value only in some epochs, so several hurdles may lie between two values. The new
+        # value is compared only with the last of these hurdles.
         names = [o.metric for o in self.objectives] + [c.metric for c in self.constraints]
         earlier_steps = (report.step for report in reversed(trial.reports[:-1]))
         previous = next((step for step in earlier_steps if are_finite(trial.metrics_at(step), names)), 0)
@@ -79,15 +80,16 @@ class ProgressiveDynamicHurdles(Schedule):
         if len(self.objectives) == 1 and not self.constraints:
             cost = self.objectives[0].cost
             return bool(cost(metrics) < np.mean([cost(row) for row in hurdle]))
-        # The paper has one objective. With several there is no mean, so the hurdle is the median rank.
+        # The paper has one objective. With several objectives there is no mean, so the hurdle is the median rank.
         trial_rank, *hurdle_ranks = rank_metrics([metrics, *hurdle], self.objectives, self.constraints)
         return sum(rank < trial_rank for rank in hurdle_ranks) < len(hurdle_ranks) / 2
 
     def on_end(self, trial: Trial) -> None:
         if trial.status.failed or not trial.reports:
             return
+        # There is a hurdle on every rung but the last, so no further hurdle is needed.
         if len(self._hurdles) == len(self.ladder) - 1:
-            return  # all hurdles exist
+            return
         self._ended_since_hurdle += 1
         if trial.has_reached(self.ladder.steps[len(self._hurdles)]):
             self._furthest.append(trial.metrics)

@@ -1,4 +1,4 @@
-"""A rung of successive halving: the trials that have reached it, best first, and which of them wait to be promoted."""
+"""A rung of successive halving: the trials that have reached it, best first, and which of them wait for a promotion."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from ogive.objective import Constraint, Metrics, Objective, rank_costs, sort_key
 from ogive.trial import TrialId
 
 Key = tuple[int, float, TrialId]
-"""The sort key of a trial on a rung. With one objective it is (class, value, trial) with the class and value of `sort_key`;
-with several it is (0 or `NO_VALUE`, rank, trial). Of equally good trials, the older one comes first."""
+"""The sort key of a trial on a rung. With one objective it is (group, value, trial), with the group and value of `sort_key`.
+With several objectives it is (0 or `NO_VALUE`, rank, trial). Of equally good trials, the older one comes first."""
 
-EXACT_UP_TO = 128
+MAX_SORTED_EACH_TIME = 128
 """With several objectives, rungs of up to this many trials are sorted after each change."""
 
 NO_VALUE = 2
-"""The class of `sort_key` for metrics without a finite value. Such a trial counts for the size of the rung but is never
+"""The group of `sort_key` for metrics without a finite value. Such a trial counts for the size of the rung but is never
 promoted.
 """
 
@@ -27,21 +27,21 @@ promoted.
 class Rung:
     """The trials of one rung.
 
-    With one objective, each change takes O(log n) comparisons. With several objectives, the order is a non-dominated sorting
-    of all trials of the rung, which is repeated only when 1/128 of them have changed. Up to 128 trials this is after each
-    change; on larger rungs, new trials wait for the next sorting. In total, n trials therefore take O(n log n) sorting steps
-    rather than O(n^2).
+    With one objective, each change takes O(log n) comparisons. With several objectives, trials are sorted by a non-dominated
+    sorting of the whole rung, which is repeated only when 1/128 of the trials have changed. On rungs of up to 128 trials,
+    that is after each change. On larger rungs, a new trial can be promoted only after the next sorting. In total, n trials
+    therefore take O(log n) sortings of the rung rather than n.
     """
 
     def __init__(self, objectives: Sequence[Objective], constraints: Sequence[Constraint] = ()) -> None:
         self._objectives = tuple(objectives)
         self._constraints = tuple(constraints)
-        self._rows: dict[TrialId, tuple[float, ...]] = {}  # violation, then costs
+        self._rows: dict[TrialId, tuple[float, ...]] = {}  # the total violation and the costs of each trial
         self._keys: dict[TrialId, Key] = {}
         self._promoted: set[TrialId] = set()
         self._not_waiting: set[TrialId] = set()  # promoted or ended
-        self._order: list[Key] = []
-        self._waiting: list[Key] = []
+        self._sorted_keys: list[Key] = []
+        self._waiting_keys: list[Key] = []
         self._changes_since_sort = 0
 
     def __len__(self) -> int:
@@ -74,15 +74,15 @@ class Rung:
         """Record that a trial has ended and cannot be promoted, if it is on this rung. It keeps its position."""
         if trial in self._rows:
             self._not_waiting.add(trial)
-            _discard(self._waiting, self._keys.get(trial))
+            _discard(self._waiting_keys, self._keys.get(trial))
 
     def remove(self, trial: TrialId) -> None:
         """Remove a failed trial, if it is on this rung."""
         if self._rows.pop(trial, None) is not None:
             self._promoted.discard(trial)
             key = self._keys.pop(trial, None)
-            _discard(self._waiting, key)
-            _discard(self._order, key)
+            _discard(self._waiting_keys, key)
+            _discard(self._sorted_keys, key)
             if len(self._objectives) > 1:
                 self._count_change()
 
@@ -92,30 +92,30 @@ class Rung:
         Args:
             eta: the trial must be among the best 1/eta of the rung (rounded down).
             capped: whether at most 1/eta of the trials, without the first `grace`, may be promoted in total.
-            grace: how many of the first trials earn no promotion.
+            grace: the number of trials that do not count for promotions.
         """
-        top_count, earned = len(self._order) // eta, (len(self._order) - grace) // eta
-        if not self._waiting or earned < 1 or (capped and self.promotion_count >= earned):
+        top_count, earned = len(self._sorted_keys) // eta, (len(self._sorted_keys) - grace) // eta
+        if not self._waiting_keys or earned < 1 or (capped and self.promotion_count >= earned):
             return None
-        best = self._waiting[0]
-        return best[2] if bisect_left(self._order, best) < top_count else None
+        best = self._waiting_keys[0]
+        return best[2] if bisect_left(self._sorted_keys, best) < top_count else None
 
     def find_waiting_leader(self) -> TrialId | None:
-        """Return the best trial of the rung if it waits, or None."""
-        order = self._sorted() if self._changes_since_sort else self._order
-        return order[0][2] if order and self._is_key_waiting(order[0]) else None
+        """Return the best trial of the rung if it waits for a promotion, or None."""
+        keys = self._compute_sorted_keys() if self._changes_since_sort else self._sorted_keys
+        return keys[0][2] if keys and self._is_key_waiting(keys[0]) else None
 
     def is_in_top(self, trial: TrialId, eta: float) -> bool:
         """Return whether a trial on this rung has a value and is among the best 1/eta of the rung (rounded up)."""
         if trial not in self._keys:
             self._sort()
         key = self._keys[trial]
-        return key[0] != NO_VALUE and bisect_left(self._order, key) < math.ceil(len(self._order) / eta)
+        return key[0] != NO_VALUE and bisect_left(self._sorted_keys, key) < math.ceil(len(self._sorted_keys) / eta)
 
     def sort_best_first(self) -> list[TrialId]:
         """Return all trials that have a value, the best first."""
-        order = self._sorted() if self._changes_since_sort else self._order
-        return [key[2] for key in order if key[0] != NO_VALUE]
+        keys = self._compute_sorted_keys() if self._changes_since_sort else self._sorted_keys
+        return [key[2] for key in keys if key[0] != NO_VALUE]
 
     def is_waiting(self, trial: TrialId) -> bool:
         """Return whether a trial with a value on this rung has neither been promoted nor ended."""
@@ -123,22 +123,22 @@ class Rung:
 
     def _insert(self, key: Key) -> None:
         self._keys[key[2]] = key
-        insort(self._order, key)
+        insort(self._sorted_keys, key)
         if self._is_key_waiting(key):
-            insort(self._waiting, key)
+            insort(self._waiting_keys, key)
 
     def _count_change(self) -> None:
         self._changes_since_sort += 1
-        if self._changes_since_sort * EXACT_UP_TO >= len(self._rows):
+        if self._changes_since_sort * MAX_SORTED_EACH_TIME >= len(self._rows):
             self._sort()
 
     def _sort(self) -> None:
         self._changes_since_sort = 0
-        self._order = self._sorted()
-        self._keys = {key[2]: key for key in self._order}
-        self._waiting = [key for key in self._order if self._is_key_waiting(key)]
+        self._sorted_keys = self._compute_sorted_keys()
+        self._keys = {key[2]: key for key in self._sorted_keys}
+        self._waiting_keys = [key for key in self._sorted_keys if self._is_key_waiting(key)]
 
-    def _sorted(self) -> list[Key]:
+    def _compute_sorted_keys(self) -> list[Key]:
         """Return the keys of all trials in the order of `ogive.objective.rank_costs`."""
         if not self._rows:
             return []

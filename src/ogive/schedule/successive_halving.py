@@ -17,9 +17,9 @@ NAME = "schedule 'successive_halving'"
 
 
 class SuccessiveHalving(Brackets):
-    """Trains `trials` trials on the lowest rung, the best 1/eta of them on the next, and so on; then begins a new bracket.
+    """Trains `trials` trials on the lowest rung, the best 1/eta of them on the next rung, and so on, bracket after bracket.
 
-    Workers wait for the last trial of a rung. `asha` avoids that.
+    Workers wait for the last trial of a rung. The schedule `asha` avoids these waiting times.
 
     Options:
         trials: the number of trials of a bracket; by default, the smallest number with which one trial reaches the top rung.

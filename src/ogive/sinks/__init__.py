@@ -1,4 +1,4 @@
-"""Sinks: destinations of a run's metrics beside the journal, in files or in other tools. `base.py` has the contract.
+"""Sinks: destinations of a run's metrics beside the journal, in files or in other tools. See `ogive.sinks.base`.
 
 A sink is declared by its name, `"csv"`, by its name with options, `{"csv": {"path": "tables"}}`, or as an object. Paths are
 relative to `sinks/` in the run's folder.
@@ -14,7 +14,7 @@ from typing import Any
 from ogive.errors import JobError
 from ogive.registry import Registry
 from ogive.run.events import Event
-from ogive.sinks.base import Entry, Sink, feed_events, locked
+from ogive.sinks.base import Entry, Sink, feed_events, lock_target
 
 Spec = str | Mapping[str, Mapping[str, Any] | None] | Sink
 
@@ -36,11 +36,11 @@ names = SINKS.names
 def check_specs(sinks: Spec | Iterable[Spec]) -> list[Any]:
     """Return `sinks` as a list of {name: {option: value}}, the form that is journalled, and of objects.
 
-    Called before a run begins; it writes nothing.
+    This function is called before a run begins, and writes nothing.
 
     Raises:
         JobError: there is no such sink, or it has no such option.
-        MissingExtra: a package that one of them needs is not installed.
+        MissingExtra: a package that one of the sinks needs is not installed.
     """
     if isinstance(sinks, (str, Mapping, Sink)):
         sinks = [sinks]
@@ -65,7 +65,8 @@ def _check_spec(item: Any) -> Any:
         if not isinstance(value, (str, os.PathLike)):
             raise JobError(f"sink {name!r}: {option}: found {value!r}; allowed: text")
     spec = {name: {option: os.fspath(value) for option, value in options.items()}}
-    _create(spec, Path())  # writes nothing; raises MissingExtra if a package is not installed
+    # Creating a sink writes nothing, but raises MissingExtra if a package is not installed.
+    _create(spec, Path())
     return spec
 
 
@@ -74,13 +75,13 @@ def create_sinks(sinks: Spec | Iterable[Spec], run: Path) -> list[Sink]:
 
     Raises:
         JobError: a name or an option is wrong, or two sinks have the same target.
-        MissingExtra: a package that one of them needs is not installed.
+        MissingExtra: a package that one of the sinks needs is not installed.
     """
     created = [_create(spec, run) for spec in check_specs(sinks)]
     targets = [sink.target for sink in created]
     for sink in created:
         if sink.target and targets.count(sink.target) > 1:
-            raise JobError(f"sinks: two of them write to {sink.target}; give one of them another path")
+            raise JobError(f"sinks: two sinks write to {sink.target}; give one of them another path")
     return created
 
 
@@ -92,14 +93,14 @@ def _create(spec: Any, run: Path) -> Sink:
 
 
 def write_events(sink: Sink, events: Iterable[Event], run: Path) -> None:
-    """Write the events of a journal, from its first one, to a sink; events that its target holds are skipped.
+    """Write the events of a journal, from its first event, to a sink; events that its target holds already are skipped.
 
     Raises:
-        RunError: the target holds something else, or another process is writing to it.
+        RunError: the target holds another run or other files, or another process is writing to it.
         Exception: any exception of the sink.
     """
-    with locked(sink, run):
+    with lock_target(sink, run):
         feed_events(sink, events)
 
 
-__all__ = ["SINKS", "Entry", "Sink", "check_specs", "create", "names", "register", "write"]
+__all__ = ["SINKS", "Entry", "Sink", "check_specs", "create_sinks", "names", "register", "write_events"]

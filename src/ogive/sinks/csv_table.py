@@ -1,8 +1,8 @@
-"""CSV: two tables in a folder, for spreadsheets and data frames.
+"""The sink `csv`: two tables in a folder, for spreadsheets and data frames.
 
-`trials.csv` has a row for each trial: number, status, step, seconds, attempts, reason, and a column for each metric and
-each decision. It is replaced every few seconds while the run continues. `reports.csv` has a row for each metric of each
-report, in order: the learning curves.
+`trials.csv` has a row for each trial, with its number, status, step, seconds, attempts, reason, metrics and decisions. The
+file is replaced every few seconds while the run continues. `reports.csv` holds the learning curves: a row for each metric
+of each report, in the order of the reports.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from typing import Any
 from ogive.files import replace_text
 from ogive.run.events import Event, Kind
 from ogive.run.state import State
-from ogive.sinks.base import Entry, OwnFolder, Sink
+from ogive.sinks.base import Entry, Sink, SinkFolder
 from ogive.sinks.rows import scalar, trial_row
 
-REPORTS = ("seq", "time", "trial", "step", "seconds", "metric", "value")
-EVERY_SECONDS = 5.0
-"""The shortest time between two writes of `trials.csv` while a run continues."""
+REPORT_COLUMNS = ("seq", "time", "trial", "step", "seconds", "metric", "value")
+MIN_SECONDS_BETWEEN_WRITES = 5.0
+"""`trials.csv` is written at most once in this time while a run continues."""
 
 
 class Csv(Sink):
@@ -31,33 +31,34 @@ class Csv(Sink):
     name = "csv"
 
     def __init__(self, folder: Path, path: str = "csv", clock: Callable[[], float] = time.monotonic) -> None:
-        self._folder = OwnFolder(folder / path, "trials.csv", "reports.csv")
+        self._folder = SinkFolder(folder / path, "trials.csv", "reports.csv")
         self.target = str(folder / path)
         self._clock = clock
-        self._reports: list[list[Any]] = []  # rows of reports.csv that are not written yet
+        self._unwritten_reports: list[list[Any]] = []  # rows of reports.csv
         self._state: State | None = None
-        self._trials_written = -EVERY_SECONDS  # when trials.csv was written last, on the clock
-        self._seq = 0
+        # The time of the clock at which trials.csv was last written; at the start, long enough ago for a write.
+        self._trials_written_at = -MIN_SECONDS_BETWEEN_WRITES
+        self._seq = 0  # the number of the last event
 
     def open(self, created: Event) -> int:
         self._seq = self._folder.open(created)
         if self._seq == 0:
-            self._append_reports([REPORTS])
+            self._append_reports([REPORT_COLUMNS])
         return self._seq
 
     def write(self, entry: Entry) -> None:
         event, self._state = entry.event, entry.state
         self._seq = event.seq
         if event.kind is Kind.REPORTED:
-            head = [event.seq, event.time, event.trial, event.step, event.data.get("seconds", 0.0)]
-            self._reports += [[*head, name, value] for name, value in event.data["metrics"].items()]
+            first_columns = [event.seq, event.time, event.trial, event.step, event.data.get("seconds", 0.0)]
+            self._unwritten_reports += [[*first_columns, name, value] for name, value in event.data["metrics"].items()]
 
     def flush(self) -> None:
-        self._append_reports(self._reports)
-        self._reports = []
-        if self._clock() - self._trials_written >= EVERY_SECONDS:
+        self._append_reports(self._unwritten_reports)
+        self._unwritten_reports = []
+        if self._clock() - self._trials_written_at >= MIN_SECONDS_BETWEEN_WRITES:
             self._write_trials()
-            self._trials_written = self._clock()
+            self._trials_written_at = self._clock()
 
     def close(self) -> None:
         self._write_trials()
@@ -71,6 +72,7 @@ class Csv(Sink):
         if self._state is None:
             return
         rows = [trial_row(trial) for trial in self._state.trials.values()]
+        # All columns of all rows, in the order in which they first occur.
         columns = list(dict.fromkeys(name for cells in rows for name in cells)) or ["trial", "status"]
         target = self._folder.path / "trials.csv"
         text = io.StringIO(newline="")

@@ -1,7 +1,8 @@
 """Sinks of a running search: each follows the journal in a thread of its own, and none can disturb the search.
 
-The journal is the queue between the controller and its sinks. A slow sink falls behind, a restarted one continues where it
-stopped, and no event is kept in memory. A sink that raises is dropped; one that hangs is abandoned at the end.
+The journal is the queue between the controller and its sinks. A slow sink falls behind, a restarted sink continues where it
+stopped, and no event is kept in memory. A sink that raises an exception is dropped. A sink that hangs is abandoned when the
+session ends.
 """
 
 from __future__ import annotations
@@ -17,10 +18,10 @@ from ogive.formatting import duration
 from ogive.run.events import Event
 from ogive.run.journal import Journal
 from ogive.run.state import State
-from ogive.sinks.base import EventFeeder, Sink, locked
+from ogive.sinks.base import EventFeeder, Sink, lock_target
 
 PAUSE_SECONDS = 0.25
-"""The shortest time between two reads of the journal."""
+"""The journal is read at most once in this time."""
 CLOSE_SECONDS = 20.0
 """The time in which all sinks together must have written the rest of the journal when a session ends."""
 
@@ -30,8 +31,8 @@ class Followers:
 
     Args:
         journal: the file of the run's journal; it is only read.
-        sinks: as returned by `ogive.sinks.create`.
-        close_seconds: how long `close` waits for all of them together.
+        sinks: the sinks, as `ogive.sinks.create_sinks` returns them.
+        close_seconds: the time for which `close` waits for all sinks together.
     """
 
     def __init__(self, journal: Path, sinks: Sequence[Sink], close_seconds: float = CLOSE_SECONDS) -> None:
@@ -65,7 +66,9 @@ class Followers:
             thread.join(max(0.0, deadline - time.monotonic()))
             if thread.is_alive():
                 unfinished.append(
-                    _dropped(thread.sink, f"it was not done {duration(self._close_seconds)} after the search")
+                    _format_dropped(
+                        thread.sink, f"it had not written all events {duration(self._close_seconds)} after the search"
+                    )
                 )
         self._threads = []
         return self.failures() + unfinished
@@ -75,9 +78,8 @@ class _Follower(threading.Thread):
     """Passes the events of the journal to one sink until `ending` is set, and then up to the journal's last event."""
 
     def __init__(self, journal: Path, sink: Sink, messages: queue.SimpleQueue[str]) -> None:
-        super().__init__(
-            name=f"ogive-sink-{sink.name}", daemon=True
-        )  # a sink that hangs must not keep the program alive
+        # The thread is a daemon, because a sink that hangs must not keep the program alive.
+        super().__init__(name=f"ogive-sink-{sink.name}", daemon=True)
         self.sink = sink
         self.new_events = threading.Event()
         self.ending = threading.Event()
@@ -86,26 +88,30 @@ class _Follower(threading.Thread):
 
     def run(self) -> None:
         try:
-            with locked(self.sink, self._journal.parent), closing(Journal(self._journal, writable=False)) as journal:
+            with (
+                lock_target(self.sink, self._journal.parent),
+                closing(Journal(self._journal, writable=False)) as journal,
+            ):
                 self._follow(journal)
         except (Exception, SystemExit) as error:  # noqa: BLE001 - any code may raise; the controller reports it
             text = " ".join(str(error).split())[:300]
-            self._messages.put(_dropped(self.sink, f"{type(error).__name__}: {text}"))
+            self._messages.put(_format_dropped(self.sink, f"{type(error).__name__}: {text}"))
 
     def _follow(self, journal: Journal) -> None:
-        feed = EventFeeder(self.sink)
+        feeder = EventFeeder(self.sink)
         while True:
-            ending = self.ending.is_set()  # read before the journal, so that the last read sees all events
+            # Read the flag before the journal, so that the last read of the journal returns all events.
+            is_ending = self.ending.is_set()
             self.new_events.clear()
-            feed.feed(journal.read(after=feed.seq))
-            if ending:
-                feed.close()
+            feeder.feed(journal.read(after=feeder.seq))
+            if is_ending:
+                feeder.close()
                 return
             self.ending.wait(PAUSE_SECONDS)
             self.new_events.wait()
 
 
-def _dropped(sink: Sink, reason: str) -> str:
-    """Return the warning for the journal that a sink was dropped."""
+def _format_dropped(sink: Sink, reason: str) -> str:
+    """Return the warning that a sink was dropped, which is written to the journal."""
     remedy = f"the journal has all events: `ogive log RUN --to {sink.name}` writes them later"
     return f"the sink {sink.name!r} ({sink.target}) was dropped: {reason}; {remedy}"

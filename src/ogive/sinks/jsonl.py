@@ -1,8 +1,8 @@
-"""JSON lines: every event of the journal as one line of strict JSON, in order.
+"""The sink `jsonl` (JSON lines): every event of the journal as one line of strict JSON, in order.
 
-A line has `seq`, `time` (seconds since 1970), `kind`, `trial` and `step` (null for an event without one) and `data`, as in
-the journal. If the event ended or paused a trial, `result` has the trial's status, metrics, decisions and seconds. If it
-changed the best so far, `best` lists the best trials with their metrics.
+A line has `seq`, `time` (seconds since 1970), `kind`, `trial` and `step` (null for an event without them) and `data`, as in
+the journal. If the event ended or paused a trial, `result` has the trial's status, metrics, decisions and seconds. If the
+event changed the best trials so far, `best` lists them with their metrics.
 """
 
 from __future__ import annotations
@@ -55,10 +55,10 @@ class JsonLines(Sink):
 
 
 def _remove_partial_line(file: IO[bytes], path: Path, created: Event) -> int:
-    """Truncate the file after its last complete line; return the number of that line's event, 0 for an empty file.
+    """Truncate the file after its last complete line, and return the number of that line's event, 0 for an empty file.
 
     Raises:
-        RunError: the file holds something else.
+        RunError: the file holds another run, or something else than events.
     """
     file.seek(0)
     lines = file.readlines()
@@ -83,7 +83,7 @@ def _line(entry: Entry) -> dict[str, Any]:
     line |= {"trial": event.trial, "step": event.step, "data": dict(event.data)}
     if entry.trial is not None and event.kind in RESULT_KINDS:
         line["result"] = _result(entry.trial)
-    if entry.improved:
+    if entry.is_improvement:
         line["best"] = [{"trial": trial.id, "metrics": dict(trial.metrics)} for trial in entry.best]
     return line
 

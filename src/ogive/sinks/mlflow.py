@@ -23,9 +23,9 @@ from ogive.trial import Trial, TrialId
 
 SEQ, RUN, TRIAL = "ogive.seq", "ogive.run", "ogive.trial"
 FORBIDDEN = r"[^\w\-. /]"
-LONGEST_NAME, LONGEST_VALUE = 250, 5000
-MOST_METRICS, MOST_PARAMETERS = 1000, 100
-"""The most metrics and parameters that MLflow accepts in one batch."""
+MAX_NAME_LENGTH, MAX_VALUE_LENGTH = 250, 5000
+MAX_METRICS, MAX_PARAMETERS = 1000, 100
+"""MLflow accepts at most this many metrics, and this many parameters, in one batch."""
 
 
 class MLflow(Sink):
@@ -56,7 +56,7 @@ class MLflow(Sink):
         self._run = ""  # the identity of the search, a tag of all its MLflow runs
         self._parent = ""  # the MLflow run of the search
         self._trials: dict[TrialId, str] = {}  # the MLflow run of each trial
-        self._keys = NameMapping(FORBIDDEN, LONGEST_NAME)
+        self._keys = NameMapping(FORBIDDEN, MAX_NAME_LENGTH)
         # Buffered until `flush`, by MLflow run: metrics, tags, and the new status with its time in milliseconds.
         self._metrics: dict[str, list[Any]] = defaultdict(list)
         self._tags: dict[str, dict[str, str]] = defaultdict(dict)
@@ -100,9 +100,9 @@ class MLflow(Sink):
     def _log_parameters(self, run: str, values: dict[str, Any]) -> None:
         from mlflow.entities import Param
 
-        params = [Param(self._keys[name], str(value)[:LONGEST_VALUE]) for name, value in values.items()]
-        for first in range(0, len(params), MOST_PARAMETERS):
-            self._client.log_batch(run, params=params[first : first + MOST_PARAMETERS])
+        params = [Param(self._keys[name], str(value)[:MAX_VALUE_LENGTH]) for name, value in values.items()]
+        for first in range(0, len(params), MAX_PARAMETERS):
+            self._client.log_batch(run, params=params[first : first + MAX_PARAMETERS])
 
     def write(self, entry: Entry) -> None:
         event, trial = entry.event, entry.trial
@@ -113,12 +113,12 @@ class MLflow(Sink):
             best = best_values(entry.best, entry.state.objectives)
             values = {f"best/{metric}": value for metric, value in best.items()}
             values |= {"failed": entry.state.failed_count, "trials": len(entry.state.trials)}
-            self._add_metrics(self._parent, values, event, entry.results)
-            if entry.improved:
+            self._add_metrics(self._parent, values, event, entry.inactive_count)
+            if entry.is_improvement:
                 numbers = ", ".join(str(trial.id) for trial in entry.best)
-                self._tags[self._parent]["ogive.best"] = numbers[:LONGEST_VALUE]
+                self._tags[self._parent]["ogive.best"] = numbers[:MAX_VALUE_LENGTH]
         elif event.kind is Kind.ENDED:
-            self._tags[self._parent]["ogive.ended"] = event.data["why"][:LONGEST_VALUE]
+            self._tags[self._parent]["ogive.ended"] = event.data["why"][:MAX_VALUE_LENGTH]
             self._statuses[self._parent] = "FINISHED", _milliseconds(event.time)
         elif event.kind is Kind.OPENED:
             self._statuses[self._parent] = "RUNNING", 0
@@ -133,7 +133,7 @@ class MLflow(Sink):
             self._add_metrics(run, trial.screened, event, 0)
         elif event.kind is Kind.REPORTED:
             self._add_metrics(run, event.data["metrics"], event, event.step or 0)
-        trial_tags = {f"ogive.{name}": value[:LONGEST_VALUE] for name, value in tags(trial).items()}
+        trial_tags = {f"ogive.{name}": value[:MAX_VALUE_LENGTH] for name, value in tags(trial).items()}
         self._tags[run] |= {"ogive.reason": "", **trial_tags} if trial.status.ended else trial_tags
         if event.kind in RESULT_KINDS and trial.status.ended:
             self._statuses[run] = "FAILED" if trial.status.failed else "FINISHED", _milliseconds(event.time)
@@ -152,8 +152,8 @@ class MLflow(Sink):
         for run in dict.fromkeys([*self._metrics, *self._tags]):
             metrics = self._metrics.pop(run, [])
             run_tags = [RunTag(name, value) for name, value in self._tags.pop(run, {}).items()]
-            for first in range(0, max(len(metrics), 1), MOST_METRICS):
-                self._client.log_batch(run, metrics=metrics[first : first + MOST_METRICS], tags=run_tags)
+            for first in range(0, max(len(metrics), 1), MAX_METRICS):
+                self._client.log_batch(run, metrics=metrics[first : first + MAX_METRICS], tags=run_tags)
         for run, (status, time) in self._statuses.items():
             if status == "RUNNING":
                 self._client.update_run(run, status)

@@ -20,7 +20,7 @@ Scalar = str | int | float | bool
 def trial_row(trial: Trial) -> dict[str, Any]:
     """Return a trial as one row: its record, metrics and decisions.
 
-    A metric or decision whose name exists already gets the prefix `metric.` or `decision.`.
+    If the row already has a column with the name of a metric or decision, the name gets the prefix `metric.` or `decision.`.
     """
     columns: dict[str, Any] = {
         "trial": trial.id,
@@ -90,18 +90,19 @@ class NameMapping:
 
     Args:
         forbidden: a regular expression for the characters that the tool does not allow.
-        longest: the most characters of a name.
+        max_length: at most this many characters are allowed in a name.
     """
 
-    def __init__(self, forbidden: str, longest: int) -> None:
+    def __init__(self, forbidden: str, max_length: int) -> None:
         self._forbidden = re.compile(forbidden)
-        self._longest = longest
+        self._max_length = max_length
         self._mapped: dict[str, str] = {}
         self._used: set[str] = set()
 
     def __getitem__(self, name: str) -> str:
         if name not in self._mapped:
-            allowed = self._forbidden.sub("_", name)[: self._longest - 4] or "_"
+            # Leave four characters for a number.
+            allowed = self._forbidden.sub("_", name)[: self._max_length - 4] or "_"
             unique, number = allowed, 2
             while unique in self._used:
                 unique, number = f"{allowed}_{number}", number + 1

@@ -1,7 +1,8 @@
-"""TensorBoard: a run `search` with the best so far, and a run for each trial with its curves and hyperparameters.
+"""The sink `tensorboard`: a TensorBoard run `search` with the best values so far, and a run for each trial.
 
-Written as TensorBoard's own records; neither TensorFlow nor PyTorch is needed. Open it with
-`tensorboard --logdir RUN/sinks/tensorboard`. TensorBoard keeps 32-bit numbers.
+The run of a trial has its curves and hyperparameters. The files are written in the format of TensorBoard, so neither
+TensorFlow nor PyTorch is needed. `tensorboard --logdir RUN/sinks/tensorboard` shows them. TensorBoard stores numbers with 32
+bits.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Any
 
 from ogive.errors import MissingExtra
 from ogive.run.events import Event, Kind
-from ogive.sinks.base import Entry, OwnFolder, Sink
+from ogive.sinks.base import Entry, Sink, SinkFolder
 from ogive.sinks.rows import RESULT_KINDS, best_values, parameters, tags
 from ogive.space import Space
 
@@ -24,8 +25,9 @@ SEARCH = "search"
 class TensorBoard(Sink):
     """Writes event files below the folder `path`.
 
-    In the run `search`, the steps of `best/METRIC`, `failed` and `trials` count how often a trial has ended or was paused.
-    With several objectives `best/METRIC` is the best value of each on the Pareto front, and `front` is the front's size.
+    In the run `search`, the step of `best/METRIC`, `failed` and `trials` is the number of times that a trial has ended or
+    was paused. With several objectives, `best/METRIC` is the best value of each objective on the Pareto front, and `front`
+    is the size of the front.
 
     Raises:
         MissingExtra: TensorBoard is not installed.
@@ -38,7 +40,7 @@ class TensorBoard(Sink):
             import tensorboard.summary.writer.record_writer  # noqa: F401
         except ImportError:
             raise MissingExtra("tensorboard", "tensorboard", "the sink 'tensorboard'") from None
-        self._folder = OwnFolder(folder / path, "events.out.tfevents.*")
+        self._folder = SinkFolder(folder / path, "events.out.tfevents.*")
         self.target = str(folder / path)
         self._file = ""  # the name of all event files
         self._buffer: dict[str, list[tuple[float, int, Any]]] = defaultdict(list)
@@ -67,7 +69,7 @@ class TensorBoard(Sink):
             self._add_progress(entry)
         elif event.kind in (Kind.WARNING, Kind.ALERT, Kind.ENDED):
             text = str(event.data.get("message") or event.data.get("why", ""))
-            self._add(SEARCH, event.time, entry.results, _text(event.kind.value, text))
+            self._add(SEARCH, event.time, entry.inactive_count, _text(event.kind.value, text))
 
     def _add_progress(self, entry: Entry) -> None:
         best = best_values(entry.best, entry.state.objectives)
@@ -75,7 +77,7 @@ class TensorBoard(Sink):
         if len(entry.state.objectives) > 1:
             values["front"] = float(len(entry.best))
         values |= {"failed": float(entry.state.failed_count), "trials": float(len(entry.state.trials))}
-        self._add_scalars(SEARCH, entry.event, entry.results, values)
+        self._add_scalars(SEARCH, entry.event, entry.inactive_count, values)
 
     def _add_scalars(self, name: str, event: Event, step: int, values: Any) -> None:
         from tensorboard.plugins.scalar.summary_v2 import scalar_pb

@@ -1,12 +1,13 @@
-"""Weights & Biases: one run for the search, with a history row for each report and each result of a trial, and a table.
+"""The sink `wandb` (Weights & Biases): one run for the search, with a history row for each report and result, and a table.
 
-There is one run in all, because a run for each trial would take seconds to begin and end. The row of a report has `trial`,
-`epoch` and `metric/NAME`. The row of a trial that ended or was paused has `best/METRIC`, `failed` and `trials`, plotted over
-`rests`, which counts these rows. The table `trials_table`, written at the end, has a row for each trial with its decisions,
-for parallel coordinates and scatter plots.
+There is only one run, because a run for each trial would take seconds to begin and end. The row of a report has `trial`,
+`epoch` and `metric/NAME`. When a trial has ended or was paused, a row with `best/METRIC`, `failed` and `trials` is added,
+plotted over `rests`, the number of these rows. The table `trials_table`, which is written at the end, has a row for each
+trial with its decisions, for parallel coordinates and scatter plots.
 
-By default nothing leaves the machine (mode "offline", or the value of WANDB_MODE); `wandb sync` sends it later. An offline
-run cannot be extended, so when a search is continued it is written again from the journal, under the same id.
+By default no data leave the machine (mode "offline", or the value of WANDB_MODE); `wandb sync` sends the data later. An
+offline run cannot be extended. When a search is continued, the run is therefore written again from the journal, with the
+same id.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from typing import Any
 from ogive.errors import JobError, MissingExtra
 from ogive.run.events import Event, Kind
 from ogive.run.state import State
-from ogive.sinks.base import Entry, OwnFolder, Sink, run_identity
+from ogive.sinks.base import Entry, Sink, SinkFolder, run_identity
 from ogive.sinks.rows import RESULT_KINDS, best_values, scalar, trial_row
 
 MODES = ("offline", "online")
@@ -54,7 +55,7 @@ class WeightsAndBiases(Sink):
         self._wandb: Any = wandb
         self._title = folder.parent.name
         self._path = folder / path
-        self._folder = OwnFolder(self._path)
+        self._folder = SinkFolder(self._path)
         self.target = str(self._path)
         self._project, self._entity = project, entity
         self._run: Any = None
@@ -95,9 +96,13 @@ class WeightsAndBiases(Sink):
         elif event.kind in RESULT_KINDS:
             best = best_values(entry.best, entry.state.objectives)
             values = {f"best/{metric}": value for metric, value in best.items()}
-            values |= {"failed": entry.state.failed_count, "trials": len(entry.state.trials), "rests": entry.results}
+            values |= {
+                "failed": entry.state.failed_count,
+                "trials": len(entry.state.trials),
+                "rests": entry.inactive_count,
+            }
             self._run.log(values, step=event.seq)
-            if entry.improved:
+            if entry.is_improvement:
                 self._run.summary["best_trials"] = [trial.id for trial in entry.best]
         elif event.kind is Kind.ENDED:
             self._run.summary["ended"] = event.data["why"]

@@ -21,65 +21,65 @@ _encode = json.JSONEncoder(sort_keys=True, allow_nan=False).encode
 
 
 class Architecture(Mapping[str, Label]):
-    """One label for every active decision of a space; immutable and hashable. It is created and validated by a `Space`.
+    """One label for every active decision of a space; immutable and hashable. A `Space` creates and validates it.
 
     `architecture["stage0.times"]` is the label of a decision. Iteration yields the active decisions in the order of the
     space's table. `==` compares the labels. Two architectures with equal `id` are the same network, even if labels differ.
     """
 
-    __slots__ = ("__dict__", "_choices", "space")
+    __slots__ = ("__dict__", "_labels", "space")
 
-    def __init__(self, space: Space, choices: dict[str, Label]) -> None:
+    def __init__(self, space: Space, labels: dict[str, Label]) -> None:
         self.space = space
-        self._choices = choices
+        self._labels = labels
 
     def __getitem__(self, name: str) -> Label:
-        return self._choices[name]
+        return self._labels[name]
 
     def __contains__(self, name: object) -> bool:
-        return name in self._choices
+        return name in self._labels
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._choices)
+        return iter(self._labels)
 
     def __len__(self) -> int:
-        return len(self._choices)
+        return len(self._labels)
 
     # These methods do the same as those inherited from `Mapping`, in a fraction of the time.
     def keys(self) -> KeysView[str]:
-        return self._choices.keys()
+        return self._labels.keys()
 
     def values(self) -> ValuesView[Label]:
-        return self._choices.values()
+        return self._labels.values()
 
     def items(self) -> ItemsView[str, Label]:
-        return self._choices.items()
+        return self._labels.items()
 
     def get(self, name: str, default: Any = None) -> Any:
-        return self._choices.get(name, default)
+        return self._labels.get(name, default)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Architecture) and self._choices == other._choices
+        return isinstance(other, Architecture) and self._labels == other._labels
 
     def __hash__(self) -> int:
-        return hash(frozenset(self._choices.items()))
+        return hash(frozenset(self._labels.items()))
 
     def __repr__(self) -> str:
-        return f"Architecture({', '.join(f'{name}={label}' for name, label in self._choices.items())})"
+        return f"Architecture({', '.join(f'{name}={label}' for name, label in self._labels.items())})"
 
     @cached_property
     def id(self) -> str:
         """A hash of the network, 16 hexadecimal digits, the same in every process.
 
-        It is computed from the names and labels of the active decisions, after the space's canonical form, so that
-        architectures of equal networks share it.
+        The hash is computed from the names and labels of the active decisions in the space's canonical form, so that
+        architectures of equal networks have the same hash.
 
         Raises:
             UserCodeError: the function `canonical` raised an exception, or returned neither an architecture nor a JSON
                 value.
         """
         form = self._canonical_form()
-        hashed = sorted(form._choices.items()) if isinstance(form, Architecture) else form
+        hashed = sorted(form._labels.items()) if isinstance(form, Architecture) else form
         return hash_text(_encode(hashed))
 
     def _canonical_form(self) -> Any:
@@ -102,7 +102,7 @@ class Architecture(Mapping[str, Label]):
 
     def to_json(self) -> dict[str, Label]:
         """Return the labels of the active decisions by name, as JSON for `Space.architecture`."""
-        return {name: list(label) if type(label) is tuple else label for name, label in self._choices.items()}
+        return {name: list(label) if type(label) is tuple else label for name, label in self._labels.items()}
 
     def build(
         self,
@@ -118,12 +118,12 @@ class Architecture(Mapping[str, Label]):
 
         Args:
             seed: the seed of the initial weights; None leaves the random states as they are.
-            multipliers: factors for "width" or "depth", each above 0 and at most 1, which reduce the numbers that the
-                space declares as `scaled`.
-            example_input: replaces the example input of the space, for inputs of another shape.
+            multipliers: factors for "width" or "depth", each above 0 and at most 1. They reduce the numbers that the space
+                declares as `scaled`.
+            example_input: an example input that is used in place of that of the space, for inputs of another shape.
 
         Raises:
             SpaceError: the space was read from a journal and holds no layers, or a multiplier is unknown or out of range.
-            Exception: whatever a factory raises, with a note that names the position of the layer.
+            Exception: any exception that a factory raises, with a note that gives the position of the layer.
         """
         return self.space.build(self, seed, multipliers=multipliers, example_input=example_input)

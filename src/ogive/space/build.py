@@ -23,20 +23,20 @@ ExampleInput = tuple[Any, ...] | Mapping[str, Any] | Callable[[], Any] | Any | N
 """A shape, a tensor, a tuple or a dict of these, or a function that makes the inputs; see `Space` for details."""
 
 
-def build(tree: Node, choices: Mapping[str, Label], example_input: ExampleInput, seed: int | None) -> Any:
-    """Build the model of `choices` with `seed`, and initialize its lazy layers with the example input."""
+def build(tree: Node, labels: Mapping[str, Label], example_input: ExampleInput, seed: int | None) -> Any:
+    """Build the model of the architecture with these labels, and initialize its lazy layers with the example input."""
     had_torch = "torch" in sys.modules
-    model = _build(tree, choices, example_input, seed)
+    model = _build(tree, labels, example_input, seed)
     if seed is not None and not had_torch and "torch" in sys.modules:
         # A factory has imported PyTorch during the first build. Build again, because its random state was not seeded then.
-        model = _build(tree, choices, example_input, seed)
+        model = _build(tree, labels, example_input, seed)
     return model
 
 
-def _build(tree: Node, choices: Mapping[str, Label], example_input: ExampleInput, seed: int | None) -> Any:
+def _build(tree: Node, labels: Mapping[str, Label], example_input: ExampleInput, seed: int | None) -> Any:
     """Build the model once, with the random states set to `seed`."""
     with _random_state(seed):
-        model = build_value(tree, choices)
+        model = build_value(tree, labels)
         torch = sys.modules.get("torch")
         if torch is not None and isinstance(model, torch.nn.Module):
             initialize_lazy_layers(model, example_input)
@@ -72,14 +72,17 @@ def _to_tuples(item: Any) -> Any:
 def build_example_inputs(example_input: ExampleInput) -> tuple[Any, ...] | dict[str, Any]:
     """Return inputs of a model for `call_model`: tensors are returned as they are, and a shape gives a tensor of zeros.
 
-    Zeros have an additional batch dimension in front. Its size is that of the first tensor, or 1 if there is no tensor.
+    A tensor of zeros has a batch dimension before the dimensions of its shape. The batch size is that of the first tensor in
+    the example input, or 1 if there is no tensor.
 
     Raises:
         SpaceError: there is no example input.
         UserCodeError: the function that makes the inputs raised an exception.
     """
     if example_input is None:
-        raise SpaceError("this needs the shape of an input: Space(..., example_input=(channels, height, width))")
+        raise SpaceError(
+            "the space has no example input; declare one: Space(..., example_input=(channels, height, width))"
+        )
     if callable(example_input):
         example = call_user_function("example input", example_input)
         return example if isinstance(example, (tuple, dict)) else (example,)
@@ -137,7 +140,7 @@ def _tensors(value: Any) -> Iterator[Any]:
 
 
 def _make_input(item: Any, batch: int) -> Any:
-    """Return an input, with zeros for its shapes and the batch dimension in front."""
+    """Return an input, with a tensor of zeros for each shape; its batch dimension has the size `batch`."""
     if isinstance(item, Mapping):
         return {name: _make_input(value, batch) for name, value in item.items()}
     return item if _is_tensor(item) else sys.modules["torch"].zeros((batch, *item))
@@ -156,12 +159,12 @@ def initialize_lazy_layers(model: Any, example_input: ExampleInput) -> None:
         return
     if example_input is None:
         raise SpaceError(f"the lazy layer {names[0]!r} needs Space(..., example_input=...) to determine its shape")
-    training = {module: module.training for module in model.modules()}
+    was_training = {module: module.training for module in model.modules()}
     model.eval()
     with torch.no_grad():
         call_model(model, build_example_inputs(example_input))
-    for module, mode in training.items():
-        module.training = mode
+    for module, is_training in was_training.items():
+        module.training = is_training
 
 
 @contextmanager

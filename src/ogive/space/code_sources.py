@@ -24,7 +24,7 @@ def layer_sources(tree: Node, example_input: ExampleInput) -> list[Source]:
 
 
 def rule_sources(space: Space) -> list[Source]:
-    """Return the space's functions of an architecture: constraint, canonical form and graph."""
+    """Return those of the functions constraint, canonical form and graph that the space has."""
     rules = ("constraint", space.constraint), ("canonical", space.canonical), ("graph", space.graph)
     return [(role, function) for role, function in rules if function is not None]
 

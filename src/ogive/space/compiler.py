@@ -33,7 +33,7 @@ class _DecisionRecord:
 
     domain: Domain
     is_named: bool
-    path: str  # of its first use
+    path: str  # the path of its first use
     when: list[Conjunction] = field(default_factory=list)
 
 
@@ -62,7 +62,9 @@ class _Compiler:
 
     def __init__(self) -> None:
         self.records: dict[str, _DecisionRecord] = {}
-        self.positions: dict[int, tuple[_Position, str]] = {}  # id of an unnamed choice -> its position and path
+        self.positions: dict[
+            int, tuple[_Position, str]
+        ] = {}  # the position and the path of an unnamed choice, by its id()
         # The items that user functions returned. They are kept alive so that their id() stays unique.
         self.references: list[Any] = []
 
@@ -73,10 +75,12 @@ class _Compiler:
                 return self._compile_layer(value, path, when)
             case Choice():
                 return self._compile_choice(value, path, when, position)
-            case DerivedValue() if isinstance(value.function, Scale):  # has the path and position of its operand
+            # A scaled value has the path and the position of its operand.
+            case DerivedValue() if isinstance(value.function, Scale):
                 return Compute(value.function, (self.compile_node(value.operands[0], path, when, position),))
             case DerivedValue():
-                operands = (  # the operands have positions below this one: `c * 2` at two positions is `c` at two positions
+                # The operands have positions below this one: `c * 2` at two positions is `c` at two positions.
+                operands = (
                     self.compile_node(v, _join(path, str(i)), when, _extend_position(position, str(i)))
                     for i, v in enumerate(value.operands)
                 )
@@ -126,6 +130,8 @@ class _Compiler:
     def _compile_repeat(self, value: Repeat, path: str, when: Conjunction, position: _Position) -> Splice:
         """Compile a repeat: every item up to the largest number of repetitions, under its condition."""
         declared_times = value.times.operands[0] if isinstance(value.times, DerivedValue) else value.times
+        # `counts` gives the number of repetitions for each label of `decision`. A constant number has no decision and the
+        # only label 0.
         if isinstance(declared_times, Choice):
             times_path = _join(path, "times")
             times: Node = self._compile_choice(declared_times, times_path, when, (id(value), "times"))
@@ -142,7 +148,9 @@ class _Compiler:
             item_when = when if len(labels) == len(counts) else conjoin(when, decision, labels)
             item = value.item if isinstance(value.item, Expression) or not callable(value.item) else value.item(i)
             if isinstance(item, Repeat):
-                raise SpaceError(f"{item!r} at {path}[{i}]: a repeat directly in a repeat; wrap it in a layer")
+                raise SpaceError(
+                    f"{item!r} at {path}[{i}]: a repeat directly in a repeat; wrap the inner repeat in a layer"
+                )
             self.references.append(item)
             items.append(
                 Constant(None) if item_when is None else self.compile_node(item, f"{path}[{i}]", item_when, position)
@@ -158,7 +166,8 @@ class _Compiler:
         nodes: dict[Label, Node] = {}
         for label, alternative in value.alternatives.items():
             label_when = conjoin(when, decision, frozenset([label]), is_subset=isinstance(value.domain, Subset))
-            if label_when is None:  # no architecture reaches this alternative
+            # No architecture reaches this alternative.
+            if label_when is None:
                 nodes[label] = Constant(None)
             else:
                 label_path = _join(path, str(label))
@@ -178,7 +187,7 @@ class _Compiler:
             if first_position != position:
                 raise SpaceError(
                     f"the unnamed choice {value!r} is used at two argument positions, {first_path!r} and {path!r}: "
-                    "name it (name=...) to make it one decision, or write two choices"
+                    "name the choice (name=...) to make it one decision, or write two choices"
                 )
         existing = self.records.get(decision)
         if existing and not (existing.is_named and value.name):
@@ -189,7 +198,8 @@ class _Compiler:
         record = existing or self.records.setdefault(
             decision, _DecisionRecord(value.domain, value.name is not None, path)
         )
-        if record.domain != value.domain or repr(record.domain) != repr(value.domain):  # 1 == True, but not by repr
+        # Compare the texts as well, because 1 == True, but their texts differ.
+        if record.domain != value.domain or repr(record.domain) != repr(value.domain):
             raise SpaceError(
                 f"the name {decision!r} is used for {_format_domain(record.domain)} at {record.path!r} and for "
                 f"{_format_domain(value.domain)} at {path!r}: use the same labels in the same order everywhere, "
@@ -218,7 +228,7 @@ def _check_constant(value: Any, path: str) -> Any:
     """Return `value` if all builds can share it.
 
     Raises:
-        SpaceError: it contains choices, which the compiler does not see here, or it is a built module.
+        SpaceError: the value contains choices, which the compiler cannot see here, or it is a built module.
     """
     if _contains_expression(value):
         raise SpaceError(
@@ -259,7 +269,7 @@ def describe_tree(node: Node, scales: bool = False) -> Any:
 
     Args:
         node: the root of the tree.
-        scales: include `scaled` values, which matter only if a multiplier is set.
+        scales: whether to include the multipliers of `scaled` values, which have an effect only if a multiplier is set.
     """
     describe = functools.partial(describe_tree, scales=scales)
     match node:

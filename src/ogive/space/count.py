@@ -1,12 +1,13 @@
-"""The number of architectures that a table of decisions allows: exact, or bounds that are marked as such.
+"""The number of architectures that a table of decisions allows: the exact number, or a lower and an upper bound.
 
-The table is processed row by row (dynamic programming), in an order in which a row soon follows the rows it depends on.
-A state describes what the labels so far imply for the conditions of later rows: which rows will be active, and which
-conjunctions can still be satisfied. The number of assignments that lead to each state is counted. Few states exist at a time
-for trees of any depth, and for names that are shared under many conditions.
+The table is processed row by row (dynamic programming). The order of the rows is chosen so that each row follows soon after
+the rows that its condition depends on. A state describes what the labels so far imply for the conditions of later rows:
+which rows will be active, and which conjunctions can still be satisfied. For each state, the assignments of labels that lead
+to it are counted. The number of states at a time is small for trees of any depth, and for names that are shared under many
+conditions.
 
-If there are too many states, the condition of a row is dropped. Such a row counts as always active for an upper bound, and
-as never active for a lower bound. More active rows never make the count smaller, so these are bounds.
+If there are too many states, the condition of a row is dropped. This row counts as always active for an upper bound, and as
+never active for a lower bound. These are bounds, because more active rows never make the number of architectures smaller.
 """
 
 from __future__ import annotations
@@ -21,15 +22,14 @@ from ogive.space.domain import Categorical, Label, Subset
 from ogive.space.table import Conjunction, Decision
 
 MAX_STATES = 2_000
-"""The default of the largest number of states at a time."""
+"""By default, at most this many states exist at a time."""
 
 MAX_LABELS = 100_000
-"""Conditions on a decision with more labels are dropped, since each label is tested."""
+"""Conditions on a decision with more labels are dropped, because each label would have to be tested."""
 
 _State = frozenset[int]
-"""A set with two kinds of members: i >= 0 if the labels so far satisfy their terms of conjunction i; ~row, which is
-negative,
-if the row will be active."""
+"""A set with two kinds of members. The number i >= 0 of a conjunction means that all of its terms about earlier rows are
+satisfied. The negative number ~row means that the row will be active."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ def count(decisions: Sequence[Decision], max_states: int = MAX_STATES) -> int | 
 
     Args:
         decisions: the table.
-        max_states: the largest number of states at a time. With a larger number, more spaces are counted exactly.
+        max_states: at most this many states exist at a time. A larger number counts more spaces exactly, and takes longer.
     """
     if any(math.isinf(decision.domain.size) for decision in decisions):
         return math.inf
@@ -64,27 +64,28 @@ def _split_subsets(decisions: Sequence[Decision]) -> tuple[list[Decision], dict[
     """Split each `some_of` that conditions refer to into one row for each label.
 
     The new table has the same number of architectures. Row (i, k) decides whether the subset includes label i, given that it
-    includes k of the labels before i. Row (i,) has a single label and is active if the subset includes label i.
+    includes k of the labels before i. Row (i) has a single label, and is active if the subset includes label i.
 
     Returns:
-        The new table; and, for each row (i, k), the row (i - 1,), which should be processed before it.
+        The new table; and, for each row (i, k) by name, the name of row (i - 1), which should be processed before it.
     """
     referenced = {name for decision in decisions for conjunction in decision.when for name, _ in conjunction}
     subsets = {d.name: d.domain for d in decisions if d.name in referenced and isinstance(d.domain, Subset)}
 
-    def literals(name: str, labels: frozenset[Label]) -> list[tuple[str, frozenset[Label]]]:
+    def split_term(name: str, labels: frozenset[Label]) -> list[tuple[str, frozenset[Label]]]:
+        """Return the terms of which one must be satisfied instead of the term "decision `name` has one of `labels`"."""
         if name not in subsets:
             return [(name, labels)]
         return [(f"{name}\0{i}", _INCLUDED) for i, label in enumerate(subsets[name].labels) if label in labels]
 
-    def rewrite(decision: Decision) -> tuple[Conjunction, ...]:
-        return tuple(c for when in decision.when for c in product(*(literals(*item) for item in when)))
+    def rewrite_condition(decision: Decision) -> tuple[Conjunction, ...]:
+        return tuple(c for when in decision.when for c in product(*(split_term(*term) for term in when)))
 
-    rows = [Decision(d.name, d.domain, rewrite(d)) for d in decisions if d.name not in subsets]
+    rows = [Decision(d.name, d.domain, rewrite_condition(d)) for d in decisions if d.name not in subsets]
     predecessors: dict[str, str] = {}
     for decision in decisions:
         if decision.name in subsets:
-            rows += _split_subset(decision.name, subsets[decision.name], rewrite(decision), predecessors)
+            rows += _split_subset(decision.name, subsets[decision.name], rewrite_condition(decision), predecessors)
     return rows, predecessors
 
 
@@ -94,9 +95,13 @@ _INCLUDED, _EXCLUDED = frozenset([True]), frozenset([False])
 def _split_subset(
     name: str, domain: Subset, when: tuple[Conjunction, ...], predecessors: dict[str, str]
 ) -> Iterator[Decision]:
-    """Yield the rows that replace one `some_of`, and add their predecessors to `predecessors`."""
+    """Yield the rows that replace one `some_of`, and add their predecessors to `predecessors`.
+
+    Row (i, k) is called `name`, i, k, and row (i) is called `name`, i; the parts are separated by zero characters, which no
+    name of a decision contains.
+    """
     n = len(domain.labels)
-    # For each number k of labels before label i that can be included, the condition under which k are included.
+    # For each possible number k: the condition under which the subset includes k of the labels before label i.
     reachable = {0: when}
     for i in range(n):
         next_reachable: dict[int, tuple[Conjunction, ...]] = defaultdict(tuple)
@@ -117,7 +122,7 @@ def _split_subset(
 def _sort_by_use(decisions: Sequence[Decision], predecessors: Mapping[str, str]) -> list[Decision]:
     """Sort the decisions so that each follows the decisions of its condition as soon as possible.
 
-    So only few conditions are undecided at a time, which keeps the number of states small.
+    Then few conditions are undecided at a time, which keeps the number of states small.
     """
     missing = {d.name: {name for conjunction in d.when for name, _ in conjunction} for d in decisions}
     for name, predecessor in predecessors.items():
@@ -144,9 +149,9 @@ class _Literal:
     Attributes:
         conjunction: the number of the conjunction.
         row: the row whose condition contains the conjunction.
-        is_first: whether it is the first term of the conjunction in the order of rows.
-        is_last: whether it is the last one.
-        labels: the labels that satisfy it.
+        is_first: whether this is the first term of the conjunction, in the order of the rows that the terms are about.
+        is_last: whether this is the last term of the conjunction.
+        labels: the labels that satisfy the term.
     """
 
     conjunction: int
@@ -176,7 +181,7 @@ def _collect_literals(decisions: Sequence[Decision]) -> list[list[_Literal]]:
 
 
 def _count(decisions: Sequence[Decision], max_states: int, dropped_are_active: bool) -> tuple[int, bool]:
-    """Return the count, and whether it is exact.
+    """Return the number of architectures, and whether it is exact.
 
     Rows whose condition was dropped count as always active if `dropped_are_active`, otherwise as never active.
     """
@@ -185,7 +190,8 @@ def _count(decisions: Sequence[Decision], max_states: int, dropped_are_active: b
     dropped: set[int] = set()
     states: dict[_State, int] = {frozenset(): 1}
     for row, decision in enumerate(decisions):
-        if decision.domain.size > MAX_LABELS:  # too many labels to test each of them against the conditions
+        # There are too many labels to test each of them against the conditions.
+        if decision.domain.size > MAX_LABELS:
             dropped.update(literal.row for literal in all_literals[row])
         literals = [literal for literal in all_literals[row] if literal.row not in dropped]
 
@@ -201,11 +207,11 @@ def _count(decisions: Sequence[Decision], max_states: int, dropped_are_active: b
         # Too many states: drop the condition of the last row that any state is about, because it would be needed for the
         # longest time. Then merge the states that differ only in members about this row.
         while len(states) > max_states:
-            last = max(_row(i, row_of) for state in states for i in state)
+            last = max(_find_row(i, row_of) for state in states for i in state)
             dropped.add(last)
             merged: dict[_State, int] = defaultdict(int)
             for state, ways in states.items():
-                merged[frozenset(i for i in state if _row(i, row_of) != last)] += ways
+                merged[frozenset(i for i in state if _find_row(i, row_of) != last)] += ways
             states = merged
     return sum(states.values()), not dropped
 
@@ -225,19 +231,26 @@ def _group_labels(decision: Decision, literals: Sequence[_Literal]) -> Mapping[_
 
 
 def _advance(state: _State, literals: Sequence[_Literal], satisfied: _State) -> _State:
-    """Return the state after a row whose label satisfies its literals of the conjunctions `satisfied`."""
+    """Return the state after one more row.
+
+    Args:
+        state: the state before the row.
+        literals: the literals about the label of the row.
+        satisfied: the conjunctions whose literal in `literals` is satisfied by the label.
+    """
     if not literals:
         return state
     members = set(state)
     for literal in literals:
         i = literal.conjunction
         members.discard(i)
+        # Skip the conjunction if its row is known to be active, or if one of its terms is not satisfied.
         if ~literal.row in members or i not in satisfied or not (literal.is_first or i in state):
             continue
         members.add(~literal.row if literal.is_last else i)
     return frozenset(members)
 
 
-def _row(i: int, row_of: Mapping[int, int]) -> int:
+def _find_row(i: int, row_of: Mapping[int, int]) -> int:
     """Return the row that the member `i` of a state is about."""
     return row_of[i] if i >= 0 else ~i

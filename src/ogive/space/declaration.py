@@ -1,6 +1,7 @@
 """The declaration of a space: layers whose arguments may be choices, and choices between layers.
 
-A declaration is an expression that records calls and choices. Nothing is built while it is written. `Space` compiles it.
+A declaration is an expression that records calls and choices. No layer is built when the declaration is evaluated. `Space`
+compiles the declaration.
 """
 
 from __future__ import annotations
@@ -71,15 +72,16 @@ for _name in ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow"):
     _forward, _reflected = _binary_methods(getattr(operator, _name))
     setattr(OpenValue, f"__{_name}__", _forward)
     setattr(OpenValue, f"__r{_name}__", _reflected)
-for _name in ("lt", "le", "gt", "ge", "eq", "ne"):  # otherwise `if choice == 3` would silently be False
+# Without recorded comparisons, `if choice == 3` would silently be False.
+for _name in ("lt", "le", "gt", "ge", "eq", "ne"):
     setattr(OpenValue, f"__{_name}__", _binary_methods(getattr(operator, _name))[0])
 
 
 class Choice(OpenValue):
-    """A choice that is left open.
+    """A place in the declaration that is left open.
 
     Attributes:
-        domain: the alternatives as a domain of labels.
+        domain: the labels of the alternatives.
         alternatives: the value of each label; None for numbers, whose label is their value.
         name: the name that the user gave to the decision, or None.
     """
@@ -101,7 +103,7 @@ class Choice(OpenValue):
 
 
 class Layer(Expression):
-    """A recorded call of `factory`. Every use and every build makes a new layer."""
+    """A recorded call of `factory`. Each use in the declaration, and each build of a model, makes a new layer."""
 
     __slots__ = ("args", "factory", "kwargs")
 
@@ -115,7 +117,7 @@ class Layer(Expression):
 
 
 class Repeat(Expression):
-    """An item that is repeated `times` times and spliced into positional arguments or a list."""
+    """An item that is repeated `times` times. The copies become positional arguments of a layer, or items of a list."""
 
     __slots__ = ("item", "times")
 
@@ -134,7 +136,7 @@ def factory_name(factory: Callable[..., Any]) -> str:
 
 
 def layer(factory: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Layer:
-    """Record the call `factory(*args, **kwargs)`; every use and every build of it makes a new layer.
+    """Record the call `factory(*args, **kwargs)`. Each use in the declaration, and each build, makes a new layer.
 
     Arguments may contain choices, layers and derived values, also inside lists, tuples and dicts.
 
@@ -166,7 +168,7 @@ def layer(factory: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Layer:
 
 
 def _default_label(value: Any) -> Label:
-    """Return the label of an alternative without one: a plain value itself, or the name of a factory."""
+    """Return the label of an alternative that was declared without a label: the plain value, or the name of the factory."""
     if isinstance(value, Layer):
         return factory_name(value.factory)
     if isinstance(value, (str, int, float, bool)):
@@ -185,7 +187,8 @@ def _collect_alternatives(function: str, values: tuple[Any, ...], labelled: Mapp
         SpaceError: there is no alternative, two have the same label, or a label cannot be derived or is not JSON.
     """
     alternatives: dict[Label, Any] = {}
-    by_text: dict[str, Any] = {}  # labels become text in paths and JSON keys, so 1 and "1" would clash
+    # Labels become text in paths and JSON keys, so the labels 1 and "1" would clash.
+    by_text: dict[str, Any] = {}
     for label, value in [*((_default_label(value), value) for value in values), *labelled.items()]:
         if label in alternatives or str(label) in by_text:
             raise SpaceError(
@@ -226,22 +229,22 @@ def one_of(*values: Any, name: str | None = None, **labelled: Any) -> Choice:
 def some_of(count: int | tuple[int, int], /, *values: Any, name: str | None = None, **labelled: Any) -> Choice:
     """Declare a choice of several different alternatives, whose order does not matter.
 
-    When a model is built, its value is the list of the chosen alternatives, in the order of declaration.
+    When a model is built, the value of the choice is the list of the chosen alternatives, in the order of declaration.
 
     Args:
         count: how many alternatives are chosen: a number, or (smallest, largest).
-        *values: as for `one_of`.
-        name: as for `one_of`.
-        **labelled: as for `one_of`.
+        *values: alternatives without a keyword, as for `one_of`.
+        name: name of the decision, as for `one_of`.
+        **labelled: alternatives with their labels as keywords, as for `one_of`.
 
     Raises:
-        SpaceError: as for `one_of`; or `count` is not between 0 and the number of alternatives.
+        SpaceError: the alternatives are invalid, as for `one_of`; or `count` is not between 0 and their number.
     """
     alternatives = _collect_alternatives("some_of", values, labelled)
     low, high = count if isinstance(count, tuple) else (count, count)
     if not (isinstance(low, int) and isinstance(high, int) and 0 <= low <= high <= len(alternatives)):
         raise SpaceError(
-            f"some_of({count!r}, ...): the count must be between 0 and the {len(alternatives)} alternatives"
+            f"some_of({count!r}, ...): the count must be between 0 and the number of alternatives, {len(alternatives)}"
         )
     return Choice(Subset(tuple(alternatives), low, high), alternatives, name)
 
@@ -254,10 +257,10 @@ def integer(low: int, high: int, *, step: int = 1, log: bool = False, name: str 
         high: upper bound, included if `step` reaches it.
         step: distance between two numbers.
         log: sample and encode on a logarithmic scale.
-        name: as for `one_of`.
+        name: name of the decision, as for `one_of`.
 
     Raises:
-        SpaceError: the range is empty, `step` is below 1, or a logarithmic scale starts below 1.
+        SpaceError: the range is empty, a bound is beyond 10**12, `step` is below 1, or a logarithmic scale starts below 1.
     """
     if not all(isinstance(n, int) and not isinstance(n, bool) for n in (low, high, step)):
         raise SpaceError(f"integer({low!r}, {high!r}, step={step!r}): the bounds and the step must be whole numbers")
@@ -276,7 +279,7 @@ def real(low: float, high: float, *, log: bool = False, name: str | None = None)
         low: lower bound.
         high: upper bound.
         log: sample and encode on a logarithmic scale.
-        name: as for `one_of`.
+        name: name of the decision, as for `one_of`.
 
     Raises:
         SpaceError: the range is empty or infinite, or a logarithmic scale starts at or below 0.
@@ -289,18 +292,19 @@ def real(low: float, high: float, *, log: bool = False, name: str | None = None)
 
 
 def repeat(item: Any, times: int | Choice | DerivedValue) -> Repeat:
-    """Declare that `item` is repeated `times` times, spliced into positional arguments or a list.
+    """Declare that `item` is repeated `times` times. The copies become positional arguments of a layer, or items of a list.
 
     Args:
         item: an expression, or a function that receives the position (from 0) and returns an expression.
-        times: a whole number, a choice of whole numbers, or one of these `scaled` by "depth". With a choice, the item
-            at position i is active if more than i repetitions are chosen.
+        times: a whole number, a choice of whole numbers, or one of these `scaled(..., "depth")`. With a
+            choice, the decisions of the item at position i are active if more than i repetitions are chosen.
 
     Raises:
-        SpaceError: `times` is none of these, or `item` is a class (write `layer(item, ...)`).
+        SpaceError: `times` is something else, or `item` is a class (write `layer(item, ...)`).
     """
     if isinstance(item, type):
         raise SpaceError(f"repeat({item.__name__}, ...): write repeat(layer({item.__name__}, ...), ...)")
+    # `scaled` returns a derived value whose function has a `multiplier`. Check the number or choice that is scaled.
     if isinstance(times, DerivedValue) and hasattr(times.function, "multiplier"):
         return Repeat(repeat(item, times.operands[0]).item, times)
     if isinstance(times, Choice):

@@ -1,4 +1,4 @@
-"""All domains: alternatives (`Categorical`) and subsets of alternatives (`Subset`) here, numbers in `number_domains`."""
+"""All domains. `Categorical` and `Subset` are defined here, and the domains of numbers in `number_domains`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["Array", "Categorical", "Domain", "IntegerRange", "Label", "RealRange
 
 @dataclass(frozen=True)
 class Categorical(Domain):
-    """Unordered alternatives; one-hot encoding."""
+    """Labels without an order, of which one is chosen. The encoding is one-hot."""
 
     labels: tuple[Label, ...]
     kind = "one_of"
@@ -48,7 +48,8 @@ class Categorical(Domain):
 
     def pick_other(self, label: Label, u: float) -> Label:
         index = int(u * (len(self.labels) - 1))
-        return self.labels[index + (index >= self.index[label])]  # skip `label` itself
+        # Skip `label` itself.
+        return self.labels[index + (index >= self.index[label])]
 
     def neighbors(self, label: Label) -> Iterator[Label]:
         return (neighbor for neighbor in self.labels if neighbor != label)
@@ -70,7 +71,7 @@ class Categorical(Domain):
 
 @dataclass(frozen=True)
 class Subset(Domain):
-    """Subsets of `low` to `high` labels, without order. A label of the decision is the tuple of the chosen labels."""
+    """Subsets of `low` to `high` labels, without an order. A label of the decision is the tuple of the chosen labels."""
 
     labels: tuple[Label, ...]
     low: int

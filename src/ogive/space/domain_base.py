@@ -37,7 +37,7 @@ class Domain(ABC):
         """Return the label that equals `value`.
 
         Raises:
-            ValueError: there is none; the message says what is allowed.
+            ValueError: no label equals `value`; the message says what is allowed.
         """
 
     @abstractmethod
@@ -46,26 +46,26 @@ class Domain(ABC):
 
     @abstractmethod
     def pick_other(self, label: Label, u: float) -> Label:
-        """Return the label at `u` in [0, 1) among all labels except `label`; uniform over these."""
+        """Return the label at `u` in [0, 1) among all labels except `label`; all of them are equally probable."""
 
     @abstractmethod
     def neighbors(self, label: Label) -> Iterator[Label]:
         """Yield the neighbours of `label`.
 
-        The relation is symmetric: b is a neighbour of a if and only if a is one of b (for real numbers up to rounding).
+        The relation is symmetric: if b is a neighbour of a, then a is a neighbour of b (for real numbers up to rounding).
         """
 
     @abstractmethod
     def enumerate_labels(self, resolution: int) -> Iterator[Label]:
-        """Yield every label; of a real number, `resolution` evenly spaced ones."""
+        """Yield every label; of a real number, `resolution` evenly spaced values."""
 
     @abstractmethod
     def encode(self, labels: Sequence[Label]) -> Array:
-        """Return the vectors of n labels, [n, width], with values in [0, 1]."""
+        """Return the encoding [n, width] of n labels, with values in [0, 1]."""
 
     @abstractmethod
     def decode(self, columns: Array) -> list[Label]:
-        """Return the labels of n vectors, [n, width]; the nearest label if a vector is not the encoding of any label."""
+        """Return the labels of n encoded vectors [n, width]; if a vector encodes no label, the nearest label."""
 
     @abstractmethod
     def describe(self) -> dict[str, Any]:

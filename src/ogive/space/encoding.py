@@ -32,6 +32,7 @@ class Encoding:
 
     @property
     def width(self) -> int:
+        """The number of columns."""
         return int(self.starts[-1])
 
     def columns(self) -> list[tuple[str, str]]:
@@ -48,7 +49,7 @@ class Encoding:
         encoded = np.zeros((len(architectures), self.width))
         for decision, has_column, start in zip(self.decisions, self.has_active_column, self.starts, strict=False):
             name, width = decision.name, decision.domain.width
-            rows = [i for i, choices in enumerate(architectures) if name in choices]
+            rows = [i for i, architecture in enumerate(architectures) if name in architecture]
             if rows:
                 block = decision.domain.encode([architectures[i][name] for i in rows])
                 encoded[rows, start : start + width] = block
@@ -58,13 +59,14 @@ class Encoding:
 
     def decode(self, encoded: Array) -> list[dict[str, Label]]:
         """Return the labels of n vectors, [n, width]: for each active decision its nearest label, in the table's order."""
+        # `starts` has one more item than there are decisions: the total number of columns.
         blocks = zip(self.decisions, self.starts, strict=False)
-        labels = [d.domain.decode(encoded[:, start : start + d.domain.width]) for d, start in blocks]
+        decoded = [d.domain.decode(encoded[:, start : start + d.domain.width]) for d, start in blocks]
         architectures = []
         for row in range(len(encoded)):
-            choices: dict[str, Label] = {}
-            for decision, column in zip(self.decisions, labels, strict=True):
-                if decision.is_active(choices):
-                    choices[decision.name] = column[row]
-            architectures.append(choices)
+            labels: dict[str, Label] = {}
+            for decision, decoded_labels in zip(self.decisions, decoded, strict=True):
+                if decision.is_active(labels):
+                    labels[decision.name] = decoded_labels[row]
+            architectures.append(labels)
         return architectures

@@ -33,7 +33,8 @@ def compute_fingerprint(space: Space, example: Any) -> str:
 def describes_same_space(a: Space, b: Space) -> bool:
     """Return whether `a` and `b` are the same space, or differ only in that one of them has no example input.
 
-    Adding an example input changes no architecture: only lazy layers depend on it, and they cannot be built without it.
+    An added example input changes no architecture: only lazy layers depend on an example input, and they cannot be built
+    without one.
     """
     return (
         a.fingerprint == b.fingerprint
@@ -51,7 +52,9 @@ def describe_differences(old: Space, new: Space) -> list[str]:
         return lines
     if new.tree is not None and compute_fingerprint(new, old.example) == old.fingerprint:
         before, after = _format_example(old.example), _format_example(new.example)
-        return [f"its example_input was {before}, and is {after}; lazy layers take their shapes from it"]
+        return [
+            f"the example_input was {before} and is now {after}; lazy layers take their shapes from the example input"
+        ]
     return ["the decisions are the same, but a factory, one of its arguments or the example input has changed"]
 
 
@@ -81,7 +84,7 @@ def _without_values(example: Any) -> Any:
 
 
 def _format_example(example: Any) -> str:
-    """Return a description as the user would write it: `(1, 28, 28)`."""
+    """Return the JSON of an example input as the user would write the example input: `(1, 28, 28)`."""
     if isinstance(example, dict) and len(example) == 1:
         ((kind, items),) = example.items()
         if kind in ("list", "tuple"):

@@ -29,20 +29,23 @@ def wiring(
     not on a path from input to output are left out, so that most cells that compute the same function have equal graphs.
 
     Args:
-        operations: the operation of each edge (from, to) of the cell. Node 0 is the input and the node with the highest
-            number the output; edges go from a lower number to a higher one.
+        operations: the operation of each edge (from, to) of the cell. Node 0 is the input, and the node with the highest
+            number is the output. Edges go from a lower number to a higher number.
         absent: the operation that means that there is no edge.
-        identity: the operation that returns its input. It gives no node: its predecessors are connected to its successors.
+        identity: the operation that returns its input. It does not become a node of the graph: its predecessors are
+            connected to its successors.
 
     Raises:
         SpaceError: an edge does not go from a lower number to a higher one.
     """
     for start, end in operations:
         if not 0 <= start < end:
-            raise SpaceError(f"wiring: edge ({start}, {end}): edges go from a lower number to a higher one, from 0 on")
+            raise SpaceError(
+                f"wiring: edge ({start}, {end}): edges must go from a lower number to a higher one; numbers begin at 0"
+            )
     last = max(end for _, end in operations)
 
-    # reached[n]: the nodes of the cell that the value of node n reaches through identity edges, as a bit set. The edges are
+    # reached[n] is a bit set of the nodes of the cell that the value of node n reaches through identity edges. The edges are
     # processed in descending order, so that reached[end] is complete when it is added to reached[start].
     reached = [1 << node for node in range(last + 1)]
     real_edges = []

@@ -1,7 +1,7 @@
 """Moves in a space: sampling, mutation, crossover, neighbours and enumeration over a table of decisions.
 
-The random moves take a vector `u` of uniform numbers in [0, 1) instead of a generator. One call of the generator for a
-whole architecture is an order of magnitude faster than one for each decision.
+The random moves take a vector `u` of uniform random numbers in [0, 1) instead of a random generator. One call of the
+generator for a whole architecture is an order of magnitude faster than one call for each decision.
 """
 
 from __future__ import annotations
@@ -11,43 +11,56 @@ from collections.abc import Iterator, Mapping, Sequence
 from ogive.space.domain import Label
 from ogive.space.table import Decision
 
-Choices = dict[str, Label]
+Labels = dict[str, Label]
+"""A label for every active decision, by its name."""
 
 
-def complete(decisions: Sequence[Decision], labels: Mapping[str, Label], u: Sequence[float]) -> Choices:
-    """Return a label for every active decision: from `labels`, or else picked with its element of `u` [decisions]."""
-    choices: Choices = {}
+def complete(decisions: Sequence[Decision], labels: Mapping[str, Label], u: Sequence[float]) -> Labels:
+    """Return a label for every active decision: the one in `labels`, or else a random label.
+
+    Args:
+        decisions: the table.
+        labels: labels by the name of their decision; those of inactive decisions are ignored.
+        u: len(decisions) uniform numbers; each picks the label of its decision.
+    """
+    completed: Labels = {}
     for decision, x in zip(decisions, u, strict=True):
-        if not decision.is_conditional or decision.is_active(choices):
+        if not decision.is_conditional or decision.is_active(completed):
             name = decision.name
-            choices[name] = labels[name] if name in labels else decision.domain.pick(x)
-    return choices
+            completed[name] = labels[name] if name in labels else decision.domain.pick(x)
+    return completed
 
 
-def mutate(decisions: Sequence[Decision], choices: Mapping[str, Label], u: Sequence[float]) -> Choices:
+def mutate(decisions: Sequence[Decision], labels: Mapping[str, Label], u: Sequence[float]) -> Labels:
     """Change the label of one active decision, and pick labels for the decisions that this activates.
 
     Args:
         decisions: the table.
-        choices: an architecture with at least one decision of more than one label.
-        u: uniform numbers, [decisions + 2]. The first selects the decision, the second its label, and the others the labels
-            of activated decisions.
+        labels: the labels of an architecture with at least one decision of more than one label.
+        u: len(decisions) + 2 uniform numbers. The first selects the decision, the second its label, and the others the
+            labels of activated decisions.
     """
-    changeable = [d for d in decisions if d.name in choices and d.domain.size > 1]
+    changeable = [d for d in decisions if d.name in labels and d.domain.size > 1]
     decision = changeable[int(u[0] * len(changeable))]
-    mutated = {**choices, decision.name: decision.domain.pick_other(choices[decision.name], u[1])}
+    mutated = {**labels, decision.name: decision.domain.pick_other(labels[decision.name], u[1])}
     return complete(decisions, mutated, u[2:])
 
 
 def crossover(
     decisions: Sequence[Decision], a: Mapping[str, Label], b: Mapping[str, Label], u: Sequence[float]
-) -> Choices:
-    """Return a child by uniform crossover of `a` and `b`.
+) -> Labels:
+    """Return a child by uniform crossover of the parents `a` and `b`.
 
-    The label of each active decision comes from a random parent in which the decision is active. If it is active in neither,
-    its label is picked. The first half of `u` [2 * decisions] selects the parents, the second half the labels.
+    The label of each active decision comes from a random parent in which the decision is active. If the decision is active
+    in neither parent, a random label is picked.
+
+    Args:
+        decisions: the table.
+        a: the labels of one parent.
+        b: the labels of the other parent.
+        u: 2 * len(decisions) uniform numbers: the first half selects the parents, the second half picks labels.
     """
-    child: Choices = {}
+    child: Labels = {}
     for decision, coin, x in zip(decisions, u[: len(decisions)], u[len(decisions) :], strict=True):
         if decision.is_active(child):
             name = decision.name
@@ -56,24 +69,28 @@ def crossover(
     return child
 
 
-def neighbors(decisions: Sequence[Decision], choices: Mapping[str, Label], u: Sequence[float]) -> Iterator[Choices]:
-    """Yield each change of one active decision to a neighbouring label; labels of activated decisions are picked at `u`."""
+def neighbors(decisions: Sequence[Decision], labels: Mapping[str, Label], u: Sequence[float]) -> Iterator[Labels]:
+    """Yield each change of one active decision to a neighbouring label.
+
+    Decisions that become active get the labels that the len(decisions) uniform numbers `u` pick.
+    """
     for decision in decisions:
-        if decision.name in choices:
-            for label in decision.domain.neighbors(choices[decision.name]):
-                yield complete(decisions, {**choices, decision.name: label}, u)
+        if decision.name in labels:
+            for label in decision.domain.neighbors(labels[decision.name]):
+                yield complete(decisions, {**labels, decision.name: label}, u)
 
 
-def grid(decisions: Sequence[Decision], resolution: int) -> Iterator[Choices]:
+def grid(decisions: Sequence[Decision], resolution: int) -> Iterator[Labels]:
     """Yield every architecture, with `resolution` values of each real decision; the last decision changes fastest."""
 
-    def extend(row: int, choices: Choices) -> Iterator[Choices]:
-        while row < len(decisions) and not decisions[row].is_active(choices):
-            row += 1
-        if row == len(decisions):
-            yield choices
+    def extend(index: int, labels: Labels) -> Iterator[Labels]:
+        """Yield all completions of `labels`, which has the labels of the first `index` decisions."""
+        while index < len(decisions) and not decisions[index].is_active(labels):
+            index += 1
+        if index == len(decisions):
+            yield labels
             return
-        for label in decisions[row].domain.enumerate_labels(resolution):
-            yield from extend(row + 1, {**choices, decisions[row].name: label})
+        for label in decisions[index].domain.enumerate_labels(resolution):
+            yield from extend(index + 1, {**labels, decisions[index].name: label})
 
     return extend(0, {})

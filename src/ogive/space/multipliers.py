@@ -18,12 +18,19 @@ from ogive.space.tree import Call, Choose, ChooseSome, Compute, Group, Node, Spl
 
 MULTIPLIERS = ("width", "depth")
 
-_ACTIVE: ContextVar[Mapping[str, float]] = ContextVar("multipliers", default={})  # noqa: B039 - never changed in place
+# Inside `apply_multipliers`, the factor of each multiplier.
+_ACTIVE_FACTORS: ContextVar[Mapping[str, float]] = ContextVar("multipliers", default={})  # noqa: B039 - never changed in place
 
 
 @dataclass(frozen=True)
 class Scale:
-    """Multiplies a whole number by the active multiplier; the result is at least 1 if the number is positive."""
+    """A function that multiplies a whole number by the active multiplier.
+
+    The result is rounded, and is at least 1 if the number is positive.
+
+    Attributes:
+        multiplier: "width" or "depth".
+    """
 
     multiplier: str
 
@@ -32,7 +39,7 @@ class Scale:
         return f"scaled_{self.multiplier}"
 
     def __call__(self, value: Any) -> Any:
-        factor = _ACTIVE.get().get(self.multiplier, 1.0)
+        factor = _ACTIVE_FACTORS.get().get(self.multiplier, 1.0)
         if factor == 1.0:
             return value
         if isinstance(value, bool) or not isinstance(value, int) or value < 0:
@@ -43,8 +50,8 @@ class Scale:
 def scaled(value: int | OpenValue, multiplier: str) -> DerivedValue:
     """Declare a number of channels or layers that a width or depth multiplier reduces.
 
-    Without the multiplier it is `value`. It can be used wherever a number can: `layer(nn.LazyConv2d, scaled(width,
-    "width"), 3)`, `repeat(block, times=scaled(integer(1, 8), "depth"))`.
+    Without a multiplier, the result is `value`. It can be used wherever a number can be used, for example in
+    `layer(nn.LazyConv2d, scaled(width, "width"), 3)` or `repeat(block, times=scaled(integer(1, 8), "depth"))`.
 
     Args:
         value: a whole number, a choice of whole numbers, or a value derived from choices.
@@ -100,8 +107,8 @@ def check_multipliers(multipliers: Mapping[str, float], declared: Set[str]) -> N
 @contextmanager
 def apply_multipliers(multipliers: Mapping[str, float]) -> Iterator[None]:
     """Apply these multipliers to all models that are built inside the block."""
-    token = _ACTIVE.set(dict(multipliers))
+    token = _ACTIVE_FACTORS.set(dict(multipliers))
     try:
         yield
     finally:
-        _ACTIVE.reset(token)
+        _ACTIVE_FACTORS.reset(token)

@@ -81,7 +81,7 @@ class IntegerRange(Domain):
 
 
 _DIGITS = 10
-"""The number of significant digits of a real number; without `log`, relative to the length of the range."""
+"""Real numbers are rounded to this many significant digits; without `log`, to this many digits of the range's length."""
 
 
 @dataclass(frozen=True)

@@ -26,14 +26,15 @@ def restrict(decisions: Sequence[Decision], only: Only) -> tuple[Decision, ...]:
     for name in only:
         if name not in names:
             close = get_close_matches(name, names, 1)
-            hint = f"did you mean {close[0]!r}?" if close else f"there are {', '.join(names)}"
+            hint = f"did you mean {close[0]!r}?" if close else f"the decisions are {', '.join(names)}"
             raise SpaceError(f"there is no decision {name!r}; {hint}")
     restricted: dict[str, Decision] = {}
 
     def are_all_labels_of(name: str, labels: frozenset[Label]) -> bool:
         return are_all_labels(restricted[name].domain, labels)
 
-    for decision in decisions:  # each comes after the decisions that its condition refers to
+    # Each decision comes after the decisions that its condition refers to.
+    for decision in decisions:
         when = simplify(_keep_satisfiable(decision.when, restricted), are_all_labels_of)
         if when:
             domain = decision.domain
@@ -65,7 +66,7 @@ def _restrict_domain(name: str, domain: Domain, only: Sequence[Label]) -> Domain
     """Return the domain with the alternatives in `only`.
 
     Raises:
-        SpaceError: a label is unknown, or too few remain.
+        SpaceError: a label is unknown, or too few labels remain.
     """
     try:
         if isinstance(only, str) or not isinstance(only, Sequence) or not len(only):

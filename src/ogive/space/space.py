@@ -31,8 +31,8 @@ from ogive.user_code import call_user_function, make_user_code_error
 Constraint = Callable[[Architecture], str | None]
 Canonical = Callable[[Architecture], Any]
 
-TRIES = 1000
-"""`sample`, `mutate` and `crossover` raise an error if the constraint does not allow any of this many architectures."""
+MAX_TRIES = 1000
+"""`sample`, `mutate` and `crossover` draw at most this many architectures until the constraint allows one."""
 
 
 class Space:
@@ -46,13 +46,13 @@ class Space:
             input was added to its space.
         constraint: a function that returns the reason why an architecture is not allowed, or None if it is allowed.
         canonical: a function of an architecture that returns another architecture or any JSON value. Architectures with
-            equal results are the same network and share their id. It never changes which model is built.
+            equal results are the same network and share their id. The function never changes which model is built.
         graph: for spaces whose decisions wire a cell, a function of an architecture that returns its graph: a label for
-            each node, and (from, to) pairs of node numbers. `wiring` makes it for cells with operations on their edges.
-            Strategies with a model (`auto`, `gp`, `bananas`) use it. It never changes which model is built.
+            each node, and (from, to) pairs of node numbers. `wiring` makes the graph of a cell with operations on its edges.
+            Strategies with a model (`auto`, `gp`, `bananas`) use the graph. It never changes which model is built.
 
     Raises:
-        SpaceError: the declaration is ambiguous; the message says where, and how to fix it.
+        SpaceError: the declaration is ambiguous; the message gives the position and a remedy.
     """
 
     def __init__(
@@ -73,7 +73,7 @@ class Space:
         self._prepare(None)
 
     def _prepare(self, fingerprint: str | None) -> None:
-        """Set the derived attributes; `fingerprint` must be given for a space without layers, which cannot compute it."""
+        """Set the derived attributes. A space without layers needs its `fingerprint`, since it cannot be computed."""
         self._by_name = {decision.name: decision for decision in self.decisions}
         self._encoding = Encoding(self.decisions)
         self.example = fingerprints.describe_example(self.example_input)
@@ -148,7 +148,7 @@ class Space:
         if not choices.keys() <= self._by_name.keys():
             name = next(name for name in choices if name not in self._by_name)
             close = difflib.get_close_matches(name, self._by_name, 1)
-            hint = f"did you mean {close[0]!r}?" if close else f"there are {', '.join(self._by_name)}"
+            hint = f"did you mean {close[0]!r}?" if close else f"the decisions are {', '.join(self._by_name)}"
             raise SpaceError(f"there is no decision {name!r}; {hint}")
         labels: dict[str, Label] = {}
         for name, decision in self._by_name.items():
@@ -162,7 +162,7 @@ class Space:
                 raise SpaceError(f"decision {name!r}: {error}") from None
         if len(labels) < len(choices):
             name = next(name for name in choices if name not in labels)
-            raise SpaceError(f"decision {name!r} is not active with the other labels; leave it out")
+            raise SpaceError(f"decision {name!r} is not active with the other labels; leave out {name!r}")
         return Architecture(self, labels)
 
     def restricted(self, only: Only) -> Space:
@@ -230,7 +230,7 @@ class Space:
             raise SpaceError(f"{architecture!r} cannot be mutated: each of its decisions has one alternative")
         n = len(self.decisions) + 2
         return self._first_allowed(
-            lambda: moves.mutate(self.decisions, architecture._choices, rng.random(n).tolist()), "mutations"
+            lambda: moves.mutate(self.decisions, architecture._labels, rng.random(n).tolist()), "mutations"
         )
 
     def crossover(self, a: Architecture, b: Architecture, rng: np.random.Generator) -> Architecture:
@@ -241,7 +241,7 @@ class Space:
         """
         n = 2 * len(self.decisions)
         return self._first_allowed(
-            lambda: moves.crossover(self.decisions, a._choices, b._choices, rng.random(n).tolist()), "children"
+            lambda: moves.crossover(self.decisions, a._labels, b._labels, rng.random(n).tolist()), "children"
         )
 
     def neighbors(self, architecture: Architecture, rng: np.random.Generator | None = None) -> Iterator[Architecture]:
@@ -253,40 +253,40 @@ class Space:
         symmetric (up to the last digit of a real number).
         """
         u = rng.random(len(self.decisions)).tolist() if rng else [0.0] * len(self.decisions)
-        return self._allowed(moves.neighbors(self.decisions, architecture._choices, u))
+        return self._allowed(moves.neighbors(self.decisions, architecture._labels, u))
 
     def grid(self, resolution: int = 5) -> Iterator[Architecture]:
         """Yield every allowed architecture, with `resolution` values of each real decision."""
         return self._allowed(moves.grid(self.decisions, resolution))
 
-    def _allowed(self, candidates: Iterable[moves.Choices]) -> Iterator[Architecture]:
-        for choices in candidates:
-            architecture = Architecture(self, choices)
+    def _allowed(self, candidates: Iterable[moves.Labels]) -> Iterator[Architecture]:
+        for labels in candidates:
+            architecture = Architecture(self, labels)
             if self.constraint is None or self.violation(architecture) is None:
                 yield architecture
 
-    def _first_allowed(self, generate: Callable[[], moves.Choices], kind: str) -> Architecture:
-        """Return the first generated architecture that the constraint allows; `kind` names them in the error: "samples"."""
+    def _first_allowed(self, generate: Callable[[], moves.Labels], kind: str) -> Architecture:
+        """Return the first generated architecture that the constraint allows; an error calls the architectures `kind`."""
         if self.constraint is None:
             return Architecture(self, generate())
         reasons: Counter[str] = Counter()
-        for _ in range(TRIES):
+        for _ in range(MAX_TRIES):
             architecture = Architecture(self, generate())
             reason = self.violation(architecture)
             if reason is None:
                 return architecture
             reasons[reason] += 1
         reason, times = reasons.most_common(1)[0]
-        raise SpaceError(f"the constraint refused all of {TRIES} {kind}; {times} times because: {reason}")
+        raise SpaceError(f"the constraint allows none of {MAX_TRIES} {kind}; main reason ({times} times): {reason}")
 
     # -- vectors -------------------------------------------------------------------------------------------------
 
     def encode(self, architectures: Sequence[Architecture]) -> Array:
-        """Return the vectors of n architectures, [n, d], with values in [0, 1]; `columns()` describes the d columns."""
-        return self._encoding.encode([architecture._choices for architecture in architectures])
+        """Return the encoding [n, d] of n architectures, with values in [0, 1]; `columns()` describes the d columns."""
+        return self._encoding.encode([architecture._labels for architecture in architectures])
 
     def decode(self, encoded: Array) -> list[Architecture]:
-        """Return the architectures of n vectors, [n, d]: `decode(encode(a)) == a`; other vectors give the nearest labels.
+        """Return the architectures of n vectors [n, d]: `decode(encode(a)) == a`. Other vectors give the nearest labels.
 
         The constraint is not checked; `violation` does that.
 
@@ -298,7 +298,7 @@ class Space:
             raise SpaceError(
                 f"decode expects numbers of shape [n, {self._encoding.width}] without NaN, but got {list(encoded.shape)}"
             )
-        return [Architecture(self, choices) for choices in self._encoding.decode(encoded)]
+        return [Architecture(self, labels) for labels in self._encoding.decode(encoded)]
 
     def columns(self) -> list[tuple[str, str]]:
         """Return for each column of the encoding the decision's name, and the label it encodes, "value" or "active"."""

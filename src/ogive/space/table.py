@@ -14,8 +14,8 @@ from ogive.errors import SpaceError
 from ogive.space.domain import Domain, Label, Subset, from_json
 
 Conjunction = tuple[tuple[str, frozenset[Label]], ...]
-"""Pairs (decision, labels). It holds if every one of these decisions is active and has one of these labels; a `some_of`
-has to include at least one of them. The empty conjunction always holds."""
+"""Pairs (decision, labels), called terms. The conjunction holds if each of its decisions is active and has one of the labels
+of its term; a `some_of` has to include at least one of these labels. The empty conjunction always holds."""
 
 
 def matches(label: Label, labels: frozenset[Label]) -> bool:
@@ -29,8 +29,8 @@ class Decision:
 
     Attributes:
         name: the name that the user gave, or a stable and readable path.
-        domain: the labels.
-        when: the decision is active if any of these conjunctions holds; `((),)` means always.
+        domain: the labels that the decision can have.
+        when: the condition: the decision is active if any of these conjunctions holds. `((),)` means always.
     """
 
     name: str
@@ -42,11 +42,12 @@ class Decision:
         """Whether the decision is inactive in some architectures."""
         return () not in self.when
 
-    def is_active(self, choices: Mapping[str, Label]) -> bool:
+    def is_active(self, labels_before: Mapping[str, Label]) -> bool:
         """Return whether the decision is active, given the labels of the active decisions before it in the table."""
-        for conjunction in self.when:  # plain loops for speed: every sample, mutation and check calls this
+        # Plain loops are used for speed, because every sample, mutation and check calls this method.
+        for conjunction in self.when:
             for name, labels in conjunction:
-                if name not in choices or not matches(choices[name], labels):
+                if name not in labels_before or not matches(labels_before[name], labels):
                     break
             else:
                 return True
@@ -128,7 +129,8 @@ def _merge_labels(conjunctions: Iterable[Conjunction], are_all_labels_of: AreAll
         unions: dict[frozenset[tuple[str, frozenset[Label]]], frozenset[Label]] = {}
         for conjunction in merged:
             other_terms, labels = _split_off(conjunction, name)
-            if len(labels) == 1:  # skip a some_of that has to include labels of several sets
+            # Skip a some_of that has to include labels of several sets.
+            if len(labels) == 1:
                 unions[frozenset(other_terms)] = unions.get(frozenset(other_terms), frozenset()) | labels[0]
         for i, conjunction in enumerate(merged):
             other_terms, labels = _split_off(conjunction, name)
@@ -144,7 +146,7 @@ def _split_off(conjunction: Conjunction, name: str) -> tuple[Conjunction, list[f
 
 
 def _covers(weaker: Conjunction, stronger: Conjunction) -> bool:
-    """Return whether `weaker` holds wherever `stronger` does."""
+    """Return whether `weaker` holds whenever `stronger` holds."""
     return all(any(name == n and s <= labels for n, s in stronger) for name, labels in weaker)
 
 

@@ -6,7 +6,7 @@ import re
 
 from ogive.space.space import Space
 
-_TRAINING = frozenset(
+_TRAINING_SETTINGS = frozenset(
     "lr learning_rate wd weight_decay momentum optimizer optimiser scheduler lr_schedule batch_size epochs warmup "
     "label_smoothing gradient_clip grad_clip augment augmentation augmentations mixup cutmix cutout flip crop rand_augment "
     "auto_augment".split()
@@ -18,9 +18,9 @@ def training_decisions(space: Space) -> tuple[str, ...]:
     """Return the names of the decisions that are about training, such as `lr` or `head.weight_decay`.
 
     If a search also chooses the learning rate, an architecture is evaluated only with its own learning rate. Its rank then
-    says nothing about the network alone, and full training with another recipe may reverse the order.
+    depends on both, and the ranks may differ in full training with another recipe.
     """
-    return tuple(decision.name for decision in space.decisions if _last_word(decision.name) in _TRAINING)
+    return tuple(decision.name for decision in space.decisions if _last_word(decision.name) in _TRAINING_SETTINGS)
 
 
 def _last_word(name: str) -> str:

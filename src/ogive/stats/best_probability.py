@@ -8,7 +8,7 @@ source. Its measurement y_i is the mean over n_i seeds:
 
 - sigma is the standard deviation from seed to seed. Its estimate is pooled over networks, and its uncertainty is included.
 - C [k, k] is the sampling covariance of the means over the validation examples, which all networks share.
-- x_i is the network's value in the search. b says how well it predicts the true value.
+- x_i is the value of network i in the search. The slope b says how well x_i predicts the true value.
 - a, b and tau have flat priors (tau up to 4 standard deviations of y).
 
 The selection of the finalists by the search does not bias the model, because the model is conditional on x. The
@@ -31,7 +31,7 @@ from ogive.arrays import FloatArray
 DRAWS = 20_000
 """The number of draws of the true values in the simulation."""
 MIN_NETWORKS = 5
-"""The smallest number of networks for which their values in the search are used as a predictor."""
+"""With fewer networks than this, their values in the search are not used as a predictor."""
 GRID = 16
 """The number of values of sigma, and of tau, on the grid of the numerical integration."""
 
@@ -82,8 +82,8 @@ def best_probabilities(
         values: the values of each network, one for each seed, at least one.
         goal: "maximize" or "minimize".
         noise: the noise in these values; at least one source must be known.
-        searched: the networks' values in the search, measured at equal fidelity; empty if there are none. They are
-            ignored for fewer than `MIN_NETWORKS` networks.
+        searched: the networks' values in the search, measured at equal fidelity; empty if there are none. With fewer than
+            `MIN_NETWORKS` networks, these values are ignored.
 
     Raises:
         ValueError: no source of noise is known, or a network has no values.
@@ -92,7 +92,7 @@ def best_probabilities(
         raise ValueError("expected at least one value of each network, and at least one known source of noise")
     sign = 1.0 if goal == "maximize" else -1.0
     y = sign * np.array([np.mean(row) for row in values])
-    k, scale = len(y), float(np.std(y)) or 1.0
+    k, scale = len(y), float(np.std(y)) or 1.0  # 1.0 if all networks are equal
     if k == 1:
         return np.ones(1)
     # Standardize y, so that the grid of tau suits every metric.
@@ -134,7 +134,7 @@ def _tau_grid() -> FloatArray:
 
 
 def _predictors(searched: FloatArray, k: int) -> FloatArray:
-    """Return the matrix of predictors: ones and, if there are enough, the standardized values of the search; [k, 1 or 2]."""
+    """Return the predictors, [k, 1] or [k, 2]: a column of ones and, for enough networks, their standardized values."""
     columns = [np.ones(k)]
     if len(searched) == k >= MIN_NETWORKS and searched.std() > 0:
         columns.append((searched - searched.mean()) / searched.std())

@@ -16,13 +16,13 @@ from numpy.typing import ArrayLike
 from ogive.arrays import FloatArray
 
 CONFIDENCE = 0.95
+"""The default confidence of intervals."""
 
 
 def mean_interval(values: ArrayLike, confidence: float = CONFIDENCE) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Return the mean of `values` [s, ...] over seeds, and the bounds of its confidence interval by Student's t
-    distribution.
+    """Return the mean of `values` [s, ...] over seeds, and the bounds of its confidence interval.
 
-    With one seed the bounds are infinite.
+    The interval is that of Student's t distribution. With one seed the bounds are infinite.
     """
     from scipy.stats import t as student
 
@@ -81,12 +81,12 @@ def indistinguishable_groups(ranks: Sequence[float], difference: float) -> list[
         difference: the critical difference.
 
     Returns:
-        (first, last) indexes of each group of at least two methods that is not a part of a larger group.
+        The indices (first, last) of each group of at least two methods that is not a part of a larger group.
     """
-    result: list[tuple[int, int]] = []
+    groups: list[tuple[int, int]] = []
     for first in range(len(ranks)):
         last = max(i for i in range(first, len(ranks)) if ranks[i] - ranks[first] <= difference)
-        # A group that ends where the previous one does is a part of it.
-        if last > first and (not result or last > result[-1][1]):
-            result.append((first, last))
-    return result
+        # A group with the same end as the previous group is a part of it.
+        if last > first and (not groups or last > groups[-1][1]):
+            groups.append((first, last))
+    return groups

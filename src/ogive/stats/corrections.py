@@ -12,15 +12,15 @@ FAMILY_LEVEL = 0.05
 
 
 def correct_by_holm(p: ArrayLike) -> FloatArray:
-    """Return the p-values [m] of a family of tests after Holm's correction.
+    """Return the m p-values of a family of tests after Holm's correction.
 
     Reject the hypotheses whose corrected p-value is at most alpha. Then the probability of at least one false rejection is
-    at most alpha. S. Holm, "A simple sequentially rejective multiple test procedure", Scandinavian Journal
-    of Statistics 6 (1979).
+    at most alpha. S. Holm, "A simple sequentially rejective multiple test procedure", Scandinavian Journal of Statistics 6
+    (1979).
     """
     values = np.asarray(p, dtype=np.float64)
     order = np.argsort(values, kind="stable")
-    # The i-th smallest p-value is multiplied by m - i + 1, and is at least as large as the corrected one before it.
+    # Multiply the i-th smallest p-value by m - i + 1. A corrected p-value is at least as large as the previous one.
     multiplied = np.minimum(1.0, np.arange(len(values), 0, -1) * values[order])
     corrected = np.empty_like(values)
     corrected[order] = np.maximum.accumulate(multiplied) if len(values) else multiplied

@@ -54,9 +54,9 @@ class PairedComparison:
 
 
 def compare_pairs(a: Sequence[float], b: Sequence[float]) -> PairedComparison:
-    """Return the paired difference of `a` and `b` [s], measured with the same seeds.
+    """Return the paired difference of `a` and `b`, the values of two methods with the same seeds.
 
-    p is 1 if all differences are zero.
+    The p-value is 1 if all differences are zero, or if there is a single pair.
     """
     from scipy.stats import wilcoxon
 

@@ -32,8 +32,8 @@ SIMULATIONS = 4000
 DEGREES_OF_FREEDOM = 3.0
 """The degrees of freedom of the simulated t copula."""
 MIN_PAIRS = 3
-"""The smallest number of pairs for an interval."""
-FULL_SIMULATIONS_UP_TO = 20
+"""With fewer pairs than this, there is no interval."""
+MAX_PAIRS_FULLY_SIMULATED = 20
 """With more pairs than this, fewer samples are simulated, down to 1,000, because the interval is narrow."""
 CONFIDENCE = 0.95
 _TOLERANCE = 1e-9
@@ -49,6 +49,7 @@ class Correlation:
         value: the correlation; None if there are fewer than 2 pairs, or all values of `a` or of `b` are equal.
         low, high: the bounds of the interval; None if there are fewer than 3 pairs.
         pairs: the number of pairs, n.
+        confidence: the confidence of the interval.
     """
 
     statistic: str
@@ -105,7 +106,8 @@ def _signs(a: FloatArray, b: FloatArray) -> NDArray[np.int8]:
 
 def spearman(a: FloatArray, b: FloatArray) -> FloatArray:
     """Return Spearman's rho [B] of the rows of `a` and `b` [B, n]: Pearson's correlation of their average ranks."""
-    from scipy.stats import rankdata  # its import takes as long as the rest of a short command
+    # The import of `scipy.stats` takes as long as the rest of a short command.
+    from scipy.stats import rankdata
 
     x, y = (rankdata(values, axis=1) - (values.shape[1] + 1) / 2 for values in (a, b))
     return np.asarray((x * y).sum(axis=1) / np.sqrt((x * x).sum(axis=1) * (y * y).sum(axis=1)))
@@ -123,7 +125,8 @@ def population_value(statistic: str, r: float) -> float:
 def _invert_test(statistic: str, n: int, value: float, confidence: float) -> tuple[float, float]:
     """Return the bounds of the interval for a value that is rounded, so that equal values share a cache entry."""
     # Test inversion (Carpenter 1999): the lower bound is the smallest r for which values at least as high as the observed
-    # one have a probability above (1 - confidence) / 2, and vice versa for the upper bound.
+    # value have a probability above (1 - confidence) / 2. The upper bound is the largest r for which values at most as high
+    # have such a probability.
     tail = (1 - confidence) / 2
     low_r = _bisect(lambda r: bool((_simulate_statistic(statistic, n, r) >= value - _TOLERANCE).mean() > tail))
     high_r = _bisect(lambda r: bool((_simulate_statistic(statistic, n, r) <= value + _TOLERANCE).mean() <= tail))
@@ -156,7 +159,9 @@ def _simulate_statistic(statistic: str, n: int, r: float) -> FloatArray:
 @functools.lru_cache(maxsize=8)
 def _simulate_noise(n: int) -> tuple[FloatArray, FloatArray]:
     """Return two uncorrelated samples [B, n] of the bivariate t distribution."""
-    simulations = SIMULATIONS if n <= FULL_SIMULATIONS_UP_TO else max(1000, SIMULATIONS * FULL_SIMULATIONS_UP_TO // n)
+    simulations = (
+        SIMULATIONS if n <= MAX_PAIRS_FULLY_SIMULATED else max(1000, SIMULATIONS * MAX_PAIRS_FULLY_SIMULATED // n)
+    )
     rng = np.random.default_rng(0)
     x, e = rng.standard_normal((2, simulations, n)) / np.sqrt(
         rng.chisquare(DEGREES_OF_FREEDOM, (simulations, n)) / DEGREES_OF_FREEDOM

@@ -13,13 +13,13 @@ import numpy as np
 
 from ogive.arrays import FloatArray
 
-EXACT_UP_TO = 33
-"""Up to this many values without ties, the exact distribution of Kendall's tau is used, otherwise the normal approximation.
-SciPy does the same."""
+MAX_EXACT = 33
+"""For up to this many values without ties, the exact distribution of Kendall's tau is used, and otherwise the normal
+approximation, as in SciPy."""
 
 
 def mann_kendall(values: FloatArray) -> tuple[float, float]:
-    """Return Kendall's tau-b between `values` [n] and their indexes, and the p-value of Mann's test for a falling trend.
+    """Return Kendall's tau-b between `values` [n] and their indices, and the p-value of Mann's test for a falling trend.
 
     n must be at least 2. A small p-value means that later values are lower. If all values are equal, tau is 0 and p is 1.
     """
@@ -28,12 +28,12 @@ def mann_kendall(values: FloatArray) -> tuple[float, float]:
     ties = _count_tied_pairs(values)
     if ties == pairs:
         return 0.0, 1.0
-    # tau-b: the indexes have no ties, so only those of the values reduce the denominator.
+    # tau-b: the indices have no ties, so only ties of the values reduce the denominator.
     rising = _count_rising_pairs(values)
     falling = pairs - ties - rising
     tau = (rising - falling) / math.sqrt(pairs * (pairs - ties))
     # Kendall (1938): the exact probability of at most this many rising pairs.
-    if ties == 0 and n <= EXACT_UP_TO:
+    if ties == 0 and n <= MAX_EXACT:
         return tau, float(min(1.0, _rising_pairs_distribution(n)[: rising + 1].sum()))
     # Otherwise the normal approximation, with the variance of rising - falling corrected for ties.
     _, counts = np.unique(values, return_counts=True)
@@ -43,7 +43,7 @@ def mann_kendall(values: FloatArray) -> tuple[float, float]:
 
 
 def mann_whitney(greater: FloatArray, less: FloatArray) -> float:
-    """Return the p-value of the Mann-Whitney test; a small one means that `greater` [n] is greater than `less` [m].
+    """Return the p-value of the Mann-Whitney test that the values `greater` [n] tend to be greater than `less` [m].
 
     The p-value is that of the normal approximation with corrections for ties and continuity.
     """

@@ -47,9 +47,9 @@ def create(
     constraints: Constraint | Sequence[Constraint] = (),
     **options: Any,
 ) -> Strategy:
-    """Return a new strategy of the name `name`, without wrappers; its module is imported now.
+    """Return a new strategy without wrappers.
 
-    Wrap it in `Deduplicated` and `Constrained` where duplicates and violated hard constraints are not wanted.
+    Wrap it in `Deduplicated` to avoid duplicates, and in `Constrained` to avoid violations of hard constraints.
 
     Args:
         name: a registered name, such as "regularized_evolution".
@@ -59,7 +59,7 @@ def create(
         options: the options of the strategy; `options(name)` returns their defaults.
 
     Raises:
-        JobError: there is no such strategy, it has no such option, or an option or an objective has a wrong value.
+        JobError: there is no such strategy or option, or an option or an objective is invalid.
     """
     _REGISTRY.check_options(name, options)
     return _REGISTRY.factory(name)(space, parse_objectives(objectives), parse_constraints(constraints), **options)
@@ -76,10 +76,10 @@ def options(name: str) -> dict[str, Any]:
 
 
 def paired_schedule(name: str, options: Mapping[str, Any]) -> dict[str, dict[str, Any]] | None:
-    """Return the schedule that the strategy `name` was published with: {schedule: {option: value}}.
+    """Return the schedule that the strategy `name` was published with, as {schedule: {option: value}}, or None.
 
-    None for most strategies. BOHB and DEHB have one: their classes name it as `schedule`, and list as `schedule_options`
-    which of the strategy's `options` belong to it.
+    BOHB and DEHB have such a schedule: `Strategy.schedule` is its name, and `Strategy.schedule_options` lists those of the
+    strategy's `options` that are passed on to the schedule.
     """
     factory = _REGISTRY.factory(name)
     schedule = getattr(factory, "schedule", None)
@@ -90,16 +90,16 @@ def paired_schedule(name: str, options: Mapping[str, Any]) -> dict[str, dict[str
 
 
 def check_options(name: str, options: Mapping[str, Any]) -> None:
-    """Check that there is a strategy `name`, and that it has all of `options`.
+    """Check that there is a strategy `name` with these options.
 
     Raises:
-        JobError: there is no such strategy, an option is unknown, or an option without a default is missing.
+        JobError: there is no such strategy, an option is unknown, or a required option is missing.
     """
     _REGISTRY.check_options(name, options)
 
 
 def register(name: str, factory: str | Callable[..., Strategy]) -> None:
-    """Register a strategy as `name`.
+    """Register a strategy under a new name.
 
     Args:
         name: a name that is not registered yet.

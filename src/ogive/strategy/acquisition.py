@@ -35,13 +35,13 @@ def expected_area_improvement(
     """Return the exact expected hypervolume improvement [m] of candidates for two objectives.
 
     Emmerich, Giannakoglou and Naujoks, "Single- and multiobjective evolutionary optimization assisted by Gaussian random
-    field metamodels" (2006). They sum over the cells of a grid. Here the sum is over f + 1 vertical strips, since the
-    height that a candidate gains in a strip does not depend on where in the strip its first cost lies.
+    field metamodels" (2006). The authors sum over the cells of a grid. Here the sum is over f + 1 vertical strips, since the
+    height that a candidate gains in a strip does not depend on the position of its first cost within the strip.
 
     Args:
         mean: [m, 2] the means of the costs of each candidate, which are normally distributed and independent.
-        deviation: [m, 2] their standard deviations.
-        front: [f, 2] costs of the front so far.
+        deviation: [m, 2] the standard deviations of these costs.
+        front: [f, 2] the costs of the front so far.
         reference: [2] the point that bounds the area.
     """
     # Points that are not better than the reference in both objectives add no area.
@@ -58,23 +58,33 @@ def expected_area_improvement(
 
 
 def sample_directions(k: int, objectives: int, rng: np.random.Generator) -> FloatArray:
-    """Return k directions [k, o] of unit length, uniform over those without negative components."""
+    """Return k random directions [k, o] of unit length, uniform over the directions without negative components."""
     d = np.abs(rng.standard_normal((k, objectives)))
+    # The scalarization divides by the components, so they must not be 0.
     return np.asarray(np.maximum(d, 1e-6) / np.linalg.norm(d, axis=1, keepdims=True))
 
 
 def hypervolume_scalarization(costs: FloatArray, reference: FloatArray, directions: FloatArray) -> FloatArray:
-    """Return max(0, min_i (reference_i - cost_i) / direction_i)^o, an array [..., k], for costs [..., o].
+    """Return the hypervolume scalarization of costs: max(0, min_i (reference_i - cost_i) / direction_i)^o.
 
     The hypervolume of points is a constant times the mean over directions of the maximum over points (Zhang and Golovin,
-    "Random hypervolume scalarizations for provable multi-objective black box optimization", ICML 2020, lemma 5).
+    "Random hypervolume scalarizations for provable multi-objective black box optimization", ICML 2020, lemma 5). The
+    constant is `hypervolume_constant`.
+
+    Args:
+        costs: [..., o] the costs.
+        reference: [o] the point that bounds the volume.
+        directions: [k, o] the directions.
+
+    Returns:
+        [..., k] a value for each direction.
     """
     lengths = ((reference - costs)[..., None, :] / directions).min(axis=-1)
     return np.asarray(np.maximum(lengths, 0.0) ** costs.shape[-1])
 
 
 def hypervolume_constant(objectives: int) -> float:
-    """Return the constant of `hypervolume_scalarization`: pi^(o/2) / (2^o Gamma(o/2 + 1))."""
+    """Return the factor from a mean `hypervolume_scalarization` to the hypervolume: pi^(o/2) / (2^o Gamma(o/2 + 1))."""
     return float(math.pi ** (objectives / 2) / (2**objectives * math.gamma(objectives / 2 + 1)))
 
 
@@ -89,7 +99,8 @@ def hypervolume_improvement(
         reference: [o] the point that bounds the volume.
         directions: [k, o] directions over which the scalarization is averaged.
     """
-    # Lemma 5 for the front, and for the front with one candidate: the maximum over points grows by the positive part.
+    # Apply lemma 5 to the front without and with a candidate. In each direction, the candidate increases the maximum over
+    # the points by the positive part of the difference.
     front_values = hypervolume_scalarization(front, reference, directions).max(axis=0, initial=0.0)  # [k]
     candidate_values = hypervolume_scalarization(samples, reference, directions)  # [s, m, k]
     gain = np.maximum(candidate_values - front_values, 0.0).mean(axis=(0, 2))

@@ -1,9 +1,10 @@
 """The default strategy: Gaussian processes at first, evolution in long searches.
 
 The choice follows from measurements (`docs/measured.md`, by `benchmarks/strategies.py`): of the strategies measured there,
-the Gaussian processes of `gp` need the fewest trials. But each of their asks takes tenths of a second. A search of many
-thousand trials is only possible if trials are cheap, so that these asks would dominate its time. After 1,000 trials `auto`
-therefore switches to evolution, which answers within a millisecond. It then already has a population to continue from.
+the Gaussian processes of `gp` need the fewest trials. But each proposal of `gp` takes tenths of a second. A search of many
+thousand trials is only possible if trials are cheap, and then these tenths of a second would dominate its duration. After
+1,000 trials `auto` therefore switches to evolution, which makes a proposal within a millisecond. Evolution receives all
+trials from the beginning, so it already has a population.
 """
 
 from __future__ import annotations
@@ -23,15 +24,15 @@ from ogive.trial import Fidelity, Pending, Proposal, Trial, TrialId
 
 NAME = "strategy 'auto'"
 
-MODEL_TRIALS = 1000
-"""The number of trials after which evolution takes over."""
+MAX_MODEL_TRIALS = 1000
+"""After this number of trials, evolution is used instead of the model."""
 
 MAX_PENDING = 200
-"""The largest number of pending trials with which the model is used. It treats the predicted values of pending trials as
-results, and with more of them it would mostly learn from its own predictions."""
+"""While more trials than this are pending, evolution is used instead of the model. The model treats the predicted values of
+pending trials as results; with more pending trials it would mostly learn from its own predictions."""
 
-INITIAL = (3, 5)
-"""The smallest and the largest number of random trials at the beginning; between these bounds, an eighth of `trials`."""
+MIN_INITIAL, MAX_INITIAL = 3, 5
+"""The bounds of the number of random trials at the beginning. Between these bounds, it is an eighth of `trials`."""
 
 
 class Auto(Strategy):
@@ -39,10 +40,10 @@ class Auto(Strategy):
 
     Options:
         trials: the number of trials that the search will have, if it is known.
-        candidates: how many candidates `gp` scores at each ask.
+        candidates: the number of candidates that `gp` scores for each proposal.
 
-    Every proposal's note names in `auto` the strategy that made it. The first proposals, and all of evolution's, also give
-    the reason in `why`.
+    The note of every proposal has the name of the strategy that made it as `auto`. The notes of the first proposals, and of
+    all proposals of evolution, also have the reason as `why`.
     """
 
     def __init__(
@@ -55,12 +56,11 @@ class Auto(Strategy):
     ) -> None:
         super().__init__(space, objectives, constraints)
         self.trials = None if trials is None else check_whole_number(NAME, "trials", trials, at_least=1)
-        smallest, largest = INITIAL
-        initial = largest if self.trials is None else min(largest, max(smallest, self.trials // 8))
+        initial = MAX_INITIAL if self.trials is None else min(MAX_INITIAL, max(MIN_INITIAL, self.trials // 8))
         self._gp = GaussianProcess(space, objectives, constraints, initial=initial, candidates=candidates)
         self._evolution = RegularizedEvolution(space, objectives, constraints)
         self._trial_ids: set[TrialId] = set()
-        self._reason_given = False  # whether a trial that `tell` received has a note with the reason
+        self._is_reason_noted = False  # whether a trial that `tell` received has a note with the reason
 
     def allow_only(self, allowed: Callable[[Architecture], bool]) -> None:
         super().allow_only(allowed)
@@ -69,25 +69,25 @@ class Auto(Strategy):
 
     def tell(self, trial: Trial) -> None:
         self._trial_ids.add(trial.id)
-        # Trials of a warm start or a list have no such key, so they do not count.
-        self._reason_given |= "auto" in trial.proposal.note
+        # The notes of trials of a warm start or a list do not have the key "auto", so these trials do not count.
+        self._is_reason_noted |= "auto" in trial.proposal.note
         self._evolution.tell(trial)
-        if len(self._trial_ids) <= MODEL_TRIALS:
+        if len(self._trial_ids) <= MAX_MODEL_TRIALS:
             self._gp.tell(trial)
 
     def ask(self, rng: np.random.Generator, pending: Pending, fidelity: Fidelity) -> Proposal:
         name, reason = self._choose(len(pending.proposals))
         strategy = self._gp if name == "gp" else self._evolution
         proposal = strategy.ask(rng, pending, fidelity)
-        choice = {"auto": name} if self._reason_given and name == "gp" else {"auto": name, "why": reason}
+        choice = {"auto": name} if self._is_reason_noted and name == "gp" else {"auto": name, "why": reason}
         return replace(proposal, note={**proposal.note, **choice})
 
     def _choose(self, pending_count: int) -> tuple[str, str]:
         """Return the name of the strategy to ask while `pending_count` trials are pending, and the reason."""
-        if len(self._trial_ids) >= MODEL_TRIALS:
+        if len(self._trial_ids) >= MAX_MODEL_TRIALS:
             return (
                 "regularized_evolution",
-                f"after {MODEL_TRIALS:,} trials evolution takes over: its asks take next to no time",
+                f"after {MAX_MODEL_TRIALS:,} trials evolution takes over, because it makes proposals much faster",
             )
         if pending_count > MAX_PENDING:
             return (
@@ -98,5 +98,5 @@ class Auto(Strategy):
         models = "a model" if outputs == 1 else f"{outputs} models of objectives and constraints"
         return (
             "gp",
-            f"{models}: gp needed the fewest trials in measurements; it is used for the first {MODEL_TRIALS:,} trials",
+            f"{models}: gp needed the fewest trials in measurements; it is used for the first {MAX_MODEL_TRIALS:,} trials",
         )

@@ -4,8 +4,8 @@ White, Neiswanger and Savani, "BANANAS: Bayesian optimization with neural archit
 (AAAI 2021), algorithm 1. An ensemble of networks predicts how good an architecture is. Candidates are mutations of the best
 architectures so far, and independent Thompson sampling selects one of them.
 
-Symbols of the paper: t_0 initial trials, c candidates, x mutated architectures, phi acquisition function. Here n trials,
-m candidates, p columns of the encoding.
+Symbols of the paper: t_0 initial trials, c candidates, x mutated architectures, phi acquisition function. Symbols in shapes
+of arrays: n trials, m candidates, p columns of the encoding.
 """
 
 from __future__ import annotations
@@ -33,23 +33,26 @@ NAME = "strategy 'bananas'"
 
 
 class Bananas(Strategy):
-    """Mutate the best architectures, and propose the mutation with the best score, which is sampled from an ensemble.
+    """Proposes the mutation of one of the best architectures that has the best score, sampled from an ensemble of networks.
 
     Options:
-        initial: t_0, how many trials need a value before the ensemble is used; proposals are random until then.
+        initial: t_0, the number of trials that must have a value before the ensemble is used. Until then, proposals are
+            random.
         members: the number of networks in the ensemble.
-        candidates: c, the number of mutations that are scored at each ask.
-        parents: x, how many of the best architectures are mutated.
+        candidates: c, the number of mutations that are scored for each proposal.
+        parents: x, the number of the best architectures that are mutated.
         graph: the graph of an architecture, as for the strategy `gp`; None for the graph that the space declares. With a
-            graph, architectures are encoded by the paths from an input to an output that they contain, otherwise by their
-            choices (one-hot).
+            graph, an architecture is encoded by its paths from an input to an output. Without a graph, it is encoded by its
+            labels (one-hot).
         max_paths: the number of columns of the path encoding, one for each of the shortest paths (the paper's truncated
             path encoding).
-        max_fit: with more trials than this, the ensemble is trained on the best third of this number, and on evenly spread
-            ranks of the others; the proposal's note gives the numbers as `fitted_on` and `of`.
+        max_fit: at most this many trials are used to train the ensemble. If there are more, a third of them are the best
+            trials, and the others are spread evenly over the remaining ranks. The proposal's note gives the numbers of used
+            and of all trials as `fitted_on` and `of`.
 
-    Differences from the paper: the networks have 3 hidden layers of width 20, the paper's have 10. They are trained on
-    normal scores of ranks with the squared error, since ranks are defined for several objectives and constraints as well.
+    Differences from the paper: the networks have 3 hidden layers of width 20, those of the paper have 10 hidden layers. They
+    are trained on normal scores of ranks with the squared error, since ranks are also defined for several objectives and
+    constraints.
     """
 
     def __init__(
@@ -111,21 +114,23 @@ class Bananas(Strategy):
     ) -> tuple[list[Architecture], list[TrialId]]:
         """Return different architectures whose ids are not `excluded`, and the id of the trial that each was made from.
 
-        Each is one change away from one of the `best`, or two changes if the first led to an architecture that is excluded
-        or a candidate already.
+        Each architecture is one change away from one of the `best`. It is two changes away if the first change led to an
+        architecture that is excluded, or that is already a candidate.
         """
-        parent_of: dict[str, tuple[Architecture, TrialId]] = {}
+        # The child and its parent, by the id of the child.
+        pairs: dict[str, tuple[Architecture, TrialId]] = {}
         for i in range(self.candidates):
             parent = best[i % len(best)]
             try:
                 child = self.space.mutate(parent.architecture, rng)
-                if child.id in excluded or child.id in parent_of:
+                if child.id in excluded or child.id in pairs:
                     child = self.space.mutate(child, rng)
-            except SpaceError:  # the space's constraint allows no architecture that is one change away
+            except SpaceError:
+                # The space's constraint allows no architecture that is one change away.
                 continue
             if child.id not in excluded:
-                parent_of.setdefault(child.id, (child, parent.id))
-        return [child for child, _ in parent_of.values()], [parent for _, parent in parent_of.values()]
+                pairs.setdefault(child.id, (child, parent.id))
+        return [child for child, _ in pairs.values()], [parent for _, parent in pairs.values()]
 
     def _sample_scores(
         self,
@@ -152,7 +157,7 @@ class Bananas(Strategy):
         if self._graph is None:
             return self.space.encode(architectures), self.space.encode(candidates)
         path_sets = [frozenset(list_paths(*self._graph(a), self.max_paths)) for a in (*architectures, *candidates)]
-        # The columns are the shortest paths in the training data: the ensemble could learn nothing about other paths.
+        # The columns are the shortest paths in the training data, because the ensemble cannot learn anything about others.
         trained_paths = frozenset().union(*path_sets[: len(architectures)])
         shortest = sorted(trained_paths, key=lambda path: (len(path), path))[: self.max_paths]
         encoding = np.array([[path in path_set for path in shortest] for path_set in path_sets], dtype=np.float64)

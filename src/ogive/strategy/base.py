@@ -57,21 +57,22 @@ Keys of a proposal's note
 A note may hold any JSON values. Reports, sinks and the controller read these keys:
 
 - `origin`: how the architecture was made, such as "random", "grid", "mutation", "crossover", "local search", "model",
-  "controller"; "listed", "initial" and "warm_start" mark architectures of a list. Reports colour trials by it.
-- `parent`: the id of the trial that was mutated, or the first parent of a crossover. Reports of strategies that write no
-  `origin` read it, and `fitted_on` as well, to find the first proposal that was not random.
-- `fitted_on`, `of`: the number of trials that a model was fitted to, and the number that it could have been fitted to.
+  "controller" (the policy of `reinforce`); "listed", "initial" and "warm_start" mark architectures of a list. Reports
+  colour trials by their origin.
+- `parent`: the id of the trial that was mutated, or of the first parent of a crossover. If a strategy writes no `origin`,
+  reports use `parent` and `fitted_on` to find the first proposal that was not random.
+- `fitted_on`, `of`: the number of trials that a model was fitted to, and the number of trials that were available.
 - `fallback`: why a model, or a part of it, was not used. The controller warns once for each search.
-- `schedule`: written by the controller: the note of the schedule about the trial, such as its bracket.
-- `repeats`: written by the controller: the id of the failed trial that this one repeats.
+- `schedule`: the note of the schedule about the trial, such as its bracket; written by the controller.
+- `repeats`: the id of the failed trial that this trial repeats; written by the controller.
 
 Further keys explain a proposal to a reader of the journal:
 
 - `parents`: the ids of both parents of a crossover.
 - `candidate`: how the pool of candidates obtained the architecture (`gp`, `smac`).
 - `instead_of_model`, `instead_of_mutation`: why an architecture was drawn at random instead.
-- `duplicates`, `instead`: how many proposals `Deduplicated` rejected, and how it replaced the last of them.
-- `screened_out`: how many proposals `Constrained` rejected.
+- `duplicates`, `instead`: the number of proposals that `Deduplicated` rejected, and how it replaced the last of them.
+- `screened_out`: the number of proposals that `Constrained` rejected.
 - `auto`, `why`: the strategy that `auto` chose, and the reason.
 - `earlier_trial`: the trial of the earlier run that a warm start takes the architecture from.
 
@@ -97,9 +98,10 @@ class Strategy(ABC):
     """The base class of strategies. The module's docstring lists what every implementation guarantees.
 
     Attributes:
-        schedule: the name of the schedule that the strategy was published with, as BOHB was with Hyperband; a search with
-            this strategy can use no other schedule. None for most strategies.
-        schedule_options: the names of those options of the strategy that are passed to that schedule.
+        schedule: the name of the only schedule that a search with this strategy can use: the one that the strategy was
+            published with, such as Hyperband for BOHB. None for most strategies, which work with every schedule.
+        schedule_options: the names of the strategy's options that are passed on to that schedule.
+        allowed: the filter of the wrappers: returns False for architectures that a wrapper rejects.
     """
 
     schedule: ClassVar[str | None] = None
@@ -114,14 +116,19 @@ class Strategy(ABC):
     def allow_only(self, allowed: Callable[[Architecture], bool]) -> None:
         """Receive the filter of a wrapper, which rejects each architecture for which `allowed` returns False.
 
-        A strategy that ranks many candidates can skip those that `self.allowed` rejects, and so avoids being asked again.
-        A strategy may ignore the filter.
+        A strategy that ranks many candidates can skip those that `self.allowed` rejects. Otherwise the wrapper rejects its
+        proposal and asks again. A strategy may ignore the filter.
         """
         self.allowed = allowed
 
     @abstractmethod
     def ask(self, rng: np.random.Generator, pending: Pending, fidelity: Fidelity) -> Proposal:
-        """Propose an architecture to evaluate at `fidelity`, while the trials of `pending` have no final value yet.
+        """Propose an architecture to evaluate at `fidelity`.
+
+        Args:
+            rng: the source of all random numbers of the proposal.
+            pending: the proposals whose trials have no final value yet.
+            fidelity: the fidelity at which the architecture will be evaluated.
 
         Raises:
             SpaceExhausted: there is nothing left to propose.
@@ -133,10 +140,10 @@ class Strategy(ABC):
 
 
 def check_proposal(strategy: Strategy, answer: object) -> Proposal:
-    """Return `answer`, which the `ask` of `strategy` returned, if it is a proposal.
+    """Return `answer`, the result of `strategy.ask`, if it is a proposal.
 
     Raises:
-        JobError: it is something else.
+        JobError: `answer` is not a `Proposal` with an `Architecture`.
     """
     if isinstance(answer, Proposal) and isinstance(answer.architecture, Architecture):
         return answer

@@ -3,9 +3,9 @@
 Falkner, Klein and Hutter, "BOHB: Robust and Efficient Hyperparameter Optimization at Scale" (ICML 2018), algorithm 2 and
 section 3.2. This module draws architectures; the schedule `hyperband` decides which trials are trained further.
 
-Symbols of the paper: rho the share of random proposals, q the percentile of good trials, N_min the fewest points of a
-density, N_s the number of samples, b_w the bandwidth factor, l(x) and g(x) the densities of good and of other trials, l'(x)
-the density l(x) with wider kernels.
+Symbols of the paper: rho the share of random proposals, q the percentile of good trials, N_min the smallest number of points
+of a density, N_s the number of samples, b_w the bandwidth factor, l(x) and g(x) the densities of good and of other trials,
+l'(x) the density l(x) with wider kernels, N_b the number of trials at budget b (a number of epochs).
 """
 
 from __future__ import annotations
@@ -33,16 +33,19 @@ MIN_BANDWIDTH = 1e-3
 
 
 class BOHB(Strategy):
-    """Sample around the good trials of the highest budget with enough trials. Sample the space until one has enough.
+    """Samples architectures near the good trials at the highest budget that has enough trials for a model.
+
+    Until there is such a budget, architectures are sampled from the space.
 
     Options:
         random_fraction: rho, the share of proposals that are drawn at random even with a model.
         top_n_percent: q, the percentage of trials that counts as good.
-        samples: N_s, the number of candidates at each ask.
+        samples: N_s, the number of candidates for each proposal.
         bandwidth_factor: b_w, the factor by which kernels of numbers are widened when candidates are drawn.
         min_points: N_min; None for the number of decisions + 1. A model needs 2 N_min trials at one budget.
-        max_fit: with more trials than this at that budget, only the good ones and the latest of the others are used; the
-            proposal's note gives the numbers as `fitted_on` and `of`.
+        max_fit: at most this many trials at the budget are used for a model. If there are more, the good trials and the
+            latest of the others are used. The proposal's note gives the numbers of used and of all trials as `fitted_on`
+            and `of`.
         min_epochs, max_epochs, eta: options of the schedule `hyperband`, which is used with this strategy.
 
     Pending trials count as not good. With several objectives or constraints, trials are ordered as in
@@ -91,7 +94,7 @@ class BOHB(Strategy):
         split = self._split_trials()
         if not split.good or rng.random() < self.rho:
             return Proposal(self.space.sample(rng), note={"origin": "random"})
-        # Line 4: fit the densities. Pending trials are counted as bad, so that parallel asks do not repeat each other.
+        # Line 4: fit the densities. Pending trials count as bad, so that parallel trials do not repeat each other.
         bad = [*split.bad, *(proposal.architecture for proposal in pending)]
         l, g = self._density(split.good), self._density(bad)  # noqa: E741 - the paper's symbols
         # Line 5: draw N_s samples from l'(x), whose kernels are b_w times as wide, to explore around the good trials.
@@ -104,11 +107,11 @@ class BOHB(Strategy):
         return Proposal(architecture, note={"origin": "model", **split.note})
 
     def _split_trials(self) -> GoodBadSplit:
-        """Return the good and the other trials at the highest budget with enough trials; no good ones if there is none."""
+        """Return the good and the other trials at the highest budget with enough trials; none without such a budget."""
         if self._split is None:
             trials = list(self._trials.values())
-            # Line 2: the highest budget with enough trials. The paper asks for N_min + 2 trials; here it is 2 N_min, so
-            # that the two densities have N_min trials each and share none.
+            # Line 2: the highest budget with enough trials. The paper requires N_min + 2 trials. Here 2 N_min are required,
+            # so that each of the two densities has N_min trials and no trial is used for both.
             observations = collect_observations(trials, self.objectives, self.constraints, at_least=2 * self.min_points)
             n = len(observations.trials)
             if n < 2 * self.min_points:

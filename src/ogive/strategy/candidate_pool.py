@@ -1,4 +1,7 @@
-"""The pool of candidates of a model-based strategy: all of a small space, or samples and moves around the best.
+"""The pool of candidates of a model-based strategy.
+
+In a small space, all architectures are candidates. In a large space, the candidates are random samples, and architectures a
+few mutations or crossovers ("moves") away from the best.
 
 Symbols: n architectures, m candidates, p columns of the embedding, b best architectures, N architectures of a space.
 """
@@ -16,11 +19,11 @@ from ogive.errors import SpaceError
 from ogive.space import Architecture, SizeBounds, Space
 from ogive.surrogates.architecture_kernel import Embedding
 
-ENUMERABLE = 50_000
-"""The largest number of architectures of a space that is enumerated and embedded as a whole."""
+MAX_ENUMERATED = 50_000
+"""A space is enumerated, and embedded as a whole, if it has at most this many architectures."""
 
-EMBEDDING_SIZE = 4_000_000
-"""The largest number of values in the embedding of an enumerated space: 32 MB, computed in less than a second."""
+MAX_EMBEDDING_VALUES = 4_000_000
+"""The embedding of an enumerated space has at most this many values: 32 MB, computed in less than a second."""
 
 
 @dataclass(frozen=True)
@@ -29,9 +32,9 @@ class CandidateSet:
 
     Attributes:
         architectures: [m] the candidates.
-        x: [m, p] their embedding.
-        origins: [m] how each was obtained: "grid", "sample", "near the best", "mutation", "crossover" or "neighbor". It is
-            written to the proposal's note.
+        x: [m, p] the embedding of the candidates.
+        origins: [m] how each candidate was obtained: "grid", "sample", "near the best", "mutation", "crossover" or
+            "neighbor". The origin of the proposed candidate is written to the proposal's note.
     """
 
     architectures: list[Architecture]
@@ -47,19 +50,19 @@ class CandidateSet:
         return CandidateSet([self.architectures[i] for i in rows], self.x[rows], [self.origins[i] for i in rows])
 
     def extended_with(self, other: CandidateSet) -> CandidateSet:
-        """Return these candidates followed by the others."""
+        """Return a set with these candidates, followed by those of `other`."""
         x = np.concatenate([self.x, other.x])
         return CandidateSet([*self.architectures, *other.architectures], x, [*self.origins, *other.origins])
 
 
 def first_allowed(
-    order: IntArray, architectures: Sequence[Architecture], allowed: Callable[[Architecture], bool]
+    indices: IntArray, architectures: Sequence[Architecture], allowed: Callable[[Architecture], bool]
 ) -> int:
-    """Return the first index in `order` whose architecture is `allowed`.
+    """Return the first of `indices` whose architecture is `allowed`, that is, not rejected by a wrapper.
 
-    If none is allowed, return the first element of `order`: the wrapper rejects the proposal, and asks again.
+    If no architecture is allowed, return the first index: the wrapper then rejects the proposal, and asks again.
     """
-    return next((int(index) for index in order if allowed(architectures[index])), int(order[0]))
+    return next((int(index) for index in indices if allowed(architectures[index])), int(indices[0]))
 
 
 @dataclass
@@ -67,19 +70,23 @@ class CandidatePool:
     """Generates candidates, and embeds architectures.
 
     In an enumerated space, architectures with equal ids (equal networks) share one embedding, the mean of their embeddings.
-    So a model applies what it learned from one of them to all of them, and ignores decisions that do not change the network.
+    A model therefore predicts the same for equal networks, and ignores decisions that do not change the network.
+
+    Attributes:
+        space: the search space.
+        embedding: embeds architectures as vectors of p numbers.
     """
 
     space: Space
     embedding: Embedding
-    _embedded: dict[Architecture, FloatArray] = field(default_factory=dict)  # a cache
+    _embedded: dict[Architecture, FloatArray] = field(default_factory=dict)  # a cache: the embedding of an architecture
 
     @cached_property
     def _enumeration(self) -> _EnumeratedSpace | None:
-        """All architectures of the space; None if they are too many."""
+        """All architectures of the space; None if there are too many."""
         size = self.space.size()
         count = size.high if isinstance(size, SizeBounds) else size
-        if count > ENUMERABLE or count * len(self.embedding.component) > EMBEDDING_SIZE:
+        if count > MAX_ENUMERATED or count * len(self.embedding.component) > MAX_EMBEDDING_VALUES:
             return None
         architectures = list(self.space.grid())
         first_with_id: dict[str, Architecture] = {}
@@ -113,7 +120,7 @@ class CandidatePool:
     def draw(
         self, best: Sequence[Architecture], excluded: Collection[str], count: int, rng: np.random.Generator
     ) -> CandidateSet:
-        """Return up to `count` candidates whose ids are not `excluded`, half of them near the `best`."""
+        """Return up to `count` candidates whose ids are not `excluded`; half of them are near the `best` architectures."""
         if self._enumeration is not None:
             return self._enumeration.draw(self.embed(best), excluded, count, rng)
         candidates = [(self.space.sample(rng), "sample") for _ in range(count // 2)]
@@ -133,10 +140,10 @@ class CandidatePool:
     def _make_moves(
         self, best: Sequence[Architecture], count: int, rng: np.random.Generator
     ) -> list[tuple[Architecture, str]]:
-        """Return up to `count` moves away from the `best`, taken in turn, and the kind of each move.
+        """Return up to `count` architectures near the `best`, each with its origin: "mutation" or "crossover".
 
-        Of each four moves, three are one to three mutations. The fourth is a crossover with a random one of the best, with
-        one mutation or none.
+        The best architectures are changed in turn. Three of four results are made by one to three mutations, and the fourth
+        by a crossover with a random one of the best, followed by one mutation or none.
         """
         moves: list[tuple[Architecture, str]] = []
         for i in range(count):
@@ -147,7 +154,8 @@ class CandidatePool:
                     architecture, origin = self.space.crossover(architecture, second_parent, rng), "crossover"
                 for _ in range(1 + int(rng.integers(3)) if origin == "mutation" else int(rng.integers(2))):
                     architecture = self.space.mutate(architecture, rng)
-            except SpaceError:  # the space's constraint allows no architecture that is one move away
+            except SpaceError:
+                # The space's constraint allows no architecture that is one move away.
                 continue
             moves.append((architecture, origin))
         return moves
@@ -159,17 +167,23 @@ class CandidatePool:
             if architecture.id not in excluded:
                 by_id.setdefault(architecture.id, (architecture, origin))
         architectures = [architecture for architecture, _ in by_id.values()]
-        # Outside an enumerated space the embedding is not cached: most candidates are seen only once.
+        # In a space that is not enumerated the embedding is not cached, because most candidates are used only once.
         x = self.embed(architectures) if self.is_enumerated else self.embedding(architectures)
         return CandidateSet(architectures, x, [origin for _, origin in by_id.values()])
 
 
 @dataclass(frozen=True)
 class _EnumeratedSpace:
-    """Every architecture of a space, one for each id."""
+    """The architectures of a space, one for each id.
+
+    Attributes:
+        architectures: [N] the architectures.
+        x: [N, p] their embedding.
+        row_of_id: the row of the architecture with an id.
+    """
 
     architectures: list[Architecture]
-    x: FloatArray  # [N, p]
+    x: FloatArray
     row_of_id: dict[str, int]
 
     @cached_property
@@ -177,9 +191,10 @@ class _EnumeratedSpace:
         return np.asarray((self.x**2).sum(axis=1))
 
     def draw(self, best: FloatArray, excluded: Collection[str], count: int, rng: np.random.Generator) -> CandidateSet:
-        """Return all architectures whose ids are not `excluded` if there are at most `count` of them.
+        """Return all architectures whose ids are not `excluded`, or `count` of them if there are more.
 
-        Otherwise return `count` of them: one half are the nearest to the `best` [b, p], the other half are random.
+        In the second case, one half are the architectures nearest to the embeddings `best` [b, p], and the other half are
+        random.
         """
         is_available = np.ones(len(self.architectures), dtype=bool)
         is_available[[self.row_of_id[identity] for identity in excluded if identity in self.row_of_id]] = False

@@ -19,23 +19,23 @@ Screen = Callable[[Architecture], Metrics]
 
 
 class Constrained(Strategy):
-    """Reject proposals of a strategy that violate a hard constraint on a metric known before training.
+    """Rejects proposals of a strategy that violate a hard constraint on a metric known before training.
 
     A rejected proposal is added to `pending`, and the strategy is asked again. The number of rejected proposals is written
     to the note of the returned proposal, as `screened_out`.
 
-    Wrap this wrapper around `Deduplicated`. Then no architecture is screened twice in one `ask`, and a small space is
-    searched completely.
+    Use it as `Constrained(Deduplicated(strategy), screen)`. Then no architecture is screened twice in one `ask`, and a small
+    space is searched completely.
 
     Args:
         strategy: the strategy to ask.
-        screen: returns the metrics that are known before training. It must be cheap, and give the same metrics for the same
-            architecture each time. A hard constraint on a metric that it does not return cannot be checked here. Such a
-            constraint only affects the order of trials, as a soft constraint does.
+        screen: a function that returns the metrics of an architecture that are known before training. It must be fast, and
+            return the same metrics for the same architecture each time. A hard constraint on a metric that `screen` does not
+            return cannot be checked here. Such a constraint only affects the order of trials, as a soft constraint does.
         tries: the number of proposals that one `ask` rejects before it raises an error.
 
     Raises (from `ask`):
-        JobError: none of `tries` proposals satisfied the constraints. The message names the nearest one.
+        JobError: none of `tries` proposals satisfied the constraints. The message shows the one with the smallest violation.
         SpaceExhausted: all architectures that satisfy the constraints were proposed.
     """
 
@@ -54,7 +54,7 @@ class Constrained(Strategy):
             try:
                 proposal = self.strategy.ask(rng, pending.with_rejected(*rejected), fidelity)
             except SpaceExhausted as error:
-                # If there are trials, all feasible architectures were proposed. Otherwise the space has no feasible one.
+                # If there are trials, all feasible architectures were proposed. Otherwise no architecture is feasible.
                 if self._has_trials or pending.proposals or not rejected:
                     raise
                 raise JobError(self._infeasible_message(rejected)) from error
@@ -87,8 +87,8 @@ class Constrained(Strategy):
         nearest = min((proposal.architecture for proposal in rejected), key=self._total_violation)
         metrics = self._screen(nearest)
         violated = [c for c in self._screened_constraints(nearest) if c.violation(metrics) > 0]
-        violations = " and ".join(f"{c} (it has {metrics[c.metric]:g})" for c in violated)
+        violations = " and ".join(f"{c} (its value is {metrics[c.metric]:g})" for c in violated)
         return (
-            f"none of {len(rejected)} proposals satisfies the hard constraints; the nearest, {nearest!r}, misses "
+            f"none of {len(rejected)} proposals satisfies the hard constraints; the nearest, {nearest!r}, violates "
             f"{violations}. Loosen the constraint, make it soft, or widen the space"
         )

@@ -16,19 +16,24 @@ from ogive.trial import Fidelity, Pending, Proposal, Trial
 SAMPLES = 200
 """The number of random architectures that are drawn before the space is enumerated."""
 
-ENUMERABLE = 200_000
-"""Only a space of at most this many architectures is enumerated to find a new one."""
+MAX_ENUMERATED = 200_000
+"""The space is enumerated to find a new architecture only if it has at most this many architectures."""
 
 
 class Deduplicated(Strategy):
-    """Reject proposals of a strategy that are not new: the architecture has a trial, or is pending or rejected.
+    """Rejects proposals of a strategy that are not new: the architecture has a trial, is pending, or was rejected.
 
     A proposal that is not new is added to `pending`, and the strategy is asked again, up to `tries` times. After that, the
-    wrapper searches for a new architecture itself, among random ones and finally by enumeration of the space. The note of
-    the returned proposal has `duplicates`, the number of rejected proposals, and, if the wrapper made the proposal itself,
+    wrapper draws random architectures until one is new, and finally enumerates the space. The note of the returned proposal
+    has the number of rejected proposals as `duplicates`. If the wrapper made the proposal itself, the note also has
     `instead`, which is "sample" or "grid".
 
-    Wrap `Constrained` around this wrapper, not the other way round, so that these architectures are screened as well.
+    Use `Constrained(Deduplicated(strategy), screen)`, not the other way round, so that the architectures that this wrapper
+    proposes itself are screened as well.
+
+    Args:
+        strategy: the strategy to ask.
+        tries: the number of proposals that one `ask` rejects before the wrapper makes a proposal itself.
 
     Raises (from `ask`):
         SpaceExhausted: no new architecture was found.
@@ -46,7 +51,7 @@ class Deduplicated(Strategy):
         self.strategy.allow_only(allowed)
 
     def ask(self, rng: np.random.Generator, pending: Pending, fidelity: Fidelity) -> Proposal:
-        # First choice: a proposal of the strategy. Each duplicate is pending in the next ask, which can avoid it.
+        # First, ask the strategy. Each duplicate is added to the pending proposals, so that the strategy can avoid it.
         pending_and_rejected = pending
         duplicates = 0
         while duplicates < self.tries:
@@ -55,12 +60,12 @@ class Deduplicated(Strategy):
                 return _with_note(proposal, duplicates=duplicates) if duplicates else proposal
             duplicates += 1
             pending_and_rejected = pending_and_rejected.with_rejected(proposal)
-        # Second choice: a random architecture. This is fast, and succeeds unless most of the space was evaluated.
+        # Second, draw random architectures. This is fast, and succeeds unless most of the space was evaluated.
         for _ in range(SAMPLES):
             architecture = self.space.sample(rng)
             if self._is_new(architecture, pending):
                 return Proposal(architecture, note={"origin": "random", "duplicates": duplicates, "instead": "sample"})
-        # Last choice: enumerate the space, and draw one of the new architectures.
+        # Last, enumerate the space, and draw one of the new architectures.
         remaining = [a for a in self._remaining_architectures() if not pending.contains_id(a.id)]
         if not remaining:
             raise SpaceExhausted(self._exhausted_message({proposal.architecture.id for proposal in pending}))
@@ -77,12 +82,12 @@ class Deduplicated(Strategy):
     def _remaining_architectures(self) -> list[Architecture]:
         """Return all architectures without a trial, one for each id; none if the space is too large to enumerate."""
         if self._remaining is None:
-            is_enumerable = self._largest_size() <= ENUMERABLE
+            is_enumerable = self._max_size() <= MAX_ENUMERATED
             self._remaining = {a.id: a for a in self.space.grid()} if is_enumerable else {}
         self._remaining = {identity: a for identity, a in self._remaining.items() if identity not in self._evaluated}
         return list(self._remaining.values())
 
-    def _largest_size(self) -> float:
+    def _max_size(self) -> float:
         """Return the number of architectures of the space, or its upper bound."""
         size = self.space.size()
         return size.high if isinstance(size, SizeBounds) else size
@@ -90,7 +95,7 @@ class Deduplicated(Strategy):
     def _exhausted_message(self, pending_ids: set[str]) -> str:
         evaluated = self._evaluated
         counts = f"{len(evaluated)} were evaluated, {len(pending_ids - evaluated)} are pending or rejected"
-        if self._largest_size() <= ENUMERABLE:
+        if self._max_size() <= MAX_ENUMERATED:
             return f"every architecture that the space allows was proposed: {counts}; widen the space to continue"
         return (
             f"none of {self.tries} proposals and {SAMPLES} random architectures is new, and the space is too large to "

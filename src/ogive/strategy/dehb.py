@@ -1,9 +1,9 @@
 """DEHB: differential evolution in Hyperband's brackets.
 
 Awad, Mallik and Hutter, "DEHB: Evolutionary Hyperband for Scalable, Robust and Efficient Hyperparameter Optimization"
-(IJCAI 2021), section 4. Each budget has a subpopulation. In a rung of a bracket, the targets are members of the rung's own
-subpopulation, and the mutants are made from the best members of the rung below, the parent pool. Which trials are trained
-further is decided by the schedule `dehb`.
+(IJCAI 2021), section 4. Each budget has a subpopulation. In a rung of a bracket, the targets are members of the
+subpopulation of the rung's budget. The mutants are made from the best members of the rung below (the parent pool). The
+schedule `dehb` decides which trials are trained further.
 
 Symbols: F scaling factor; "budget" is the paper's word for the number of epochs.
 """
@@ -27,23 +27,24 @@ from ogive.trial import Fidelity, Pending, Proposal, Step, Trial, TrialId, count
 
 NAME = "strategy 'dehb'"
 
-POPULATION = 20
-"""The size of a subpopulation if no schedule gives one."""
+DEFAULT_POPULATION = 20
+"""The size of a subpopulation if the schedule does not give one."""
 
 
 class DEHB(Strategy):
-    """Evolve a subpopulation at each budget, with mutants from the best members at the budget below.
+    """Evolves a subpopulation at each budget, with mutants of the best members at the budget below.
 
     Options:
         F: the scaling factor of the mutation.
         crossover: the probability with which a coordinate of a child comes from the mutant.
         min_epochs, max_epochs, eta: options of the schedule `dehb`, which is used with this strategy.
 
-    The schedule's note of a job gives the budget (`step`), the sizes of all subpopulations (`populations`), and the parent
-    pool: the `best` (a number) best members at the budget `from`. If the pool has fewer than three members, those at the
-    other budgets are added. If it still has fewer than three, or the target has no value yet, the architecture is random.
+    The note of a job has these keys: `step`, the budget; `populations`, the sizes of all subpopulations; `from`, the budget
+    of the parent pool; and `best`, the number of its best members that form the pool. If the pool has fewer than three
+    members, those of all subpopulations are added. If there are still fewer than three, or the target has no value yet, the
+    architecture is random.
 
-    Asynchronous: the target is the member with the fewest children, including pending children.
+    The strategy is asynchronous: the target is the member with the fewest children, including pending children.
     """
 
     schedule: ClassVar[str] = "dehb"
@@ -64,16 +65,16 @@ class DEHB(Strategy):
         self.min_epochs, self.max_epochs, self.eta = min_epochs, max_epochs, eta
         self._cube = UnitCube(space)
         self._variation = Variation(
-            self._cube, check_share(NAME, "F", F), check_share(NAME, "crossover", crossover), self._point
+            self._cube, check_share(NAME, "F", F), check_share(NAME, "crossover", crossover), self._find_point
         )
         self._trials: dict[TrialId, Trial] = {}
-        # A cache: the subpopulation at each budget that an ask has used. It is a function of the trials.
+        # A cache: the subpopulation at each budget that `ask` has used. It is a function of the trials.
         self._populations: dict[Step, SlotPopulation | ElitePopulation] = {}
 
     def ask(self, rng: np.random.Generator, pending: Pending, fidelity: Fidelity) -> Proposal:
         job = pending.job
         step = int(job.get("step", count_steps(fidelity)))
-        sizes = job.get("populations", [(step, POPULATION)])
+        sizes = job.get("populations", [(step, DEFAULT_POPULATION)])
         populations = {budget: self._population(budget, size) for budget, size in sizes}
         # The target comes from the subpopulation of this budget.
         population = populations[step]
@@ -82,7 +83,7 @@ class DEHB(Strategy):
         # The parent pool: the best members at the budget below.
         pool = populations[int(job.get("from", step))].best(int(job.get("best", population.size)))
         if len(pool) < 3:
-            # A mutant needs three trials. The paper fills the pool from the global population, of all budgets.
+            # A mutant is made from three trials. As in the paper, fill the pool from the global population of all budgets.
             all_members = [trial for p in populations.values() for trial in p.members().values()]
             pool = list({trial.id: trial for trial in [*pool, *all_members]}.values())
         # Mutation and crossover; a random architecture if the target or the parents are missing.
@@ -97,7 +98,7 @@ class DEHB(Strategy):
             population.tell(_as_of_step(trial, step))
 
     def _population(self, step: Step, size: int) -> SlotPopulation | ElitePopulation:
-        """Return the subpopulation of the trials that have reached `step`."""
+        """Return the subpopulation of `size` members at the budget `step`, from the trials that have reached this step."""
         population = self._populations.get(step)
         if population is None or population.size != size:
             population_class = SlotPopulation if len(self.objectives) == 1 else ElitePopulation
@@ -107,7 +108,7 @@ class DEHB(Strategy):
                 population.tell(_as_of_step(trial, step))
         return population
 
-    def _point(self, trial: Trial) -> FloatArray:
+    def _find_point(self, trial: Trial) -> FloatArray:
         """Return the point [d] of a trial in the unit cube."""
         return self._cube.from_note(trial.proposal.note, trial.architecture)
 

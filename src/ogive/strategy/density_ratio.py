@@ -23,7 +23,7 @@ class GoodBadSplit(NamedTuple):
     Attributes:
         good: the architectures of l(x).
         bad: the architectures of g(x).
-        total: the number of trials before the split. It is larger than `good` and `bad` together if `max_fit` left out some.
+        total: the number of trials before the split. It exceeds the size of `good` and `bad` if `max_fit` left out trials.
     """
 
     good: list[Architecture]
@@ -32,23 +32,21 @@ class GoodBadSplit(NamedTuple):
 
     @property
     def note(self) -> dict[str, int]:
-        """The entries of a proposal's note with the number of trials used, and of all trials; empty if all were used."""
+        """The number of used and of all trials, as entries of a proposal's note; empty if all trials were used."""
         fitted = len(self.good) + len(self.bad)
         return {"fitted_on": fitted, "of": self.total} if fitted < self.total else {}
 
 
-def split_good_bad(
-    observations: Observations, good_count: int, max_fit: int, good_by_number: bool = False
-) -> GoodBadSplit:
-    """Split trials into the `good_count` best and the bad ones, which include failed trials.
+def split_good_bad(observations: Observations, good_count: int, max_fit: int, good_by_id: bool = False) -> GoodBadSplit:
+    """Split trials into good trials, the `good_count` best, and bad trials, which include failed trials.
 
-    Only the latest of the bad trials are used, so that there are at most `max_fit` trials in total. Bad trials are in the
-    order of their numbers. Good trials are in the order of their ranks, or of their numbers if `good_by_number`.
+    Only the latest of the bad trials are used, so that there are at most `max_fit` trials in total. Bad trials are sorted by
+    their ids. Good trials are sorted by their ranks, or by their ids if `good_by_id`.
     """
     trials = observations.trials
     ranked = [trials[row] for row in np.argsort(observations.ranks(), kind="stable")] if len(trials) else []
-    good = _sort_by_number(ranked[:good_count]) if good_by_number else ranked[:good_count]
-    bad = _sort_by_number([*ranked[good_count:], *observations.failed])[-(max_fit - len(good)) :]
+    good = _sort_by_id(ranked[:good_count]) if good_by_id else ranked[:good_count]
+    bad = _sort_by_id([*ranked[good_count:], *observations.failed])[-(max_fit - len(good)) :]
     return GoodBadSplit(
         good=[trial.architecture for trial in good],
         bad=[trial.architecture for trial in bad],
@@ -65,9 +63,9 @@ def maximize_density_ratio(
     """Return the candidate with the greatest l(x) / g(x) that the space's constraint allows; None if it allows none."""
     log_ratios = l.log_density(candidates) - g.log_density(candidates)
     best_first = (candidates[i] for i in np.argsort(-log_ratios, kind="stable"))
-    # The constraint is the user's function, and may be slow: it is called only until one candidate passes.
+    # The constraint is a function of the user that may be slow, so it is called only until it allows a candidate.
     return next((candidate for candidate in best_first if space.violation(candidate) is None), None)
 
 
-def _sort_by_number(trials: Sequence[Trial]) -> list[Trial]:
+def _sort_by_id(trials: Sequence[Trial]) -> list[Trial]:
     return sorted(trials, key=lambda trial: trial.id)

@@ -5,7 +5,7 @@ after Storn and Price, "Differential evolution: a simple and efficient heuristic
 spaces" (1997): rand/1 mutation, binomial crossover, and a selection in which a child replaces a parent that is not better.
 
 Symbols of the paper: NP population size, F scaling factor, Cr crossover rate; x_i target, v_i mutant, u_i trial vector (here
-called child); r1, r2, r3 indices of three different members. Here d coordinates.
+called child); r1, r2, r3 indices of three different members. In the shapes of arrays, d is the number of coordinates.
 """
 
 from __future__ import annotations
@@ -28,22 +28,23 @@ from ogive.trial import Fidelity, Pending, Proposal, Step, Trial, TrialId
 
 NAME = "strategy 'differential_evolution'"
 
-TRIES = 50
-"""The number of children to try until the space's constraint allows one. If it allows none, the proposal is random."""
+MAX_TRIES = 50
+"""At most this many children are tried until the space's constraint allows one; if it allows none, a random architecture is
+proposed."""
 
 
 class DifferentialEvolution(Strategy):
-    """Move NP members through the unit cube along the differences of other members; accept only moves that are no worse.
+    """A population of NP points in the unit cube that move along differences of other members; no move may be worse.
 
     Options:
         population: NP; the first NP trials are drawn at random.
         F: the scaling factor: a mutant lies at a third member plus F times the difference of two members.
         crossover: Cr, the probability with which a coordinate of a child comes from the mutant, not from the target.
 
-    Asynchronous: the target of an ask is the member with the fewest children, including pending children. A child is
-    compared with its parent when it has a value. A trial of another strategy replaces the worst member if it is better. With
-    several objectives, the members are the best NP of all members and children, by front and then crowding distance (Robic
-    and Filipic, "DEMO: Differential evolution for multiobjective optimization", EMO 2005).
+    The strategy is asynchronous: the target of a proposal is the member with the fewest children, including pending
+    children. A child is compared with its parent as soon as it has a value. A trial of another strategy replaces the worst
+    member if the trial is better. With several objectives, the members are the best NP of all members and children, by front
+    and then crowding distance (Robic and Filipic, "DEMO: Differential evolution for multiobjective optimization", EMO 2005).
     """
 
     def __init__(
@@ -59,17 +60,17 @@ class DifferentialEvolution(Strategy):
         self.NP = check_whole_number(NAME, "population", population, at_least=4)
         self._cube = UnitCube(space)
         self._variation = Variation(
-            self._cube, check_share(NAME, "F", F), check_share(NAME, "crossover", crossover), self._point
+            self._cube, check_share(NAME, "F", F), check_share(NAME, "crossover", crossover), self._find_point
         )
         population_class = SlotPopulation if len(self.objectives) == 1 else ElitePopulation
         self._population: SlotPopulation | ElitePopulation = population_class(self.NP, objectives, constraints)
-        self._points: dict[TrialId, FloatArray] = {}  # a cache of `_point`
+        self._points: dict[TrialId, FloatArray] = {}  # a cache of `_find_point`
 
     def ask(self, rng: np.random.Generator, pending: Pending, fidelity: Fidelity) -> Proposal:
         # Algorithm 1 goes through the targets i = 1 ... NP of a generation. Here the next is the one with fewest children.
         children = self._population.count_children(pending)
         target = min(range(self.NP), key=lambda slot: (children[slot], slot))
-        # Initialization: a random architecture for each of the NP members.
+        # Initialization: a random architecture for each of the NP members. Mutation needs three members beside the target.
         members = self._population.members()
         other_members = [trial for slot, trial in members.items() if slot != target]
         if children[target] == 0 or target not in members or len(other_members) < 3:
@@ -82,8 +83,8 @@ class DifferentialEvolution(Strategy):
         self._population.tell(trial)
         self._points.pop(trial.id, None)
 
-    def _point(self, trial: Trial) -> FloatArray:
-        """Return the point [d] of a trial."""
+    def _find_point(self, trial: Trial) -> FloatArray:
+        """Return the point [d] of a trial in the unit cube: the noted point, or else the code of its architecture."""
         if trial.id not in self._points:
             self._points[trial.id] = self._cube.from_note(trial.proposal.note, trial.architecture)
         return self._points[trial.id]
@@ -110,10 +111,10 @@ class Variation:
     ) -> Proposal | None:
         """Return a child of `target` and of a mutant, which is made from three trials of `pool`.
 
-        None if the space's constraint allows none of `TRIES` children. `note` is added to the note of the proposal.
+        None if the space's constraint allows none of `MAX_TRIES` children. `note` is added to the note of the proposal.
         """
         x = self.point(target)
-        for _ in range(TRIES):
+        for _ in range(MAX_TRIES):
             # Mutation: v_i = x_r1 + F (x_r2 - x_r3).
             r1, r2, r3 = (self.point(pool[int(i)]) for i in rng.choice(len(pool), size=3, replace=False))
             v = _redraw_outside(r1 + self.F * (r2 - r3), rng)
@@ -140,16 +141,19 @@ def _cross(x: FloatArray, v: FloatArray, rate: float, rng: np.random.Generator) 
 
 
 def propose_random(cube: UnitCube, rng: np.random.Generator, **note: object) -> Proposal:
-    """Propose a random architecture at the center of its bin. `note` is added to the note of the proposal."""
+    """Propose a random architecture. `note` is added to the note of the proposal.
+
+    Many points of the unit cube decode to the same architecture; the note holds the center of these points.
+    """
     architecture = cube.space.sample(rng)
     return Proposal(architecture, note={"origin": "random", **note, "x": cube.to_note(cube.encode(architecture))})
 
 
 class SlotPopulation:
-    """A population for one objective. Its members have slots; each child competes for the slot of its parent.
+    """A population for one objective. It has a slot for each member; a child competes for the slot of its parent.
 
-    The member of a slot depends on the trials of this slot only; of equally good trials, it is the one proposed later. So
-    the population does not depend on the order in which parallel trials end.
+    The member of a slot depends only on the trials of this slot. Of equally good trials, the member is the one proposed
+    later. So the population does not depend on the order in which parallel trials end.
 
     Args:
         size: the number of slots.
@@ -168,7 +172,7 @@ class SlotPopulation:
         self.size, self.step = size, step
         self._ranking = tuple(objectives), tuple(constraints)
         self._trial_ids: set[TrialId] = set()
-        self._counts: Counter[int] = Counter()  # the number of trials of each slot
+        self._trial_counts: Counter[int] = Counter()  # the number of trials of each slot
         # The trials of each slot that have a value.
         self._with_value: list[dict[TrialId, Trial]] = [{} for _ in range(size)]
         self._best: dict[int, Trial] = {}  # a cache: the member of a slot
@@ -180,7 +184,7 @@ class SlotPopulation:
         self._members = None
         slot = self._slot(trial.proposal)
         if trial.id not in self._trial_ids and slot is not None:
-            self._counts[slot] += 1
+            self._trial_counts[slot] += 1
         self._trial_ids.add(trial.id)
         group = self._without_slot if slot is None else self._with_value[slot]
         had_value = group.pop(trial.id, None) is not None
@@ -190,16 +194,17 @@ class SlotPopulation:
         if slot is None:
             return
         if had_value:
-            self._best.pop(slot, None)  # the earlier record took part in the selection
+            # The earlier record took part in the selection, so `members` selects the best of the slot again.
+            self._best.pop(slot, None)
         elif has_value and (slot in self._best or len(group) == 1):
             self._best[slot] = self._select(self._best.get(slot, trial), trial)
 
     def count_children(self, pending: Pending) -> Counter[int]:
-        """Return for each slot how many trials it has, pending ones included."""
-        counts = self._counts.copy()
-        for number, proposal in pending.proposals.items():
+        """Return the number of trials of each slot, including pending trials."""
+        counts = self._trial_counts.copy()
+        for trial_id, proposal in pending.proposals.items():
             slot = self._slot(proposal)
-            if slot is not None and number not in self._trial_ids:
+            if slot is not None and trial_id not in self._trial_ids:
                 counts[slot] += 1
         return counts
 
@@ -236,6 +241,7 @@ class SlotPopulation:
         return dict(sorted({**with_slot, **added}.items()))
 
     def _slot(self, proposal: Proposal) -> int | None:
+        """Return the slot that a proposal was made for; None for a proposal of another strategy or population."""
         slot, step = proposal.note.get("slot"), proposal.note.get("step")
         return slot if isinstance(slot, int) and 0 <= slot < self.size and step == self.step else None
 
@@ -243,7 +249,7 @@ class SlotPopulation:
 class ElitePopulation:
     """A population for several objectives: the best `size` of all trials that have a value.
 
-    The arguments are those of `SlotPopulation`. Its slots only spread the children over the members.
+    The arguments are those of `SlotPopulation`. Slots only serve to give each member about the same number of children.
     """
 
     def __init__(
@@ -269,9 +275,9 @@ class ElitePopulation:
         self._best = None
 
     def count_children(self, pending: Pending) -> Counter[int]:
-        """Return for each slot how many trials it has, pending ones included; trials are assigned to the slots in turn."""
-        pending_trials = (number for number, p in pending.proposals.items() if p.note.get("step") == self.step)
-        count = len(self._trial_ids) + sum(number not in self._trial_ids for number in pending_trials)
+        """Return the number of trials of each slot, including pending trials. Trials are assigned to the slots in turn."""
+        pending_ids = (trial_id for trial_id, p in pending.proposals.items() if p.note.get("step") == self.step)
+        count = len(self._trial_ids) + sum(trial_id not in self._trial_ids for trial_id in pending_ids)
         return Counter({slot: count // self.size + (slot < count % self.size) for slot in range(self.size)})
 
     def members(self) -> dict[int, Trial]:
@@ -281,6 +287,6 @@ class ElitePopulation:
     def best(self, count: int) -> list[Trial]:
         """Return the best `count` members, best first."""
         if self._best is None:
-            by_number = sorted(self._with_value.values(), key=lambda trial: trial.id)
-            self._best = sort_best_first(by_number, *self._ranking)[: self.size]
+            trials = sorted(self._with_value.values(), key=lambda trial: trial.id)
+            self._best = sort_best_first(trials, *self._ranking)[: self.size]
         return self._best[:count]

@@ -1,4 +1,4 @@
-"""Random proposals in place of a model whose arithmetic fails, with the reason in the proposal's note."""
+"""Random proposals in place of a model whose computation fails numerically, with the reason in the proposal's note."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from ogive.surrogates.numerical_errors import NUMERICAL, format_error
 from ogive.trial import Fidelity, Pending, Proposal
 
 FALLBACK_KEY = "fallback"
-"""The key of a proposal's note under which it says why a model, or a part of it, was not used. The controller gives a
-warning for the first such proposal of a search."""
+"""The key of a proposal's note whose value says why a model, or a part of it, was not used. The controller gives a warning
+for the first such proposal of a search."""
 
 S = TypeVar("S", bound=Strategy)
 Ask = Callable[[S, np.random.Generator, Pending, Fidelity], Proposal]
@@ -23,7 +23,8 @@ Ask = Callable[[S, np.random.Generator, Pending, Fidelity], Proposal]
 def random_on_numerical_error(ask: Ask[S]) -> Ask[S]:
     """Decorate the `ask` of a model-based strategy: propose at random if fitting or evaluating the model fails numerically.
 
-    So a search continues although a model cannot be fitted, for example because all values are equal or overflow.
+    So a search continues although a model cannot be fitted, for example because all values are equal, or because they
+    overflow.
     """
 
     @wraps(ask)

@@ -1,8 +1,8 @@
 """Bayesian optimization with Gaussian processes over architectures.
 
 - The kernel respects categories, order, inactive decisions and equal alternatives (`ogive.surrogates.architecture_kernel`).
-- Its parameters are drawn from their posterior, and the acquisition function is averaged over the draws (Snoek, Larochelle
-  and Adams, "Practical Bayesian optimization of machine learning algorithms", NeurIPS 2012, section 3.1).
+- The kernel's parameters are drawn from their posterior, and the acquisition function is averaged over the draws (Snoek,
+  Larochelle and Adams, "Practical Bayesian optimization of machine learning algorithms", NeurIPS 2012, section 3.1).
 - The acquisition function is the expected improvement with one objective, and the expected hypervolume improvement with
   several (`ogive.strategy.acquisition`), times the probability that every constraint holds (Gardner et al., "Bayesian
   optimization with inequality constraints", ICML 2014) and that the trial does not fail.
@@ -33,47 +33,48 @@ from ogive.trial import Fidelity, Pending, Proposal, Trial, TrialId
 
 NAME = "strategy 'gp'"
 
-CORE = 150
+MAX_CORE_TRIALS = 150
 """The parameters of a kernel are drawn from at most this many trials; from fewer if there are more than two outputs."""
 
-BEST = 5
+BEST_TRIALS = 5
 """The number of best trials near which candidates are drawn."""
 
 REFINEMENTS = 2
 """The number of rounds of moves around the best candidates, in a space that is too large to enumerate."""
 
 VOLUME_INTERVAL = 3
-"""With several objectives, every third ask uses the models of the objectives, the others the model of the rank."""
+"""With several objectives, every third ask uses the models of the objectives; the other asks use the model of the rank."""
 
 
 class GaussianProcess(Strategy):
-    """Propose the candidate with the highest acquisition value.
+    """Proposes the candidate with the highest acquisition value.
 
-    In a small space, all architectures are candidates. In a larger one, the candidates are random samples and moves around
-    the best architectures.
+    In a small space, all architectures are candidates. In a large space, the candidates are random samples, and
+    architectures a few mutations or crossovers away from the best.
 
     Options:
-        initial: how many trials need a value before the models are used; proposals are random until then.
-        candidates: the number of candidates at each ask; half of them if the space is too large to enumerate.
+        initial: the number of trials that must have a value before the models are used. Until then, proposals are random.
+        candidates: the number of candidates for each proposal; half of them if the space is too large to enumerate.
         draws: the number of draws of the kernel's parameters from their posterior.
-        local: at every `local`-th ask, the candidates are only the neighbours of the best architecture that have no trial
-            yet. Such a step of local search finds improvements that the model misjudges. If all neighbours of the best have
-            a trial, and at least as many trials came after the best one as up to it, the ask is passed to a strategy of
-            local search that starts from random architectures. So the search leaves a part of the space where the model
-            expects no better architecture. 0 for no such asks. Ignored with several objectives, where many trials are best
-            and these steps lost more than they gained.
-        max_fit: with more trials than this, the models are fitted to the best third of this number, and to evenly spread
-            ranks of the others; the proposal's note gives the numbers as `fitted_on` and `of`. (The time of a fit grows with
-            the cube of the number of trials.)
-        graph: the graph of an architecture, for the Weisfeiler-Lehman kernel and the paths. Either a function that returns
-            (labels of nodes, edges as pairs of node indices), "module:function" of such a function, or "decisions" for the
-            graph of which decision activates which. None for the graph that the space declares. Without a graph (the space
-            declares none, or "none"), the labels of decisions with equal alternatives are counted instead.
+        local: for every `local`-th proposal, the candidates are only the neighbours of the best architecture that have no
+            trial yet. Such a step of local search finds improvements that the model misjudges. The search is stuck if all
+            neighbours of the best architecture have a trial, and finding it took no more trials than have followed it. Then
+            the strategy `local_search`, which starts from random architectures, makes the proposal. So the search leaves a
+            part of the space where the model expects no better architecture. 0 disables these steps. They are also
+            disabled with several objectives, where many trials are best and the steps lost more than they gained.
+        max_fit: at most this many trials are used to fit the models. If there are more, a third of them are the best trials,
+            and the others are spread evenly over the remaining ranks. The proposal's note gives the numbers of used and of
+            all trials as `fitted_on` and `of`. (The time of a fit grows with the cube of the number of trials.)
+        graph: the graph of an architecture, for the Weisfeiler-Lehman kernel and the paths. One of: a function that returns
+            (labels of nodes, edges as pairs of node indices); "module:function", the name of such a function; "decisions",
+            the graph whose edges lead from a decision to the decisions that it activates; "none", no graph. None for the
+            graph that the space declares, if any. Without a graph, the labels of decisions with equal alternatives are
+            counted instead.
         depth: the number of iterations of the Weisfeiler-Lehman kernel.
 
     With several objectives, every third ask uses a model of each objective and the hypervolume. The other asks use a model
     of the rank among all trials (front, then crowding distance), which finds good trials that the models of the objectives
-    misjudge. Trials are compared at the highest step that a quarter of them, and at least `initial`, have reached.
+    misjudge. Trials are compared at the highest step that a quarter of all trials, and at least `initial`, have reached.
     """
 
     def __init__(
@@ -153,6 +154,7 @@ class GaussianProcess(Strategy):
         return Proposal(candidates.architectures[index], note={**origin, **note})
 
     def _uses_rank(self, ask_number: int) -> bool:
+        """Return whether this ask uses the model of the rank in place of the models of the objectives."""
         return len(self.objectives) > 1 and ask_number % VOLUME_INTERVAL != 0
 
     def _select_best_rows(
@@ -160,19 +162,19 @@ class GaussianProcess(Strategy):
     ) -> Sequence[int]:
         """Return the rows of the best observations, near which candidates are drawn.
 
-        With several objectives these are drawn at random from the Pareto front. The best by rank would only be the ends of
-        the front, since these have the greatest crowding distance.
+        With several objectives these rows are drawn at random from the Pareto front. The best by rank would only be the ends
+        of the front, since the ends have the greatest crowding distance.
         """
         feasible = observations.feasible
         front = np.flatnonzero(feasible & find_pareto_front(np.where(feasible[:, None], observations.costs, np.inf)))
         if len(self.objectives) == 1 or not len(front):
-            return [int(row) for row in np.argsort(ranks, kind="stable")[:BEST]]
-        return [int(row) for row in rng.permutation(front)[: 4 * BEST]]
+            return [int(row) for row in np.argsort(ranks, kind="stable")[:BEST_TRIALS]]
+        return [int(row) for row in rng.permutation(front)[: 4 * BEST_TRIALS]]
 
     def _neighbors_of_first(
         self, centers: Sequence[Architecture], excluded: set[str], rng: np.random.Generator
     ) -> CandidateSet | None:
-        """Return the neighbours of the first center that has any whose ids are not `excluded`; None if there is none."""
+        """Return the neighbours whose ids are not `excluded`, of the first center that has any; None if none has any."""
         neighbors = (self._pool.neighbors(center, excluded, rng) for center in centers)
         return next((candidates for candidates in neighbors if len(candidates)), None)
 
@@ -184,7 +186,7 @@ class GaussianProcess(Strategy):
         candidates = self._pool.draw(best, excluded, count, rng)
         # In a large space, add moves around the candidates that look best so far.
         for _ in range(0 if self._pool.is_enumerated else REFINEMENTS):
-            best_candidates = candidates.select_best(cheap_score(candidates.x), BEST).architectures
+            best_candidates = candidates.select_best(cheap_score(candidates.x), BEST_TRIALS).architectures
             excluded_now = excluded | {architecture.id for architecture in candidates.architectures}
             candidates = candidates.extended_with(self._pool.draw_near(best_candidates, excluded_now, count // 4, rng))
         # Keep the best quarter, since the full acquisition function takes longer to compute.
@@ -194,8 +196,8 @@ class GaussianProcess(Strategy):
         """Return the data that the models are fitted to: all observations, or a subset if there are too many."""
         n, outputs = len(ranks), observations.costs.shape[1] + observations.excess.shape[1]
         # The more outputs, the fewer trials for each, so that the total time of drawing parameters hardly grows.
-        limit = min(CORE, 2 * CORE // (outputs + bool(observations.failed)), self.max_fit)
-        # The model of failure gets half as many rows, since up to as many failed trials are added to them.
+        limit = min(MAX_CORE_TRIALS, 2 * MAX_CORE_TRIALS // (outputs + bool(observations.failed)), self.max_fit)
+        # The model of failure gets half as many rows, since up to the same number of failed trials is added to them.
         limits = [limit] * outputs + [limit // 2]
 
         def core_rows(output: int) -> Rows:

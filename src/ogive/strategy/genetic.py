@@ -24,26 +24,28 @@ from ogive.trial import Fidelity, Pending, Proposal, Trial, select_comparable
 NAME = "strategy 'genetic'"
 SELECTIONS = ("tournament", "proportional")
 
-TRIES = 1000
-"""The number of mutations that are drawn until the space's constraint allows one."""
+MAX_TRIES = 1000
+"""At most this many mutations are drawn until the space's constraint allows one."""
 
 
 class Genetic(Strategy):
-    """Select two parents and cross them; their mutated child joins the population, and one member is dropped.
+    """Proposes mutated children of two selected parents. Each child joins the population, and one member is dropped.
 
     Options:
-        population: the number of members. Architectures are drawn at random until that many trials have a value or are
+        population: the number of members. Architectures are drawn at random until this number of trials have a value or are
             pending.
         selection: "tournament": the best of `sample` members drawn with replacement. "proportional": a member is drawn with
             a probability proportional to its fitness.
         sample: the number of members in a tournament.
-        crossover: the probability that a child has two parents; each of its decisions then comes from either.
+        crossover: the probability that a child has two parents. Each of its labels then comes from a random parent.
         mutation: the probability with which each active decision of a child changes, independently of the others. None for
-            1 / (active decisions with more than one alternative). In a child of one parent at least one decision changes.
+            1 / (number of active decisions with more than one alternative). In a child of one parent, at least one decision
+            changes.
         drop: the member that leaves when a trial joins: "oldest" or "worst".
 
-    The fitness of a member is the difference of its objective from the worst member's (Goldberg's windowing) if there is
-    one objective and all members satisfy the constraints. Otherwise it is the difference of its rank from the worst rank.
+    The fitness of a member is the difference between its cost and the cost of the worst member (Goldberg's windowing) if
+    there is one objective and all members satisfy the constraints. Otherwise it is the difference between its rank and the
+    worst rank.
     """
 
     def __init__(
@@ -78,10 +80,11 @@ class Genetic(Strategy):
                 mutated = mutate(self.space, child, self.mutation, rng, at_least_one=False)
                 note = {"origin": "crossover", "parent": first.id, "parents": [first.id, second.id]}
                 return Proposal(mutated, note=note)
-            # A copy of its one parent would give no information: change at least one decision.
+            # A copy of the only parent would give no information, so change at least one decision.
             mutated = mutate(self.space, first.architecture, self.mutation, rng, at_least_one=True)
             return Proposal(mutated, note={"origin": "mutation", "parent": first.id})
-        except SpaceError as error:  # the space's constraint allows no architecture that close to the parents
+        except SpaceError as error:
+            # The space's constraint allows no architecture so close to the parents.
             return Proposal(self.space.sample(rng), note={"origin": "random", "instead_of_mutation": str(error)})
 
     def tell(self, trial: Trial) -> None:
@@ -98,7 +101,7 @@ class Genetic(Strategy):
         return members[int(rng.choice(len(members), p=fitness / fitness.sum()))][1]
 
     def _compute_fitness(self, members: Sequence[tuple[int, Trial]]) -> FloatArray:
-        """Return the fitness [P] of the members, at least one of them above 0."""
+        """Return the fitness of each member, at least 0; at least one member has a fitness above 0."""
         ranks = np.array([rank for rank, _ in members])
         fitness = (ranks.max() - ranks).astype(np.float64)
         step, _ = select_comparable([trial for _, trial in members])
@@ -108,7 +111,7 @@ class Genetic(Strategy):
             costs = np.array([self.objectives[0].cost(metrics) for metrics in values])
             if np.isfinite(costs).all():
                 fitness = costs.max() - costs
-        # If all members are equally good, or the sum overflows, each is selected with the same probability.
+        # If all members are equally good, or the sum overflows, all are selected with the same probability.
         return fitness if fitness.any() and math.isfinite(fitness.sum()) else np.ones(len(members))
 
 
@@ -117,8 +120,8 @@ def mutate(
 ) -> Architecture:
     """Change each active decision of `architecture` with probability `rate`, independently of the others.
 
-    Decisions that a change activates are drawn at random. If the space has a constraint, mutations are drawn until it allows
-    one. The probability that nothing changes is the same as without the constraint.
+    Decisions that a change activates get random labels. If the space has a constraint, mutations are drawn until the
+    constraint allows one. The probability that nothing changes is the same as without the constraint.
 
     Args:
         space: the space of the architecture.
@@ -129,7 +132,7 @@ def mutate(
         at_least_one: whether to change one decision, chosen uniformly, if no change was drawn.
 
     Raises:
-        SpaceError: nothing can be changed, or the space's constraint rejected all of `TRIES` mutations.
+        SpaceError: nothing can be changed, or the space's constraint rejected all of `MAX_TRIES` mutations.
     """
     changeable = [d for d in space.decisions if d.name in architecture and d.domain.size > 1]
     if not changeable:
@@ -137,7 +140,7 @@ def mutate(
             raise SpaceError(f"{architecture!r} cannot be mutated: each of its decisions has one alternative")
         return architecture
     p = 1.0 / len(changeable) if rate is None else rate
-    for _ in range(TRIES):
+    for _ in range(MAX_TRIES):
         changed = [d for d, u in zip(changeable, rng.random(len(changeable)).tolist(), strict=True) if u < p]
         if not changed:
             if not at_least_one:
@@ -150,4 +153,4 @@ def mutate(
             return child
         # From the second try on, something must change: otherwise a constraint would make unchanged children more frequent.
         at_least_one = True
-    raise SpaceError(f"the constraint refused all of {TRIES} mutations of {architecture!r}")
+    raise SpaceError(f"the space's constraint allows none of {MAX_TRIES} mutations of {architecture!r}")

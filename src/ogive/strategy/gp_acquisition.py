@@ -30,7 +30,7 @@ Transform = Callable[[FloatArray], FloatArray]
 TRANSFORMS: dict[str, Transform] = {"normal_scores": normal_scores, "winsorized": winsorize}
 """The transforms of objectives by name. The name is a part of `ModelledOutput.name`, which seeds the draws of parameters."""
 
-DIRECTIONS, NORMALS = 128, 4
+DIRECTIONS, NORMAL_PAIRS = 128, 4
 """The hypervolume improvement is an average over this many directions, and this many pairs (z, -z) of normal numbers."""
 
 MARGIN = 0.1
@@ -43,10 +43,10 @@ class AcquisitionData:
 
     Attributes:
         observations: the observations of all trials.
-        embed: returns the embedding [k, p] of k architectures.
+        embed: a function that returns the embedding [k, p] of k architectures.
         fit_rows: the rows of the observations that the models are conditioned on.
-        core_rows: returns the rows from which the kernel's parameters are drawn, for the index of an output. The outputs
-            are the objectives, the constraints, and failure, in this order.
+        core_rows: a function that returns the rows from which the kernel's parameters are drawn, for the index of an output.
+            The outputs are the objectives, the constraints, and failure, in this order.
         by_rank: whether the rank among the rows is modelled in place of the objectives.
     """
 
@@ -85,8 +85,8 @@ class AcquisitionData:
         """Return the output that is 1 for failed trials, and -1 for others."""
         failed = [trial.architecture for trial in self.observations.failed]
         core = self.core_rows(self.observations.costs.shape[1] + self.observations.excess.shape[1])
-        # At most as many failed trials as others. Those of the core change only at milestones, because its parameters are
-        # drawn again whenever it changes.
+        # Use at most as many failed trials as other trials. The failed trials of the core change only at milestones, because
+        # the kernel's parameters are drawn again whenever the core changes.
         core_failed = failed[: min(last_milestone(len(failed)), len(core))]
         x, y = self._failure_data(self.fit_rows, failed[: len(self.fit_rows)])
         core_x, core_y = self._failure_data(core, core_failed)
@@ -195,8 +195,8 @@ class Acquisition:
             return np.asarray(np.mean(improvements, axis=0))
         # More objectives: sample costs, and average over directions. All candidates and all asks share the random numbers.
         rng = np.random.default_rng(0)
-        z = rng.standard_normal((NORMALS, len(self.objective_models)))
-        normals = np.concatenate([z, -z])[:, None, :]  # [2 NORMALS, 1, o]
+        z = rng.standard_normal((NORMAL_PAIRS, len(self.objective_models)))
+        normals = np.concatenate([z, -z])[:, None, :]  # [2 NORMAL_PAIRS, 1, o]
         samples = np.concatenate([mean + normals * deviation for mean, deviation in draws])
         directions = sample_directions(DIRECTIONS, len(self.objective_models), rng)
         return hypervolume_improvement(samples, front, reference, directions)

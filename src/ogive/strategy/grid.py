@@ -20,14 +20,14 @@ NAME = "strategy 'grid'"
 ORDERS = ("seeded", "lexicographic")
 
 MAX_SHUFFLED = 200_000
-"""The largest number of architectures of a grid in random order, which is kept in memory."""
+"""A grid in random order has at most this many architectures, because the whole grid is kept in memory."""
 
 
 class Grid(Strategy):
-    """Propose one architecture after another, independently of all earlier trials.
+    """Proposes one architecture after another, independently of the values of earlier trials.
 
     Options:
-        order: "seeded" for a random order, so that a search that ends early has covered more than one corner of the space.
+        order: "seeded" for a random order, so that a search that ends early has not covered only one corner of the space.
             "lexicographic" for the order of the space's table, in which the last decision changes fastest.
         seed: the seed of the random order.
         resolution: the number of values of each real decision.
@@ -53,13 +53,13 @@ class Grid(Strategy):
         self._evaluated: set[str] = set()  # ids of the architectures that have a trial
         self._listed: list[Architecture] = []  # the beginning of the grid, one architecture for each id
         self._remaining: Iterator[Architecture] | None = None  # the part of the grid that is not listed yet
-        self._first_open = 0  # the index of the first listed architecture without a trial
+        self._first_without_trial = 0  # the index of the first listed architecture without a trial
         if order == "seeded":
             self._shuffle()
 
     def ask(self, rng: np.random.Generator, pending: Pending, fidelity: Fidelity) -> Proposal:
         rejected = {proposal.architecture.id for proposal in pending.rejected}
-        index = self._first_open
+        index = self._first_without_trial
         while (architecture := self._architecture_at(index)) is not None:
             is_new = architecture.id not in self._evaluated and architecture.id not in rejected
             if is_new and not pending.contains_id(architecture.id):
@@ -69,8 +69,11 @@ class Grid(Strategy):
 
     def tell(self, trial: Trial) -> None:
         self._evaluated.add(trial.architecture.id)
-        while self._first_open < len(self._listed) and self._listed[self._first_open].id in self._evaluated:
-            self._first_open += 1
+        while (
+            self._first_without_trial < len(self._listed)
+            and self._listed[self._first_without_trial].id in self._evaluated
+        ):
+            self._first_without_trial += 1
 
     def _architecture_at(self, index: int) -> Architecture | None:
         """List the grid up to `index`, and return the architecture at this index; None beyond the end of the grid."""
@@ -85,7 +88,7 @@ class Grid(Strategy):
         Raises:
             JobError: the grid has more than `MAX_SHUFFLED` architectures.
         """
-        limit = 0 if self._is_surely_large() else MAX_SHUFFLED + 1
+        limit = 0 if self._is_known_to_be_large() else MAX_SHUFFLED + 1
         grid = list(islice(_unique(self.space.grid(self.resolution)), limit))
         if not limit or len(grid) > MAX_SHUFFLED:
             raise JobError(
@@ -95,10 +98,10 @@ class Grid(Strategy):
         self._listed = [grid[i] for i in generator(self.seed, "grid").permutation(len(grid))]
         self._remaining = iter(())
 
-    def _is_surely_large(self) -> bool:
-        """Return True if the grid is known to be too large to shuffle without listing it; otherwise False.
+    def _is_known_to_be_large(self) -> bool:
+        """Return whether the size of the space shows, without listing the grid, that the grid is too large to shuffle.
 
-        The size is known if no constraint forbids architectures, no canonical form merges them, and no decision is real.
+        The size of the grid is that of the space if the space has no constraint, no canonical form and no real decision.
         """
         if self.space.constraint is not None or self.space.canonical is not None:
             return False

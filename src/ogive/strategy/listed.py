@@ -1,7 +1,7 @@
 """Architectures of a list, proposed in order: alone (`Listed`), or before another strategy (`Initial`).
 
-Full training uses `Listed`. `Initial` puts a list before any strategy, for example the best architectures of an earlier run,
-or well-known networks that a search should not miss. Neither uses random numbers.
+Full training uses `Listed`. `Initial` proposes a list before any strategy, for example the best architectures of an earlier
+run, or well-known networks that a search should evaluate. The proposals of a list need no random numbers.
 """
 
 from __future__ import annotations
@@ -18,13 +18,15 @@ from ogive.space import Architecture, Space
 from ogive.strategy.base import Strategy
 from ogive.trial import EMPTY, Fidelity, Pending, Proposal, Trial
 
-Choices = Mapping[str, Any]
+Labels = Mapping[str, Any]
+"""The labels of an architecture by the name of their decision."""
+
 INDEX_KEY = "listed"
 """The key of a proposal's note that holds its index in the list."""
 
 
 class Listed(Strategy):
-    """Propose the architectures of a list, in order. An architecture may occur more than once, with different settings.
+    """Proposes the architectures of a list, in order. An architecture may occur more than once, with different settings.
 
     Args:
         space, objectives, constraints: as for every strategy.
@@ -43,7 +45,7 @@ class Listed(Strategy):
         objectives: Sequence[Objective],
         constraints: Sequence[Constraint] = (),
         *,
-        architectures: Sequence[Choices],
+        architectures: Sequence[Labels],
         settings: Sequence[Mapping[str, Any]] = (),
     ) -> None:
         super().__init__(space, objectives, constraints)
@@ -60,7 +62,7 @@ class Listed(Strategy):
 
 
 class Initial(Strategy):
-    """Propose the architectures of a list first, then those of `strategy`, which also receives the trials of the list.
+    """Proposes the architectures of a list first, then those of `strategy`, which also receives the trials of the list.
 
     `Deduplicated` and `Constrained` are wrapped around this strategy; architectures of the list that they reject are
     skipped.
@@ -72,7 +74,7 @@ class Initial(Strategy):
     origin = "initial"
 
     def __init__(
-        self, strategy: Strategy, architectures: Sequence[Choices], settings: Sequence[Mapping[str, Any]] = ()
+        self, strategy: Strategy, architectures: Sequence[Labels], settings: Sequence[Mapping[str, Any]] = ()
     ) -> None:
         super().__init__(strategy.space, strategy.objectives, strategy.constraints)
         self.strategy = strategy
@@ -91,14 +93,14 @@ class Initial(Strategy):
 
 
 class _ProposalList:
-    """Proposals in order, and which of them have a trial."""
+    """A list of proposals that remembers which of them have a trial."""
 
     def __init__(
-        self, space: Space, architectures: Sequence[Choices], settings: Sequence[Mapping[str, Any]], origin: str
+        self, space: Space, architectures: Sequence[Labels], settings: Sequence[Mapping[str, Any]], origin: str
     ) -> None:
         self.proposals = parse_list(space, architectures, settings)
         self._origin = origin
-        self._evaluated: set[int] = set()  # indices
+        self._evaluated: set[int] = set()  # the indices of the proposals that have a trial
 
     def next(self, pending: Pending) -> Proposal | None:
         """Return the first proposal that is not pending and has no trial; None if there is none."""
@@ -114,36 +116,37 @@ class _ProposalList:
             self._evaluated.add(index)
 
     def _index(self, proposal: Proposal) -> int | None:
-        # The list of a warm start and the list of the user may both precede a strategy; the origin says which one it is.
+        # The list of a warm start and the list of the user may both precede a strategy. The origin tells them apart.
         return proposal.note.get(INDEX_KEY) if proposal.note.get("origin") == self._origin else None
 
 
 def parse_list(
-    space: Space, architectures: Sequence[Choices], settings: Sequence[Mapping[str, Any]] = ()
+    space: Space, architectures: Sequence[Labels], settings: Sequence[Mapping[str, Any]] = ()
 ) -> tuple[Proposal, ...]:
-    """Return the proposals of a list, after checking that each is an architecture that the space allows.
+    """Return the proposals of a list, after checking that the space allows each architecture.
 
     Raises:
-        JobError: as `Listed`.
+        JobError: the list is invalid, as for `Listed`.
     """
     if not architectures:
         raise JobError("architectures: the list is empty; give at least one {decision: label, ...}")
     if settings and len(settings) != len(architectures):
         raise JobError(
-            f"settings: {len(settings)} for {len(architectures)} architectures; give one {{name: value}} for each"
+            f"settings: there are {len(settings)} settings for {len(architectures)} architectures; "
+            "give one {name: value} for each architecture"
         )
     return tuple(
-        Proposal(_parse_architecture(space, index, choices), settings=dict(settings[index]) if settings else EMPTY)
-        for index, choices in enumerate(architectures)
+        Proposal(_parse_architecture(space, index, labels), settings=dict(settings[index]) if settings else EMPTY)
+        for index, labels in enumerate(architectures)
     )
 
 
-def _parse_architecture(space: Space, index: int, choices: Choices) -> Architecture:
+def _parse_architecture(space: Space, index: int, labels: Labels) -> Architecture:
     """Return the architecture with these labels, after checking that the space allows it."""
-    if not isinstance(choices, Mapping):
-        raise JobError(f"architectures[{index}]: found {choices!r}; give {{decision: label, ...}}")
+    if not isinstance(labels, Mapping):
+        raise JobError(f"architectures[{index}]: found {labels!r}; give {{decision: label, ...}}")
     try:
-        architecture = space.architecture(choices)
+        architecture = space.architecture(labels)
         reason = space.violation(architecture)
     except SpaceError as error:
         raise JobError(f"architectures[{index}]: {error}") from error

@@ -25,22 +25,22 @@ NAME = "strategy 'nsga2'"
 
 
 class NSGA2(Strategy):
-    """Cross and mutate parents that binary tournaments select from the best N parents and offspring.
+    """Proposes mutated children of parents that binary tournaments select from the best N trials.
 
-    The best are those on the lowest front, and within a front those with the greatest crowding distance.
+    The best trials are those on the first front, and within a front those with the greatest crowding distance.
 
     Options:
-        population: N.
-        crossover: the probability that a child has two parents; each of its decisions then comes from either (uniform
+        population: N, the number of members.
+        crossover: the probability that a child has two parents. Each of its labels then comes from a random parent (uniform
             crossover). The paper uses 0.9.
         mutation: the probability with which each active decision of a child changes, independently of the others. None for
-            1 / (active decisions with more than one alternative), as in the paper. If the child is a copy of a parent
-            before the mutation, at least one decision changes.
+            1 / (number of active decisions with more than one alternative), as in the paper. If the child is a copy of a
+            parent before the mutation, at least one decision changes.
 
-    Asynchronous: offspring compete as soon as they have a value, so no worker waits for a generation to be complete. After
-    every N offspring, the members that were not selected are dropped for good, as in the paper. Constraints are handled by
-    constrained domination (section VI): feasible before infeasible trials, then less violation. With one objective, this
-    is an elitist genetic algorithm.
+    The strategy is asynchronous: offspring compete as soon as they have a value, so no worker waits for a generation to be
+    complete. After every N offspring, the trials that were not selected are dropped for good, as in the paper. Constraints
+    are handled by constrained domination (section VI): feasible trials come before infeasible trials, and these are ordered
+    by their violation. With one objective, this is an elitist genetic algorithm.
     """
 
     def __init__(
@@ -71,10 +71,11 @@ class NSGA2(Strategy):
             if rng.random() < self.crossover and first.id != second.id:
                 child = self.space.crossover(first.architecture, second.architecture, rng)
                 note = {"origin": "crossover", "parent": first.id, "parents": [first.id, second.id]}
-            # A copy of a parent would give no information: change at least one decision.
+            # A copy of a parent would give no information, so change at least one decision.
             is_copy = child in (first.architecture, second.architecture)
             return Proposal(mutate(self.space, child, self.mutation, rng, at_least_one=is_copy), note=note)
-        except SpaceError as error:  # the space's constraint allows no architecture that close to the parents
+        except SpaceError as error:
+            # The space's constraint allows no architecture so close to the parents.
             return Proposal(self.space.sample(rng), note={"origin": "random", "instead_of_mutation": str(error)})
 
     def tell(self, trial: Trial) -> None:
@@ -83,5 +84,5 @@ class NSGA2(Strategy):
     def _select_by_tournament(self, rng: np.random.Generator) -> Trial:
         """Return the better of two random members by the crowded-comparison operator (section III-B)."""
         members = self._population.members()
-        a, b = (members[int(row)] for row in rng.choice(len(members), size=2, replace=False))
-        return (a if a[0] <= b[0] else b)[1]
+        (rank_a, a), (rank_b, b) = (members[int(row)] for row in rng.choice(len(members), size=2, replace=False))
+        return a if rank_a <= rank_b else b

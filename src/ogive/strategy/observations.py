@@ -1,4 +1,4 @@
-"""The data that surrogates are fitted to: costs, constraints and failures of trials, and transforms that make them suitable.
+"""The data that surrogates are fitted to: costs, constraints and failures of trials, and transforms of these values.
 
 Symbols: n trials, m objectives, c constraints.
 """
@@ -84,6 +84,7 @@ def collect_observations(
 
 
 def _compute_excess(constraint: Constraint, value: float | None) -> float:
+    """Return the excess of one trial: negative if the constraint is satisfied with a margin."""
     if value is None or math.isnan(value):
         return math.inf
     return value - constraint.threshold if constraint.at_most is not None else constraint.threshold - value
@@ -101,14 +102,15 @@ def normal_scores(values: FloatArray) -> FloatArray:
 
 
 def winsorize(values: FloatArray) -> FloatArray:
-    """Limit poor values of `values` [n], of which less is better, and standardize the result.
+    """Limit the high `values` [n], which are the bad ones, and standardize the result.
 
-    The limit is above the median by twice the distance between the 10th percentile and the median. So distances among good
-    values are kept, and it does not matter how poor a poor value is.
+    The limit is the median plus twice the distance from the 10th percentile to the median. So the distances among good
+    values are kept, and all values beyond the limit count as equally bad.
     """
     median = float(np.median(values))
-    tenth = float(np.percentile(values, 10))
-    return standardize(np.minimum(values, median + 2.0 * (median - tenth)) if tenth < median else values)
+    percentile_10 = float(np.percentile(values, 10))
+    is_spread = percentile_10 < median
+    return standardize(np.minimum(values, median + 2.0 * (median - percentile_10)) if is_spread else values)
 
 
 def standardize(values: FloatArray) -> FloatArray:
@@ -121,9 +123,9 @@ def standardize(values: FloatArray) -> FloatArray:
 
 
 def scale_excess(excess: FloatArray) -> FloatArray:
-    """Return the excess [n] of one constraint, divided by its median distance from 0 and limited to [-3, 3].
+    """Return the excess [n] of one constraint, divided by the median of its absolute values and limited to [-3, 3].
 
-    The sign is kept, since 0 is the limit of the constraint. An infinite excess (a metric that was not reported) becomes 3.
+    The sign is kept, since an excess of 0 is at the threshold. An infinite excess (the metric was not reported) becomes 3.
     """
     distances = np.abs(excess[np.isfinite(excess) & (excess != 0)])
     scale = float(np.median(distances)) if len(distances) else 1.0

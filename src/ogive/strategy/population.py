@@ -1,7 +1,7 @@
 """The population of an evolutionary strategy: the trials that are alive.
 
-It depends only on the trials that `tell` received, in the order in which they first had a value. A later record of a trial
-replaces the earlier one and keeps its position.
+The population depends only on the trials that `tell` received, and on the order in which they first had a value ("joined").
+A later record of a trial replaces the earlier record and keeps its position in this order.
 """
 
 from __future__ import annotations
@@ -20,10 +20,11 @@ class Population:
     """Up to `size` of the trials that have a value.
 
     Args:
-        size: the largest number of trials that are alive.
-        drop: "oldest": the last `size` trials that got a value are alive (Real et al. 2019, algorithm 1). "worst": the best
-            `size` of the survivors and the newcomers are alive. `size` newcomers form a generation. Trials that do not
-            survive a generation never return (elitism, Deb et al. 2002, section III-C).
+        size: at most this many trials are alive.
+        drop: which trial leaves when another joins. "oldest": the last `size` trials that joined are alive (Real et al.
+            2019, algorithm 1). "worst": every `size` trials that join are a generation. The best `size` trials among the
+            survivors of the previous generation and the trials that joined since then are alive. Trials that do not survive
+            a generation never return (elitism, Deb et al. 2002, section III-C).
         objectives, constraints: define the order of trials, as in `ogive.objective.rank_costs`.
     """
 
@@ -33,24 +34,25 @@ class Population:
         self.size, self.drop = size, drop
         self._ranking = tuple(objectives), tuple(constraints)
         self._history: dict[TrialId, Trial] = {}  # all trials with a value, in the order of joining
-        self._index: dict[TrialId, int] = {}  # the position of each trial in the history
+        self._index: dict[TrialId, int] = {}  # the index of each trial in the history
         self._generations: list[list[TrialId]] = []  # a cache: the survivors of each generation
         self._members: list[tuple[int, Trial]] | None = None  # a cache of `members`
         self._survivors: list[Trial] | None = None  # a cache of `_select_best`
 
-    def __contains__(self, trial: TrialId) -> bool:
-        return trial in self._history
+    def __contains__(self, trial_id: TrialId) -> bool:
+        return trial_id in self._history
 
     def __len__(self) -> int:
+        """Return the number of trials that are alive."""
         return min(self.size, len(self._history))
 
     def tell(self, trial: Trial) -> None:
         """Add or replace a trial that has a value; remove a trial that has failed."""
         if trial.status.failed or not trial.reports:
             if trial.id in self._history:
-                # The positions of all later trials change, and so do the generations.
+                # The indices of all later trials change, and so do the generations.
                 del self._history[trial.id]
-                self._index = {number: index for index, number in enumerate(self._history)}
+                self._index = {trial_id: index for index, trial_id in enumerate(self._history)}
                 self._generations = []
         else:
             index = self._index.setdefault(trial.id, len(self._history))
@@ -62,9 +64,10 @@ class Population:
     def is_incomplete(self, pending: Pending, min_alive: int = 1) -> bool:
         """Return whether fewer than `size` trials are alive or pending, or fewer than `min_alive` trials are alive."""
         alive_count = len(self)
+        # The usual case, decided without counting the pending trials.
         if min_alive <= alive_count == self.size:
             return False
-        pending_count = sum(trial not in self._history for trial in pending.proposals)
+        pending_count = sum(trial_id not in self._history for trial_id in pending.proposals)
         return alive_count < min_alive or alive_count + pending_count < self.size
 
     def alive(self) -> list[Trial]:
@@ -90,20 +93,20 @@ class Population:
 
     def _select_survivors(self) -> list[Trial]:
         """Return the trials that are alive with `drop="worst"`, after adding the generations that are complete."""
-        order = list(self._history)
+        trial_ids = list(self._history)
         survivors = self._generations[-1] if self._generations else []
         # Deb et al. 2002, section III-C: of the parents P_t and the offspring Q_t, the best N are the next parents.
-        for generation in range(len(self._generations), len(order) // self.size):
-            newcomers = order[generation * self.size :][: self.size]
+        for generation in range(len(self._generations), len(trial_ids) // self.size):
+            newcomers = trial_ids[generation * self.size :][: self.size]
             survivors = self._select([*survivors, *newcomers])
             self._generations.append(survivors)
-        # Newcomers of the incomplete generation compete at once, so that no worker waits for the others.
-        newcomers = order[len(order) // self.size * self.size :]
-        return [self._history[number] for number in self._select([*survivors, *newcomers])]
+        # Newcomers of the incomplete generation compete at once, so that no worker waits for the generation to be complete.
+        newcomers = trial_ids[len(trial_ids) // self.size * self.size :]
+        return [self._history[trial_id] for trial_id in self._select([*survivors, *newcomers])]
 
-    def _select(self, numbers: Sequence[TrialId]) -> list[TrialId]:
+    def _select(self, trial_ids: Sequence[TrialId]) -> list[TrialId]:
         """Return the best `size` of these trials in reverse order of joining; newer trials win ties."""
-        newest_first = sorted(numbers, key=self._index.__getitem__, reverse=True)
-        ranked = rank_trials([self._history[number] for number in newest_first], *self._ranking)
+        newest_first = sorted(trial_ids, key=self._index.__getitem__, reverse=True)
+        ranked = rank_trials([self._history[trial_id] for trial_id in newest_first], *self._ranking)
         best_rows = sorted(range(len(ranked)), key=lambda row: ranked[row][0])[: self.size]
         return [ranked[row][1].id for row in sorted(best_rows)]

@@ -1,4 +1,4 @@
-"""Random search, the reference of every comparison: each active decision is uniform over its alternatives."""
+"""Random search, the baseline of every comparison: the label of each active decision is uniformly distributed."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ogive.trial import Fidelity, Pending, Proposal, Trial
 
 
 class Random(Strategy):
-    """Sample the space, independently of all earlier trials.
+    """Samples the space, independently of all earlier trials.
 
     Li and Talwalkar, "Random search and reproducibility for neural architecture search" (UAI 2019).
     """

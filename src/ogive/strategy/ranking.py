@@ -1,4 +1,4 @@
-"""Trials in order, compared at one fidelity. Every strategy that asks which of two trials is better uses this module."""
+"""Rankings of trials, which are compared at one step. Every strategy that compares trials uses this module."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ def rank_trials(
 ) -> list[tuple[int, Trial]]:
     """Return (rank, trial) of the trials that have a value, in the order of `trials`.
 
-    Rank 0 is the best; equally good trials share a rank. Trials are compared at one step, the highest that `at_least` of
-    them (by default all) have reached; trials that have not reached it are left out. Feasible trials come before trials
-    that violate a constraint, as in `ogive.objective.rank_costs`.
+    Rank 0 is the best; equally good trials share a rank. Trials are compared at one step, the highest that `at_least` of the
+    trials (by default all) have reached. Trials that have not reached this step are left out. Feasible trials come before
+    trials that violate a constraint, as in `ogive.objective.rank_costs`.
     """
     step, compared = select_comparable(trials, at_least)
     return list(

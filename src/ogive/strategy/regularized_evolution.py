@@ -24,18 +24,19 @@ NAME = "strategy 'regularized_evolution'"
 
 
 class RegularizedEvolution(Strategy):
-    """Mutate the best of S random members of the population; the population is the last P trials that got a value.
+    """Proposes mutations of the best of S random members of the population: the last P trials that got a value.
 
     Options:
-        population: P. The paper uses 100 for 20,000 trials. The default of 30 is for searches of a few hundred trials, of
-            which too many would be random with a larger population.
-        sample: S. The paper uses 25. The default of 10 is a similar share of P.
+        population: P, the number of members. The paper uses 100 for 20,000 trials. The default of 30 is for searches of a
+            few hundred trials, of which too many would be random with a larger population.
+        sample: S, the number of members from which a parent is selected. The paper uses 25. The default of 10 is a similar
+            share of P.
         drop: the member that leaves when a trial joins: "oldest", as in the paper, or "worst", the variant without aging.
             With noisy values, "worst" keeps trials that were lucky once.
 
-    Asynchronous: architectures are drawn at random until P trials are in the population or pending. A trial joins when it
-    first has a value. A failed trial is not a member. Members are compared at the highest step that all of the sample
-    have reached.
+    The strategy is asynchronous: architectures are drawn at random until P trials are in the population or pending. A trial
+    joins the population when it first has a value. Failed trials are not members. The S members are compared at the highest
+    step that all of them have reached.
     """
 
     def __init__(
@@ -59,13 +60,14 @@ class RegularizedEvolution(Strategy):
         # Second loop: draw S candidates from the population, with replacement.
         population = self._population.alive()
         sample = [population[i] for i in rng.integers(len(population), size=self.S).tolist()]
-        # parent = highest-accuracy model in sample, here the best by objectives and constraints.
+        # parent = highest-accuracy model in sample; here it is the best by objectives and constraints.
         parent = find_best(sample, self.objectives, self.constraints)
         assert parent is not None, "every member of the population has a value"
         # child.arch = mutate(parent.arch): change one decision. (The mutations of the paper are specific to its space.)
         try:
             child = self.space.mutate(parent.architecture, rng)
-        except SpaceError as error:  # the space's constraint allows no architecture that is one change away
+        except SpaceError as error:
+            # The space's constraint allows no architecture that is one change away.
             return Proposal(self.space.sample(rng), note={"origin": "random", "instead_of_mutation": str(error)})
         return Proposal(child, note={"origin": "mutation", "parent": parent.id})
 

@@ -1,7 +1,7 @@
-"""REINFORCE: a recurrent controller that is trained by policy gradients. Its constructor imports PyTorch.
+"""REINFORCE: a recurrent policy that is trained by policy gradients. The constructor of the strategy imports PyTorch.
 
-Zoph and Le, "Neural Architecture Search with Reinforcement Learning" (ICLR 2017), section 3.2: the controller samples one
-decision after another. Its update follows the policy gradient, the mean over m architectures of
+Zoph and Le, "Neural Architecture Search with Reinforcement Learning" (ICLR 2017), section 3.2: the policy (the "controller"
+of the paper) samples one decision after another. Its update follows the policy gradient, the mean over m architectures of
 
     sum_t grad log P(a_t | a_(t-1:1)) (R - b)
 
@@ -32,33 +32,33 @@ from ogive.trial import Fidelity, Pending, Proposal, Trial, TrialId
 
 NAME = "strategy 'reinforce'"
 
-TRIES = 20
-"""The number of architectures that the controller samples until the space's constraint allows one. If it allows none, an
+MAX_TRIES = 20
+"""The policy samples at most this many architectures until the space's constraint allows one. If it allows none, an
 architecture is sampled from the space."""
 
 RECENT_SNAPSHOTS, SNAPSHOT_INTERVAL = 20, 50
-"""Snapshots of the controller are kept for each of the most recent batches, and for every 50th earlier one."""
+"""Snapshots of the policy are kept for each of the 20 most recent batches, and for every 50th of the earlier batches."""
 
 
 class Reinforce(Strategy):
-    """Sample architectures from a controller, and increase the probability of those that were better than expected.
+    """Samples architectures from a policy, and increases the probability of those that were better than expected.
 
     Options:
         hidden: the width of the LSTM and of the embeddings.
         batch: m, the number of architectures of an update.
         learning_rate: the learning rate of Adam.
-        entropy: the weight of the entropy bonus, which keeps the controller from converging too early.
+        entropy: the weight of the entropy bonus, which keeps the policy from converging too early.
         baseline_decay: the weight of the previous baseline in the moving average.
-        window: the number of latest trials that a trial is compared with to compute its reward; at least a batch.
+        window: the number of latest trials that a trial is compared with to compute its reward; raised to `batch` if lower.
 
     The reward of a trial is the share of the other trials in the window that it is better than; ties count half. (The
     paper's reward is the accuracy.) So rewards have the same scale for every metric, and several objectives and constraints
     need no weights: trials are ordered as in `ogive.objective.rank_costs`. A trial that failed because of its architecture
     has reward 0.
 
-    Numbers, and subsets of many labels, are cut into up to 50 parts of equal size. The controller samples a part; within the
-    part, the value is uniform. Trials of another strategy, or of a wrapper that replaced a duplicate, count in the window,
-    but the controller does not learn from them.
+    The range of a number, and the subsets of many labels, are divided into up to 50 parts of equal size. The policy samples
+    a part; within the part, the value is uniform. Trials of another strategy, or of a wrapper that replaced a duplicate,
+    count in the window, but the policy does not learn from them.
 
     Raises:
         MissingExtra: PyTorch is not installed.
@@ -83,18 +83,18 @@ class Reinforce(Strategy):
         for option, value in (("learning_rate", learning_rate), ("entropy", entropy)):
             if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < np.inf:
                 raise JobError(f"{NAME}: {option} is {value!r}, but must be a finite number of at least 0")
-        self._parts = [count_parts(decision.domain) for decision in space.decisions]
+        self._part_counts = [count_parts(decision.domain) for decision in space.decisions]
         hidden = check_whole_number(NAME, "hidden", hidden, at_least=1)
-        self._policy = Policy(self._parts, hidden, float(learning_rate), float(entropy))
-        self._history: dict[TrialId, Trial] = {}  # trials that have a reward, in the order of joining
-        self._index: dict[TrialId, int] = {}  # the position of each trial in the history
-        self._batch_rewards: list[list[float]] = []  # the rewards of each batch that the controller was trained on
+        self._policy = Policy(self._part_counts, hidden, float(learning_rate), float(entropy))
+        self._history: dict[TrialId, Trial] = {}  # trials that have a reward, in the order in which they first had one
+        self._index: dict[TrialId, int] = {}  # the index of each trial in the history
+        self._batch_rewards: list[list[float]] = []  # the rewards of each batch that the policy was trained on
         self._baseline: float | None = None
         self._snapshots = {0: _Snapshot(self._policy.state(), None)}  # by the number of batches trained on
 
     def ask(self, rng: np.random.Generator, pending: Pending, fidelity: Fidelity) -> Proposal:
-        # Section 3.2: sample an architecture from the controller. Its actions are needed for the update, so note them.
-        for _ in range(TRIES):
+        # Section 3.2: sample an architecture from the policy. Its actions are needed for the update, so note them.
+        for _ in range(MAX_TRIES):
             architecture, actions = self._sample(rng)
             if self.space.violation(architecture) is None:
                 return Proposal(architecture, note={"origin": "controller", "actions": actions})
@@ -103,7 +103,8 @@ class Reinforce(Strategy):
     def tell(self, trial: Trial) -> None:
         index = self._index.get(trial.id)
         has_reward = trial.status in CAUSED_BY_ARCHITECTURE or (bool(trial.reports) and not trial.status.failed)
-        # A changed or removed trial may change the rewards of earlier batches. Then restore the controller before them.
+        # A changed or removed trial may change the rewards of earlier batches. In this case, restore the policy as it was
+        # before the first of these batches.
         if has_reward:
             self._index.setdefault(trial.id, len(self._history))
             self._history[trial.id] = trial
@@ -111,36 +112,39 @@ class Reinforce(Strategy):
                 self._restore(self._first_changed_batch(index))
         elif index is not None:
             del self._history[trial.id]
-            self._index = {number: position for position, number in enumerate(self._history)}
+            self._index = {trial_id: position for position, trial_id in enumerate(self._history)}
             self._restore(index // self.batch)
-        # Train on each complete batch that the controller, perhaps after it was restored, was not trained on.
+        # Train on each complete batch that the policy was not trained on, including those that it was restored before.
         while (len(self._batch_rewards) + 1) * self.batch <= len(self._history):
             self._train_on_next_batch()
 
     def probability(self, architecture: Architecture) -> float:
-        """Return the probability with which the controller now samples this architecture.
+        """Return the probability with which the policy now samples this architecture.
 
         Raises:
-            JobError: a decision has more than 50 values, so that the controller samples parts of it.
+            JobError: a decision has more than 50 values, so that the policy samples parts of it.
         """
         actions: Actions = []
-        for decision, n in zip(self.space.decisions, self._parts, strict=True):
+        for decision, part_count in zip(self.space.decisions, self._part_counts, strict=True):
             if decision.name not in architecture:
                 actions.append(None)
                 continue
-            labels = [decision.domain.pick((k + 0.5) / n) for k in range(n)]
-            if n != decision.domain.size:
-                raise JobError(f"{NAME}: decision {decision.name!r} is sampled in {n} parts")
+            labels = [decision.domain.pick((part + 0.5) / part_count) for part in range(part_count)]
+            if part_count != decision.domain.size:
+                raise JobError(
+                    f"{NAME}: decision {decision.name!r} has more values than the {part_count} parts that are sampled, "
+                    "so its values have no probability"
+                )
             actions.append(labels.index(architecture[decision.name]))
         return float(np.exp(self._policy.log_probability(actions)))
 
     def _sample(self, rng: np.random.Generator) -> tuple[Architecture, Actions]:
-        """Sample an architecture from the controller, and return it with the action at each decision."""
-        choices: dict[str, Label] = {}
+        """Sample an architecture from the policy, and return it with the action at each decision."""
+        labels: dict[str, Label] = {}
         actions: Actions = []
         sampler = self._policy.sampler()
         for index, decision in enumerate(self.space.decisions):
-            if not decision.is_active(choices):
+            if not decision.is_active(labels):
                 actions.append(None)
                 continue
             # a_t ~ P(a_t | a_(t-1:1)), by inverse transform sampling.
@@ -149,11 +153,11 @@ class Reinforce(Strategy):
             sampler.take(index, action)
             actions.append(action)
             # Uniform within the part, which is a single label if there are as many parts as labels.
-            choices[decision.name] = decision.domain.pick((action + min(rng.random(), 1 - 1e-9)) / len(p))
-        return Architecture(self.space, choices), actions
+            labels[decision.name] = decision.domain.pick((action + min(rng.random(), 1 - 1e-9)) / len(p))
+        return Architecture(self.space, labels), actions
 
     def _train_on_next_batch(self) -> None:
-        """Update the controller by the policy gradient of the next batch (section 3.2)."""
+        """Update the policy by the policy gradient of the next batch (section 3.2)."""
         history = list(self._history.values())
         batch = len(self._batch_rewards)
         first = batch * self.batch
@@ -161,6 +165,7 @@ class Reinforce(Strategy):
         samples, advantages = [], []
         for trial, reward in zip(history[first : first + self.batch], rewards, strict=True):
             actions = self._noted_actions(trial)
+            # The policy learns only from its own proposals; the others only took part in the comparison.
             if actions is None:
                 continue
             # The advantage R - b. The baseline b does not depend on the current action, so the gradient stays unbiased.
@@ -174,17 +179,20 @@ class Reinforce(Strategy):
         self._save_snapshot()
 
     def _first_changed_batch(self, index: int) -> int:
-        """Return the first batch whose rewards have changed after the trial at `index` of the history was replaced.
+        """Return the first batch whose rewards changed when the trial at `index` of the history was replaced.
+
+        If no rewards changed, return the number of batches that the policy was trained on.
 
         Most replacements change no reward, since trials are compared at the highest step that all of a window have reached.
         """
         history = list(self._history.values())
+        # The batches whose window contains the trial: from its own batch to the last one whose window reaches back to it.
         in_window = range(index // self.batch, min(len(self._batch_rewards), (index + self.window) // self.batch))
         changed = (batch for batch in in_window if self._compute_rewards(history, batch) != self._batch_rewards[batch])
         return next(changed, len(self._batch_rewards))
 
     def _compute_rewards(self, history: Sequence[Trial], batch: int) -> list[float]:
-        """Return the rewards [m] of a batch: the share of the other trials of its window that each trial is better than."""
+        """Return the rewards [m] of a batch: for each trial, the share of the other trials in the window that are worse."""
         end = (batch + 1) * self.batch
         trials = history[max(0, end - self.window) : end]
         ranked = rank_trials([trial for trial in trials if not trial.status.failed], self.objectives, self.constraints)
@@ -192,36 +200,37 @@ class Reinforce(Strategy):
         ranks = np.array([rank for rank, _ in ranked])
         failed = len(trials) - len(ranked)
         for rank, trial in ranked:
+            # Failed trials are worse than all others. Ties count half; the trial's own rank is not a tie.
             worse = failed + (ranks > rank).sum() + 0.5 * ((ranks == rank).sum() - 1)
             rewards[trial.id] = float(worse) / max(1, len(trials) - 1)
         return [rewards[trial.id] for trial in history[end - self.batch : end]]
 
     def _noted_actions(self, trial: Trial) -> Actions | None:
-        """Return the actions in the note of a trial; None if the controller did not propose it."""
+        """Return the actions in the note of a trial; None if the policy did not propose it."""
         actions = trial.proposal.note.get("actions")
-        return list(actions) if isinstance(actions, list) and len(actions) == len(self._parts) else None
+        return list(actions) if isinstance(actions, list) and len(actions) == len(self._part_counts) else None
 
     def _save_snapshot(self) -> None:
         self._snapshots[len(self._batch_rewards)] = _Snapshot(self._policy.state(), self._baseline)
         # Of the snapshots that are no longer recent, keep every 50th.
-        index = len(self._batch_rewards) - RECENT_SNAPSHOTS
-        if index % SNAPSHOT_INTERVAL and index in self._snapshots:
-            del self._snapshots[index]
+        oldest = len(self._batch_rewards) - RECENT_SNAPSHOTS
+        if oldest % SNAPSHOT_INTERVAL and oldest in self._snapshots:
+            del self._snapshots[oldest]
 
-    def _restore(self, batches: int) -> None:
-        """Restore the latest snapshot that was trained on at most the first `batches` batches."""
-        if batches >= len(self._batch_rewards):
+    def _restore(self, max_batches: int) -> None:
+        """Restore the policy from the latest snapshot that was trained on no more than the first `max_batches` batches."""
+        if max_batches >= len(self._batch_rewards):
             return
-        del self._batch_rewards[max(number for number in self._snapshots if number <= batches) :]
-        count = len(self._batch_rewards)
-        self._snapshots = {number: snapshot for number, snapshot in self._snapshots.items() if number <= count}
+        count = max(batches for batches in self._snapshots if batches <= max_batches)
+        del self._batch_rewards[count:]
+        self._snapshots = {batches: snapshot for batches, snapshot in self._snapshots.items() if batches <= count}
         self._policy.load(self._snapshots[count].policy)
         self._baseline = self._snapshots[count].baseline
 
 
 @dataclass(frozen=True)
 class _Snapshot:
-    """The state of the controller after a number of batches."""
+    """The state of the policy and the baseline after a number of batches."""
 
     policy: Any
     baseline: float | None

@@ -34,24 +34,26 @@ MIN_LEAF, FEATURE_SHARE = 3, 5 / 6
 """The smallest number of trials in a leaf, and the share of columns considered at a split, as in the authors' program."""
 
 MAX_NEIGHBORS, MAX_STEPS = 100, 10
-"""The largest number of neighbours in a step of a local search, and the largest number of steps."""
+"""A local search has at most this many neighbours in each step, and at most this many steps."""
 
 
 class SMAC(Strategy):
-    """Propose the architecture with the greatest expected improvement by a random forest.
+    """Proposes the candidate with the greatest expected improvement, which a random forest predicts.
 
     Options:
-        initial: how many trials need a value before the forest is used; proposals are random until then.
+        initial: the number of trials that must have a value before the forest is used. Until then, proposals are random.
         trees: the number of trees in the forest.
         starts: the number of best trials from which local searches for the expected improvement start.
         candidates: the number of random architectures that are scored together with the results of the local searches.
-        random_fraction: the share of proposals that are drawn at random even with a forest. (In the paper, every second.)
-        max_fit: with more trials than this, the forest is fitted to the best third of this number, and to evenly spread
-            ranks of the others; the proposal's note gives the numbers as `fitted_on` and `of`.
+        random_fraction: the share of proposals that are drawn at random even with a forest. (In the paper, every second
+            proposal is random.)
+        max_fit: at most this many trials are used to fit the forest. If there are more, a third of them are the best trials,
+            and the others are spread evenly over the remaining ranks. The proposal's note gives the numbers of used and of
+            all trials as `fitted_on` and `of`.
 
     The forest predicts normal scores of ranks (`ogive.objective.rank_costs`), so that several objectives and constraints
-    need no common scale. Trials that failed because of their architecture count as the worst. Inactive decisions are imputed
-    by the constant 0 in the encoding. The forest is fitted as if pending trials had ended with the predicted values.
+    need no common scale. Trials that failed because of their architecture count as the worst. In the encoding, inactive
+    decisions have the value 0. The forest is fitted as if pending trials had ended with the predicted values.
 
     Raises:
         MissingExtra: scikit-learn is not installed.
@@ -70,7 +72,8 @@ class SMAC(Strategy):
         max_fit: int = 1000,
     ) -> None:
         super().__init__(space, objectives, constraints)
-        _regressor()
+        # Raise MissingExtra now, not at the first use of the forest.
+        _import_regressor()
         self.initial = check_whole_number(NAME, "initial", initial, at_least=2)
         self.trees = check_whole_number(NAME, "trees", trees, at_least=2)
         self.starts = check_whole_number(NAME, "starts", starts, at_least=1)
@@ -114,12 +117,12 @@ class SMAC(Strategy):
 
     def _fit(self, observations: Observations, evaluated: set[str]) -> _FittedModel:
         """Fit the forest to observations and failed trials; `evaluated` has the ids of all architectures with a trial."""
-        order = observations.ranks().astype(np.float64) if len(observations.trials) else np.zeros(0)
-        if len(order) < self.initial:
+        trial_ranks = observations.ranks().astype(np.float64) if len(observations.trials) else np.zeros(0)
+        if len(trial_ranks) < self.initial:
             return _FittedModel(forest=None, evaluated=evaluated, best=[], x=np.zeros((0, 0)), y=np.zeros(0), note={})
-        # Failed trials share the rank behind the worst one.
+        # All failed trials have the rank after the worst one.
         failed = [trial.architecture for trial in observations.failed]
-        ranks = np.concatenate([order, np.full(len(failed), order.max() + 1)])
+        ranks = np.concatenate([trial_ranks, np.full(len(failed), trial_ranks.max() + 1)])
         architectures = [*(trial.architecture for trial in observations.trials), *failed]
         # Section 4.1: fit a random forest.
         rows = subsample_rows(ranks, self.max_fit)
@@ -146,9 +149,10 @@ class SMAC(Strategy):
     def _collect_candidates(
         self, forest: Forest, model: _FittedModel, excluded: set[str], rng: np.random.Generator
     ) -> tuple[list[Architecture], list[str]]:
-        """Return different architectures whose ids are not `excluded`, and how each was obtained."""
+        """Return different architectures whose ids are not `excluded`, and the origin of each ("local search", "sample")."""
         by_id: dict[str, tuple[Architecture, str]] = {}
-        # The paper starts from the ten evaluated configurations with the greatest expected improvement; here, from the best.
+        # The paper starts local searches from the ten evaluated configurations with the greatest expected improvement. Here
+        # they start from the best trials.
         for start in model.best:
             for architecture in self._climb(forest, start, excluded, best=model.best_score, rng=rng):
                 by_id.setdefault(architecture.id, (architecture, "local search"))
@@ -161,8 +165,12 @@ class SMAC(Strategy):
     def _climb(
         self, forest: Forest, start: Architecture, excluded: set[str], *, best: float, rng: np.random.Generator
     ) -> list[Architecture]:
-        """Return the architectures that a local search visits. It moves to the best neighbour while this is better."""
-        steps: list[Architecture] = []
+        """Return the architectures that a local search of the expected improvement visits.
+
+        The search moves to the neighbour with the greatest expected improvement, until no neighbour has a greater one than
+        the current architecture.
+        """
+        visited: list[Architecture] = []
         current, current_improvement = start, -np.inf
         for _ in range(MAX_STEPS):
             neighbors = self._neighbors(current, excluded, rng)
@@ -173,8 +181,8 @@ class SMAC(Strategy):
             if improvement[best_row] <= current_improvement:
                 break
             current, current_improvement = neighbors[best_row], float(improvement[best_row])
-            steps.append(current)
-        return steps
+            visited.append(current)
+        return visited
 
     def _neighbors(
         self, architecture: Architecture, excluded: set[str], rng: np.random.Generator
@@ -187,7 +195,8 @@ class SMAC(Strategy):
         for _ in range(MAX_NEIGHBORS):
             try:
                 neighbor = self.space.mutate(architecture, rng)
-            except SpaceError:  # the space's constraint allows no architecture that is one change away
+            except SpaceError:
+                # The space's constraint allows no architecture that is one change away.
                 break
             if neighbor.id not in excluded:
                 by_id.setdefault(neighbor.id, neighbor)
@@ -203,11 +212,11 @@ class _FittedModel:
     """A forest and the data that it was fitted to.
 
     Attributes:
-        forest: None while there are too few trials.
+        forest: the forest; None while there are too few trials.
         evaluated: the ids of all architectures that have a trial.
         best: the architectures from which local searches start.
         x: [n, d] the encoded architectures that the forest was fitted to.
-        y: [n] their normal scores; less is better.
+        y: [n] the normal scores of these architectures; less is better.
         note: the entries `fitted_on` and `of` of a proposal's note; empty if the forest was fitted to all trials.
     """
 
@@ -232,8 +241,11 @@ class Forest:
 
     @staticmethod
     def fit(x: FloatArray, y: FloatArray, trees: int) -> Forest:
-        """Return a forest fitted to encoded architectures `x` [n, d] and targets `y` [n]; equal data give equal forests."""
-        model = _regressor()(
+        """Return a forest of `trees` trees, fitted to encoded architectures `x` [n, d] and targets `y` [n].
+
+        Equal data give equal forests.
+        """
+        model = _import_regressor()(
             n_estimators=trees,
             min_samples_leaf=MIN_LEAF,
             min_samples_split=MIN_LEAF,
@@ -256,8 +268,8 @@ class Forest:
         return means.mean(axis=0), np.maximum(within.mean(axis=0) + means.var(axis=0), 1e-10)
 
 
-def _regressor() -> Any:
-    """Return scikit-learn's class, which is imported only here.
+def _import_regressor() -> Any:
+    """Return the class `RandomForestRegressor` of scikit-learn, which is imported only here.
 
     Raises:
         MissingExtra: scikit-learn is not installed.

@@ -5,7 +5,7 @@ weights of trials, and gamma follow later practice: Watanabe, "Tree-structured P
 components and their roles for better empirical performance" (2023).
 
 Symbols of the paper: gamma the share of trials that counts as good, l(x) the density of the good trials, g(x) the density of
-the others. Here n trials of a density.
+the others. In shapes of arrays, n is the number of trials that a density is fitted to.
 """
 
 from __future__ import annotations
@@ -31,28 +31,30 @@ from ogive.trial import Fidelity, Pending, Proposal, Trial, TrialId
 NAME = "strategy 'tpe'"
 
 MAX_GOOD = 25
-"""The largest number of good trials. It is also the number of latest trials that have full weight in a density."""
+"""At most this many trials count as good. The same number of latest trials have full weight in a density."""
 
-TRIES = 20
-"""The number of architectures to draw until the space's constraint allows one. If it allows none, the proposal is random."""
+MAX_TRIES = 20
+"""At most this many architectures are drawn until the space's constraint allows one; if it allows none, the proposal is
+random."""
 
 
 class TPE(Strategy):
-    """Draw candidates from the density of the good trials, and propose the one with the greatest l(x) / g(x).
+    """Draws candidates from the density of the good trials, and proposes the candidate with the greatest l(x) / g(x).
 
     Options:
-        initial: how many trials need a value before the densities are used; proposals are random until then.
-        candidates: the number of candidates that are drawn from l(x) at each ask.
-        gamma: the share of trials that counts as good; never more than 25 trials.
+        initial: the number of trials that must have a value before the densities are used. Until then, proposals are random.
+        candidates: the number of candidates that are drawn from l(x) for each proposal.
+        gamma: the share of trials that counts as good; at most 25 trials count as good.
         multivariate: True for a joint density of all decisions. False, as in the paper, for a separate density of each
             decision, which is fitted to the trials in which the decision is active.
         prior_weight: the weight of the uniform prior; a recent trial has weight 1.
-        max_fit: with more trials than this, only the good ones and the latest of the others are used; the proposal's note
-            gives the numbers as `fitted_on` and `of`.
+        max_fit: at most this many trials are used. If there are more, the good trials and the latest of the others are used.
+            The proposal's note gives the numbers of used and of all trials as `fitted_on` and `of`.
 
     Trials are ordered as in `ogive.objective.rank_costs`: several objectives by front and crowding distance, infeasible
     trials by violation. Trials that failed because of their architecture, and pending trials, count among the others
-    ("constant liar"). Trials are compared at the highest step that a quarter of them, and at least `initial`, have reached.
+    ("constant liar"). Trials are compared at the highest step that a quarter of all trials, and at least `initial`, have
+    reached.
     """
 
     def __init__(
@@ -87,7 +89,7 @@ class TPE(Strategy):
         split = self._split_trials()
         if split.total < self.initial:
             return Proposal(self.space.sample(rng), note={"origin": "random"})
-        # Pending trials are counted as bad, so that parallel asks do not repeat each other.
+        # Pending trials count as bad, so that parallel trials do not repeat each other.
         bad = [*split.bad, *(proposal.architecture for proposal in pending)]
         # Section 4.1: draw candidates from l(x), and propose the one with the greatest l(x) / g(x).
         draw = self._draw_jointly if self.multivariate else self._draw_by_decision
@@ -97,14 +99,14 @@ class TPE(Strategy):
         return Proposal(architecture, note={"origin": "model", **split.note})
 
     def _split_trials(self) -> GoodBadSplit:
-        """Return the good and the other trials, both in the order of their numbers: later ones have more weight."""
+        """Return the good and the other trials, both sorted by their ids, because later trials have more weight."""
         if self._split is None:
             trials = list(self._trials.values())
             observations = collect_observations(
                 trials, self.objectives, self.constraints, at_least=max(self.initial, len(trials) // 4)
             )
             good_count = min(math.ceil(self.gamma * len(observations.trials)), MAX_GOOD)
-            self._split = split_good_bad(observations, good_count, self.max_fit, good_by_number=True)
+            self._split = split_good_bad(observations, good_count, self.max_fit, good_by_id=True)
         return self._split
 
     def _draw_jointly(
@@ -119,20 +121,23 @@ class TPE(Strategy):
     def _draw_by_decision(
         self, good: Sequence[Architecture], bad: Sequence[Architecture], rng: np.random.Generator
     ) -> Architecture | None:
-        """Return an architecture with the best of several candidates for each decision; None if no try is allowed."""
+        """Return an architecture that has, for each decision, the best of several candidate labels.
+
+        None if the space's constraint allows none of `MAX_TRIES` such architectures.
+        """
         columns = label_columns(self.space, good), label_columns(self.space, bad)
         densities: dict[str, tuple[Mixture, Mixture]] = {}  # a cache: l and g of each decision
-        for _ in range(TRIES):
-            choices: dict[str, Label] = {}
+        for _ in range(MAX_TRIES):
+            labels: dict[str, Label] = {}
             # Section 4: follow the tree of conditions from its root; only active decisions are drawn.
             for decision in self.space.decisions:
-                if decision.is_active(choices):
+                if decision.is_active(labels):
                     name = decision.name
                     if name not in densities:
                         l, g = (self._mixture([decision], {name: _active_labels(c[name])}) for c in columns)  # noqa: E741
                         densities[name] = l, g
-                    choices[name] = self._draw_label(decision, *densities[name], rng)
-            architecture = Architecture(self.space, choices)
+                    labels[name] = self._draw_label(decision, *densities[name], rng)
+            architecture = Architecture(self.space, labels)
             if self.space.violation(architecture) is None:
                 return architecture
         return None
@@ -161,6 +166,7 @@ class TPE(Strategy):
 
 
 def _active_labels(labels: Sequence[Label | None]) -> list[Label | None]:
+    """Return the labels of the architectures in which the decision is active; the others have None."""
     return [label for label in labels if label is not None]
 
 

@@ -1,10 +1,10 @@
 """Architectures as points of the unit cube, for strategies that move through vectors of numbers.
 
 The encoding of Awad, Mallik and Hutter, "Differential Evolution for Neural Architecture Search" (NAS workshop at ICLR 2020),
-section 3.1: each decision has one coordinate, which is cut into equal bins, one for each alternative; numbers are scaled to
-[0, 1]. Here a subset has one coordinate for each of its labels.
+section 3.1: each decision has one coordinate. Its range is divided into equal bins, one for each alternative; numbers are
+scaled to [0, 1]. Here a subset has one coordinate for each of its labels.
 
-Symbol: d coordinates.
+Symbols: d is the number of coordinates.
 """
 
 from __future__ import annotations
@@ -22,10 +22,11 @@ DIGITS = 6
 """The number of decimal places of coordinates in a proposal's note."""
 
 BELOW_ONE = 1.0 - 1e-12
+"""The largest coordinate that is passed to `Domain.pick`, whose argument must be below 1."""
 
 
 class UnitCube:
-    """A mapping from [0, 1]^d to architectures, and back. The coordinates of inactive decisions are ignored."""
+    """A mapping from [0, 1]^d to the architectures of a space, and back. Coordinates of inactive decisions are ignored."""
 
     def __init__(self, space: Space) -> None:
         self.space = space
@@ -39,13 +40,14 @@ class UnitCube:
 
     def decode(self, x: FloatArray) -> Architecture:
         """Return the architecture whose bin contains the point `x` [d]; the space's constraint is not checked."""
-        choices: dict[str, Label] = {}
+        labels: dict[str, Label] = {}
+        # `_starts` has one more item than there are decisions: the number of coordinates.
         for decision, start in zip(self.space.decisions, self._starts, strict=False):
-            if decision.is_active(choices):
-                choices[decision.name] = _label_at(
+            if decision.is_active(labels):
+                labels[decision.name] = _label_at(
                     decision.domain, x[start : start + _count_coordinates(decision.domain)]
                 )
-        return Architecture(self.space, choices)
+        return Architecture(self.space, labels)
 
     def encode(self, architecture: Architecture) -> FloatArray:
         """Return the center [d] of the architecture's bin.
@@ -74,11 +76,12 @@ class UnitCube:
 
 
 def _count_coordinates(domain: Domain) -> int:
-    """Return the number of coordinates of a decision."""
+    """Return the number of coordinates of a decision with this domain."""
     return len(domain.labels) if isinstance(domain, Subset) else 1
 
 
 def _label_at(domain: Domain, x: FloatArray) -> Label:
+    """Return the label whose bin contains the coordinates `x` of one decision."""
     if isinstance(domain, Subset):
         return domain.decode(x[None, :])[0]
     return domain.pick(min(float(x[0]), BELOW_ONE))
@@ -88,7 +91,7 @@ def _bin_center(domain: Domain, label: Label) -> FloatArray | float:
     """Return the coordinates of `label` that are farthest from those of other labels."""
     match domain:
         case Subset():
-            # 0.75 for members and 0.25 for the others: labels above 0.5 are members.
+            # A label is a member if its coordinate is above 0.5. The centers are 0.75 for members and 0.25 for the others.
             return np.asarray(0.25 + 0.5 * domain.encode([label])[0])
         case Categorical():
             return (domain.index[label] + 0.5) / domain.size
@@ -104,6 +107,7 @@ def _bin_center(domain: Domain, label: Label) -> FloatArray | float:
 def _bisect(domain: Domain, label: Label) -> float:
     """Return a coordinate of `label` in a domain whose `pick` is an increasing function."""
     low, high = 0.0, 1.0
+    # 60 halvings reach the precision of a float.
     for _ in range(60):
         middle = (low + high) / 2
         picked = domain.pick(middle)

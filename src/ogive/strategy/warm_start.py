@@ -1,9 +1,9 @@
 """A warm start: begin a search with the best architectures of an earlier run.
 
-The earlier run may be of the same space or of one with common decisions, and of another data set. Its best architectures are
-evaluated first, and the strategy learns from their new values as from any others (Feurer, Springenberg and Hutter,
-"Initializing Bayesian hyperparameter optimization via meta-learning", AAAI 2015). Values of the earlier run are not used,
-since those of another data set or another training are not comparable.
+The earlier run may have the same space or a space with common decisions, and another data set. Its best architectures are
+evaluated first, and the strategy learns from their new values as from those of other trials (Feurer, Springenberg and
+Hutter, "Initializing Bayesian hyperparameter optimization via meta-learning", AAAI 2015). Values of the earlier run are not
+used, since values of another data set or another training are not comparable.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from ogive.seeds import derive, generator
 from ogive.space import Architecture, Space
 from ogive.space.domain import Domain, Label
 from ogive.strategy.base import Strategy
-from ogive.strategy.listed import INDEX_KEY, Choices, Initial
+from ogive.strategy.listed import INDEX_KEY, Initial, Labels
 from ogive.strategy.observations import collect_observations
 from ogive.trial import Fidelity, Pending, Proposal, Trial, TrialId
 
@@ -32,25 +32,30 @@ class Transfer:
     """The architectures of an earlier run that can be used in another space.
 
     Attributes:
-        architectures: the best ones as {decision: label} of the new space, best first.
+        architectures: the best architectures as {decision: label} of the new space, best first.
         trials: the id of the earlier trial of each architecture.
-        messages: messages to the user about how the spaces match.
+        messages: messages to the user about the decisions that the two spaces have in common.
     """
 
-    architectures: tuple[Choices, ...]
+    architectures: tuple[Labels, ...]
     trials: tuple[TrialId, ...]
     messages: tuple[str, ...]
 
 
 class WarmStart(Initial):
-    """Propose the architectures of a `Transfer` first, then those of `strategy`, which also receives their trials.
+    """Proposes the architectures of a `Transfer` first, then those of `strategy`, which receives the trials of both.
 
     `Deduplicated` and `Constrained` are wrapped around this strategy; architectures that they reject are skipped.
+
+    Args:
+        strategy: the strategy that is asked after the list.
+        architectures: `Transfer.architectures`.
+        trials: `Transfer.trials`; empty if the earlier trials are not noted.
     """
 
     origin = "warm_start"
 
-    def __init__(self, strategy: Strategy, architectures: Sequence[Choices], trials: Sequence[TrialId] = ()) -> None:
+    def __init__(self, strategy: Strategy, architectures: Sequence[Labels], trials: Sequence[TrialId] = ()) -> None:
         super().__init__(strategy, architectures)
         self._earlier_trials = tuple(trials)
 
@@ -73,8 +78,8 @@ def transfer_best(
     """Return the best `count` trials of an earlier run as architectures of `space`.
 
     A decision keeps its label if `space` has a decision of the same name with that label. Other decisions are drawn at
-    random; the same architecture always gets the same labels. Architectures that become equal count once. Those that the
-    space's constraint does not allow are skipped.
+    random; the same architecture always gets the same labels. Architectures that become equal count once. Architectures that
+    the space's constraint does not allow are skipped.
 
     Args:
         space: the space of the new search.
@@ -89,13 +94,13 @@ def transfer_best(
     """
     common, messages = _match_decisions(space, earlier)
     if not common:
-        raise JobError(f"warm_start: no decision of the earlier run is one of this space: {'; '.join(messages)}")
+        raise JobError(f"warm_start: the earlier run and this space have no decision in common: {'; '.join(messages)}")
     observations = collect_observations(trials, objectives, constraints, at_least=count)
     if not observations.trials:
         metrics = ", ".join(o.metric for o in objectives)
         raise JobError(f"warm_start: none of the {len(trials)} earlier trials has a value of {metrics}")
-    # Go through the earlier trials, best first, until `count` different architectures are allowed.
-    # Values: the architecture in the new space, the earlier trial, and the number of decisions that were drawn at random.
+    # Go through the earlier trials, best first, until there are `count` different architectures that the space allows.
+    # For each id: the architecture in the new space, the id of the earlier trial, and the number of random decisions.
     by_id: dict[str, tuple[Architecture, TrialId, int]] = {}
     for row in np.argsort(observations.ranks(), kind="stable"):
         trial = observations.trials[row]
@@ -109,16 +114,16 @@ def transfer_best(
             f"warm_start: the space's constraint allows none of the {len(observations.trials)} earlier architectures"
         )
     complete_count = sum(random_count == 0 for _, _, random_count in by_id.values())
-    messages.append(f"{len(by_id)} architectures are taken over, {complete_count} of them with every decision")
+    messages.append(f"{len(by_id)} architectures are taken over, {complete_count} of them without random decisions")
     return Transfer(
         architectures=tuple(architecture.to_json() for architecture, _, _ in by_id.values()),
-        trials=tuple(number for _, number, _ in by_id.values()),
+        trials=tuple(trial_id for _, trial_id, _ in by_id.values()),
         messages=tuple(messages),
     )
 
 
 def _match_decisions(space: Space, earlier: Space) -> tuple[frozenset[str], list[str]]:
-    """Return the names of the decisions with a label in both spaces, and messages about all decisions."""
+    """Return the names of the decisions that have a common label in both spaces, and messages about all decisions."""
     old: Mapping[str, Domain] = {decision.name: decision.domain for decision in earlier.decisions}
     new: Mapping[str, Domain] = {decision.name: decision.domain for decision in space.decisions}
     common = [name for name in new if name in old and _has_common_label(new[name], old[name])]
@@ -133,6 +138,7 @@ def _match_decisions(space: Space, earlier: Space) -> tuple[frozenset[str], list
 
 
 def _has_common_label(new: Domain, old: Domain) -> bool:
+    """Return whether a label of `old` is valid in `new`; of a real decision, 100 values are tested."""
     return new == old or any(_has_label(new, label) for label in old.enumerate_labels(100))
 
 
@@ -146,18 +152,18 @@ def _has_label(domain: Domain, label: Label) -> bool:
 
 
 def _adapt(space: Space, common: frozenset[str], earlier: Architecture) -> tuple[Architecture, int]:
-    """Return the architecture of `space` that is most like an earlier one, and the number of its random decisions."""
+    """Return the architecture of `space` with the labels of an earlier one, and the number of decisions drawn at random."""
     u = generator(derive(0, "warm start", earlier.id)).random(len(space.decisions))
-    choices: dict[str, Label] = {}
+    labels: dict[str, Label] = {}
     random_count = 0
     for decision, x in zip(space.decisions, u, strict=True):
-        if not decision.is_active(choices):
+        if not decision.is_active(labels):
             continue
         name, domain = decision.name, decision.domain
         # The spaces may share a decision but not all of its labels. It may also be inactive in the earlier architecture.
         if name in common and name in earlier and _has_label(domain, earlier[name]):
-            choices[name] = domain.parse(earlier[name])
+            labels[name] = domain.parse(earlier[name])
         else:
-            choices[name] = domain.pick(float(x))
+            labels[name] = domain.pick(float(x))
             random_count += 1
-    return Architecture(space, choices), random_count
+    return Architecture(space, labels), random_count

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from ogive.document.blocks import Block, Items, Section, Table, Text
 from ogive.formatting import plural
-from ogive.report.subject import MOST_ROWS, Subject
+from ogive.report.subject import MAX_ROWS, Subject
 
 _SEVERITY = {"info": 0, "warning": 1, "critical": 2}
 
@@ -38,9 +38,9 @@ def build_messages(subject: Subject) -> Section:
             (alert.severity, alert.message if alert.trial is None else f"trial {alert.trial}: {alert.message}")
             for alert in ordered
         ]
-        blocks.append(Table(["alert", "message"], rows[:MOST_ROWS], frozenset({1})))
-        if len(rows) > MOST_ROWS:
-            blocks.append(Text(f"... and {plural(len(rows) - MOST_ROWS, 'more alert')}", soft=True))
+        blocks.append(Table(["alert", "message"], rows[:MAX_ROWS], frozenset({1})))
+        if len(rows) > MAX_ROWS:
+            blocks.append(Text(f"... and {plural(len(rows) - MAX_ROWS, 'more alert')}", soft=True))
     else:
         blocks.append(Text("There are no alerts."))
     blocks.append(Items(warnings) if warnings else Text("There are no warnings.", soft=True))
@@ -53,5 +53,5 @@ def _warnings(subject: Subject) -> Sequence[str]:
     if state.test_reads > 1:
         read = f"the test split was read {state.test_reads} times; from the second time on its data are not unseen any more"
         texts.insert(0, read)
-    hidden = len(texts) - MOST_ROWS
-    return [*texts[:MOST_ROWS], f"... and {plural(hidden, 'more warning')}"] if hidden > 0 else texts
+    hidden = len(texts) - MAX_ROWS
+    return [*texts[:MAX_ROWS], f"... and {plural(hidden, 'more warning')}"] if hidden > 0 else texts

@@ -12,8 +12,8 @@ from ogive.report.sections.search_curve import time_unit
 from ogive.report.subject import Subject
 from ogive.run.spending import HOUR
 
-POINTS = 80
-"""The most points of the diversity curve."""
+MAX_POINTS = 80
+"""The diversity curve has at most this many points."""
 
 
 def build_section(subject: Subject) -> Section:
@@ -26,42 +26,44 @@ def build_section(subject: Subject) -> Section:
 
 
 def _diversity(subject: Subject) -> tuple[Drawing, str] | None:
-    """Return figure and explanation; None for fewer than two architectures."""
+    """Return the figure and its explanation; None for fewer than two architectures."""
     proposed = [trial.architecture for trial in subject.trials]
     if len(proposed) < 2:
         return None
-    values = compute_diversity(proposed, points=POINTS)
-    about = "diversity of the last proposals over the trials"
-    svg = run_figures.draw_over_trials(list_sample_points(len(proposed), POINTS), values, "mean distance", about)
+    values = compute_diversity(proposed, points=MAX_POINTS)
+    description = "diversity of the last proposals over the trials"
+    svg = run_figures.draw_over_trials(
+        list_sample_points(len(proposed), MAX_POINTS), values, "mean distance", description
+    )
     repeats = len(proposed) - len({architecture.id for architecture in proposed})
     note = (
         f"Diversity is the mean share of decisions in which two of the last {WINDOW} architectures differ. It is now "
         f"{values[-1]:.2f}; random sampling has {estimate_random_distance(subject.state.space):.2f}. "
         f"{repeats:,} of {len(proposed):,} proposals repeat an earlier network."
     )
-    return Drawing("diversity", svg, about), note
+    return Drawing("diversity", svg, description), note
 
 
 def _utilisation(subject: Subject) -> tuple[Drawing, str] | None:
-    """Return figure and explanation; None where no worker was reserved."""
+    """Return the figure and its explanation; None if no worker was reserved."""
     utilisation = subject.utilisation
     if not utilisation.reserved_hours:
         return None
     total_seconds = HOUR * float(utilisation.hours[-1])
     size, unit = time_unit(total_seconds)
     bins = [
-        (HOUR * float(begin) / size, float(share))
-        for begin, share in zip(utilisation.hours[:-1], utilisation.share, strict=True)
+        (HOUR * float(start) / size, float(share))
+        for start, share in zip(utilisation.hours[:-1], utilisation.share, strict=True)
         if math.isfinite(share)
     ]
-    times, shares = [begin for begin, _ in bins], [share for _, share in bins]
-    about = "the busy share of the workers over time"
+    times, shares = [start for start, _ in bins], [share for _, share in bins]
+    description = "the busy share of the workers over time"
     svg = run_figures.draw_over_time(
-        [*times, total_seconds / size], [*shares, shares[-1]], (unit, "busy share of the workers"), about, 1.05
+        [*times, total_seconds / size], [*shares, shares[-1]], (unit, "busy share of the workers"), description, 1.05
     )
     note = (
-        f"Utilisation: workers were reserved for {duration(HOUR * utilisation.reserved_hours)} and had a trial for "
-        f"{duration(HOUR * utilisation.busy_hours)} of it ({100 * utilisation.mean:.0f}%). Times without a controller are "
-        "not counted."
+        f"Utilisation: workers were reserved for {duration(HOUR * utilisation.reserved_hours)} and were busy for "
+        f"{duration(HOUR * utilisation.busy_hours)} of this time ({100 * utilisation.mean:.0f}%). Times without a "
+        "controller are not counted."
     )
-    return Drawing("utilisation", svg, about), note
+    return Drawing("utilisation", svg, description), note

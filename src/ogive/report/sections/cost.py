@@ -1,4 +1,4 @@
-"""What the search cost, what it is expected to cost, the cost of its gain, and the hours saved and wasted."""
+"""The section about cost: the spending so far, the projection, the cost of the gain, and the hours saved and wasted."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def build_section(subject: Subject) -> Section:
 
 
 def format_money(value: float | None, currency: str) -> str:
-    """Return `12.40 USD`; "" where there is no price."""
+    """Return an amount of money such as `12.40 USD`; "" for None, if there is no price."""
     return "" if value is None else amount(value, currency)
 
 
@@ -71,7 +71,7 @@ def _money(interval: Interval, currency: str) -> str:
 
 
 def format_projection(projected: Projection) -> str:
-    """Return what the whole search is expected to take, as a clause."""
+    """Return a clause about the time and the money that the whole search is expected to take."""
     money = f" and {_money(projected.money, projected.currency)}" if projected.money is not None else ""
     return f"all {plural(projected.trials, 'trial')} are expected to take {_hours(projected.hours)}{money}"
 
@@ -86,7 +86,7 @@ def _projection(subject: Subject) -> list[Block]:
 
 
 def _projection_reviews(subject: Subject) -> list[Block]:
-    """Return the table of projections that were made during the search, against the actual time."""
+    """Return the table that compares the projections made during the search with the actual time."""
     projections = review_projections(subject.state)
     if not projections:
         if not subject.state.end_reason:

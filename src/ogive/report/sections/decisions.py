@@ -11,12 +11,12 @@ from ogive.formatting import plural
 from ogive.report import decision_figures
 from ogive.report.importance import TOP_SHARE, Frequency, ImportanceResult
 from ogive.report.narrower_space import removed_alternatives
-from ogive.report.subject import MOST_ROWS, Subject
+from ogive.report.subject import MAX_ROWS, Subject
 
-MOST_DRAWN = 24
-"""The most decisions, and the most alternatives, in a figure."""
+MAX_DRAWN = 24
+"""A figure shows at most this many decisions or alternatives."""
 INSIGNIFICANT_DRAWN = 5
-"""The most decisions without a significant effect in the figure; the table has all."""
+"""The figure shows at most this many decisions without a significant effect; the table has all of them."""
 IMPORTANCE_TITLE = "Which decisions mattered"
 NARROWER_TITLE = "A narrower space"
 
@@ -36,9 +36,9 @@ def _importance(result: ImportanceResult) -> list[Block]:
         "Bars show the share of the variance of the values that a decision explains by itself, with 95% intervals "
         "(functional analysis of variance, Hutter et al. 2014, with main effects from an additive model of "
         f"{plural(result.trials, 'trial')}). All main effects together explain {100 * result.explained:.0f}% of the "
-        "variance of trials that the model has not seen; the rest is interactions and noise."
+        "variance of trials that the model has not seen; the remaining variance is interactions and noise."
     )
-    drawn = result.importances[: min(MOST_DRAWN, len(significant) + INSIGNIFICANT_DRAWN)]
+    drawn = result.importances[: min(MAX_DRAWN, len(significant) + INSIGNIFICANT_DRAWN)]
     drawing = Drawing("importance", decision_figures.importance_bars(drawn), "the importance of each decision")
     head = ["decision", "share", "95% interval", "reached by chance", "significant"]
     rows = [
@@ -66,25 +66,29 @@ def _alternatives(result: ImportanceResult) -> list[Block]:
     figure = decision_figures.frequency_rows(_whole_decisions(ordered))
     drawing = Drawing("alternatives", figure, "how often the best chose each alternative")
     head = ["decision", "alternative", "of the best", "95% interval", "of all", "worse by", "95% interval"]
-    rows = [_row(item) for item in ordered[: 4 * MOST_ROWS]]
+    rows = [_row(item) for item in ordered[: 4 * MAX_ROWS]]
     hidden = len(ordered) - len(rows)
     more: list[Block] = [Text(f"... and {hidden:,} more", soft=True)] if hidden else []
     return [drawing, Text(note, soft=True), Fold("all alternatives", [Table(head, rows, frozenset({1})), *more])]
 
 
 def _whole_decisions(items: Sequence[Frequency]) -> list[Frequency]:
-    """Return the first `MOST_DRAWN` alternatives at most, without dividing a decision unless it is the only one."""
-    if len(items) <= MOST_DRAWN:
+    """Return at most the first `MAX_DRAWN` alternatives, with all or none of a decision's alternatives.
+
+    Only if a single decision has more alternatives, a part of them is returned.
+    """
+    if len(items) <= MAX_DRAWN:
         return list(items)
-    divided = items[MOST_DRAWN].decision
-    complete = [item for item in items[:MOST_DRAWN] if item.decision != divided]
-    return complete or list(items[:MOST_DRAWN])
+    divided = items[MAX_DRAWN].decision
+    complete = [item for item in items[:MAX_DRAWN] if item.decision != divided]
+    return complete or list(items[:MAX_DRAWN])
 
 
 def _row(item: Frequency) -> tuple[object, ...]:
     best = f"{item.best_count} of {item.best_total}" if item.best_total else "not active"
     interval = f"{percent(item.low)} to {percent(item.high)}" if item.best_total else ""
-    was_tried = item.effect == item.effect  # NaN if not
+    # The effect of an alternative that was never tried is NaN, which does not equal itself.
+    was_tried = item.effect == item.effect
     effect = f"{item.effect:.3g}" if was_tried else "never tried"
     bounds = f"{item.effect_low:.2g} to {item.effect_high:.2g}" if was_tried else ""
     return (item.decision, item.text, best, interval, f"{item.count} of {item.total}", effect, bounds)

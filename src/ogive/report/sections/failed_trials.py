@@ -6,10 +6,10 @@ from ogive.document.blocks import Block, Card, Cards, Code, Fold, Section, Table
 from ogive.formatting import plural
 from ogive.report.failures import FailureGroup, group_failures
 from ogive.report.sections.decisions import percent
-from ogive.report.subject import MOST_ROWS, Subject
+from ogive.report.subject import MAX_ROWS, Subject
 
-MOST_GROUPS = 12
-"""The most groups of failures that are shown."""
+MAX_GROUPS = 12
+"""At most this many groups of failures are shown."""
 
 
 def build_section(subject: Subject) -> Section:
@@ -18,8 +18,8 @@ def build_section(subject: Subject) -> Section:
     groups = group_failures(subject.failed_trials)
     ways = "in the same way" if len(groups) == 1 else f"in {len(groups)} ways"
     lead = f"{len(subject.failed_trials):,} of {plural(len(subject.trials), 'trial')} failed, {ways}."
-    blocks: list[Block] = [Text(lead), Cards([_card(group) for group in groups[:MOST_GROUPS]])]
-    hidden = groups[MOST_GROUPS:]
+    blocks: list[Block] = [Text(lead), Cards([_card(group) for group in groups[:MAX_GROUPS]])]
+    hidden = groups[MAX_GROUPS:]
     if hidden:
         trials = plural(sum(len(group.trials) for group in hidden), "trial")
         blocks.append(Text(f"... and {trials} in {plural(len(hidden), 'more way')}.", soft=True))
@@ -27,8 +27,8 @@ def build_section(subject: Subject) -> Section:
 
 
 def _card(group: FailureGroup) -> Card:
-    numbers = ", ".join(str(trial.id) for trial in group.trials[:MOST_ROWS])
-    more = f" and {len(group.trials) - MOST_ROWS:,} more" if len(group.trials) > MOST_ROWS else ""
+    numbers = ", ".join(str(trial.id) for trial in group.trials[:MAX_ROWS])
+    more = f" and {len(group.trials) - MAX_ROWS:,} more" if len(group.trials) > MAX_ROWS else ""
     reason = group.example.reason or "no reason was recorded"
     blocks: list[Block] = [Text(f"Trial {group.example.id}: {reason}")]
     if group.last_line is not None and group.last_line not in reason:
@@ -53,7 +53,7 @@ def _causes(subject: Subject) -> list[Block]:
             f"{percent(cause.low)} to {percent(cause.high)}",
             percent(cause.elsewhere),
         )
-        for cause in causes[:MOST_ROWS]
+        for cause in causes[:MAX_ROWS]
     ]
     note = "These alternatives fail significantly more often than the other alternatives of their decision."
     head = ["decision", "alternative", "failed", "95% interval", "other alternatives"]

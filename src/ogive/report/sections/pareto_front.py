@@ -11,12 +11,12 @@ from ogive.formatting import number, plural
 from ogive.objective import compute_costs
 from ogive.report import run_figures
 from ogive.report.frontier import dominated_volumes
-from ogive.report.subject import MOST_ROWS, Subject, format_metric
+from ogive.report.subject import MAX_ROWS, Subject, format_metric
 from ogive.trial import Trial
 
 TITLE = "Pareto front"
-MOST_FIGURES = 6
-"""The most pairs of objectives that are drawn."""
+MAX_FIGURES = 6
+"""At most this many pairs of objectives are drawn."""
 
 
 def build_section(subject: Subject) -> Section | None:
@@ -63,7 +63,7 @@ def _figures(subject: Subject) -> list[Block]:
     names = [_tooltip(subject, trial, row) for trial, row in zip(trials, values, strict=True)]
     drawings: list[Drawing] = []
     pairs = list(combinations(range(len(state.objectives)), 2))
-    for i, j in pairs[:MOST_FIGURES]:
+    for i, j in pairs[:MAX_FIGURES]:
         objectives = (state.objectives[i], state.objectives[j])
         svg = run_figures.draw_pareto_front(
             values[:, [i, j]],
@@ -107,7 +107,7 @@ def _dominated_volume(subject: Subject) -> list[Block]:
 def _table(subject: Subject) -> list[Block]:
     names = [name for name, _ in subject.metric_texts(subject.front[0])]
     rows = []
-    for trial in subject.front[:MOST_ROWS]:
+    for trial in subject.front[:MAX_ROWS]:
         values = dict(subject.metric_texts(trial))
         knee = " (knee)" if subject.knee is not None and subject.knee.trial == trial.id else ""
         rows.append((f"trial {trial.id}{knee}", *(values.get(name, "") for name in names)))

@@ -1,4 +1,4 @@
-"""The best networks, drawn; the comparison with a baseline; and the rungs of the schedule."""
+"""The sections about the best networks with their drawings, the comparison with a baseline, and the schedule's rungs."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from ogive.trial import Status
 
 BASELINE_TITLE = "Comparison with a baseline"
 RUNGS_TITLE = "Rungs of the schedule"
-MOST_RUNGS = 12
-"""The most rungs in the table."""
+MAX_RUNGS = 12
+"""The table has at most this many rungs."""
 
 
 def build_section(subject: Subject) -> Section:
@@ -42,7 +42,7 @@ def build_section(subject: Subject) -> Section:
 
 
 def _comparability(networks: list[Delivery]) -> str | None:
-    """Return which of the networks cannot be compared by their values; None if all can."""
+    """Return a sentence about networks whose values cannot be compared with the others; None if all can be compared."""
     if networks[0].stage != networks[-1].stage:
         return "Networks that were trained in full come first; the values of the others are from the search."
     highest_step = max(network.trial.step for network in networks)
@@ -50,8 +50,8 @@ def _comparability(networks: list[Delivery]) -> str | None:
     if shorter and networks[0].stage == SEARCH:
         verb = "was" if len(shorter) == 1 else "were"
         return (
-            f"{len(shorter)} of these {verb} trained for less than {plural(highest_step, 'epoch')} and so listed last: "
-            "values at different numbers of epochs cannot be compared."
+            f"{len(shorter)} of these {verb} trained for less than {plural(highest_step, 'epoch')}, so they are listed "
+            "last: values at different numbers of epochs cannot be compared."
         )
     return None
 
@@ -98,7 +98,7 @@ def build_baseline(subject: Subject) -> Section:
 
 
 def build_rungs(subject: Subject) -> Section | None:
-    """Return how many trials reached each rung; None if the schedule trains every trial equally far."""
+    """Return the section with the number of trials on each rung; None if the schedule trains every trial in full."""
     state = subject.state
     if state.created["schedule"]["name"] == "full":
         return None
@@ -106,7 +106,7 @@ def build_rungs(subject: Subject) -> Section | None:
     levels = sorted({trial.step for trial in trials})
     if not levels:
         return Section("rungs", RUNGS_TITLE, [Text("No trial has reached a rung yet.")])
-    listed = levels if len(levels) <= MOST_RUNGS else [*levels[: MOST_RUNGS - 1], levels[-1]]
+    listed = levels if len(levels) <= MAX_RUNGS else [*levels[: MAX_RUNGS - 1], levels[-1]]
     metrics = [objective.metric for objective in state.objectives]
     rows = []
     for level, reached, continued, best in summarize_rungs(state, listed):
