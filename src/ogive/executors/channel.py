@@ -23,17 +23,17 @@ from ogive.errors import RunError
 MAGIC = b"ogv1"
 HEADER = struct.Struct(">4sI")
 MAX_BYTES = 64 * 2**20
-"""The largest size of a message, without its header: about two million metrics."""
+"""A message has at most this many bytes, without its header. This is enough for about two million metrics."""
 MAX_RECEIVE_BYTES = 4 * 2**20
-"""The most bytes that one call of `Channel.receive` reads, so that a process that floods its channel cannot block the
-controller.
+"""At most about this many bytes are read by one call of `Channel.receive`. So a process that floods its channel cannot block
+the controller.
 """
 CHUNK_BYTES = 2**18
 """The number of bytes that are read from a socket at a time."""
 
 
 class ProtocolError(RunError):
-    """The bytes in a channel are not a message."""
+    """The error for bytes in a channel that are not a valid message."""
 
 
 class Disconnected(Exception):

@@ -31,8 +31,8 @@ LEFT_EXIT_CODE = 75
 """The exit code of a worker that was asked to leave, after its trial was put back."""
 DISCONNECTED_EXIT_CODE = 76
 """The exit code of a worker whose channel was closed."""
-_WHILE_WORKING: tuple[str, ...] = ("report", "end", "fault")
-_WHILE_STARTING = ("ready", "broken")
+_MESSAGES_WHILE_WORKING: tuple[str, ...] = ("report", "end", "fault")
+_MESSAGES_WHILE_STARTING = ("ready", "broken")
 
 
 class WorkerClient:
@@ -49,7 +49,7 @@ class WorkerClient:
         ready: whether the worker has loaded space and estimator.
         leaving: whether the worker has announced that it is about to exit.
         assignment: the assignment that the worker is carrying out; None if it is idle.
-        kill_outcome: the outcome of the attempt if the controller has killed the worker; else None.
+        kill_outcome: the outcome of the attempt after the controller has killed the worker; None if it has not.
     """
 
     def __init__(self, name: str, *, mark: str, threads: int, start: Mapping[str, Any], log: Path) -> None:
@@ -99,7 +99,7 @@ class WorkerClient:
         if message is None:
             return None
         assignment = self.assignment
-        expected = _WHILE_WORKING if assignment else () if self.ready else _WHILE_STARTING
+        expected = _MESSAGES_WHILE_WORKING if assignment else () if self.ready else _MESSAGES_WHILE_STARTING
         if assignment and self._has_ranks:
             expected = (*expected, "broken")  # a new rank, which replaces a killed one, may be unable to load its code
         check_message(message, expected, assignment)

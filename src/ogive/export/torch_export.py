@@ -53,7 +53,7 @@ def export_torch(
         task: the data that the model was trained on, so that the export accepts raw values and names the classes; None if
             it is unknown.
         seed: the seed with which the model was built. Layers may draw values with it that are not in the state dict.
-        say: called with each message: the form of the export, the difference of its outputs, warnings.
+        say: a function that is called with each message: the form of the export, the difference of its outputs, warnings.
 
     Returns:
         The paths of the exported files.
@@ -81,7 +81,7 @@ class _Export:
 
     Attributes:
         architecture: the architecture of the model.
-        make: returns a new instance of the trained model, in eval mode.
+        make: a function that returns a new instance of the trained model, in eval mode.
         call: the arguments with which the model is called.
         task: the data that the model was trained on; None if it is unknown.
         seed: the seed with which the model was built.
@@ -123,7 +123,8 @@ def _prepare(
     model = make()
     examples = (task.features,) if task is not None and inputs is None else resolve_inputs(architecture.space, inputs)
     call = make_call(model, examples)
-    run_model(make, call, call.example, {})  # errors of the model itself are reported before those of the export
+    # The result is not needed: errors of the model itself are reported before those of the export.
+    run_model(make, call, call.example, {})
     return _Export(architecture=architecture, make=make, call=call, task=task, seed=seed)
 
 
@@ -132,7 +133,7 @@ def _write_export(export: _Export, draft_folder: Path, description: dict[str, An
     try:
         program, batch, note = trace(export.make(), export.call)
         torch.export.save(program, draft_folder / "model.pt2")
-        del program
+        del program  # to free memory before the verification
         return _complete(export, draft_folder, {**description, "form": PROGRAM, "batch": batch, "note": note})
     except (OSError, RunError):
         raise
@@ -147,7 +148,7 @@ def _write_export(export: _Export, draft_folder: Path, description: dict[str, An
     except architecture_source.UnwritableArgument as error:
         raise RunError(f"{problem}: {error}; nothing was written") from error
     except (ExportFails, RunError):
-        pass
+        pass  # the next attempt follows
     # The model may depend on side effects of importing a module, so try again with whole modules.
     try:
         return _write_as_source(export, draft_folder, about, whole_modules=True)
@@ -243,9 +244,9 @@ def _save_weights(model: nn.Module, path: Path, must_be_complete: bool) -> None:
         raise MissingExtra("safetensors", "torch", "exporting a model") from None
     state = model.state_dict()
     tensors = {name: t.detach().cpu().contiguous().clone() for name, t in state.items() if isinstance(t, torch.Tensor)}
-    others = sorted(state.keys() - tensors.keys())
-    if others and must_be_complete:
-        raise RunError(f"its state dict holds more than tensors: {', '.join(others)}")
+    other_entries = sorted(state.keys() - tensors.keys())
+    if other_entries and must_be_complete:
+        raise RunError(f"the state dict of the model contains entries that are not tensors: {', '.join(other_entries)}")
     try:
         save_file(tensors, path, {"format": "pt"})
     except SafetensorError as error:

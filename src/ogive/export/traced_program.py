@@ -21,7 +21,8 @@ def trace(model: nn.Module, call: ModelCall) -> tuple[torch.export.ExportedProgr
     """Trace a model in eval mode, for batches of any size if that is possible.
 
     Returns:
-        The program; its batch size: "any", 1, or None if the inputs have no common batch; and the reason if it is not "any".
+        The program; its batch size ("any", 1, or None if the inputs have no common batch); and the reason for a size other
+        than "any".
 
     Raises:
         Exception: the model cannot be traced. This may be any exception of `torch.export` or of the model.

@@ -28,8 +28,9 @@ types, the least precise one counts.
 SMALLEST_SCALE = 1e-6
 """The lower bound of the largest output in this comparison, so that a difference is also allowed if all outputs are 0."""
 SEED = 0
+"""The seed of the random inputs."""
 
-_RUN = """
+_VERIFICATION_PROGRAM = """
 import json, runpy, sys
 class Blocker:
     def find_spec(self, name, path=None, target=None):
@@ -46,16 +47,16 @@ for source, target in pairs:
 
 
 class ExportFails(Exception):
-    """The export does not run in a fresh process. The message gives the reason."""
+    """The error for an export that does not run in a fresh process. The message gives the reason."""
 
 
 class ModelFails(RunError):
-    """The model raises an exception on some inputs."""
+    """The error for a model that raises an exception on some inputs."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """Inputs of the model with its outputs, which the outputs of the export are compared with.
+    """Inputs of the model, and its outputs, with which the outputs of the export are compared.
 
     Attributes:
         batch: the number of examples; None if the inputs have no common batch.
@@ -79,15 +80,16 @@ def make_cases(
     """Return the cases to compare an export with. For each case, a new instance of the model computes the outputs.
 
     Args:
-        make: returns a new instance of the trained model, in eval mode.
+        make: a function that returns a new instance of the trained model, in eval mode.
         call: the arguments with which the model is called.
         batch: the batch size that `trace` returned: "any", 1 or None.
-        to_raw: converts inputs of the model to raw values.
+        to_raw: a function that converts inputs of the model to raw values.
 
     Raises:
         RunError: the model has different outputs for the same inputs, or fails on the example.
     """
     generator = torch.Generator().manual_seed(SEED)
+    # Two further cases with random inputs, of different batch sizes if the export allows any.
     sizes = {"any": (1, 3), 1: (1, 1), None: (None, None)}[batch]
     example = call.resize(1 if batch == 1 else None)
     cases = [run_model(make, call, example, to_raw(example))]
@@ -257,7 +259,7 @@ def _run_program(folder: Path, pairs: Sequence[tuple[str, str]]) -> None:
     arguments = json.dumps([library_folders, str(folder / "predict.py"), list(pairs)])
     environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
     environment.pop("PYTHONPATH", None)
-    command = [sys.executable, "-P", "-c", _RUN, arguments]
+    command = [sys.executable, "-P", "-c", _VERIFICATION_PROGRAM, arguments]
     # The process runs in an empty folder, so that it cannot import the user's modules from the working directory.
     with tempfile.TemporaryDirectory(prefix="ogive-export-") as working_directory:
         process = subprocess.run(

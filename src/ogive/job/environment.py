@@ -16,8 +16,8 @@ from ogive.run.manifest import count_cores
 from ogive.run.prices import find_price
 from ogive.session.executor_config import parse_executor_config
 
-NO_OVERRIDE_WITH_PHASES = ("max_trials", "budget")
-"""Options of the command line that cannot be used for a job with phases, because each phase has its own value."""
+OPTIONS_WITHOUT_PHASES = ("max_trials", "budget")
+"""Options of the command line that only a job without phases may use, because each phase has its own value."""
 
 
 def check_machine(source: Source, keys: JobKeys) -> None:
@@ -66,7 +66,7 @@ def _check_simulated(source: Source, keys: JobKeys) -> None:
 
 
 def check_routes(source: Source, keys: JobKeys) -> None:
-    """Raise JobError if a route of alerts or a sink is unknown, or has wrong options."""
+    """Raise JobError if an alert route or a sink is unknown, or has wrong options."""
     from ogive import sinks
 
     for index, route in enumerate(keys.alerts):
@@ -110,7 +110,7 @@ def check_phases(source: Source, keys: JobKeys) -> None:
     assert keys.phases is not None
     if not keys.phases:
         raise source.error(("phases",), "found no phase; give at least one, or leave `phases` out")
-    for name in NO_OVERRIDE_WITH_PHASES:
+    for name in OPTIONS_WITHOUT_PHASES:
         if name in source.options:
             raise source.error((name,), "the job has phases, each with its own value; change it in the job file")
     if keys.finalize is not None:

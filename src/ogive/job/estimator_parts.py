@@ -53,8 +53,8 @@ def make_estimator(source: Source, keys: JobKeys, code: CodeImporter, *, task: T
     """
     if task is not None:
         return _make_trainer(source, keys, task, space)
-    for name, is_given in (("recipe", keys.recipe is not None), ("proxy", keys.proxy != ProxyKeys())):
-        if is_given:
+    for name, is_declared in (("recipe", keys.recipe is not None), ("proxy", keys.proxy != ProxyKeys())):
+        if is_declared:
             raise source.error(
                 (name,), "belongs to the built-in trainer; give `task` instead of `train`, or leave it out"
             )

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from ogive.run.observers import Observer
     from ogive.run.state import State
 
-View = Callable[[], AbstractContextManager["Observer"]]
-"""Returns a context manager that provides the observer of one search."""
+MakeView = Callable[[], AbstractContextManager["Observer"]]
+"""A function that returns a context manager, which provides the observer of one search."""
 
 
 def run_job(
@@ -98,7 +98,7 @@ def run_job(
 
 def run_funnel(
     job: Job,
-    view: View,
+    view: MakeView,
     watch: Callable[[str, PhaseVerdict | None], object],
     say: Callable[[str], object],
     retry_failed: bool = False,
@@ -107,9 +107,10 @@ def run_funnel(
 
     Args:
         job: a job with phases.
-        view: provides the observer of each search.
-        watch: called with the name of each phase and None when it starts, and with its name and verdict when it ends.
-        say: called with messages about full training.
+        view: a function that returns the context manager of each search, which provides its observer.
+        watch: a function that is called with the name of each phase and None when it starts, and with its name and verdict
+            when it ends.
+        say: a function that is called with messages about full training.
         retry_failed: whether to repeat failed trials in the phase that is continued.
 
     Raises:
@@ -121,7 +122,9 @@ def run_funnel(
     return funnel([make_phase(phase) for phase in job.phases], job.run, watch)
 
 
-def _make_phase(phase: JobPhase, *, job: Job, view: View, say: Callable[[str], object], retry_failed: bool) -> Phase:
+def _make_phase(
+    phase: JobPhase, *, job: Job, view: MakeView, say: Callable[[str], object], retry_failed: bool
+) -> Phase:
     if phase.job is not None:
         search_phase = functools.partial(_run_search_phase, phase.job, view, retry_failed)
         return Phase(phase.name, search_phase, start_from=phase.start_from, go=phase.go)
@@ -137,7 +140,7 @@ def _make_phase(phase: JobPhase, *, job: Job, view: View, say: Callable[[str], o
 
 
 def _run_search_phase(
-    job: Job, view: View, retry_failed: bool, run: Path, initial: Sequence[Mapping[str, Any]] = ()
+    job: Job, view: MakeView, retry_failed: bool, run: Path, initial: Sequence[Mapping[str, Any]] = ()
 ) -> Run:
     """Run the search of a phase. `run` is the folder that the funnel expects, which is the run folder of `job`."""
     with view() as observer:

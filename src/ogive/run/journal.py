@@ -1,4 +1,4 @@
-"""The journal: an append-only table of events in an SQL database, and the lease that lets one controller append.
+"""The journal: an append-only table of events in an SQL database, and the lease with which one controller may append.
 
 Every transaction that appends first renews the lease, under the fencing token of its controller. A controller that has lost
 the lease therefore cannot append, even if it was suspended for a long time.
@@ -32,25 +32,25 @@ BEAT_SECONDS = 5.0
 """The time between two renewals of a lease."""
 
 STALE_SECONDS = 3600.0
-"""The age from which the draft of a journal is regarded as left by a killed controller."""
+"""The age, in seconds, from which a draft counts as left behind by a killed controller."""
 
 _leased: set[Path] = set()
 """The journals whose lease this process holds."""
 
 
 class LeaseLost(RunError):
-    """Another controller has taken over the run."""
+    """The error of a controller whose run another controller has taken over."""
 
 
 class Journal:
     """The events of one run. A journal that is open can be read; to append to it, `acquire` its lease.
 
     Args:
-        path: the file, which has to exist; see `create`.
+        path: the file of the journal, which has to exist; see `create`.
         synchronous: SQLite's setting of this name.
         writable: if false, `acquire` raises an error, and no file is created or changed. (If a write-ahead log was copied
             without its index file, SQLite creates the index file if it can.)
-        clock: gives events their time.
+        clock: the clock that sets the time of each event.
 
     Attributes:
         writing: whether a transaction is being written, which should not be ended by a KeyboardInterrupt.
@@ -124,10 +124,12 @@ class Journal:
         with self._convert_errors():
             rows = self._connection.execute(query).all()
             self._connection.rollback()
-        try:  # parsing the data of all events at once takes half the time
+        try:  # to parse the data of all events at once takes half the time
             items = json.loads(f"[{','.join(row.data for row in rows)}]")
         except ValueError:
             items = []
+        # If the data of some events are damaged, `items` is empty. Then each event is parsed on its own, to find the first
+        # damaged one.
         for row, data in zip_longest(rows, items if len(items) == len(rows) else ()):
             seq, time, kind, trial, step, text = row
             try:
@@ -157,8 +159,8 @@ class Journal:
         """Take the lease, so that only this process may append.
 
         A lease whose holder is dead is taken over; the fencing token makes late writes of that holder fail. A holder on this
-        machine is alive if its process is. A holder on another machine is alive if it renews the lease within `patience`
-        seconds.
+        machine is alive if its process is alive. A holder on another machine is alive if it renews the lease within
+        `patience` seconds.
 
         Raises:
             RunError: another controller holds the lease, or the journal is damaged.
@@ -170,9 +172,9 @@ class Journal:
             self.check_idle(patience)
             # Several controllers may get here at the same time. Only the first one changes the row with this token.
             token, beat, _ = self._read_lease()
-            take = LEASE.update().where(LEASE.c.token == token)
+            update_with_token = LEASE.update().where(LEASE.c.token == token)
             values = {"token": token + 1, "holder": LeaseHolder.this_process().to_json(), "beat": beat + 1}
-            changed_rows = self._connection.execute(take.values(**values)).rowcount
+            changed_rows = self._connection.execute(update_with_token.values(**values)).rowcount
             self._connection.commit()
             if changed_rows != 1:
                 raise RunError("another controller has just started to continue this run; wait until it ends")
@@ -187,7 +189,7 @@ class Journal:
         """Check that no living controller holds the lease; `patience` has the same meaning as in `acquire`.
 
         Raises:
-            RunError: a living controller holds it.
+            RunError: a living controller holds the lease.
         """
         with self._convert_errors():
             _, beat, text = self._read_lease()
@@ -201,17 +203,17 @@ class Journal:
         """Check that the journal and its folder are still at the paths at which the lease was acquired.
 
         Raises:
-            RunError: they were moved, deleted or replaced. Events that are still appended go to the files that were moved.
+            RunError: the journal or the folder was moved, deleted or replaced. Later events go to the moved files.
         """
         if self._files is not None:
             self._files.check()
 
     def find_file_problem(self) -> str | None:
-        """Return the message of `check_files`, without its patience for missing files; None if all files are in place."""
+        """Return the message of `check_files`, but at once if a file is missing; None if all files are in place."""
         return None if self._files is None else self._files.find_problem()
 
     def find_holder(self) -> tuple[LeaseHolder | None, int]:
-        """Return the holder of the lease, if any, and the number of its renewals, which grows while the holder is alive."""
+        """Return the holder of the lease (None if it is free), and the number of renewals, which grows while it is held."""
         with self._convert_errors():
             _, beat, text = self._read_lease()
         return (LeaseHolder.from_json(text) if text else None), beat
@@ -227,7 +229,7 @@ class Journal:
         self._connection.rollback()
 
     def _is_alive(self, holder: LeaseHolder, beat: int, patience: float) -> bool:
-        if holder == LeaseHolder.this_process():  # an earlier session of this process may have failed to give it back
+        if holder == LeaseHolder.this_process():  # an earlier session of this process may not have given it back
             return self.path.resolve() in _leased
         return is_alive(holder, lambda: self._read_lease()[1], beat, patience)
 
