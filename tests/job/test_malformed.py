@@ -288,7 +288,7 @@ CASES = {
     "limits of simulated workers": (
         GOOD + "executor: simulated\ntime_limit: 3\n",
         "job.yaml:5: time_limit: `executor: simulated` trains nothing",
-        "leave it out",
+        "leave this key out",
     ),
     "the name of the Python argument": (
         GOOD + "workers: 2\n",
@@ -323,7 +323,7 @@ CASES = {
     "a split beside a plan of splits": (
         GOOD + "parallel_trials: auto\nworkers_per_trial: 2\n",
         "job.yaml:5: workers_per_trial: found 2 beside `parallel_trials: auto`",
-        "leave it out, or give `parallel_trials` a number",
+        "leave this key out, or give `parallel_trials` a number",
     ),
     "an unknown stop rule": (GOOD + "stop: never\n", "job.yaml:4: stop: found 'never'", "advise or auto"),
     "patience of 0": (GOOD + "patience: 0\n", "job.yaml:4: patience: found 0", "above 0"),
@@ -495,7 +495,7 @@ CASES = {
     "full training that also searches": (
         GOOD + "phases:\n  a: {}\n  full: {finalize: {}, max_trials: 3}\n",
         "job.yaml:6: phases.full.max_trials: this phase does full training",
-        "leave it out",
+        "leave this key out",
     ),
     "full training twice": (
         GOOD + "phases:\n  a: {}\nfinalize: {}\n",

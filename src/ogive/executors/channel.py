@@ -108,12 +108,12 @@ class Channel:
     """The controller's end of a connection. It never blocks.
 
     Attributes:
-        closed: whether no more messages will arrive.
+        is_closed: whether no more messages will arrive.
     """
 
     def __init__(self, connection: socket.socket) -> None:
         connection.setblocking(False)
-        self.closed = False
+        self.is_closed = False
         self._socket = connection
         self._decoder = Decoder()
         self._unsent = bytearray()
@@ -129,13 +129,13 @@ class Channel:
     @property
     def has_message(self) -> bool:
         """Whether the bytes that were read from the socket contain a complete message, which `receive` will return."""
-        return not self.closed and self._decoder.has_message
+        return not self.is_closed and self._decoder.has_message
 
     @property
     def is_drained(self) -> bool:
         """Whether there is nothing to read now."""
-        if self.closed or self.has_message:
-            return self.closed
+        if self.is_closed or self.has_message:
+            return self.is_closed
         try:
             return not self._socket.recv(1, socket.MSG_PEEK)
         except OSError:
@@ -151,15 +151,15 @@ class Channel:
         """
         count = 0
         try:
-            while (message := self._decoder.next()) is None and not self.closed and count < MAX_RECEIVE_BYTES:
+            while (message := self._decoder.next()) is None and not self.is_closed and count < MAX_RECEIVE_BYTES:
                 data = self._socket.recv(CHUNK_BYTES)
-                self.closed = not data
+                self.is_closed = not data
                 self._decoder.feed(data)
                 count += len(data)
         except BlockingIOError:
             return None
         except (OSError, ProtocolError) as error:
-            self.closed = True
+            self.is_closed = True
             if isinstance(error, ProtocolError):
                 raise
             return None
@@ -187,7 +187,7 @@ class Channel:
             self._unsent.clear()
 
     def close(self) -> None:
-        self.closed = True
+        self.is_closed = True
         self._socket.close()
 
 

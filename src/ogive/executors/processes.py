@@ -100,10 +100,10 @@ class ProcessExecutor(Executor):
 
     @property
     def idle(self) -> int:
-        return sum(worker.idle for worker in self._workers)
+        return sum(worker.is_idle for worker in self._workers)
 
     def submit(self, assignment: Assignment) -> str:
-        worker = next(worker for worker in self._workers if worker.idle)
+        worker = next(worker for worker in self._workers if worker.is_idle)
         worker.begin(assignment, self._memory_limit)
         return worker.name
 
@@ -115,9 +115,9 @@ class ProcessExecutor(Executor):
                     self._handle(worker, message, listener)
             except ProtocolError as error:
                 worker.reject(error)
-                if worker.assignment is None and worker.ready:
+                if worker.assignment is None and worker.is_ready:
                     listener.on_warning(f"{worker.name} is replaced: {error}")
-            if worker.channel.closed:
+            if worker.channel.is_closed:
                 # The process usually ends at the same moment. A short wait avoids a delay until the next check.
                 worker.wait_briefly()
                 if worker.has_ended:
@@ -128,7 +128,7 @@ class ProcessExecutor(Executor):
 
     def _find_readable_workers(self, timeout: float) -> list[WorkerClient]:
         """Return the workers whose channels can be read now; wait at most `timeout` seconds for the first one."""
-        connected = [worker for worker in self._workers if not worker.channel.closed]
+        connected = [worker for worker in self._workers if not worker.channel.is_closed]
         with selectors.PollSelector() as selector:
             for worker in connected:
                 selector.register(worker.channel, worker.channel.interest, worker)
@@ -151,7 +151,7 @@ class ProcessExecutor(Executor):
     def _handle(self, worker: WorkerClient, message: Mapping[str, Any], listener: Listener) -> None:
         match message["is"]:
             case "ready":
-                worker.ready, self._failed_starts, self._has_had_ready_worker = True, 0, True
+                worker.is_ready, self._failed_starts, self._has_had_ready_worker = True, 0, True
             case "broken":
                 raise RunError(
                     f"the workers cannot start: {message['reason']}\n{message['traceback']}\nsee also {worker.log}"
@@ -164,12 +164,12 @@ class ProcessExecutor(Executor):
                 action = listener.on_report(trial, message["step"], message["metrics"], message["seconds"])
                 worker.channel.send({"action": action.value, "recalled": self._is_recalled})
             case "end":
-                worker.leaving = bool(message.get("leaving"))
+                worker.is_leaving = bool(message.get("leaving"))
                 listener.on_end(worker.finish().trial, parse_outcome(message))
 
     def _replace(self, worker: WorkerClient, listener: Listener) -> None:
         """Replace a worker that has ended, unless the session is about to end. Report the end of its attempt, if any."""
-        code, outcome = worker.clean_up()
+        exit_code, outcome = worker.clean_up()
         index = self._workers.index(worker)
         if self._is_recalled:
             del self._workers[index]
@@ -178,12 +178,12 @@ class ProcessExecutor(Executor):
             self._workers[index] = self._launch(worker.name)
         if worker.assignment is not None:
             listener.on_end(worker.finish().trial, outcome)
-        elif code != LEFT_EXIT_CODE and worker.kill_outcome is None:
+        elif exit_code != LEFT_EXIT_CODE and worker.kill_outcome is None:
             listener.on_warning(f"{worker.name} ended while it was idle ({outcome.reason}) and was replaced")
 
     def _check_start(self, worker: WorkerClient, outcome: Outcome) -> None:
         """Raise a RunError if workers cannot start. `worker` has ended; do nothing if it had become ready before."""
-        if worker.ready:
+        if worker.is_ready:
             return
         self._failed_starts += 1
         never_starts = outcome.status is Status.EXITED or (

@@ -140,9 +140,9 @@ class SimulatedExecutor(Executor):
         self._starting = set(range(workers)) if self.faults.startup else set()  # workers that must still start up
         self._idle_workers = list(range(workers))  # a heap: the next job goes to the idle worker with the lowest number
         self._paces: dict[int, float] = {}
-        # A heap of (time, order, job): at this time the job reports or ends, or its worker is preempted.
+        # A heap of (time, number of the event, job): at this time the job reports or ends, or its worker is preempted.
         self._events: list[tuple[float, int, _Job]] = []
-        self._order = 0
+        self._event_count = 0
         self._is_recalled = False
 
     @property
@@ -206,8 +206,8 @@ class SimulatedExecutor(Executor):
             job.next_event = classify(error)
         seconds = 0.0 if isinstance(job.next_event, Outcome) else job.next_event[2] * job.pace
         # Events at the same time happen in the order in which they were scheduled.
-        self._order += 1
-        heapq.heappush(self._events, (min(job.last_time + seconds, job.preempted_at), self._order, job))
+        self._event_count += 1
+        heapq.heappush(self._events, (min(job.last_time + seconds, job.preempted_at), self._event_count, job))
 
     def _handle_event(self, job: _Job, listener: Listener) -> None:
         now = self.clock.seconds

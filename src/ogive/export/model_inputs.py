@@ -48,7 +48,7 @@ class ModelCall:
     example: Mapping[str, Tensor]
 
     @property
-    def batch(self) -> int | None:
+    def batch_size(self) -> int | None:
         """The number of examples in `example`: the first dimension of all inputs; None if their first dimensions differ."""
         sizes = {tensor.shape[0] for tensor in self.example.values() if tensor.ndim}
         return sizes.pop() if len(sizes) == 1 else None
@@ -58,25 +58,26 @@ class ModelCall:
         args = tuple(fill_layout(item, tensors) for item in self.layout["args"])
         return args, {name: fill_layout(item, tensors) for name, item in self.layout["kwargs"].items()}
 
-    def resize(self, batch: int | None) -> dict[str, Tensor]:
-        """Return the example tensors, repeated or cut to `batch` examples; unchanged if `batch` is None."""
-        if batch is None:
+    def resize_example(self, batch_size: int | None) -> dict[str, Tensor]:
+        """Return the example tensors, repeated or cut to `batch_size` examples; unchanged if `batch_size` is None."""
+        if batch_size is None:
             return dict(self.example)
         return {
-            name: tensor[torch.arange(batch) % tensor.shape[0]].clone() if tensor.ndim else tensor
+            name: tensor[torch.arange(batch_size) % tensor.shape[0]].clone() if tensor.ndim else tensor
             for name, tensor in self.example.items()
         }
 
-    def make_random_inputs(self, batch: int | None, generator: torch.Generator) -> dict[str, Tensor]:
-        """Return random inputs of `batch` examples.
+    def make_random_inputs(self, batch_size: int | None, generator: torch.Generator) -> dict[str, Tensor]:
+        """Return random inputs of `batch_size` examples.
 
         The values are drawn from those of the example, so that token ids are valid. Only a floating-point input whose values
         are all equal gets normally distributed values.
         """
-        return {name: _randomize(tensor, generator) for name, tensor in self.resize(batch).items()}
+        return {name: _randomize(tensor, generator) for name, tensor in self.resize_example(batch_size).items()}
 
 
 def _randomize(tensor: Tensor, generator: torch.Generator) -> Tensor:
+    """Return a random tensor of the same shape; see `ModelCall.make_random_inputs`."""
     flat = tensor.flatten()
     if not flat.numel():
         return tensor

@@ -63,7 +63,7 @@ def export_torch(
         RunError: the weights do not fit, the inputs are unknown, the model cannot be exported, or the export does not agree
             with the model. The folder is then unchanged.
     """
-    export = _prepare(architecture, state_dict, inputs, task=task, seed=seed)
+    export = _prepare_export(architecture, state_dict, inputs, task=task, seed=seed)
     try:
         with create_draft(folder) as draft_folder:
             about = _write_export(export, draft_folder, dict(description or {}))
@@ -98,7 +98,7 @@ class _Export:
         return {name: self.task.to_raw(t) if self.task is not None else t for name, t in tensors.items()}
 
 
-def _prepare(
+def _prepare_export(
     architecture: Architecture,
     state_dict: Mapping[str, torch.Tensor],
     inputs: Any,
@@ -134,7 +134,9 @@ def _write_export(export: _Export, draft_folder: Path, description: dict[str, An
         program, batch, note = trace(export.make(), export.call)
         torch.export.save(program, draft_folder / "model.pt2")
         del program  # to free memory before the verification
-        return _complete(export, draft_folder, {**description, "form": PROGRAM, "batch": batch, "note": note})
+        return _complete_and_verify(
+            export, draft_folder, {**description, "form": PROGRAM, "batch": batch, "note": note}
+        )
     except (OSError, RunError):
         raise
     except ExportFails as error:
@@ -166,8 +168,8 @@ def _write_as_source(
     for path in draft_folder.iterdir():
         shutil.rmtree(path) if path.is_dir() else path.unlink()
     _write_source(export, draft_folder, whole_modules)
-    batch, note = _find_batch(export)
-    return _complete(export, draft_folder, {**about, "batch": batch, "note": note})
+    batch, note = _find_accepted_batch(export)
+    return _complete_and_verify(export, draft_folder, {**about, "batch": batch, "note": note})
 
 
 def _write_source(export: _Export, draft_folder: Path, whole_modules: bool) -> None:
@@ -184,12 +186,12 @@ def _write_source(export: _Export, draft_folder: Path, whole_modules: bool) -> N
         path.write_text(text, encoding="utf-8")
 
 
-def _find_batch(export: _Export) -> tuple[int | str | None, str | None]:
+def _find_accepted_batch(export: _Export) -> tuple[int | str | None, str | None]:
     """Return the batch that the untraced model accepts ("any", 1 or None), and the reason if it is not "any"."""
-    if export.call.batch is None:
+    if export.call.batch_size is None:
         return None, "the shapes of the inputs are fixed, because their first dimensions differ"
     for size in (1, 3):
-        args, kwargs = export.call.make_arguments(export.call.resize(size))
+        args, kwargs = export.call.make_arguments(export.call.resize_example(size))
         try:
             with torch.no_grad():
                 export.make()(*args, **kwargs)
@@ -199,7 +201,7 @@ def _find_batch(export: _Export) -> tuple[int | str | None, str | None]:
     return "any", None
 
 
-def _complete(export: _Export, draft_folder: Path, about: dict[str, Any]) -> Mapping[str, Any]:
+def _complete_and_verify(export: _Export, draft_folder: Path, about: dict[str, Any]) -> Mapping[str, Any]:
     """Write all other files, verify the export, and return its `architecture.json` with the result."""
     model, call, batch = export.make(), export.call, about["batch"]
     _save_weights(model, draft_folder / "weights.safetensors", must_be_complete=about["form"] == SOURCE)

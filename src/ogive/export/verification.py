@@ -59,13 +59,13 @@ class Case:
     """Inputs of the model, and its outputs, with which the outputs of the export are compared.
 
     Attributes:
-        batch: the number of examples; None if the inputs have no common batch.
+        batch_size: the number of examples; None if the inputs have no common batch.
         inputs: the inputs of the model, by name.
         raw: the same inputs as the raw values that a user of the export provides, by name.
         outputs: the outputs of the model, by name.
     """
 
-    batch: int | None
+    batch_size: int | None
     inputs: Mapping[str, Tensor]
     raw: Mapping[str, Tensor]
     outputs: Mapping[str, Tensor]
@@ -91,11 +91,11 @@ def make_cases(
     generator = torch.Generator().manual_seed(SEED)
     # Two further cases with random inputs, of different batch sizes if the export allows any.
     sizes = {"any": (1, 3), 1: (1, 1), None: (None, None)}[batch]
-    example = call.resize(1 if batch == 1 else None)
+    example = call.resize_example(1 if batch == 1 else None)
     cases = [run_model(make, call, example, to_raw(example))]
     for size in sizes:
         # Some models fail on random inputs, for example if they need sorted offsets; then the example itself is used.
-        for inputs in (call.make_random_inputs(size, generator), call.resize(size)):
+        for inputs in (call.make_random_inputs(size, generator), call.resize_example(size)):
             try:
                 cases.append(run_model(make, call, inputs, to_raw(inputs)))
             except ModelFails:
@@ -130,7 +130,8 @@ def run_model(
             "nor keep state"
         )
     sizes = {tensor.shape[0] for tensor in inputs.values() if tensor.ndim}
-    return Case(batch=sizes.pop() if len(sizes) == 1 and call.batch else None, inputs=inputs, raw=raw, outputs=first)
+    batch_size = sizes.pop() if len(sizes) == 1 and call.batch_size else None
+    return Case(batch_size=batch_size, inputs=inputs, raw=raw, outputs=first)
 
 
 def _compute_outputs(model: nn.Module, call: ModelCall, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -182,8 +183,8 @@ def compare(expected: Mapping[str, Tensor], actual: Mapping[str, Tensor], tolera
 def _compare_tensors(name: str, expected: Tensor, actual: Tensor, tolerance: float) -> OutputDifference:
     if expected.shape != actual.shape:
         return OutputDifference(message=f"{name} has the shape {list(actual.shape)} instead of {list(expected.shape)}")
-    wide = torch.complex128 if expected.is_complex() else torch.float64
-    a, b = expected.to(wide), actual.to(wide)
+    widest_dtype = torch.complex128 if expected.is_complex() else torch.float64
+    a, b = expected.to(widest_dtype), actual.to(widest_dtype)
     is_equal = (a == b) | (a.isnan() & b.isnan())
     difference = torch.where(is_equal, torch.zeros_like(a), a - b).abs().nan_to_num(nan=torch.inf).flatten()
     finite = a.abs()[a.isfinite()]
@@ -230,7 +231,7 @@ def verify(folder: Path, cases: Sequence[Case], tolerance: float) -> dict[str, A
         )
     count = sum(part.count for part in parts)
     return {
-        "batch_sizes": sorted({case.batch for case in cases if case.batch is not None}),
+        "batch_sizes": sorted({case.batch_size for case in cases if case.batch_size is not None}),
         "largest_difference": max(part.largest for part in parts),
         "mean_difference": sum(part.total for part in parts) / max(1, count),
         "tolerance": tolerance,

@@ -34,7 +34,7 @@ def check_machine(source: Source, keys: JobKeys) -> None:
         raise source.error(
             ("workers_per_trial",),
             f"found {keys.workers_per_trial} beside `parallel_trials: auto`, with which a plan decides the workers of each "
-            "trial; leave it out, or give `parallel_trials` a number",
+            "trial; leave this key out, or give `parallel_trials` a number",
         )
     if keys.executor == "inline":
         _check_inline(source, keys)
@@ -52,7 +52,8 @@ def _check_inline(source: Source, keys: JobKeys) -> None:
     ):
         if getattr(keys, name) not in (default, None):
             raise source.error(
-                (name,), "`executor: inline` has one worker and no limits; leave it out, or use `executor: processes`"
+                (name,),
+                "`executor: inline` has one worker and no limits; leave this key out, or use `executor: processes`",
             )
 
 
@@ -62,7 +63,7 @@ def _check_simulated(source: Source, keys: JobKeys) -> None:
     for name in ("time_limit", "memory_limit", "startup_limit", "finalize"):
         default = STARTUP_SECONDS if name == "startup_limit" else None
         if getattr(keys, name) not in (None, default):
-            raise source.error((name,), "`executor: simulated` trains nothing; leave it out")
+            raise source.error((name,), "`executor: simulated` trains nothing; leave this key out")
 
 
 def check_routes(source: Source, keys: JobKeys) -> None:
@@ -127,9 +128,11 @@ def check_phases(source: Source, keys: JobKeys) -> None:
                 ("phases", name, "finalize"), "there is no phase before it whose best trials could be trained"
             )
         if parse_executor_config(keys.executor).is_simulated:
-            raise source.error(("phases", name, "finalize"), "`executor: simulated` trains nothing; leave it out")
+            raise source.error(("phases", name, "finalize"), "`executor: simulated` trains nothing; leave this key out")
         if index < len(keys.phases) - 1:
             raise source.error(("phases", name, "finalize"), "full training of the best comes last; move it to the end")
         others = sorted(phase.model_fields_set - {"finalize", "go"})
         if others:
-            raise source.error(("phases", name, others[0]), "this phase does full training and no search; leave it out")
+            raise source.error(
+                ("phases", name, others[0]), "this phase does full training and no search; leave this key out"
+            )

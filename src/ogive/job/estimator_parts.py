@@ -56,7 +56,7 @@ def make_estimator(source: Source, keys: JobKeys, code: CodeImporter, *, task: T
     for name, is_declared in (("recipe", keys.recipe is not None), ("proxy", keys.proxy != ProxyKeys())):
         if is_declared:
             raise source.error(
-                (name,), "belongs to the built-in trainer; give `task` instead of `train`, or leave it out"
+                (name,), "belongs to the built-in trainer; give `task` instead of `train`, or leave this key out"
             )
     train = code.resolve(("train",), str(keys.train))
     if isinstance(train, Estimator):
@@ -223,7 +223,7 @@ def check_execution(
     if keys.workers_per_trial > 1 and not estimator.parallel:
         raise source.error(
             ("workers_per_trial",),
-            f"found {keys.workers_per_trial}, but a {type(estimator).__name__} evaluates in one process; leave it out",
+            f"found {keys.workers_per_trial}, but a {type(estimator).__name__} evaluates in one process; leave this key out",
         )
     parallel_trials = keys.parallel_trials if isinstance(keys.parallel_trials, int) else 1
     with locate_errors(source, "workers_per_trial"):

@@ -111,19 +111,19 @@ class Fold:
         """Apply one event. `answered_kind`: the kind of events that the schedule has already answered; None for none."""
         trial = self.state.apply(event)
         if trial is not None and event.kind is not answered_kind:
-            self._notify(event, trial)
+            self._notify_schedule_and_strategy(event, trial)
         if self._monitor:
             self._monitor.record_event(event, trial)
 
-    def _notify(self, event: Event, trial: Trial) -> None:
+    def _notify_schedule_and_strategy(self, event: Event, trial: Trial) -> None:
         """Pass an event about a trial to the schedule and the strategy."""
         self.pending_actions.pop(trial.id, None)
         match event.kind:
             case Kind.PROPOSED:
                 note = trial.proposal.note.get("schedule", {})
-                self._notify_of_job(trial, Start(trial.fidelity, note, trial.step_offset))
+                self._notify_schedule_of_job(trial, Start(trial.fidelity, note, trial.step_offset))
             case Kind.PROMOTED:
-                self._notify_of_job(trial, Resume(trial.id, trial.fidelity, trial.step_offset))
+                self._notify_schedule_of_job(trial, Resume(trial.id, trial.fidelity, trial.step_offset))
                 if trial.step >= trial.target_step:
                     # The trial had no value at the end of its previous job and was trained further, to the end of this job
                     # or beyond. So its last report is also the last report of this job.
@@ -137,7 +137,7 @@ class Fold:
                     self._schedule.on_end(trial)
                 self._tell_strategy(trial)
 
-    def _notify_of_job(self, trial: Trial, job: Start | Resume) -> None:
+    def _notify_schedule_of_job(self, trial: Trial, job: Start | Resume) -> None:
         with convert_plugin_errors("schedule", self._schedule):
             self._schedule.on_job(trial, job)
 

@@ -33,7 +33,7 @@ class FolderIdentity:
         self._missing_since: float | None = None
 
     @property
-    def unchanged(self) -> bool:
+    def is_unchanged(self) -> bool:
         """Whether each path still has the original file."""
         return all(get_identity(path) == original for path, (_, original) in self._files.items())
 
@@ -43,7 +43,7 @@ class FolderIdentity:
         Raises:
             RunError: a file was replaced, or has been missing for longer than `patience`.
         """
-        if self.unchanged:
+        if self.is_unchanged:
             self._missing_since = None
             return
         if any(get_identity(path) not in (None, original) for path, (_, original) in self._files.items()):

@@ -34,7 +34,7 @@ BEAT_SECONDS = 5.0
 STALE_SECONDS = 3600.0
 """The age, in seconds, from which a draft counts as left behind by a killed controller."""
 
-_leased: set[Path] = set()
+_leased_paths: set[Path] = set()
 """The journals whose lease this process holds."""
 
 
@@ -63,7 +63,7 @@ class Journal:
         self.path = path
         self.writing = False
         self._writable = writable
-        self._files: FolderIdentity | None = None
+        self._folder_identity: FolderIdentity | None = None
         self._clock = clock or WallClock()
         self._token: int | None = None
         self._last_seq: int | None = None
@@ -72,7 +72,7 @@ class Journal:
         if not path.is_file():
             raise RunError(f"there is no journal at {path}; give the folder of a run")
         try:
-            self._engine = create_engine(path, synchronous, writable, in_use=path.resolve() in _leased)
+            self._engine = create_engine(path, synchronous, writable, in_use=path.resolve() in _leased_paths)
         except OSError as error:
             raise RunError(f"{path} cannot be read: {error}") from error
         try:
@@ -179,9 +179,9 @@ class Journal:
             if changed_rows != 1:
                 raise RunError("another controller has just started to continue this run; wait until it ends")
             self._token = token + 1
-            self._files = FolderIdentity(self.path, BEAT_SECONDS)
+            self._folder_identity = FolderIdentity(self.path, BEAT_SECONDS)
             self._leased_path = self.path.resolve()
-            _leased.add(self._leased_path)
+            _leased_paths.add(self._leased_path)
         self._heartbeat = threading.Thread(target=self._renew_lease, name="ogive-heartbeat", daemon=True)
         self._heartbeat.start()
 
@@ -205,12 +205,12 @@ class Journal:
         Raises:
             RunError: the journal or the folder was moved, deleted or replaced. Later events go to the moved files.
         """
-        if self._files is not None:
-            self._files.check()
+        if self._folder_identity is not None:
+            self._folder_identity.check()
 
     def find_file_problem(self) -> str | None:
         """Return the message of `check_files`, but at once if a file is missing; None if all files are in place."""
-        return None if self._files is None else self._files.find_problem()
+        return None if self._folder_identity is None else self._folder_identity.find_problem()
 
     def find_holder(self) -> tuple[LeaseHolder | None, int]:
         """Return the holder of the lease (None if it is free), and the number of renewals, which grows while it is held."""
@@ -230,7 +230,7 @@ class Journal:
 
     def _is_alive(self, holder: LeaseHolder, beat: int, patience: float) -> bool:
         if holder == LeaseHolder.this_process():  # an earlier session of this process may not have given it back
-            return self.path.resolve() in _leased
+            return self.path.resolve() in _leased_paths
         return is_alive(holder, lambda: self._read_lease()[1], beat, patience)
 
     def _read_lease(self) -> tuple[int, int, str]:
@@ -241,7 +241,7 @@ class Journal:
     def _renew_lease(self) -> None:
         """Renew the lease regularly, also while no events are appended, to show other controllers that this one is alive."""
         while not self._end_heartbeat.wait(BEAT_SECONDS):
-            if self._files is not None and not self._files.unchanged:
+            if self._folder_identity is not None and not self._folder_identity.is_unchanged:
                 continue  # a new connection might open the journal of another run
             try:
                 with self._engine.begin() as connection:
@@ -293,7 +293,7 @@ class Journal:
                     self._connection.commit()
         finally:
             if self._token is not None:
-                _leased.discard(self._leased_path)
+                _leased_paths.discard(self._leased_path)
             self._token = None
             self._dispose()
 

@@ -18,7 +18,7 @@ from ogive.objective import Constraint, Objective, compute_costs, find_pareto_fr
 from ogive.run.state import State
 from ogive.trial import Status, Trial, TrialId, select_comparable
 
-FIRST_NOTES = {"regularized_evolution": "parent", "local_search": "parent", "gp": "fitted_on"}
+MODEL_NOTE_ENTRIES = {"regularized_evolution": "parent", "local_search": "parent", "gp": "fitted_on"}
 """For each strategy that begins with random proposals: the entry of a note by which its other proposals are recognized."""
 
 
@@ -94,9 +94,9 @@ class CurvePoint:
         step: the last step that the trial reported, such as its epochs; 0 if it reported nothing.
         is_full: whether the trial has a value and no trial was trained longer.
         feasible: whether the trial has a value and satisfies all constraints.
-        origin: the origin of its proposal, such as "random" or "mutation"; "" if the strategy does not note it.
-        time: when the trial became inactive, in seconds since the start of the run; see `convert_to_run_time`.
-        spent_seconds: compute time of this trial and of all that became inactive before it, in seconds.
+        origin: the origin of the proposal, such as "random" or "mutation"; "" if the strategy does not note it.
+        time: the time at which the trial became inactive, in seconds since the start of the run; see `convert_to_run_time`.
+        spent_seconds: compute time of this trial and of all trials that became inactive before it, in seconds.
     """
 
     position: int
@@ -159,14 +159,14 @@ def convert_to_run_time(state: State, times: Sequence[float]) -> FloatArray:
 def find_origins(state: State) -> dict[TrialId, str]:
     """Return the origin of each trial's proposal, as noted by the strategy; "" if the strategy did not note it.
 
-    Some strategies begin with random proposals and note no origin. Their random proposals are those before the first one
-    with the entry that `FIRST_NOTES` names.
+    Some strategies begin with random proposals and note no origin. In these cases, the origin is "random" up to the first
+    proposal whose note has the entry in `MODEL_NOTE_ENTRIES`, and "model" from this proposal on.
     """
     origins = {trial.id: str(trial.proposal.note.get("origin", "")) for trial in state.trials.values()}
     name = state.created["strategy"]["name"]
-    if any(origins.values()) or (name not in FIRST_NOTES and name != "random"):
+    if any(origins.values()) or (name not in MODEL_NOTE_ENTRIES and name != "random"):
         return origins
-    entry = FIRST_NOTES.get(name, "")
+    entry = MODEL_NOTE_ENTRIES.get(name, "")
     first = next((trial.id for trial in state.trials.values() if entry in trial.proposal.note), len(origins))
     return {trial: "random" if trial < first or name == "random" else "model" for trial in origins}
 
@@ -182,13 +182,13 @@ def compute_running_best(points: Sequence[CurvePoint], goal: str) -> tuple[list[
 
     Only feasible trials that were trained longest can be the incumbent. The last point is added with the last value.
     """
-    better = max if goal == "maximize" else min
+    select_better = max if goal == "maximize" else min
     positions: list[int] = []
     values: list[float] = []
     for point in points:
         if point.is_full and point.feasible:
             positions.append(point.position)
-            values.append(better(values[-1], point.value) if values else point.value)
+            values.append(select_better(values[-1], point.value) if values else point.value)
     if positions and positions[-1] < points[-1].position:
         positions.append(points[-1].position)
         values.append(values[-1])
@@ -212,8 +212,8 @@ def expected_best(values: ArrayLike, goal: str, sizes: Sequence[int] | None = No
     # Imported here, because importing SciPy takes longer than everything else in `ogive status`.
     from scipy.special import gammaln
 
-    # If the values are ordered from the best, value i is the best of n with probability C(m - i, n - 1) / C(m, n). The
-    # binomial coefficients overflow, so their logarithms are used.
+    # With the m values ordered from the best (i = 1) to the worst, value i is the best of n drawn values with probability
+    # C(m - i, n - 1) / C(m, n). The binomial coefficients overflow, so their logarithms are used. k is m - i - n + 1.
     ordered = np.sort(np.asarray(values, dtype=np.float64))
     ordered = ordered[::-1] if goal == "maximize" else ordered
     m = len(ordered)

@@ -210,7 +210,7 @@ class State:
     def apply(self, event: Event) -> Trial | None:
         """Update the state from an event; return the new record of the trial that it changed, if any."""
         self.seq = event.seq
-        self._pass_time(event)
+        self._count_elapsed_time(event)
         if event.trial is None or event.kind in _WITHOUT_EFFECT_ON_TRIALS:
             self._apply_to_run(event)
             return None
@@ -220,7 +220,7 @@ class State:
         self._update_counts(before, trial, event)
         return trial
 
-    def _pass_time(self, event: Event) -> None:
+    def _count_elapsed_time(self, event: Event) -> None:
         """Add the time since the last event to the session, unless no controller ran during this time."""
         seconds = event.time - self.time
         self.time = event.time
@@ -232,7 +232,7 @@ class State:
         if self.session_intervals:
             self.session_intervals[-1].end += seconds
 
-    def _open(self, event: Event) -> None:
+    def _open_session(self, event: Event) -> None:
         for attempt in self._running_attempts.values():  # attempts of a killed controller
             attempt.end = self.session_intervals[-1].end if self.session_intervals else event.time
         self._running_attempts.clear()
@@ -246,7 +246,7 @@ class State:
     def _apply_to_run(self, event: Event) -> None:
         match event.kind:
             case Kind.OPENED:
-                self._open(event)
+                self._open_session(event)
             case Kind.CLOSED:
                 self.is_open, self.error = False, event.data.get("error")
             case Kind.CHANGED:
