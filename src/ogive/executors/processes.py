@@ -26,7 +26,7 @@ CHECK_SECONDS = 0.5
 MAX_FAILED_STARTS = 5
 """If this many workers in a row are killed while they start, the search ends with an error."""
 WATCHDOG_SECONDS = 30.0
-"""How long the watchdog may take to end before it is killed."""
+"""The time that the watchdog may take to end before it is killed."""
 
 
 class ProcessExecutor(Executor):
@@ -34,13 +34,13 @@ class ProcessExecutor(Executor):
 
     Args:
         payload: the file with the space and the estimator; see `worker.unpickle_payload`.
-        folder: the folder of the run; what the workers print outside trials goes to `worker-*.log` in this folder.
+        folder: the folder of the run; the output of the workers outside trials goes to `worker-*.log` in this folder.
         workers: the number of evaluations at a time.
         ranks: the number of processes of each evaluation (`workers_per_trial`); above 1, the estimator must be `parallel`.
         time_limit: the compute time of a trial, all attempts together, in seconds; None for no limit.
-        memory_limit: the memory that a trial may use in addition to what its worker used before, in gigabytes; None for no
-            limit.
-        startup_limit: how long a worker may take to be ready for its first trial, in seconds; None for no limit.
+        memory_limit: the memory that a trial may use in addition to the memory of its worker before the trial, in gigabytes;
+            None for no limit.
+        startup_limit: the time that a worker may take to be ready for its first trial, in seconds; None for no limit.
         threads: the number of threads of each process; None for an equal share of the cores.
 
     Raises:

@@ -161,8 +161,9 @@ class RankGroup:
 
         Args:
             message: the message with the assignment.
-            on_stuck: called from a thread with the outcome of the attempt if a rank fails and rank 0 does not end by itself.
-                Rank 0 may hang in native code because the failed rank is missing. `on_stuck` does not return.
+            on_stuck: a function that is called from a thread with the outcome of the attempt if a rank fails and rank 0 does
+                not end by itself. Rank 0 may hang in native code because the failed rank is missing. `on_stuck` does not
+                return.
         """
         self._is_working = True
         for rank in self._ranks:
@@ -204,7 +205,7 @@ class RankGroup:
         return outcome, all_ended and not lost_connection and not any(rank.has_failed for rank in self._ranks)
 
     def _find_cause(self) -> _Rank | None:
-        """Return the rank that failed first: one that has died, or one whose failure is no consequence of another one's."""
+        """Return the rank that failed first: a rank that has died, or whose failure is no consequence of another failure."""
         dead = [rank for rank in self._ranks if rank.outcome is None and rank.is_disconnected]
         failed = [
             r for r in self._ranks if r.outcome and r.has_failed and not _LOST_CONNECTION.search(r.outcome.reason)

@@ -98,7 +98,7 @@ class _Job:
         remaining_reports: the remaining reports of the job.
         pace: the time that the job takes, relative to its time on a worker without faults.
         failing_step: the step at which the job fails; None if it does not fail.
-        preempted_at: when the worker is preempted, in seconds of virtual time; infinite if it is not preempted.
+        preempted_at: the time at which the worker is preempted, in seconds of virtual time; infinite if it is not preempted.
         last_time: the virtual time of the last report, or of the start of the job, in seconds.
         next_event: the next report of the job, or its outcome if no report follows.
     """

@@ -209,7 +209,7 @@ class _Worker:
         os._exit(LEFT_EXIT_CODE)
 
     def _restore(self, start: Mapping[str, Any]) -> None:
-        """Undo what an evaluation may have changed: working directory, alarm and signal handlers."""
+        """Restore the working directory, the alarm and the signal handlers, which an evaluation may have changed."""
         os.chdir(start["cwd"])
         signal.setitimer(signal.ITIMER_REAL, 0)
         self._install_handlers()

@@ -40,7 +40,7 @@ class _Absent:
 absent = _Absent()
 '''
 RESERVED_NAMES = ("predict", "build_model", ABSENT)
-"""The names of the export's own modules, which the user's modules must not have."""
+"""The names of modules that the export itself contains. Modules of the user must not have these names."""
 DOCUMENTED_MODULES = ("torch.nn", "torch.nn.functional", "torch")
 """The modules from which PyTorch's objects are imported if they are available there, wherever they are defined."""
 

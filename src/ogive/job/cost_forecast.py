@@ -111,8 +111,8 @@ class CostForecast:
     @property
     def ratio(self) -> float | None:
         """The time of a full training, divided by the time of a training in the first search; None without full training."""
-        full = next((part for part in self.parts if part.full), None)
-        return None if full is None else full.seconds.middle / self.parts[0].seconds.middle
+        full_training = next((part for part in self.parts if part.full), None)
+        return None if full_training is None else full_training.seconds.middle / self.parts[0].seconds.middle
 
     def to_json(self) -> dict[str, Any]:
         totals = {"method": self.measurement, "ratio": self.ratio, "start_up": self.start_up}
@@ -129,18 +129,18 @@ def forecast_cost(job: Job) -> CostForecast | None:
 
     searches = [phase.job for phase in job.phases if phase.job is not None] or [job]
     estimators = [search.estimator for search in searches]
-    measured: dict[Proxy, _SecondsPerExample | None] = {}
+    measurements: dict[Proxy, _SecondsPerExample | None] = {}
 
     def get_seconds_per_example(estimator: Classifier) -> _SecondsPerExample | None:
         # The time per example depends on the sizes of models and images, but not on the number of examples. So searches
         # whose proxies differ only in the share of the data need one measurement.
         proxy = replace(estimator.proxy, data_fraction=1.0)
-        if proxy not in measured:
-            measured[proxy] = _measure_seconds_per_example(job, estimator, proxy)
-        return measured[proxy]
+        if proxy not in measurements:
+            measurements[proxy] = _measure_seconds_per_example(job, estimator, proxy)
+        return measurements[proxy]
 
-    first_measured = get_seconds_per_example(estimators[0]) if isinstance(estimators[0], Classifier) else None
-    if first_measured is None:
+    first_measurement = get_seconds_per_example(estimators[0]) if isinstance(estimators[0], Classifier) else None
+    if first_measurement is None:
         return None
     price = find_price(job.price)
     start_up_seconds = _measure_start_up(searches[0])
@@ -148,7 +148,7 @@ def forecast_cost(job: Job) -> CostForecast | None:
     parts = []
     for search, estimator in zip(searches, estimators, strict=True):
         assert isinstance(estimator, Classifier)
-        seconds = (get_seconds_per_example(estimator) or first_measured).compute_training_seconds(
+        seconds = (get_seconds_per_example(estimator) or first_measurement).compute_training_seconds(
             estimator, search.epochs or estimator.epochs
         )
         name = search.run.name if job.phases else "search"
@@ -156,13 +156,15 @@ def forecast_cost(job: Job) -> CostForecast | None:
         parts.append(part)
     # One part for full training: the last phase of a funnel, or the separate command `ogive finalize`.
     last_phase = job.phases[-1] if job.phases and job.phases[-1].job is None else None
-    arguments = last_phase.finalize if last_phase is not None else _make_finalize_arguments(job)
+    arguments = last_phase.finalize if last_phase is not None else _get_finalize_arguments(job)
     if arguments:
         estimator = estimators[-1]
         assert isinstance(estimator, Classifier)
         epochs = {"epochs": arguments["epochs"]} if "epochs" in arguments else {}
-        full = estimator.full_training({**arguments.get("recipe", {}), **epochs})
-        seconds = (get_seconds_per_example(full) or first_measured).compute_training_seconds(full, full.epochs)
+        full_estimator = estimator.full_training({**arguments.get("recipe", {}), **epochs})
+        seconds = (get_seconds_per_example(full_estimator) or first_measurement).compute_training_seconds(
+            full_estimator, full_estimator.epochs
+        )
         part = _make_part(
             last_phase.name if last_phase is not None else "full training",
             searches[-1],
@@ -174,10 +176,11 @@ def forecast_cost(job: Job) -> CostForecast | None:
             separate_command=last_phase is None,
         )
         parts.append(part)
-    return CostForecast(tuple(parts), first_measured.measurement, price, start_up_seconds)
+    return CostForecast(tuple(parts), first_measurement.description, price, start_up_seconds)
 
 
-def _make_finalize_arguments(job: Job) -> Mapping[str, Any]:
+def _get_finalize_arguments(job: Job) -> Mapping[str, Any]:
+    """Return the arguments of `Run.finalize` that the job declares; empty if it declares none."""
     return {} if job.keys.finalize is None else make_finalize_arguments(job.keys.finalize)
 
 
@@ -199,6 +202,7 @@ def _measure_start_up(job: Job) -> float:
 
 
 def _compute_threads_per_trial(job: Job) -> int:
+    """Return the number of threads with which a worker of the job trains: an equal share of the cores, at least 1."""
     return max(1, count_cores() // job.parallel_trials)
 
 
@@ -209,12 +213,12 @@ class _SecondsPerExample:
     Attributes:
         training: the seconds of training for one example, forward and backward.
         validation: the seconds of validation for one example.
-        measurement: a phrase that describes the measurement.
+        description: a phrase that describes the measurement.
     """
 
     training: Sequence[float]
     validation: Sequence[float]
-    measurement: str
+    description: str
 
     def compute_training_seconds(self, estimator: Classifier, epochs: int) -> Range:
         """Return the seconds of one training with the data and the proxy of `estimator`."""
@@ -257,11 +261,11 @@ def _measure_seconds_per_example(job: Job, estimator: Classifier, proxy: Proxy) 
     if not train_seconds:
         return None
     hardware = f"on {device}" if device.type != "cpu" else f"with {plural(threads, 'CPU thread')}"
-    measurement = (
+    description = (
         f"measured {hardware}: {TIMED_STEPS} steps of {estimator.training.batch_size} examples of each of "
         f"{plural(len(train_seconds), 'sampled architecture')}, scaled by examples and epochs"
     )
-    return _SecondsPerExample(train_seconds, validation_seconds, measurement)
+    return _SecondsPerExample(train_seconds, validation_seconds, description)
 
 
 def _time_one_example(model: Any, train: Examples, validation: Examples, estimator: Classifier) -> tuple[float, float]:

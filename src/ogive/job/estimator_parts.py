@@ -1,4 +1,4 @@
-"""The parts of a job that evaluate architectures: task, recipe, estimator; and checks of what the estimator can do.
+"""The parts of a job that evaluate architectures: task, recipe, estimator; and checks of the estimator.
 
 Each error names the key of the job that caused it.
 """
@@ -148,7 +148,7 @@ def _suggest_equal_shapes(keys: JobKeys, space_shape: tuple[int, ...], task_shap
 
 
 def make_recipe(source: Source, keys: JobKeys) -> Any:
-    """Return the recipe of the built-in trainer. If it has no epochs, it gets the `epochs` of the job.
+    """Return the recipe of the built-in trainer. A recipe without epochs gets the `epochs` of the job.
 
     Raises:
         JobError: a setting is out of range, or `epochs` of the job is larger than that of the recipe.

@@ -1,4 +1,4 @@
-"""Run a job: its search, or its funnel. Also read what the job of a run declares for full training."""
+"""Run the search or the funnel of a job. Also read the settings for full training that the job of a run declares."""
 
 from __future__ import annotations
 

@@ -164,7 +164,7 @@ def load_job(path: str | Path, options: Mapping[str, Any] | None = None) -> Job:
     environment.check_machine(source, keys)
     environment.check_routes(source, keys)
     strategy = search_parts.check_names(source, "strategy", keys.strategy)
-    search_parts.check_names(source, "schedule", keys.schedule)
+    search_parts.check_names(source, "schedule", keys.schedule)  # called only for the check
     schedule = search_parts.choose_schedule(source, keys, "schedule" in keys.model_fields_set)
     # These results are not needed yet: the calls check the keys. `_make_search` makes these parts again for each phase.
     search_parts.make_objectives(source, keys)
@@ -254,6 +254,7 @@ def _make_phases(source: Source, keys: JobKeys, shared: _SharedParts) -> tuple[J
         changes = {key: getattr(phase, key) for key in phase.model_fields_set if key not in KEYS_OF_PHASES_ONLY}
         phase_keys = keys.model_copy(update={**changes, **(_LATER_PHASE_VALUES if phases else {})})
         for kind in {"strategy", "schedule"} & changes.keys():
+            # The result is not needed: the call raises an error for an unknown name.
             search_parts.check_names(phase_source, kind, changes[kind])
         is_declared = "schedule" in changes or "schedule" in keys.model_fields_set
         schedule = search_parts.choose_schedule(phase_source, phase_keys, is_declared)

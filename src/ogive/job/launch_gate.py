@@ -97,7 +97,7 @@ def _check_split(job: Job) -> Iterator[Finding]:
 
 
 def _list_searches(job: Job) -> list[JobKeys]:
-    """Return the keys of each search: those of each phase with a search, or of the job if it has no phases."""
+    """Return the keys of each search: those of each phase with a search, or those of the job if it has no phases."""
     return [phase.job.keys for phase in job.phases if phase.job is not None] or [job.keys]
 
 

@@ -193,5 +193,5 @@ class Estimator(ABC):
         return code_identity.hash if code_identity.has_project_code else ""
 
     def fingerprints(self) -> Mapping[str, str]:
-        """Return short hashes of what must be unchanged when a run is continued, by name: `data`, `split`, `recipe`."""
+        """Return short hashes by name (`data`, `split`, `recipe`). They must be unchanged when a run is continued."""
         return EMPTY

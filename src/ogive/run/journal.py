@@ -245,7 +245,7 @@ class Journal:
                 continue  # a new connection might open the journal of another run
             try:
                 with self._engine.begin() as connection:
-                    connection.execute(RENEW_LEASE, {"mine": self._token})
+                    connection.execute(RENEW_LEASE, {"held_token": self._token})
             except DatabaseError:
                 continue  # the next append reports the problem
 
@@ -269,7 +269,7 @@ class Journal:
                     self._connection.rollback()
                 rows = [make_event_row(event, self._last_seq + 1 + i) for i, event in enumerate(events)]
                 # In the same transaction: if another controller has taken the lease, no row has this token any more.
-                if self._connection.execute(RENEW_LEASE, {"mine": self._token}).rowcount != 1:
+                if self._connection.execute(RENEW_LEASE, {"held_token": self._token}).rowcount != 1:
                     raise LeaseLost(f"{self.path}: another controller has taken over this run, so this one stops")
                 if rows:
                     self._connection.execute(INSERT_EVENTS, rows)

@@ -23,7 +23,7 @@ class LeaseHolder:
     Attributes:
         host: the name of its machine.
         pid: the id of the process on this machine.
-        born: when the process started (see `find_process_start`), since a later process may have the same `pid`.
+        born: the start of the process (see `find_process_start`), since a later process may have the same `pid`.
     """
 
     host: str

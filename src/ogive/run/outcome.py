@@ -74,7 +74,7 @@ def classify_exit(code: int, seconds: float, rank: str | None = None) -> Outcome
 
 
 def find_disk_fault(error: BaseException) -> str | None:
-    """Return a description of the disk problem that caused `error`, with a remedy; None if it has another cause.
+    """Return a description of the disk problem that caused `error`, with a remedy; None if `error` has another cause.
 
     A disk problem is a fault of the machine and not of the architecture, so no trial should fail because of it.
     """

@@ -25,7 +25,7 @@ REMEDY = (
 
 
 def compute_error_signature(trial: Trial) -> str:
-    """Return the first line of a failed trial's reason, with placeholders for what varies: numbers, addresses and paths."""
+    """Return the first line of a failed trial's reason, with placeholders for numbers, addresses and paths."""
     lines = trial.reason.strip().splitlines()
     text = _VARYING_PARTS.sub(lambda match: _PLACEHOLDERS.get(match.lastgroup or "", "#"), lines[0] if lines else "")
     return text if len(text) <= MAX_SIGNATURE_LENGTH else f"{text[: MAX_SIGNATURE_LENGTH - 3]}..."

@@ -226,7 +226,7 @@ def expected_best(values: ArrayLike, goal: str, sizes: Sequence[int] | None = No
 
 
 def collect_random_values(state: State, points: Sequence[CurvePoint] | None = None) -> tuple[list[float], str]:
-    """Return the values of the run's own random trials, for `expected_best`.
+    """Return the values of the random trials of a run, for `expected_best`.
 
     Args:
         state: the state of the run.

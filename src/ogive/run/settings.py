@@ -38,8 +38,8 @@ class Settings:
         max_failed_trials: the number of failed trials at which the search ends; None for a third of `max_trials`.
         retries: the number of further attempts of a trial whose worker was killed or whose host was lost.
         time_limit: the compute time of a trial, all attempts together, in seconds; None for no limit.
-        memory_limit: the memory that a trial may use in addition to what its worker used before, in gigabytes; None for no
-            limit.
+        memory_limit: the memory that a trial may use in addition to the memory of its worker before the trial, in gigabytes;
+            None for no limit.
         startup_limit: the time that a worker may take to load code and data, in seconds; None for no limit.
         budget: the hours that the search may take, all sessions together, or {"hours": h, "money": m}; None for no limit.
         price: money per worker-hour, or the name of a device or machine in the price file; None for no price.

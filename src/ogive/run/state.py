@@ -56,7 +56,7 @@ class State:
         job_count: the number of jobs of the schedule that were carried out.
         compute_seconds: compute time of all trials, in seconds.
         elapsed_seconds: the time in which a controller ran, in seconds.
-        end_reason: the reason why the search has ended; "" if it has not.
+        end_reason: the reason why the search has ended; "" if the search has not ended.
         exhausted: whether the search has ended because the strategy cannot propose any more architectures.
         ended_by_failures: whether the search has ended because too many trials failed, because the first ones all failed in
             the same way, or because of the stop rule on failures.

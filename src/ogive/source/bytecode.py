@@ -1,4 +1,4 @@
-"""Analyze bytecode: compute a hash of what it does, and find the names that it uses and the modules that it imports."""
+"""Analyze bytecode: compute a hash of its behavior, and find the names that it uses and the modules that it imports."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def iterate_code(code: CodeType) -> Iterator[CodeType]:
 
 @functools.lru_cache(8192)
 def compute_digest(code: CodeType) -> str:
-    """Return a hash of what a code object does. File names, local names, line numbers and docstrings do not affect it."""
+    """Return a hash of the behavior of a code object, without file names, local names, line numbers and docstrings."""
     return hash_text(json.dumps(_describe(code)))
 
 

@@ -1,4 +1,4 @@
-"""Find, from the syntax of a function, which outer variables it assigns, and what the assigned values depend on."""
+"""Find the outer variables that a function assigns, and whether its code alone determines the assigned values."""
 
 from __future__ import annotations
 

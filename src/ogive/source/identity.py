@@ -36,9 +36,9 @@ outside. Two kinds are determined by code alone, so they are identified by their
 fill them: counters, which functions change by constants only, and variables that are None at first and then get a value
 that depends on no argument, object or local variable (`if DATA is None: DATA = load()`).
 
-`missing` lists what cannot be identified: code without a source file (exec, standard input, compiled extensions of the
-project); code or constants that differ from the file, which a worker would import; code that looks up other code by names
-that are computed at run time (`importlib.import_module(name)`, `__subclasses__()`, `sys.modules[name]`,
+`missing` lists the code and data that cannot be identified: code without a source file (exec, standard input, compiled
+extensions of the project); code or constants that differ from the file, which a worker would import; code that looks up
+other code by names that are computed at run time (`importlib.import_module(name)`, `__subclasses__()`, `sys.modules[name]`,
 `torch.ops.mine.f`); objects that cannot be pickled or that raise an exception when they are examined; and objects beyond
 `MAX_DEPTH` or `MAX_OBJECTS`.
 

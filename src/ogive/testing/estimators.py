@@ -31,7 +31,7 @@ def check_estimator(make_estimator: MakeEstimator, space: Space, *, epochs: int 
     Metrics whose names end in `seconds` are measured times and are not compared.
 
     Args:
-        make_estimator: returns a new estimator, as a new worker would receive it.
+        make_estimator: a function that returns a new estimator, as a new worker would receive it.
         space: a space whose architectures the estimator can evaluate.
         epochs: the number of epochs of each training, at least 2.
         seed: the seed from which the two architectures are sampled; also the seed of the trials.

@@ -34,9 +34,11 @@ def check_sink(make: MakeSink, shown: ReadShown, every: int = 1, kills: int = 4)
     """Check that a sink fulfils the contract of `ogive.sinks.base`.
 
     Args:
-        make: `make(folder)` returns a new instance that writes into `folder`. cloudpickle sends `make` to another process.
-        shown: `shown(folder, run)` reads back the content that the target shows for the run with the identity `run`. Results
-            are compared with ==, so it leaves out values that may differ each time, such as numbers that the target assigns.
+        make: a function; `make(folder)` returns a new instance that writes into `folder`. cloudpickle sends `make` to
+            another process.
+        shown: a function; `shown(folder, run)` reads back the content that the target shows for the run with the identity
+            `run`. Results are compared with ==, so it leaves out values that may differ each time, such as numbers that the
+            target assigns.
         every: the interval, in events, at which the sink is interrupted; a larger value takes less time.
         kills: the number of times that the sink's process is killed.
 
@@ -122,7 +124,7 @@ def _die_after(events: Sequence[Event]) -> Iterable[Event]:
 
 
 def _check_runs_are_separate(make: MakeSink, shown: ReadShown, expected: Any) -> None:
-    """Another run does not change what is shown for a run: it is refused, or is shown separately."""
+    """A second run does not change the shown content of the first run: the second is refused, or is shown separately."""
     other_run = [replace(EVENTS[0], time=EVENTS[0].time + 1), *EVENTS[1:7]]
     with _create_sink_folder() as folder:
         feed_events(make(Path(folder)), EVENTS)

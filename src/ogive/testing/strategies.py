@@ -168,7 +168,7 @@ def _check_unknown_trials_are_accepted(make_instance: MakeInstance, space: Space
         answer = strategy.ask(generator(0), Pending({TRIALS: proposal}, (proposal,)), {})
     except SpaceExhausted:
         return
-    _assert_valid(space, answer, "after trials that it has not proposed")
+    _assert_valid(space, answer, "after trials that the strategy has not proposed")
 
 
 def _check_small_spaces_are_exhausted(make: MakeStrategy) -> None:
