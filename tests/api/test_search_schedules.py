@@ -238,7 +238,7 @@ def test_a_warning_names_failed_trials_that_cannot_be_repeated(tmp_path: Path) -
     og.search(space(), once, **options)
     full = og.search(space(), once, retry_failed=True, **options)
     (warning,) = (message for message, _ in full.state.warnings if "repeated" in message)
-    assert warning.startswith("trial 2: not repeated, because the schedule has replaced what failed by other trials")
+    assert warning.startswith("trial 2: not repeated, because the schedule has replaced the failed trials by others")
 
 
 @pytest.mark.parametrize("epoch", ["last", "best"])

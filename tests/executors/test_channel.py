@@ -142,7 +142,7 @@ def test_a_channel_never_blocks(ends: tuple[Channel, socket.socket], monkeypatch
     assert received == encode(large)
     other.close()
     assert channel.receive() is None
-    assert channel.closed
+    assert channel.is_closed
     channel.send(large)  # the other end is closed
 
     monkeypatch.setattr(framing, "MAX_BYTES", 1000)

@@ -161,7 +161,7 @@ def test_the_draft_of_a_running_export_is_not_removed(tmp_path: Path) -> None:
 )
 def test_files_of_the_user_are_never_replaced(existing: dict[str, str], names: str, tmp_path: Path) -> None:
     write(tmp_path, existing)
-    with pytest.raises(RunError, match=rf"holds {names}, which no export has written there.* -o \(output=\)"):
+    with pytest.raises(RunError, match=rf"contains {names}; an export would replace these files, .* -o \(output=\)"):
         export(tmp_path)
     assert content(tmp_path) == existing
 

@@ -136,7 +136,10 @@ def test_an_error_names_the_argument_that_has_no_source(value: Any) -> None:
         architecture_source.format_expression(space.tree, architecture, SourceCollector().refer)
     name = type(value).__name__
     assert str(error.value).startswith("argument 'mode' of the layer exportable.Branch at '0' of the space: ")
-    assert f"is a {name}, which cannot be written as source; what can: numbers, texts, tensors" in str(error.value)
+    assert (
+        f"is a {name}, which cannot be written as source; values that can be written: numbers, texts, tensors"
+        in str(error.value)
+    )
 
 
 def test_an_export_error_names_the_argument_and_does_not_blame_forward(tmp_path: Path) -> None:

@@ -87,7 +87,7 @@ CASES = {
     "an unknown file": (
         "space: spaces.py:space\ntrain: mine.py:train\n",
         "job.yaml:1: space: there is no file spaces.py",
-        "beside the job there are broken.py, empty.py, mine.py",
+        "Python files beside the job: broken.py, empty.py, mine.py",
     ),
     "no name": ("space: mine.py\ntrain: mine.py:train\n", "job.yaml:1: space: found 'mine.py'", "'file.py:name'"),
     "an unknown name": (
@@ -288,7 +288,7 @@ CASES = {
     "limits of simulated workers": (
         GOOD + "executor: simulated\ntime_limit: 3\n",
         "job.yaml:5: time_limit: `executor: simulated` trains nothing",
-        "leave it out",
+        "leave this key out",
     ),
     "the name of the Python argument": (
         GOOD + "workers: 2\n",
@@ -304,7 +304,7 @@ CASES = {
     "an unknown key in the budget": (
         GOOD + "budget: {days: 1}\n",
         "job.yaml:4: budget.days: there is no key 'days'",
-        "there are hours, money",
+        "known names: hours, money",
     ),
     "money without a price": (
         GOOD + "budget: {money: 5}\n",
@@ -323,7 +323,7 @@ CASES = {
     "a split beside a plan of splits": (
         GOOD + "parallel_trials: auto\nworkers_per_trial: 2\n",
         "job.yaml:5: workers_per_trial: found 2 beside `parallel_trials: auto`",
-        "leave it out, or give `parallel_trials` a number",
+        "leave this key out, or give `parallel_trials` a number",
     ),
     "an unknown stop rule": (GOOD + "stop: never\n", "job.yaml:4: stop: found 'never'", "advise or auto"),
     "patience of 0": (GOOD + "patience: 0\n", "job.yaml:4: patience: found 0", "above 0"),
@@ -420,7 +420,7 @@ CASES = {
     "an empty phase": (
         GOOD + "phases:\n  smoke:\n",
         "job.yaml:5: phases.smoke: found nothing",
-        "what this phase changes",
+        "the keys that this phase changes",
     ),
     "a phase whose name is not a valid folder name": (
         GOOD + "phases:\n  a/b: {}\n",
@@ -435,7 +435,7 @@ CASES = {
     "a key that a phase cannot change": (
         GOOD + "phases:\n  smoke: {space: x}\n",
         "job.yaml:5: phases.smoke.space: there is no key",
-        "there are proxy",
+        "known names: proxy",
     ),
     "a phase out of range": (
         GOOD + "phases:\n  smoke:\n    max_trials: 0\n",
@@ -460,7 +460,7 @@ CASES = {
     "an unknown key in a go rule": (
         GOOD + "phases:\n  smoke:\n    go: {accuracy: 0.5}\n",
         "job.yaml:6: phases.smoke.go.accuracy: there is no key",
-        "there are best, failed, learns",
+        "known names: best, failed, learns",
     ),
     "a share of failures above 1": (
         GOOD + "phases:\n  smoke:\n    go: {failed: 3}\n",
@@ -495,7 +495,7 @@ CASES = {
     "full training that also searches": (
         GOOD + "phases:\n  a: {}\n  full: {finalize: {}, max_trials: 3}\n",
         "job.yaml:6: phases.full.max_trials: this phase does full training",
-        "leave it out",
+        "leave this key out",
     ),
     "full training twice": (
         GOOD + "phases:\n  a: {}\nfinalize: {}\n",

@@ -413,7 +413,7 @@ def test_a_schedule_can_resume_only_paused_trials(tmp_path: Path) -> None:
     controller = session(log, Curve(), tmp_path)
     jobs = [Start({"epochs": 9}), Resume(0, {"epochs": 9})]
     controller.schedule.next_job = lambda rng, may_start: jobs.pop(0)  # type: ignore[method-assign]
-    with pytest.raises(RunError, match="resumes trial 0, which is finished"):
+    with pytest.raises(RunError, match="resumes or drops trial 0, which is finished"):
         controller.run()
 
 

@@ -14,7 +14,7 @@ from faults import events, left_running, with_command_line
 from staged import FAULT_SPACE, FAULTS, SPACE, Faulty, Staged, sleep_seconds, started_steps
 
 import ogive as og
-from ogive.executors.limits import MAX_OUTPUT
+from ogive.executors.limits import MAX_OUTPUT_BYTES
 from ogive.executors.orphans import find_marked
 from ogive.executors.processes import compute_run_mark
 from ogive.run.events import Event, Kind
@@ -70,7 +70,7 @@ def test_each_fault_of_a_trial_gives_one_trial_with_the_right_status(tmp_path: P
 
 def check_output(path: Path) -> None:
     """Check that a very long output was shortened to its beginning and end."""
-    assert path.stat().st_size <= MAX_OUTPUT
+    assert path.stat().st_size <= MAX_OUTPUT_BYTES
     text = path.read_text()
     assert text.startswith("the first words\n")
     assert text.endswith("the last words\n")

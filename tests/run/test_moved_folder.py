@@ -108,7 +108,7 @@ def test_a_folder_may_be_missing_for_less_than_a_heartbeat(tmp_path: Path) -> No
                 files.check()
         moved.rename(folder)
         files.check()
-    assert files.unchanged
+    assert files.is_unchanged
 
 
 def test_a_reader_changes_nothing_and_cannot_append(tmp_path: Path) -> None:

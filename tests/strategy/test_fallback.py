@@ -86,4 +86,4 @@ def test_the_note_names_the_error_of_a_model_and_the_controller_warns_once(
     )
     notes = [trial.proposal.note["fallback"] for trial in run.trials]
     assert notes == ["no model: LinAlgError: 2-th leading minor not positive definite"] * len(run.trials)
-    assert sum("the numbers of the strategy's model failed" in message for message, _ in run.state.warnings) == 1
+    assert sum("the model of the strategy had a numerical failure" in message for message, _ in run.state.warnings) == 1

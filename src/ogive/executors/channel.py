@@ -23,17 +23,17 @@ from ogive.errors import RunError
 MAGIC = b"ogv1"
 HEADER = struct.Struct(">4sI")
 MAX_BYTES = 64 * 2**20
-"""The largest size of a message, without its header: about two million metrics."""
+"""A message has at most this many bytes, without its header. This is enough for about two million metrics."""
 MAX_RECEIVE_BYTES = 4 * 2**20
-"""The most bytes that one call of `Channel.receive` reads, so that a process that floods its channel cannot block the
-controller.
+"""At most about this many bytes are read by one call of `Channel.receive`. So a process that floods its channel cannot block
+the controller.
 """
 CHUNK_BYTES = 2**18
 """The number of bytes that are read from a socket at a time."""
 
 
 class ProtocolError(RunError):
-    """The bytes in a channel are not a message."""
+    """The error for bytes in a channel that are not a valid message."""
 
 
 class Disconnected(Exception):
@@ -108,12 +108,12 @@ class Channel:
     """The controller's end of a connection. It never blocks.
 
     Attributes:
-        closed: whether no more messages will arrive.
+        is_closed: whether no more messages will arrive.
     """
 
     def __init__(self, connection: socket.socket) -> None:
         connection.setblocking(False)
-        self.closed = False
+        self.is_closed = False
         self._socket = connection
         self._decoder = Decoder()
         self._unsent = bytearray()
@@ -129,13 +129,13 @@ class Channel:
     @property
     def has_message(self) -> bool:
         """Whether the bytes that were read from the socket contain a complete message, which `receive` will return."""
-        return not self.closed and self._decoder.has_message
+        return not self.is_closed and self._decoder.has_message
 
     @property
     def is_drained(self) -> bool:
         """Whether there is nothing to read now."""
-        if self.closed or self.has_message:
-            return self.closed
+        if self.is_closed or self.has_message:
+            return self.is_closed
         try:
             return not self._socket.recv(1, socket.MSG_PEEK)
         except OSError:
@@ -151,15 +151,15 @@ class Channel:
         """
         count = 0
         try:
-            while (message := self._decoder.next()) is None and not self.closed and count < MAX_RECEIVE_BYTES:
+            while (message := self._decoder.next()) is None and not self.is_closed and count < MAX_RECEIVE_BYTES:
                 data = self._socket.recv(CHUNK_BYTES)
-                self.closed = not data
+                self.is_closed = not data
                 self._decoder.feed(data)
                 count += len(data)
         except BlockingIOError:
             return None
         except (OSError, ProtocolError) as error:
-            self.closed = True
+            self.is_closed = True
             if isinstance(error, ProtocolError):
                 raise
             return None
@@ -187,7 +187,7 @@ class Channel:
             self._unsent.clear()
 
     def close(self) -> None:
-        self.closed = True
+        self.is_closed = True
         self._socket.close()
 
 

@@ -18,7 +18,7 @@ from ogive.space import Space
 from ogive.trial import BestEpoch, Status, Step
 
 Deliver = Callable[[Step, Mapping[str, float], float], Action]
-"""Delivers a report (step, metrics, seconds of compute time since the previous one) and returns the answer."""
+"""A function that delivers a report (step, metrics, seconds of compute time since the previous one); returns the answer."""
 
 
 def evaluate(
@@ -38,19 +38,20 @@ def evaluate(
         space: the space of the architecture.
         estimator: the estimator, already prepared.
         assignment: the attempt.
-        deliver: called with each report.
-        is_leaving: returns whether the evaluation should end at its present report and be continued by another attempt.
+        deliver: a function that delivers each report and returns its answer.
+        is_leaving: a function that returns whether the evaluation should end at its present report and be continued by
+            another attempt.
         team: the processes that carry out the assignment.
 
     Raises:
         RunError: the disk is full or read-only, or the folder of the run was moved, so the architecture is not the cause.
     """
     last_time = time.perf_counter()
-    interrupted = False
+    is_interrupted = False
     last_step = 0
     notes: list[str] = []
 
-    def lap() -> float:
+    def measure_lap() -> float:
         """Return the seconds since the last call."""
         nonlocal last_time
         now = time.perf_counter()
@@ -58,12 +59,12 @@ def evaluate(
         return seconds
 
     def send(step: Step, metrics: Mapping[str, float]) -> Action:
-        nonlocal last_time, interrupted, last_step
+        nonlocal last_time, is_interrupted, last_step
         last_step = _check_step(step, last_step, assignment.get_last_step({}))
-        answer = deliver(last_step, metrics, lap())
+        answer = deliver(last_step, metrics, measure_lap())
         last_time = time.perf_counter()  # waiting for the controller is not compute time
-        interrupted = answer is Action.CONTINUE and is_leaving()
-        return Action.PAUSE if interrupted else answer
+        is_interrupted = answer is Action.CONTINUE and is_leaving()
+        return Action.PAUSE if is_interrupted else answer
 
     folder = Path(assignment.folder)
     try:
@@ -95,10 +96,10 @@ def evaluate(
             raise RunError(fault) from error
         if not get_trials_folder(folder).is_dir():
             raise RunError(f"the run's folder {get_trials_folder(folder).parent} was moved or deleted") from error
-        return classify(error, lap())
-    if interrupted:
-        return Outcome(Status.WAITING, "interrupted", seconds=lap())
-    return Outcome(Status.FINISHED, "; ".join(notes), seconds=lap())
+        return classify(error, measure_lap())
+    if is_interrupted:
+        return Outcome(Status.WAITING, "interrupted", seconds=measure_lap())
+    return Outcome(Status.FINISHED, "; ".join(notes), seconds=measure_lap())
 
 
 def _parse_best_epoch_rule(assignment: Assignment) -> BestEpoch | None:
@@ -117,7 +118,8 @@ def create_trial_folder(assignment: Assignment) -> Path:
     if assignment.attempt == 1 and folder.exists():
         shutil.rmtree(folder)
     trials = get_trials_folder(folder)
-    trials.mkdir(exist_ok=True)  # without its parent, the run's folder: if it is missing, it was moved
+    # The parent is the folder of the run. It is not created: if it is missing, it was moved, and an error follows.
+    trials.mkdir(exist_ok=True)
     folder.mkdir(parents=True, exist_ok=True)
     return folder
 
@@ -127,7 +129,7 @@ def _check_step(step: Step, previous: Step, last: Step) -> Step:
     try:
         number = operator.index(step)
     except TypeError:
-        number = 0
+        number = 0  # not a valid step, so the check below fails
     if not previous < number <= last:
         raise JobError(f"report at step {step!r}: expected a whole number above {previous} and up to {last}")
     return number

@@ -15,14 +15,14 @@ from ogive.trial import Step
 
 
 class InlineExecutor(Executor):
-    """Runs one evaluation at a time, during `poll`. It does not capture its output and cannot kill it."""
+    """Runs one evaluation at a time, during `poll`. It can neither capture the output of an evaluation nor kill it."""
 
     def __init__(self, space: Space, estimator: Estimator) -> None:
         self._space = space
         self._estimator = estimator
         self._assignment: Assignment | None = None
-        self._prepared = False
-        self._recalled = False
+        self._is_prepared = False
+        self._is_recalled = False
 
     @property
     def idle(self) -> int:
@@ -36,9 +36,9 @@ class InlineExecutor(Executor):
         assignment = self._assignment
         if assignment is None:
             return
-        if not self._prepared:
+        if not self._is_prepared:
             self._estimator.prepare()
-            self._prepared = True
+            self._is_prepared = True
 
         controller_errors: list[BaseException] = []
         process = os.getpid()
@@ -55,9 +55,9 @@ class InlineExecutor(Executor):
 
         create_trial_folder(assignment)
         try:
-            outcome = evaluate(self._space, self._estimator, assignment, deliver, is_leaving=lambda: self._recalled)
+            outcome = evaluate(self._space, self._estimator, assignment, deliver, is_leaving=lambda: self._is_recalled)
         finally:
-            if os.getpid() != process:
+            if os.getpid() != process:  # a forked process must not run the rest of the search
                 os._exit(0)
             signal_handlers.reinstall()  # the evaluation may have replaced them
         if controller_errors:
@@ -66,7 +66,7 @@ class InlineExecutor(Executor):
         listener.on_end(assignment.trial, outcome)
 
     def recall(self) -> None:
-        self._recalled = True
+        self._is_recalled = True
 
     def close(self) -> None:
         self._assignment = None

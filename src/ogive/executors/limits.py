@@ -8,8 +8,8 @@ from pathlib import Path
 
 import psutil
 
-MAX_OUTPUT = 10_000_000
-"""The largest size of a trial's output file, in bytes."""
+MAX_OUTPUT_BYTES = 10_000_000
+"""The output file of a trial is shortened if it has more than this many bytes."""
 OMISSION_MARKER = b"\n... the middle of a long output is left out here ...\n"
 
 
@@ -67,7 +67,7 @@ def measure_family_memory(pid: int) -> int:
     return total
 
 
-def shorten_output(path: Path, limit: int = MAX_OUTPUT) -> None:
+def shorten_output(path: Path, limit: int = MAX_OUTPUT_BYTES) -> None:
     """Shorten an output file that is larger than `limit` bytes to its beginning and end.
 
     Processes may have the file open for appending; they can continue to write.

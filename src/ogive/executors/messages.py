@@ -11,12 +11,12 @@ from ogive.run.executor import Assignment, Outcome
 from ogive.run.outcome import MAX_TEXT, clip
 from ogive.trial import Status
 
-_OUTCOME = {"status": str, "reason": str, "traceback": str, "seconds": float}
+_OUTCOME_FIELDS = {"status": str, "reason": str, "traceback": str, "seconds": float}
 _FIELDS: Mapping[str, Mapping[str, type]] = {
     "ready": {},  # space and estimator are loaded
-    "broken": _OUTCOME,  # space or estimator cannot be loaded
+    "broken": _OUTCOME_FIELDS,  # space or estimator cannot be loaded
     "report": {"step": int, "metrics": dict, "seconds": float},
-    "end": _OUTCOME,  # an assignment has ended
+    "end": _OUTCOME_FIELDS,  # an assignment has ended
     "fault": {"reason": str},  # a fault of the machine: files cannot be written
 }
 """The kinds of messages, with the types of their fields."""
@@ -67,15 +67,15 @@ def check_message(message: Mapping[str, Any], expected: Collection[str], assignm
     if kind not in expected:
         raise ProtocolError(f"found a message {_clip_repr(kind)}; expected: {', '.join(expected) or 'none'}")
     for name, expected_type in _FIELDS[kind].items():
-        if type(message.get(name)) is not expected_type:
+        if type(message.get(name)) is not expected_type:  # not `isinstance`: a bool is no int
             raise _make_field_error(message, name, f"a {expected_type.__name__}")
     if not 0 <= message.get("seconds", 0.0) < math.inf:
         raise _make_field_error(message, "seconds", "a finite number, at least 0")
     if message.get("status", Status.FINISHED) not in _END_STATUSES:
         raise _make_field_error(message, "status", "one with which a trial can end")
-    last = None if assignment is None else assignment.get_last_step({})
-    if kind == "report" and last is not None and not 1 <= message["step"] <= last:
-        raise _make_field_error(message, "step", f"1 to {last}")
+    last_step = None if assignment is None else assignment.get_last_step({})
+    if kind == "report" and last_step is not None and not 1 <= message["step"] <= last_step:
+        raise _make_field_error(message, "step", f"1 to {last_step}")
     if any(type(value) is not float for value in message.get("metrics", {}).values()):
         raise _make_field_error(message, "metrics", "numbers")
 

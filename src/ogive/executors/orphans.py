@@ -18,7 +18,7 @@ MARK = "OGIVE_WORKER"
 nested search, also the marks of the outer searches, outermost first.
 """
 MAX_ROUNDS = 20
-"""The number of times that processes are searched for, at most. A process may fork while it is being killed."""
+"""At most this many times, processes are searched for and killed. (A process may fork while it is being killed.)"""
 
 
 def mark_environment(mark: str) -> dict[str, str]:
@@ -35,7 +35,7 @@ def kill_marked(mark: str, session: int | None = None) -> int:
 
     Args:
         mark: the beginning of a mark.
-        session: the id of a process session (`os.getsid`), whose processes are killed as well; None for none.
+        session: the id of a process session (`os.getsid`), whose processes are killed as well; None for no session.
 
     Returns:
         The number of processes that were killed.

@@ -22,25 +22,25 @@ from ogive.run.manifest import count_cores
 from ogive.trial import Status
 
 CHECK_SECONDS = 0.5
-"""How often limits are checked."""
+"""The time between two checks of the limits."""
 MAX_FAILED_STARTS = 5
-"""The number of consecutive workers that are killed while they start, at which the search ends with an error."""
+"""If this many workers in a row are killed while they start, the search ends with an error."""
 WATCHDOG_SECONDS = 30.0
-"""How long the watchdog may take to end."""
+"""The time that the watchdog may take to end before it is killed."""
 
 
 class ProcessExecutor(Executor):
-    """A fixed number of worker processes, each with its share of the cores.
+    """Runs trials in a fixed number of worker processes, each with its share of the cores.
 
     Args:
         payload: the file with the space and the estimator; see `worker.unpickle_payload`.
-        folder: the folder of the run; output of the workers outside trials goes to `worker-*.log` in it.
+        folder: the folder of the run; the output of the workers outside trials goes to `worker-*.log` in this folder.
         workers: the number of evaluations at a time.
         ranks: the number of processes of each evaluation (`workers_per_trial`); above 1, the estimator must be `parallel`.
         time_limit: the compute time of a trial, all attempts together, in seconds; None for no limit.
-        memory_limit: the memory that a trial may use in addition to what its worker used before, in gigabytes; None for no
-            limit.
-        startup_limit: how long a worker may take to be ready for its first trial, in seconds; None for no limit.
+        memory_limit: the memory that a trial may use in addition to the memory of its worker before the trial, in gigabytes;
+            None for no limit.
+        startup_limit: the time that a worker may take to be ready for its first trial, in seconds; None for no limit.
         threads: the number of threads of each process; None for an equal share of the cores.
 
     Raises:
@@ -72,16 +72,17 @@ class ProcessExecutor(Executor):
             "startup_limit": startup_limit,
         }
         self._mark = f"{compute_run_mark(folder)}/{uuid.uuid4().hex[:8]}"
-        self._recalled = False
+        self._is_recalled = False
         self._last_check = time.monotonic()
         self._failed_starts = 0  # since the last worker that became ready
-        self._any_ready = False  # whether any worker has become ready so far
+        self._has_had_ready_worker = False
         self._workers: list[WorkerClient] = []
         kill_marked(compute_run_mark(folder))  # processes of an earlier controller that was killed
         self._watchdog = subprocess.Popen(
             [sys.executable, "-P", "-m", "ogive.executors.watchdog", self._mark],
             stdin=subprocess.PIPE,
-            # If it inherited the output, a program that reads the controller's output would wait for the watchdog to end.
+            # If the watchdog inherited the output, a program that reads the controller's output would wait for the watchdog
+            # to end.
             stdout=subprocess.DEVNULL,
             start_new_session=True,
         )
@@ -99,10 +100,10 @@ class ProcessExecutor(Executor):
 
     @property
     def idle(self) -> int:
-        return sum(worker.idle for worker in self._workers)
+        return sum(worker.is_idle for worker in self._workers)
 
     def submit(self, assignment: Assignment) -> str:
-        worker = next(worker for worker in self._workers if worker.idle)
+        worker = next(worker for worker in self._workers if worker.is_idle)
         worker.begin(assignment, self._memory_limit)
         return worker.name
 
@@ -114,9 +115,9 @@ class ProcessExecutor(Executor):
                     self._handle(worker, message, listener)
             except ProtocolError as error:
                 worker.reject(error)
-                if worker.assignment is None and worker.ready:
+                if worker.assignment is None and worker.is_ready:
                     listener.on_warning(f"{worker.name} is replaced: {error}")
-            if worker.channel.closed:
+            if worker.channel.is_closed:
                 # The process usually ends at the same moment. A short wait avoids a delay until the next check.
                 worker.wait_briefly()
                 if worker.has_ended:
@@ -127,7 +128,7 @@ class ProcessExecutor(Executor):
 
     def _find_readable_workers(self, timeout: float) -> list[WorkerClient]:
         """Return the workers whose channels can be read now; wait at most `timeout` seconds for the first one."""
-        connected = [worker for worker in self._workers if not worker.channel.closed]
+        connected = [worker for worker in self._workers if not worker.channel.is_closed]
         with selectors.PollSelector() as selector:
             for worker in connected:
                 selector.register(worker.channel, worker.channel.interest, worker)
@@ -150,7 +151,7 @@ class ProcessExecutor(Executor):
     def _handle(self, worker: WorkerClient, message: Mapping[str, Any], listener: Listener) -> None:
         match message["is"]:
             case "ready":
-                worker.ready, self._failed_starts, self._any_ready = True, 0, True
+                worker.is_ready, self._failed_starts, self._has_had_ready_worker = True, 0, True
             case "broken":
                 raise RunError(
                     f"the workers cannot start: {message['reason']}\n{message['traceback']}\nsee also {worker.log}"
@@ -161,31 +162,33 @@ class ProcessExecutor(Executor):
                 assert worker.assignment is not None
                 trial = worker.assignment.trial
                 action = listener.on_report(trial, message["step"], message["metrics"], message["seconds"])
-                worker.channel.send({"action": action.value, "recalled": self._recalled})
+                worker.channel.send({"action": action.value, "recalled": self._is_recalled})
             case "end":
-                worker.leaving = bool(message.get("leaving"))
+                worker.is_leaving = bool(message.get("leaving"))
                 listener.on_end(worker.finish().trial, parse_outcome(message))
 
     def _replace(self, worker: WorkerClient, listener: Listener) -> None:
         """Replace a worker that has ended, unless the session is about to end. Report the end of its attempt, if any."""
-        code, outcome = worker.clean_up()
+        exit_code, outcome = worker.clean_up()
         index = self._workers.index(worker)
-        if self._recalled:
+        if self._is_recalled:
             del self._workers[index]
         else:
             self._check_start(worker, outcome)
             self._workers[index] = self._launch(worker.name)
         if worker.assignment is not None:
             listener.on_end(worker.finish().trial, outcome)
-        elif code != LEFT_EXIT_CODE and worker.kill_outcome is None:
+        elif exit_code != LEFT_EXIT_CODE and worker.kill_outcome is None:
             listener.on_warning(f"{worker.name} ended while it was idle ({outcome.reason}) and was replaced")
 
     def _check_start(self, worker: WorkerClient, outcome: Outcome) -> None:
-        """Raise a RunError if workers cannot start. `worker` has ended; if it was ready before, do nothing."""
-        if worker.ready:
+        """Raise a RunError if workers cannot start. `worker` has ended; do nothing if it had become ready before."""
+        if worker.is_ready:
             return
         self._failed_starts += 1
-        never_starts = outcome.status is Status.EXITED or (outcome.status is Status.TIME_LIMIT and not self._any_ready)
+        never_starts = outcome.status is Status.EXITED or (
+            outcome.status is Status.TIME_LIMIT and not self._has_had_ready_worker
+        )
         if never_starts or self._failed_starts >= MAX_FAILED_STARTS:
             last_lines = worker.log.read_text(errors="replace")[-2000:].strip()
             raise RunError(
@@ -193,7 +196,7 @@ class ProcessExecutor(Executor):
             )
 
     def recall(self) -> None:
-        self._recalled = True
+        self._is_recalled = True
 
     def close(self) -> None:
         if self._watchdog.returncode is not None:

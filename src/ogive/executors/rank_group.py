@@ -1,6 +1,7 @@
-"""The processes that train trials together with a worker. The worker is rank 0 of k; they are ranks 1 to k - 1.
+"""The processes that train trials together with a worker. The worker is rank 0 of k, and
+these processes are the ranks 1 to k - 1.
 
-Each rank loads space and estimator once, then receives every assignment of the worker, and reports how it ended. If a rank
+Each rank loads space and estimator once, then receives every assignment of the worker, and reports its outcome. If a rank
 fails, the attempt ends for all ranks, since the others would wait for it. The state of a process that was interrupted during
 a collective operation is unknown. So a worker exits if one of its ranks has failed, and the controller starts a new worker.
 """
@@ -28,8 +29,8 @@ from ogive.trial import Status
 ENDING_SECONDS = 10.0
 """How long the other ranks may continue after rank 0 has ended."""
 CAUSE_SECONDS = 3.0
-"""How long to wait for the outcome of a rank to which other ranks have lost the connection, and for rank 0 to fail after
-another rank has failed.
+"""How long to wait for the cause of a failure: for the outcome of a rank to which other ranks have lost the connection, and
+for rank 0 to fail after another rank has failed.
 """
 _LOST_CONNECTION = re.compile(
     r"Dist(Backend|Network|Store)Error|gloo|nccl|connection (closed|reset) by peer", re.IGNORECASE
@@ -42,16 +43,16 @@ class _Rank:
 
     Attributes:
         message: the last message of the process; None before the first message, and at the start of an assignment.
-        disconnected: whether the channel is closed or has failed, so the process has ended or is ending.
-        rejected: the outcome of the attempt if the process has written bytes to its channel that are not a message; else
-            None.
+        is_disconnected: whether the channel is closed or has failed, so the process has ended or is ending.
+        rejected_outcome: the outcome of the attempt if the process has written bytes to its channel that are not a message;
+            else None.
     """
 
     def __init__(self, rank: int, start: Mapping[str, Any], changed: threading.Condition) -> None:
         self.rank = rank
         self.message: dict[str, Any] | None = None
-        self.disconnected = False
-        self.rejected: Outcome | None = None
+        self.is_disconnected = False
+        self.rejected_outcome: Outcome | None = None
         self._ready = False
         self._changed = changed
         worker_end, rank_end = socket.socketpair()
@@ -76,15 +77,15 @@ class _Rank:
         except Disconnected:
             pass
         except ProtocolError as error:
-            self.rejected = make_rejected_outcome(error, f"rank {self.rank}'s")
+            self.rejected_outcome = make_rejected_outcome(error, f"rank {self.rank}'s")
             self.process.kill()
         self._channel.close()
         with self._changed:
-            self.disconnected = True
+            self.is_disconnected = True
             self._changed.notify_all()
 
     def send(self, message: Mapping[str, Any]) -> None:
-        with suppress(Disconnected):  # the process has ended; the thread sets `disconnected`
+        with suppress(Disconnected):  # the process has ended; the thread sets `is_disconnected`
             self._channel.send(message)
 
     @property
@@ -95,9 +96,9 @@ class _Rank:
         return parse_outcome(self.message)
 
     @property
-    def failed(self) -> bool:
+    def has_failed(self) -> bool:
         """Whether the present assignment has failed, or the process has ended without an outcome."""
-        return self.outcome.status.failed if self.outcome is not None else self.disconnected
+        return self.outcome.status.failed if self.outcome is not None else self.is_disconnected
 
     def clean_up(self) -> int:
         """Kill the process if it has not ended; return its exit code."""
@@ -119,7 +120,7 @@ class RankGroup:
         self.size = int(start["ranks"])
         self._start = start
         self._changed = threading.Condition()
-        self._working = False
+        self._is_working = False
         self._ranks = [_Rank(rank, start, self._changed) for rank in range(1, self.size)]
 
     def find_processes(self) -> set[int]:
@@ -135,10 +136,10 @@ class RankGroup:
         """
         limit = self._start["startup_limit"]
         with self._changed:
-            self._changed.wait_for(lambda: all(rank.message or rank.disconnected for rank in self._ranks), limit)
+            self._changed.wait_for(lambda: all(rank.message or rank.is_disconnected for rank in self._ranks), limit)
         for rank in self._ranks:
             if rank.message is None:
-                if rank.disconnected:
+                if rank.is_disconnected:
                     reason = f"{self._get_attempt_outcome(rank, 0.0).reason} while it was starting"
                 else:
                     reason = f"{self._name(rank)} was not ready after the startup_limit of {limit:g} s"
@@ -150,7 +151,7 @@ class RankGroup:
     def replace_dead(self) -> dict[str, Any] | None:
         """Replace the ranks that were killed while they were idle. The return value is that of `wait_until_ready`."""
         for index, rank in enumerate(self._ranks):
-            if rank.disconnected or rank.process.poll() is not None:
+            if rank.is_disconnected or rank.process.poll() is not None:
                 rank.clean_up()
                 self._ranks[index] = _Rank(rank.rank, self._start, self._changed)
         return self.wait_until_ready()
@@ -160,10 +161,11 @@ class RankGroup:
 
         Args:
             message: the message with the assignment.
-            on_stuck: called from a thread with the outcome of the attempt if a rank fails and rank 0 does not end by itself.
-                Rank 0 may hang in native code because the failed rank is missing. `on_stuck` does not return.
+            on_stuck: a function that is called from a thread with the outcome of the attempt if a rank fails and rank 0 does
+                not end by itself. Rank 0 may hang in native code because the failed rank is missing. `on_stuck` does not
+                return.
         """
-        self._working = True
+        self._is_working = True
         for rank in self._ranks:
             rank.message = None
             rank.send(message)
@@ -171,10 +173,10 @@ class RankGroup:
 
     def _watch(self, on_stuck: Callable[[Outcome], NoReturn]) -> None:
         with self._changed:
-            self._changed.wait_for(lambda: not self._working or any(rank.failed for rank in self._ranks))
-            if not self._working or self._changed.wait_for(lambda: not self._working, CAUSE_SECONDS):
+            self._changed.wait_for(lambda: not self._is_working or any(rank.has_failed for rank in self._ranks))
+            if not self._is_working or self._changed.wait_for(lambda: not self._is_working, CAUSE_SECONDS):
                 return
-            cause = self._find_cause() or next(rank for rank in self._ranks if rank.failed)
+            cause = self._find_cause() or next(rank for rank in self._ranks if rank.has_failed)
             # This thread holds the lock until the process exits. `settle` needs the lock, so it cannot report a second end.
             on_stuck(self._get_attempt_outcome(cause, 0.0))
 
@@ -188,31 +190,33 @@ class RankGroup:
             The outcome of the attempt, and whether all processes can continue with another assignment.
         """
         with self._changed:
-            self._working = False
+            self._is_working = False
             self._changed.notify_all()
             lost_connection = outcome.status.failed and _LOST_CONNECTION.search(outcome.reason)
             if outcome.status.failed and not lost_connection:
                 return outcome, False
             all_ended = self._changed.wait_for(
-                lambda: all(rank.outcome or rank.disconnected for rank in self._ranks),
+                lambda: all(rank.outcome or rank.is_disconnected for rank in self._ranks),
                 CAUSE_SECONDS if lost_connection else ENDING_SECONDS,
             )
             cause = self._find_cause()
         if cause is not None:
             return self._get_attempt_outcome(cause, outcome.seconds), False
-        return outcome, all_ended and not lost_connection and not any(rank.failed for rank in self._ranks)
+        return outcome, all_ended and not lost_connection and not any(rank.has_failed for rank in self._ranks)
 
     def _find_cause(self) -> _Rank | None:
-        """Return the rank that failed first: one that has died, or one whose failure is no consequence of another one's."""
-        dead = [rank for rank in self._ranks if rank.outcome is None and rank.disconnected]
-        failed = [r for r in self._ranks if r.outcome and r.failed and not _LOST_CONNECTION.search(r.outcome.reason)]
+        """Return the rank that failed first: a rank that has died, or whose failure is no consequence of another failure."""
+        dead = [rank for rank in self._ranks if rank.outcome is None and rank.is_disconnected]
+        failed = [
+            r for r in self._ranks if r.outcome and r.has_failed and not _LOST_CONNECTION.search(r.outcome.reason)
+        ]
         return next(iter([*dead, *failed]), None)
 
     def _get_attempt_outcome(self, rank: _Rank, seconds: float) -> Outcome:
         """Return the outcome of the attempt, which ended because of `rank`."""
         outcome = rank.outcome
-        if outcome is None and rank.rejected is not None:
-            return rank.rejected
+        if outcome is None and rank.rejected_outcome is not None:
+            return rank.rejected_outcome
         if outcome is None:
             return classify_exit(rank.clean_up(), seconds, rank=self._name(rank))
         return Outcome(outcome.status, f"{self._name(rank)}: {outcome.reason}", outcome.traceback, seconds)

@@ -29,7 +29,7 @@ from ogive.trial import Step
 
 
 def main() -> None:
-    """Serve the worker until the socket is closed whose file descriptor is the first argument."""
+    """Serve the worker until the socket is closed. Its file descriptor is the first argument of the command line."""
     descriptor = int(sys.argv[1])
     os.set_inheritable(descriptor, False)
     reset_signals()

@@ -1,7 +1,7 @@
 """An executor that simulates workers in virtual time, to predict how a search would run on other machines.
 
 Controller, strategy and schedule are the same as with real workers. Only the clock is a `VirtualClock`, which this
-executor advances from event to event. The cost of a simulation does not depend on the number of workers.
+executor advances from event to event. The duration of a simulation does not depend on the number of workers.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ report, on a worker without faults.
 """
 
 SimulateTrial = Callable[[Assignment], Iterator[SimulatedReport]]
-"""Returns the reports of an assignment after step `Assignment.last_reported_step`, which may come from a table, a fitted
-model or a distribution. An exception is a failure of the trial, as in a train function.
+"""A function that returns the reports of an assignment after step `Assignment.last_reported_step`. They may come from a
+table, a fitted model or a distribution. An exception is a failure of the trial, as in a train function.
 """
 
 
@@ -95,30 +95,30 @@ class _Job:
     Attributes:
         assignment: the assignment of the job.
         worker: the number of the worker.
-        trajectory: the remaining reports of the job.
+        remaining_reports: the remaining reports of the job.
         pace: the time that the job takes, relative to its time on a worker without faults.
         failing_step: the step at which the job fails; None if it does not fail.
-        preempted_at: when the worker is preempted, in seconds of virtual time; infinite if it is not preempted.
+        preempted_at: the time at which the worker is preempted, in seconds of virtual time; infinite if it is not preempted.
         last_time: the virtual time of the last report, or of the start of the job, in seconds.
-        next: the next report of the job, or its outcome if no report follows.
+        next_event: the next report of the job, or its outcome if no report follows.
     """
 
     assignment: Assignment
     worker: int
-    trajectory: Iterator[SimulatedReport]
+    remaining_reports: Iterator[SimulatedReport]
     pace: float
     failing_step: Step | None
     preempted_at: float
     last_time: float
-    next: SimulatedReport | Outcome = field(default=Outcome(Status.FINISHED))
+    next_event: SimulatedReport | Outcome = field(default=Outcome(Status.FINISHED))
 
 
 class SimulatedExecutor(Executor):
-    """A number of simulated workers.
+    """Simulates a number of workers, and their faults if there are any.
 
     Args:
         clock: the clock of the controller, which this executor advances.
-        simulate: returns the reports of an assignment.
+        simulate: a function that returns the reports of an assignment.
         workers: the number of workers.
         faults: the faults of the workers; None for none.
         seed: the seed of the faults. The faults of a trial depend only on the seed and on the number of the trial.
@@ -138,19 +138,19 @@ class SimulatedExecutor(Executor):
         self.clock, self.faults, self.seed = clock, faults or FaultModel(), seed
         self._simulate = simulate
         self._starting = set(range(workers)) if self.faults.startup else set()  # workers that must still start up
-        self._free = list(range(workers))  # a heap: the next job goes to the idle worker with the lowest number
-        self._pace: dict[int, float] = {}
-        # A heap of (time, order, job): at this time the job reports or ends, or its worker is preempted.
+        self._idle_workers = list(range(workers))  # a heap: the next job goes to the idle worker with the lowest number
+        self._paces: dict[int, float] = {}
+        # A heap of (time, number of the event, job): at this time the job reports or ends, or its worker is preempted.
         self._events: list[tuple[float, int, _Job]] = []
-        self._order = 0
-        self._recalled = False
+        self._event_count = 0
+        self._is_recalled = False
 
     @property
     def idle(self) -> int:
-        return len(self._free)
+        return len(self._idle_workers)
 
     def submit(self, assignment: Assignment) -> str:
-        worker = heapq.heappop(self._free)
+        worker = heapq.heappop(self._idle_workers)
         faults, now = self.faults, self.clock.seconds
         pace, failing_step, preempted_at = self._get_pace(worker), None, math.inf
         if worker in self._starting:
@@ -167,7 +167,7 @@ class SimulatedExecutor(Executor):
         job = _Job(
             assignment=assignment,
             worker=worker,
-            trajectory=self._simulate(assignment),
+            remaining_reports=self._simulate(assignment),
             pace=pace,
             failing_step=failing_step,
             preempted_at=preempted_at,
@@ -178,14 +178,14 @@ class SimulatedExecutor(Executor):
 
     def poll(self, listener: Listener, timeout: float) -> None:
         """Advance the clock from event to event, until a worker becomes idle."""
-        free = len(self._free)
-        while self._events and len(self._free) == free:
+        idle_count = len(self._idle_workers)
+        while self._events and len(self._idle_workers) == idle_count:
             time, _, job = heapq.heappop(self._events)
             self.clock.seconds = time
             self._handle_event(job, listener)
 
     def recall(self) -> None:
-        self._recalled = True
+        self._is_recalled = True
 
     def close(self) -> None:
         self._events.clear()
@@ -194,20 +194,20 @@ class SimulatedExecutor(Executor):
         """Return the time that a worker takes for a job, relative to a worker without faults."""
         if not self.faults.spread:
             return 1.0
-        if worker not in self._pace:
-            self._pace[worker] = math.exp(generator(self.seed, "worker", worker).normal(0, self.faults.spread))
-        return self._pace[worker]
+        if worker not in self._paces:
+            self._paces[worker] = math.exp(generator(self.seed, "worker", worker).normal(0, self.faults.spread))
+        return self._paces[worker]
 
     def _schedule_next(self, job: _Job) -> None:
         """Schedule the next event of a job: a report, its end, or the preemption of its worker."""
         try:
-            job.next = next(job.trajectory, Outcome(Status.FINISHED))
+            job.next_event = next(job.remaining_reports, Outcome(Status.FINISHED))
         except Exception as error:  # noqa: BLE001 - a failure of the trial
-            job.next = classify(error)
-        seconds = 0.0 if isinstance(job.next, Outcome) else job.next[2] * job.pace
+            job.next_event = classify(error)
+        seconds = 0.0 if isinstance(job.next_event, Outcome) else job.next_event[2] * job.pace
         # Events at the same time happen in the order in which they were scheduled.
-        self._order += 1
-        heapq.heappush(self._events, (min(job.last_time + seconds, job.preempted_at), self._order, job))
+        self._event_count += 1
+        heapq.heappush(self._events, (min(job.last_time + seconds, job.preempted_at), self._event_count, job))
 
     def _handle_event(self, job: _Job, listener: Listener) -> None:
         now = self.clock.seconds
@@ -216,21 +216,21 @@ class SimulatedExecutor(Executor):
             if self.faults.startup:
                 self._starting.add(job.worker)
             self._end(job, Outcome(Status.KILLED, "preempted", seconds=seconds), listener)
-        elif isinstance(job.next, Outcome):
-            self._end(job, job.next, listener)
-        elif job.failing_step is not None and job.failing_step <= job.next[0]:
+        elif isinstance(job.next_event, Outcome):
+            self._end(job, job.next_event, listener)
+        elif job.failing_step is not None and job.failing_step <= job.next_event[0]:
             self._end(job, Outcome(Status.ERROR, "a simulated failure", seconds=seconds), listener)
         else:
             job.last_time = now
-            step, metrics, _ = job.next
+            step, metrics, _ = job.next_event
             answer = listener.on_report(job.assignment.trial, step, metrics, seconds)
             if answer is not Action.CONTINUE or step >= job.assignment.get_last_step(metrics):
                 self._end(job, Outcome(Status.FINISHED), listener)
-            elif self._recalled:
+            elif self._is_recalled:
                 self._end(job, Outcome(Status.WAITING, "interrupted"), listener)
             else:
                 self._schedule_next(job)
 
     def _end(self, job: _Job, outcome: Outcome, listener: Listener) -> None:
-        heapq.heappush(self._free, job.worker)
+        heapq.heappush(self._idle_workers, job.worker)
         listener.on_end(job.assignment.trial, outcome)

@@ -13,7 +13,7 @@ import sys
 from ogive.executors.orphans import kill_marked
 
 POLL_SECONDS = 2.0
-"""How often the parent process is checked."""
+"""The time between two checks of the parent process."""
 
 
 def main() -> None:

@@ -39,11 +39,11 @@ from ogive.space import Space
 from ogive.trial import Step
 
 PR_SET_CHILD_SUBREAPER = 36
-"""The number of this option of Linux's prctl."""
+"""The number of the option of this name of Linux's prctl."""
 TRACEBACK_SHARE = 0.9
 """The share of `startup_limit` after which a worker that is not ready writes a traceback to its log."""
-RENDEZVOUS = "rendezvous"
-"""The name of the file in a trial's folder by which the ranks of an attempt find each other."""
+RENDEZVOUS_FILE = "rendezvous"
+"""The name of the file in a trial's folder through which the ranks of an attempt find each other."""
 
 
 class _Worker:
@@ -51,22 +51,22 @@ class _Worker:
 
     Attributes:
         channel: the connection to the controller.
-        awaiting_answer: whether a report was sent and its answer has not been received yet.
+        is_awaiting_answer: whether a report was sent and its answer has not been received yet.
         pid: the id of this process. A process that the evaluation forks has another id.
-        recalled: whether the controller has asked evaluations to end at their next report.
-        leaving: whether this process should exit after the next report, because of a signal or a failed rank.
-        busy: whether an assignment is being carried out.
-        lock: guards the channel, since the thread that watches the ranks sends messages, too.
+        is_recalled: whether the controller has asked evaluations to end at their next report.
+        is_leaving: whether this process should exit after the next report, because of a signal or a failed rank.
+        is_busy: whether an assignment is being carried out.
+        lock: a lock of the channel, since the thread that watches the ranks sends messages, too.
         ranks: the other ranks of data-parallel trials, in which this process is rank 0; None without them.
     """
 
     def __init__(self, channel: BlockingChannel) -> None:
         self.channel = channel
-        self.awaiting_answer = False
+        self.is_awaiting_answer = False
         self.pid = os.getpid()
-        self.recalled = False
-        self.leaving = False
-        self.busy = False
+        self.is_recalled = False
+        self.is_leaving = False
+        self.is_busy = False
         self.lock = threading.Lock()
         self.ranks: RankGroup | None = None
         self._install_handlers()
@@ -77,8 +77,8 @@ class _Worker:
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         """Let the evaluation end at its next report, then exit. Without an evaluation, exit at once."""
-        self.leaving = True
-        if not self.busy:
+        self.is_leaving = True
+        if not self.is_busy:
             os._exit(LEFT_EXIT_CODE)
 
     def _send(self, message: Mapping[str, Any]) -> None:
@@ -108,29 +108,30 @@ class _Worker:
             self._send({"is": "report", "step": step, "metrics": dict(metrics), "seconds": seconds})
         except ProtocolError as error:
             raise JobError(f"the report at step {step}, of {len(metrics):,} metrics, is {error}") from None
-        self.awaiting_answer = True
+        self.is_awaiting_answer = True
         answer = self._receive()
-        self.awaiting_answer = False
-        self.recalled = answer["recalled"]
+        self.is_awaiting_answer = False
+        self.is_recalled = answer["recalled"]
         return Action(answer["action"])
 
     def _drop_answer(self) -> None:
-        """Receive and ignore an outstanding answer: an alarm of user code may have interrupted the wait for it."""
-        if self.awaiting_answer:
+        """Receive and ignore an outstanding answer. (An alarm of user code may have interrupted the wait for it.)"""
+        if self.is_awaiting_answer:
             self._receive()
-            self.awaiting_answer = False
+            self.is_awaiting_answer = False
 
     def run(self) -> None:
         """Load space and estimator, then carry out assignments until the controller or a signal ends this process."""
         start = self._receive()
-        if start["startup_limit"]:  # shortly before the controller kills this process at the limit, log where it hangs
+        # The controller kills this process at the limit. Shortly before that, log where it hangs.
+        if start["startup_limit"]:
             since_launch = time.monotonic() - start["launched"]
             faulthandler.dump_traceback_later(max(0.1, TRACEBACK_SHARE * start["startup_limit"] - since_launch))
         sys.path[:] = start["path"]
         os.chdir(start["cwd"])
         if start.get("ranks", 1) > 1:
             use_loopback()
-            self.ranks = RankGroup(start)  # first, so that the ranks load at the same time as this process
+            self.ranks = RankGroup(start)  # before loading, so that the ranks load at the same time as this process
         try:
             space, estimator = unpickle_payload(Path(start["payload"]))
             estimator.prepare()
@@ -144,10 +145,10 @@ class _Worker:
         estimator_processes = find_descendants() - self._rank_processes()
         faulthandler.cancel_dump_traceback_later()
         self._send({"is": "ready"})
-        while not self.leaving:
+        while not self.is_leaving:
             self._drop_answer()
             message = self._receive()
-            self.busy = True
+            self.is_busy = True
             end = self._carry_out(space, estimator, message, start.get("process_index", 0))
             kill_strays(estimator_processes | self._rank_processes())
             try:
@@ -155,8 +156,8 @@ class _Worker:
             except OSError as error:
                 reason = f"the working directory {start['cwd']} of the search does not exist any more: {error}"
                 end = {"is": "fault", "reason": reason}
-            self._send({**end, "leaving": self.leaving})
-            self.busy = False
+            self._send({**end, "leaving": self.is_leaving})
+            self.is_busy = False
         os._exit(LEFT_EXIT_CODE)  # sys.exit would wait for threads that evaluations have started
 
     def _carry_out(
@@ -164,7 +165,7 @@ class _Worker:
     ) -> dict[str, Any]:
         """Carry out one assignment; return the message that ends it."""
         assignment = Assignment(**message["assignment"])
-        self.recalled = False
+        self.is_recalled = False
         try:
             folder = create_trial_folder(assignment)
             if self.ranks is not None and (broken := self.ranks.replace_dead()):
@@ -177,11 +178,11 @@ class _Worker:
                     outcome = evaluate(
                         space, estimator, assignment, self._deliver, is_leaving=self._has_to_end, team=team
                     )
-                except KeyboardInterrupt as error:  # raised by user code, since signals only set `leaving`
+                except KeyboardInterrupt as error:  # raised by user code, since signals only set `is_leaving`
                     outcome = classify(error)
             if self.ranks is not None:
                 outcome, can_continue = self.ranks.settle(outcome)
-                self.leaving |= not can_continue
+                self.is_leaving |= not can_continue
         except (RunError, OSError) as error:  # files cannot be written: a fault of the machine, not of the architecture
             return {"is": "fault", "reason": f"{assignment.folder}: {find_disk_fault(error) or error}"}
         finally:
@@ -190,25 +191,25 @@ class _Worker:
         return {"is": "end", **make_outcome_fields(outcome)}
 
     def _has_to_end(self) -> bool:
-        return self.recalled or self.leaving
+        return self.is_recalled or self.is_leaving
 
     def _begin_team(self, ranks: RankGroup, message: Mapping[str, Any], folder: Path, process_index: int) -> Team:
         """Send the assignment to all ranks; return the team from the point of view of this process."""
-        rendezvous = folder / RENDEZVOUS
+        rendezvous = folder / RENDEZVOUS_FILE
         rendezvous.unlink(missing_ok=True)  # a killed attempt may have left it
-        ranks.begin({**message, "rendezvous": str(rendezvous)}, self._on_stuck)
+        ranks.begin({**message, "rendezvous": str(rendezvous)}, self._report_failed_rank_and_exit)
         return Team(rank=0, size=ranks.size, process_index=process_index, rendezvous=rendezvous)
 
     def _rank_processes(self) -> set[int]:
         return set() if self.ranks is None else self.ranks.find_processes()
 
-    def _on_stuck(self, outcome: Outcome) -> NoReturn:
+    def _report_failed_rank_and_exit(self, outcome: Outcome) -> NoReturn:
         """Report the outcome and exit: another rank has failed, and this process hangs because it waits for that rank."""
         self._send({"is": "end", **make_outcome_fields(outcome), "leaving": True})
         os._exit(LEFT_EXIT_CODE)
 
     def _restore(self, start: Mapping[str, Any]) -> None:
-        """Undo what an evaluation may have changed: working directory, alarm and signal handlers."""
+        """Restore the working directory, the alarm and the signal handlers, which an evaluation may have changed."""
         os.chdir(start["cwd"])
         signal.setitimer(signal.ITIMER_REAL, 0)
         self._install_handlers()
@@ -226,7 +227,7 @@ def redirect_output(folder: Path) -> Iterator[None]:
     """Write standard output and error of this process, including native code, to `output.txt` in the folder of a trial.
 
     The evaluation gets separate streams, so it may close or replace them without affecting anything else. They are
-    line-buffered, so that the file contains the last lines if the process is killed.
+    line-buffered, so that the file contains the last lines even if the process is killed.
     """
     saved_descriptors = os.dup(1), os.dup(2)
     streams = sys.stdout, sys.stderr
@@ -262,12 +263,11 @@ def apply_memory_limit(gigabytes: float | None) -> Iterator[None]:
 
 
 def main() -> None:
-    """Serve the controller until the socket is closed whose file descriptor is the first argument."""
+    """Serve the controller until the socket is closed. Its file descriptor is the first argument of the command line."""
     descriptor = int(sys.argv[1])
     os.set_inheritable(descriptor, False)
-    if sys.platform.startswith(
-        "linux"
-    ):  # let orphaned descendants become children of this process, so it can find them
+    # Let orphaned descendants become children of this process, so that it can find them.
+    if sys.platform.startswith("linux"):
         ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     code = 0
     try:

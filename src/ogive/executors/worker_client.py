@@ -31,8 +31,8 @@ LEFT_EXIT_CODE = 75
 """The exit code of a worker that was asked to leave, after its trial was put back."""
 DISCONNECTED_EXIT_CODE = 76
 """The exit code of a worker whose channel was closed."""
-_WHILE_WORKING: tuple[str, ...] = ("report", "end", "fault")
-_WHILE_STARTING = ("ready", "broken")
+_MESSAGES_WHILE_WORKING: tuple[str, ...] = ("report", "end", "fault")
+_MESSAGES_WHILE_STARTING = ("ready", "broken")
 
 
 class WorkerClient:
@@ -46,17 +46,17 @@ class WorkerClient:
         log: the file for the worker's output outside trials.
 
     Attributes:
-        ready: whether the worker has loaded space and estimator.
-        leaving: whether the worker has announced that it is about to exit.
+        is_ready: whether the worker has loaded space and estimator.
+        is_leaving: whether the worker has announced that it is about to exit.
         assignment: the assignment that the worker is carrying out; None if it is idle.
-        kill_outcome: the outcome of the attempt if the controller has killed the worker; else None.
+        kill_outcome: the outcome of the attempt after the controller has killed the worker; None if it has not.
     """
 
     def __init__(self, name: str, *, mark: str, threads: int, start: Mapping[str, Any], log: Path) -> None:
         self.name = name
         self.log = log
-        self.ready = False
-        self.leaving = False
+        self.is_ready = False
+        self.is_leaving = False
         self.assignment: Assignment | None = None
         self.kill_outcome: Outcome | None = None
         self._mark = f"{mark}/{name}"
@@ -65,7 +65,7 @@ class WorkerClient:
         self._ending_since: float | None = None
         self._compute_seconds = 0.0  # the compute time of the present assignment up to its last report
         self._last_step = 0  # the last step that the present assignment has reported
-        self._memory_before = 0  # the memory at the start of the present assignment, in bytes
+        self._initial_memory = 0  # the memory at the start of the present assignment, in bytes
         controller_end, worker_end = socket.socketpair()
         with controller_end, worker_end, log.open("ab") as output:
             self.process = subprocess.Popen(
@@ -84,10 +84,10 @@ class WorkerClient:
         self.channel.send({**start, "launched": self._last_report})
 
     @property
-    def idle(self) -> bool:
+    def is_idle(self) -> bool:
         """Whether the worker can receive an assignment."""
-        is_ending = self.leaving or self.channel.closed or self.kill_outcome is not None
-        return self.ready and not is_ending and self.assignment is None
+        is_ending = self.is_leaving or self.channel.is_closed or self.kill_outcome is not None
+        return self.is_ready and not is_ending and self.assignment is None
 
     def receive(self) -> dict[str, Any] | None:
         """Return the next message of the worker; None if none is complete.
@@ -99,7 +99,7 @@ class WorkerClient:
         if message is None:
             return None
         assignment = self.assignment
-        expected = _WHILE_WORKING if assignment else () if self.ready else _WHILE_STARTING
+        expected = _MESSAGES_WHILE_WORKING if assignment else () if self.is_ready else _MESSAGES_WHILE_STARTING
         if assignment and self._has_ranks:
             expected = (*expected, "broken")  # a new rank, which replaces a killed one, may be unable to load its code
         check_message(message, expected, assignment)
@@ -118,7 +118,7 @@ class WorkerClient:
         self._last_report, self._compute_seconds, self._last_step = time.monotonic(), 0.0, 0
         # The memory limit applies to the memory that the trial uses in addition to the loaded code and data.
         measure = measure_family_memory if self._has_ranks else measure_resident_memory
-        self._memory_before = measure(self.process.pid) if memory_limit else 0
+        self._initial_memory = measure(self.process.pid) if memory_limit else 0
         self.channel.send({"assignment": vars(assignment), "memory_limit": memory_limit})
 
     def finish(self) -> Assignment:
@@ -133,23 +133,26 @@ class WorkerClient:
         """Kill the worker if it exceeds a limit; see `ProcessExecutor` for the limits."""
         if self.kill_outcome is not None:
             return
-        if not self.ready:
+        if not self.is_ready:
             self._enforce_startup_limit(startup_limit)
             return
         assignment = self.assignment
         if assignment is None:
             return
         shorten_output(Path(assignment.folder) / "output.txt")
-        unreported = time.monotonic() - self._last_report
-        if time_limit is not None and assignment.spent_seconds + self._compute_seconds + unreported > time_limit:
+        unreported_seconds = time.monotonic() - self._last_report
+        if (
+            time_limit is not None
+            and assignment.spent_seconds + self._compute_seconds + unreported_seconds > time_limit
+        ):
             reason = f"the time limit of {time_limit:g} s is used up"
-            self.kill_with_outcome(Outcome(Status.TIME_LIMIT, reason, seconds=unreported))
+            self.kill_with_outcome(Outcome(Status.TIME_LIMIT, reason, seconds=unreported_seconds))
         elif memory_limit is not None:
-            used = (measure_family_memory(self.process.pid) - self._memory_before) / 1e9
+            used = (measure_family_memory(self.process.pid) - self._initial_memory) / 1e9
             # The worker also limits itself (`limit_memory`), but only for each process and on some systems.
             if used > memory_limit:
                 reason = f"the trial used {used:.2f} GB, more than the memory limit of {memory_limit:g} GB"
-                self.kill_with_outcome(Outcome(Status.OUT_OF_MEMORY, reason, seconds=unreported))
+                self.kill_with_outcome(Outcome(Status.OUT_OF_MEMORY, reason, seconds=unreported_seconds))
 
     def _enforce_startup_limit(self, limit: float | None) -> None:
         if limit is not None and time.monotonic() - self._last_report > limit:
@@ -160,7 +163,7 @@ class WorkerClient:
     def reject(self, error: ProtocolError) -> None:
         """Kill the worker because bytes that are not a message were written to its channel."""
         self.kill_with_outcome(make_rejected_outcome(error, "its worker's", time.monotonic() - self._last_report))
-        self.channel.closed = True
+        self.channel.is_closed = True
 
     def kill_with_outcome(self, outcome: Outcome) -> None:
         """Kill the worker. Its attempt ends with `outcome`, unless the worker was already killed for another reason."""
@@ -177,7 +180,7 @@ class WorkerClient:
         process_ended = self.process.poll() is not None
         if process_ended and self.channel.is_drained:
             return True
-        is_ending = process_ended or self.channel.closed or self.kill_outcome is not None
+        is_ending = process_ended or self.channel.is_closed or self.kill_outcome is not None
         if self._ending_since is None and is_ending:
             self._ending_since = time.monotonic()
         return self._ending_since is not None and time.monotonic() - self._ending_since > ENDING_SECONDS
@@ -193,10 +196,10 @@ class WorkerClient:
         Returns:
             The exit code of the worker (None if it had not ended), and the outcome of its attempt.
         """
-        unreported = time.monotonic() - self._last_report
+        unreported_seconds = time.monotonic() - self._last_report
         code = self.process.poll()
         self.kill_all_processes()
-        return code, self.kill_outcome or _make_exit_outcome(code, unreported)
+        return code, self.kill_outcome or _make_exit_outcome(code, unreported_seconds)
 
     def kill_all_processes(self) -> None:
         """Kill the worker and all processes that its evaluations started."""

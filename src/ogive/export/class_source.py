@@ -15,7 +15,7 @@ from ogive.errors import RunError
 from ogive.export.module_files import (
     OGIVE,
     find_definition_file,
-    find_file,
+    find_module_file,
     get_top_level,
     has_stdlib_name,
     is_library,
@@ -40,7 +40,7 @@ class _Absent:
 absent = _Absent()
 '''
 RESERVED_NAMES = ("predict", "build_model", ABSENT)
-"""The names of the export's own modules, which the user's modules must not have."""
+"""The names of modules that the export itself contains. Modules of the user must not have these names."""
 DOCUMENTED_MODULES = ("torch.nn", "torch.nn.functional", "torch")
 """The modules from which PyTorch's objects are imported if they are available there, wherever they are defined."""
 
@@ -50,7 +50,7 @@ class SourceCollector:
 
     Args:
         whole_modules: whether to collect whole modules, and all loaded modules of the same packages. This is needed for
-            models that depend on side effects of an import, such as the registration of classes.
+            models that depend on side effects of imports, such as the registration of classes.
 
     Attributes:
         imports: the modules that must be imported for the expression that builds the model.
@@ -61,19 +61,19 @@ class SourceCollector:
         self._whole_modules = whole_modules
         self._modules: dict[str, _ModuleSource] = {}
 
-    def refer(self, thing: Any) -> str:
-        """Return the dotted name of a class or a function in the export, and collect what it needs.
+    def refer(self, definition: Any) -> str:
+        """Return the dotted name of a class or a function in the export, and collect the definitions that it needs.
 
         Raises:
-            RunError: the source of `thing` is unknown, or it is defined inside a function.
+            RunError: the source of `definition` is unknown, or it is defined inside a function.
         """
-        qualified_name, name = thing.__qualname__, thing.__name__
-        module = getattr(thing, "__module__", None) or "builtins"
+        qualified_name, name = definition.__qualname__, definition.__name__
+        module = getattr(definition, "__module__", None) or "builtins"
         for documented in DOCUMENTED_MODULES:
-            if getattr(importlib.import_module(documented), name, None) is thing:
+            if getattr(importlib.import_module(documented), name, None) is definition:
                 self.imports.add(documented)
                 return f"{documented}.{name}"
-        if "<" in qualified_name:
+        if "<" in qualified_name:  # such as "make.<locals>.Block"
             raise RunError(
                 f"{module}.{qualified_name} is defined inside a function, so its source cannot be exported; move it to the "
                 "top level of its module"
@@ -83,7 +83,7 @@ class SourceCollector:
         if is_library(module):
             self.imports.add(module)
             return f"{module}.{qualified_name}"
-        source = self._add_module(module, find_definition_file(thing, module))
+        source = self._add_module(module, find_definition_file(definition, module))
         source.require(qualified_name.partition(".")[0], f"{module}.{qualified_name}")
         self.imports.add(source.exported_name)
         if self._whole_modules:
@@ -101,7 +101,7 @@ class SourceCollector:
         """Yield the relative path and the text of each collected module."""
         texts = {module.path: module.format_source() for module in self._modules.values()}
         for path in list(texts):
-            for parent in list(Path(path).parents)[:-1]:
+            for parent in list(Path(path).parents)[:-1]:  # without the last parent, which is the root of the export
                 texts.setdefault(f"{parent}/__init__.py", "")
         if any(f"from {ABSENT} import" in text for text in texts.values()):
             texts[f"{ABSENT}.py"] = ABSENT_SOURCE
@@ -123,21 +123,21 @@ class SourceCollector:
                 module.collect_all()
         return self._modules[name]
 
-    def find(self, name: str) -> _ModuleSource | None:
-        """Return the user's module `name`; None if it belongs to a library or does not exist."""
+    def add_user_module(self, name: str) -> _ModuleSource | None:
+        """Add the module `name` of the user, and return it; None if it belongs to a library or does not exist."""
         if name in self._modules:
             return self._modules[name]
-        file = None if is_library(name) else find_file(name)
+        file = None if is_library(name) else find_module_file(name)
         return self._add_module(name, Path(file)) if file and file.endswith(".py") else None
 
 
 class _ModuleSource:
     """One module of the user, and its top-level statements that the export needs."""
 
-    def __init__(self, name: str, file: Path, sources: SourceCollector) -> None:
+    def __init__(self, name: str, file: Path, collector: SourceCollector) -> None:
         self.name = name
         self.file = file
-        self._sources = sources
+        self._collector = collector
         try:
             self._text = file.read_text(encoding="utf-8")
             self._tree = ast.parse(self._text)
@@ -153,7 +153,7 @@ class _ModuleSource:
         ]
         # For the index of each needed statement, the names that are needed from it.
         self._needed: dict[int, set[str]] = {}
-        self._collected: set[str] = set()
+        self._collected_names: set[str] = set()
         # For each layer of Ogive's zoo that this module imports, the layer's module in the export.
         self._zoo_layers: dict[str, str] = {}
 
@@ -176,7 +176,7 @@ class _ModuleSource:
         Raises:
             RunError: the module does not bind `name`. The message calls it `described_as`.
         """
-        if not self._collect(name):
+        if not self._collect_own_name(name):
             raise RunError(f"the source of {described_as} is not in {self.file}; define it there at the top level")
 
     def collect(self, name: str) -> bool:
@@ -184,30 +184,31 @@ class _ModuleSource:
 
         If the module does not bind it, all its star imports are collected, since the name may come from a library.
         """
-        if self._collect(name):
+        if self._collect_own_name(name):
             return True
         for i in self._star_imports:
             self._needed.setdefault(i, set()).add("*")
         return False
 
-    def _collect(self, name: str) -> bool:
-        if name in self._collected:
+    def _collect_own_name(self, name: str) -> bool:
+        """Collect the statements that bind `name`, directly or by a star import; return whether there are any."""
+        if name in self._collected_names:
             return True
-        binding = [i for i, names in enumerate(self._bound_names) if name in names]
-        if not binding:
+        binding_indices = [i for i, names in enumerate(self._bound_names) if name in names]
+        if not binding_indices:
             return self._collect_from_star_import(name)
-        self._collected.add(name)
-        for i in binding:
+        self._collected_names.add(name)
+        for i in binding_indices:
             self._needed.setdefault(i, set()).add(name)
-            self._collect_used(self._statements[i], name)
+            self._collect_used_names(self._statements[i], name)
         return True
 
     def _collect_from_star_import(self, name: str) -> bool:
         for i in self._star_imports:
-            source = self._sources.find(self._get_absolute_module(self._statements[i]))
+            source = self._collector.add_user_module(self._get_absolute_module(self._statements[i]))
             if source is not None and source.collect(name):
                 self._needed.setdefault(i, set()).add("*")
-                self._collected.add(name)
+                self._collected_names.add(name)
                 return True
         return False
 
@@ -218,15 +219,15 @@ class _ModuleSource:
                 self.collect(name)
             if not names:
                 self._needed.setdefault(i, set())
-                self._collect_used(statement, None)
+                self._collect_used_names(statement, None)
 
-    def _collect_used(self, statement: ast.stmt, name: str | None) -> None:
-        """Collect everything that a needed statement uses. `name`: the name that is needed from the statement, if any."""
+    def _collect_used_names(self, statement: ast.stmt, name: str | None) -> None:
+        """Collect everything that a needed statement uses. `name`: the needed name; None if it binds no name."""
         if isinstance(statement, ast.ImportFrom):
             self._collect_imported(statement, name or "")
             return
         if isinstance(statement, ast.Import):
-            return  # the module's attributes are collected where they are used
+            return  # the attributes of the module are collected where they are used
         for node in ast.walk(statement):
             if isinstance(node, ast.ImportFrom):
                 for alias in node.names:
@@ -245,27 +246,28 @@ class _ModuleSource:
         if get_top_level(module) == OGIVE:
             self._collect_zoo_layer(module, original, name)
             return
-        source = self._sources.find(module)
+        source = self._collector.add_user_module(module)
         if source is not None and source.collect(original):
             return
-        self._sources.find(f"{module}.{original}")  # a submodule, whose attributes are collected where they are used
+        # The name may be that of a submodule. Its attributes are collected where they are used.
+        self._collector.add_user_module(f"{module}.{original}")
 
     def _collect_zoo_layer(self, module: str, original: str, name: str) -> None:
         """Collect a layer of Ogive's zoo, the only part of Ogive that an export may contain."""
-        thing = getattr(importlib.import_module(module), original, None)
-        defined_in = str(getattr(thing, "__module__", ""))
-        source = self._sources.find(defined_in) if defined_in.startswith(f"{OGIVE}.zoo.") else None
-        if source is not None and source.collect(getattr(thing, "__qualname__", "")):
+        definition = getattr(importlib.import_module(module), original, None)
+        defined_in = str(getattr(definition, "__module__", ""))
+        source = self._collector.add_user_module(defined_in) if defined_in.startswith(f"{OGIVE}.zoo.") else None
+        if source is not None and source.collect(getattr(definition, "__qualname__", "")):
             self._zoo_layers[name] = source.exported_name
 
     def _collect_attribute(self, node: ast.Attribute) -> None:
-        """For an attribute `module.name`, collect `name` from the module, if the user's module imports it."""
+        """For an attribute `module.name` of an imported module, collect `name` from that module."""
         parts = get_attribute_chain(node)
         module = self._find_imported_module(parts[0]) if parts else None
         if module is None:
             return
         for part in parts[1:]:
-            source = self._sources.find(module) if get_top_level(module) != OGIVE else None
+            source = self._collector.add_user_module(module) if get_top_level(module) != OGIVE else None
             if source is None or source.collect(part):
                 return
             module = f"{module}.{part}"
@@ -281,7 +283,7 @@ class _ModuleSource:
                 for alias in statement.names:
                     if get_imported_name(statement, alias) == name:
                         module = f"{self._get_absolute_module(statement)}.{alias.name}"
-                        return module if self._sources.find(module) is not None else None
+                        return module if self._collector.add_user_module(module) is not None else None
         return None
 
     def _get_absolute_module(self, statement: ast.stmt) -> str:

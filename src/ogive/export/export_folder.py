@@ -23,10 +23,10 @@ _FILES = {PROGRAM: ("model.pt2", *_COMMON_FILES), SOURCE: ("build_model.py", "so
 ALL_FILES = tuple(dict.fromkeys([*_FILES[PROGRAM], *_FILES[SOURCE]]))
 """All files and folders that an export may contain. A later export removes those that it does not contain itself."""
 _DRAFT_PREFIX = ".ogive-export-"
-_REPLACED = "former"
-"""Folder in a draft with the files of the earlier export, while the new files are moved into place."""
-_MOVES = "moving.json"
-"""File in a draft that records the moves; it exists only while they are incomplete."""
+_REPLACED_FOLDER = "former"
+"""The folder in a draft that contains the files of the earlier export while the new files are moved into place."""
+_MOVES_FILE = "moving.json"
+"""The file in a draft that records the moves. It exists only while the moves are incomplete."""
 
 
 def read_export_form(about: Path) -> str | None:
@@ -54,8 +54,8 @@ def check_free(folder: Path) -> None:
     other_files = [name for name in ALL_FILES if name not in replaceable and os.path.lexists(folder / name)]
     if other_files:
         raise RunError(
-            f"{folder} holds {', '.join(other_files)}, which no export has written there, and an export would replace; "
-            "choose another folder with -o (output=)"
+            f"{folder} contains {', '.join(other_files)}; an export would replace these files, which are not those of an "
+            "earlier export; choose another folder with -o (output=)"
         )
 
 
@@ -77,7 +77,7 @@ def create_draft(folder: Path) -> Iterator[Path]:
             yield draft_folder
         finally:
             # A draft with incomplete moves holds files of the earlier export; the next export moves them back.
-            if not (draft_folder / _MOVES).exists():
+            if not (draft_folder / _MOVES_FILE).exists():
                 shutil.rmtree(draft_folder, ignore_errors=True)
 
 
@@ -94,14 +94,14 @@ def move_into(draft_folder: Path, folder: Path) -> list[Path]:
     check_free(folder)
     new_files = [name for name in ALL_FILES if (draft_folder / name).exists()]
     new_folders = [str(path) for path in (folder.absolute(), *folder.absolute().parents) if not path.exists()]
-    (draft_folder / _REPLACED).mkdir()
+    (draft_folder / _REPLACED_FOLDER).mkdir()
     try:
         moves = json.dumps([str(folder.absolute()), new_files, new_folders])
-        (draft_folder / _MOVES).write_text(moves, encoding="utf-8")
+        (draft_folder / _MOVES_FILE).write_text(moves, encoding="utf-8")
         folder.mkdir(parents=True, exist_ok=True)
-        _move(ALL_FILES, folder, draft_folder / _REPLACED)
+        _move(ALL_FILES, folder, draft_folder / _REPLACED_FOLDER)
         _move(new_files, draft_folder, folder)
-        (draft_folder / _MOVES).unlink()
+        (draft_folder / _MOVES_FILE).unlink()
     except BaseException:
         _undo_moves(draft_folder)
         raise
@@ -120,15 +120,15 @@ def _undo_moves(draft_folder: Path) -> None:
     The files on the disk show which moves were carried out, so this can be called again after an interruption.
     """
     try:
-        folder, new_files, new_folders = json.loads((draft_folder / _MOVES).read_text(encoding="utf-8"))
+        folder, new_files, new_folders = json.loads((draft_folder / _MOVES_FILE).read_text(encoding="utf-8"))
     except (OSError, ValueError):  # no move was started
         return
     _move([name for name in new_files if not os.path.lexists(draft_folder / name)], Path(folder), draft_folder)
-    _move(ALL_FILES, draft_folder / _REPLACED, Path(folder))
+    _move(ALL_FILES, draft_folder / _REPLACED_FOLDER, Path(folder))
     for path in new_folders:
         with suppress(OSError):  # the folder was not created, or contains other files by now
             os.rmdir(path)
-    (draft_folder / _MOVES).unlink()
+    (draft_folder / _MOVES_FILE).unlink()
 
 
 def _clean_up_drafts(folder: Path) -> None:
@@ -144,7 +144,7 @@ def _clean_up_drafts(folder: Path) -> None:
 def _find_nearest_existing(folder: Path) -> Path:
     """Return the absolute path of `folder`, or of its nearest parent that exists.
 
-    It is absolute because the export is run in another working directory.
+    The path is absolute, because the export is run in another working directory.
     """
     return next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
 
@@ -153,7 +153,7 @@ def _find_nearest_existing(folder: Path) -> Path:
 def _lock(folder: Path) -> Iterator[bool]:
     """Lock a folder until the block or the process ends; provide whether the lock was acquired.
 
-    On a file system without locks it is never acquired.
+    On a file system without locks, the lock is never acquired.
     """
     descriptor = os.open(folder, os.O_RDONLY)
     try:

@@ -19,25 +19,28 @@ import torch
 from ogive.errors import RunError
 
 LINE_LENGTH = 100
-_EXACT = (type(None), type(...), bool, int, str, bytes, range)
+_TYPES_WITH_EXACT_REPR = (type(None), type(...), bool, int, str, bytes, range)
 """Types whose `repr` is an expression that evaluates to the value."""
-_TORCH = (torch.dtype, torch.layout, torch.memory_format)
-_BASES: dict[type, Callable[[Any], Any]] = {str: str.__str__, int: int.__int__, float: float.__float__}
-"""For a subclass of each type: the function that returns its value as the type itself."""
-_NUMERIC_KINDS = "biufc"
+_TORCH_CONSTANT_TYPES = (torch.dtype, torch.layout, torch.memory_format)
+_CONVERTERS_TO_BASE: dict[type, Callable[[Any], Any]] = {str: str.__str__, int: int.__int__, float: float.__float__}
+"""For each base type: the function that converts an instance of a subclass to the base type.
+
+(`str.__str__` and the like are not affected by methods of the subclass.)
+"""
+_NUMERIC_KINDS = "biufc"  # bool, int, unsigned int, float and complex, as NumPy calls them
 
 
 class NoSource(RunError):
-    """A value cannot be written as source."""
+    """The error for a value that cannot be written as source."""
 
 
-class Refer(Protocol):
+class ReferenceFormatter(Protocol):
     """A function that returns the dotted name of a class or function, and adds the import that the name needs."""
 
-    def __call__(self, thing: Any) -> str: ...
+    def __call__(self, definition: Any) -> str: ...
 
 
-def format_literal(value: Any, refer: Refer) -> str:
+def format_literal(value: Any, refer: ReferenceFormatter) -> str:
     """Return the source of a plain value, a tensor, or an object of a module.
 
     Raises:
@@ -55,7 +58,7 @@ def format_literal(value: Any, refer: Refer) -> str:
             return repr(value) if math.isfinite(value) else f'float("{value}")'
         case complex() if kind is complex:
             return format_call("complex", [format_item(value.real), format_item(value.imag)])
-        case _ if kind in _EXACT or kind in _TORCH:
+        case _ if kind in _TYPES_WITH_EXACT_REPR or kind in _TORCH_CONSTANT_TYPES:
             return repr(value)
         case list() | tuple() | set() | frozenset() if kind in (list, tuple, set, frozenset):
             return format_sequence(kind, [format_item(item) for item in value])
@@ -82,7 +85,7 @@ def format_literal(value: Any, refer: Refer) -> str:
             values = {field.name: getattr(value, field.name) for field in dataclasses.fields(value) if field.init}
             return format_call(refer(kind), [f"{name}={format_item(item)}" for name, item in values.items()])
         case str() | int() | float():
-            to_base = next(convert for base, convert in _BASES.items() if isinstance(value, base))
+            to_base = next(convert for base, convert in _CONVERTERS_TO_BASE.items() if isinstance(value, base))
             return format_call(refer(kind), [format_item(to_base(value))])
         case _ if hasattr(value, "__qualname__"):
             return _format_name(value, refer)
@@ -93,7 +96,7 @@ def _make_no_source_error(value: Any) -> NoSource:
     return NoSource(f"{reprlib.repr(value)} is a {type(value).__name__}, which cannot be written as source")
 
 
-def _format_enum_member(value: enum.Enum, refer: Refer) -> str:
+def _format_enum_member(value: enum.Enum, refer: ReferenceFormatter) -> str:
     """Return the source of an enum member: its name, or its value for a combination of flags, which has no name."""
     name = value.name
     if type(value).__members__.get(name) is not value:
@@ -102,7 +105,7 @@ def _format_enum_member(value: enum.Enum, refer: Refer) -> str:
     return f"{refer(type(value))}.{name}" if is_attribute else f"{refer(type(value))}[{name!r}]"
 
 
-def _format_name(value: Any, refer: Refer) -> str:
+def _format_name(value: Any, refer: ReferenceFormatter) -> str:
     """Return the name of a class, a function, or a class method.
 
     Raises:
@@ -116,7 +119,7 @@ def _format_name(value: Any, refer: Refer) -> str:
     return refer(value)
 
 
-def _format_tensor(value: torch.Tensor, refer: Refer) -> str:
+def _format_tensor(value: torch.Tensor, refer: ReferenceFormatter) -> str:
     """Return the source of a tensor with the same values, data type and shape. Memory layout and device are lost."""
     if type(value) not in (torch.Tensor, torch.nn.Parameter) or value.layout is not torch.strided or value.is_quantized:
         raise _make_no_source_error(value)
@@ -135,7 +138,7 @@ def _reshape_if_empty(value: torch.Tensor | np.ndarray[Any, Any]) -> str:
     return f".reshape({tuple(value.shape)})" if 0 in value.shape else ""
 
 
-def _format_numbers(value: Any, refer: Refer) -> str:
+def _format_numbers(value: Any, refer: ReferenceFormatter) -> str:
     """Return a number, or a nested list of numbers, on one line."""
     if isinstance(value, list):
         return f"[{', '.join(_format_numbers(item, refer) for item in value)}]"
@@ -159,7 +162,7 @@ def format_call(name: str, arguments: Sequence[str]) -> str:
 
 
 def format_items(opening: str, items: Sequence[str], closing: str) -> str:
-    """Return the items between brackets, on one line if they fit; else with a line for each item."""
+    """Return the items between two brackets: on one line if they fit, else with a line for each item."""
     line = f"{opening}{', '.join(items)}{closing}"
     if len(line) <= LINE_LENGTH and "\n" not in line:
         return line

@@ -16,11 +16,23 @@ from ogive.export.portable import fill_layout
 from ogive.space import Space
 from ogive.space.build import bind_forward_arguments, build_example_inputs, normalize_example_input
 
+# The names of data types in PyTorch.
 DTYPES = (
-    "float32 float64 float16 bfloat16 complex64 complex128 int64 int32 int16 int8 uint8 bool"  # as PyTorch calls them
-).split()
+    "float32",
+    "float64",
+    "float16",
+    "bfloat16",
+    "complex64",
+    "complex128",
+    "int64",
+    "int32",
+    "int16",
+    "int8",
+    "uint8",
+    "bool",
+)
 INPUT_FORM = "[NAME=]SHAPE[:DTYPE], the shape of one example without the batch, such as 1,28,28 or tokens=16:int64"
-_INPUT = re.compile(r"(?:(?P<name>[^\W\d]\w*)=)?(?P<shape>[\d,\s()\[\]]*)(?::(?P<dtype>\w+))?")
+_INPUT_PATTERN = re.compile(r"(?:(?P<name>[^\W\d]\w*)=)?(?P<shape>[\d,\s()\[\]]*)(?::(?P<dtype>\w+))?")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +48,7 @@ class ModelCall:
     example: Mapping[str, Tensor]
 
     @property
-    def batch(self) -> int | None:
+    def batch_size(self) -> int | None:
         """The number of examples in `example`: the first dimension of all inputs; None if their first dimensions differ."""
         sizes = {tensor.shape[0] for tensor in self.example.values() if tensor.ndim}
         return sizes.pop() if len(sizes) == 1 else None
@@ -46,22 +58,26 @@ class ModelCall:
         args = tuple(fill_layout(item, tensors) for item in self.layout["args"])
         return args, {name: fill_layout(item, tensors) for name, item in self.layout["kwargs"].items()}
 
-    def resize(self, batch: int | None) -> dict[str, Tensor]:
-        """Return the example with its rows repeated to `batch` examples; the example itself if `batch` is None."""
-        if batch is None:
+    def resize_example(self, batch_size: int | None) -> dict[str, Tensor]:
+        """Return the example tensors, repeated or cut to `batch_size` examples; unchanged if `batch_size` is None."""
+        if batch_size is None:
             return dict(self.example)
-        return {n: t[torch.arange(batch) % t.shape[0]].clone() if t.ndim else t for n, t in self.example.items()}
+        return {
+            name: tensor[torch.arange(batch_size) % tensor.shape[0]].clone() if tensor.ndim else tensor
+            for name, tensor in self.example.items()
+        }
 
-    def make_random_inputs(self, batch: int | None, generator: torch.Generator) -> dict[str, Tensor]:
-        """Return random inputs of `batch` examples.
+    def make_random_inputs(self, batch_size: int | None, generator: torch.Generator) -> dict[str, Tensor]:
+        """Return random inputs of `batch_size` examples.
 
-        They consist of values of the example, so that token ids are valid. But a floating-point input whose values are all
-        equal is replaced by normally distributed values.
+        The values are drawn from those of the example, so that token ids are valid. Only a floating-point input whose values
+        are all equal gets normally distributed values.
         """
-        return {name: _randomize(tensor, generator) for name, tensor in self.resize(batch).items()}
+        return {name: _randomize(tensor, generator) for name, tensor in self.resize_example(batch_size).items()}
 
 
 def _randomize(tensor: Tensor, generator: torch.Generator) -> Tensor:
+    """Return a random tensor of the same shape; see `ModelCall.make_random_inputs`."""
     flat = tensor.flatten()
     if not flat.numel():
         return tensor
@@ -89,7 +105,7 @@ def make_call(model: nn.Module, inputs: Any) -> ModelCall:
         "kwargs": {name: _make_layout(value, name, tensors) for name, value in kwargs.items()},
     }
     if not tensors:
-        raise RunError(f"the example input of the model holds no tensor: {inputs!r}; give {INPUT_FORM}")
+        raise RunError(f"the example input of the model contains no tensor: {inputs!r}; give {INPUT_FORM}")
     return ModelCall(layout=layout, example=tensors)
 
 
@@ -144,7 +160,7 @@ def resolve_inputs(space: Space, inputs: Any) -> tuple[Any, ...] | dict[str, Any
 
 
 def _parse_texts(inputs: Any) -> Any:
-    """Return the inputs, with every text replaced by a tensor of zeros."""
+    """Return the inputs, with a tensor of zeros in place of every text that gives a shape."""
     if isinstance(inputs, str):
         return parse_inputs([inputs])
     if isinstance(inputs, Mapping):
@@ -157,24 +173,28 @@ def _parse_texts(inputs: Any) -> Any:
 def parse_inputs(texts: Sequence[Any]) -> tuple[Any, ...] | dict[str, Any]:
     """Return inputs of zeros, with a batch of one example, from texts such as `1,28,28` or `tokens=16:int64`.
 
+    Items that are not texts are returned unchanged.
+
     Returns:
-        A dict if all texts have names, a tuple if none has.
+        A dict if all texts have names; a tuple if no text has a name.
 
     Raises:
-        RunError: a text has another form, only some texts have names, or two have the same name.
+        RunError: a text has another form, only some texts have names, or two texts have the same name.
     """
     pairs = [_parse_input(text) if isinstance(text, str) else (None, text) for text in texts]
     names = [name for name, _ in pairs if name is not None]
     if not names:
         return tuple(value for _, value in pairs)
     if len(names) < len(pairs) or len(set(names)) < len(names):
-        raise RunError(f"--input: found {', '.join(map(str, texts))}; give every input a name of its own, or none")
+        raise RunError(
+            f"--input: found {', '.join(map(str, texts))}; give each input a different name, or no input a name"
+        )
     return {str(name): value for name, value in pairs}
 
 
 def _parse_input(text: str) -> tuple[str | None, Tensor]:
-    """Return the name in a text, None if it has none, and a tensor of zeros."""
-    match = _INPUT.fullmatch(text.strip())
+    """Return the name that a text gives (None if it gives none), and a tensor of zeros of its shape."""
+    match = _INPUT_PATTERN.fullmatch(text.strip())
     if match is None or (match["dtype"] or "float32") not in DTYPES or not text.strip():
         raise RunError(f"--input: found {text!r}; give {INPUT_FORM}; data types are {', '.join(DTYPES)}")
     shape = [int(n) for n in re.findall(r"\d+", match["shape"])]
@@ -184,7 +204,10 @@ def _parse_input(text: str) -> tuple[str | None, Tensor]:
 
 
 def describe_inputs(call: ModelCall, batch: int | str | None) -> Iterator[dict[str, Any]]:
-    """Yield the entry of each input in `architecture.json`: its name, its shape (beginning with `batch`), its data type."""
+    """Yield the entry of each input in `architecture.json`: its name, shape and data type.
+
+    `batch` is the batch size in the shape, or the name of a variable batch size; None to keep the size of the example.
+    """
     for name, tensor in call.example.items():
         shape: list[int | str] = list(tensor.shape)
         if batch is not None and shape:

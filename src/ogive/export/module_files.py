@@ -1,4 +1,4 @@
-"""Find the files of modules, and decide which modules an export imports, and which ones it must contain."""
+"""Find the files of modules, and decide whether an export imports a module or must contain its source."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from ogive.errors import RunError
 from ogive.source.project_files import is_installed
 
 OGIVE = "ogive"
-_LIBRARIES = ("torch", "torchvision", "numpy")
-"""Packages that count as installed even if they are not in site-packages."""
+_ALWAYS_INSTALLED = ("torch", "torchvision", "numpy")
+"""Packages that count as installed, even if their files are not in site-packages."""
 
 
 def get_top_level(module: str) -> str:
@@ -28,10 +28,10 @@ def is_library(module: str) -> bool:
     """
     if get_top_level(module) in (OGIVE, "__main__"):
         return False
-    if get_top_level(module) in _LIBRARIES:
+    if get_top_level(module) in _ALWAYS_INSTALLED:
         return True
     loaded_files = (getattr(sys.modules.get(name), "__file__", None) for name in (module, get_top_level(module)))
-    file = next(filter(None, loaded_files), None) or find_file(get_top_level(module)) or find_file(module)
+    file = next(filter(None, loaded_files), None) or find_module_file(get_top_level(module)) or find_module_file(module)
     return get_top_level(module) in sys.stdlib_module_names if file is None else is_installed(file)
 
 
@@ -40,8 +40,8 @@ def has_stdlib_name(module: str) -> bool:
     return get_top_level(module) in sys.stdlib_module_names
 
 
-def find_file(module: str) -> str | None:
-    """Return the file of a module without executing the module; None if there is none."""
+def find_module_file(module: str) -> str | None:
+    """Return the file of a module, without executing the module; None if the module has no file or does not exist."""
     try:
         spec = importlib.util.find_spec(module)
     except (ImportError, ValueError, AttributeError):  # there is no such module, or its parent is not a package
@@ -49,7 +49,7 @@ def find_file(module: str) -> str | None:
     return spec.origin if spec and spec.has_location else None
 
 
-def find_definition_file(thing: Any, module: str) -> Path:
+def find_definition_file(definition: Any, module: str) -> Path:
     """Return the file that defines a class or a function of `module`.
 
     Raises:
@@ -58,12 +58,13 @@ def find_definition_file(thing: Any, module: str) -> Path:
     module_file = getattr(sys.modules.get(module), "__file__", None)
     if module_file and module != "__main__":
         return Path(module_file)
-    for member in [thing, *(vars(thing).values() if isinstance(thing, type) else ())]:
+    for member in [definition, *(vars(definition).values() if isinstance(definition, type) else ())]:
+        # The function of a property is its `fget`, that of a class method or a static method its `__func__`.
         member = getattr(member, "fget", getattr(member, "__func__", member))
         code = getattr(inspect.unwrap(member), "__code__", None) if callable(member) else None
         if code is not None:
-            for folder in ("", *sys.path):
+            for folder in ("", *sys.path):  # the name of the file may be relative to an entry of `sys.path`
                 path = Path(folder, code.co_filename)
                 if path.is_file():
                     return path.resolve()
-    raise RunError(f"the source of {module}.{thing.__qualname__} is not in a file; move it into a module")
+    raise RunError(f"the source of {module}.{definition.__qualname__} is not in a file; move it into a module")

@@ -11,7 +11,7 @@ from torch import Tensor, from_numpy
 from ogive.run.estimator import Estimator
 from ogive.task.datasets import Normalization
 
-EXAMPLES = 3
+EXAMPLE_COUNT = 3
 """The number of examples in the record."""
 EXPORTED_KEYS = ("data", "preparation", "normalization", "shape", "classes", "class_names")
 
@@ -47,4 +47,6 @@ def read_task_data(estimator: Estimator) -> TaskData | None:
         return None
     description = estimator.task.describe()
     features, _ = estimator.task.validation()
-    return TaskData(description={key: description[key] for key in EXPORTED_KEYS}, features=features[:EXAMPLES].clone())
+    return TaskData(
+        description={key: description[key] for key in EXPORTED_KEYS}, features=features[:EXAMPLE_COUNT].clone()
+    )

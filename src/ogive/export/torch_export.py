@@ -53,7 +53,7 @@ def export_torch(
         task: the data that the model was trained on, so that the export accepts raw values and names the classes; None if
             it is unknown.
         seed: the seed with which the model was built. Layers may draw values with it that are not in the state dict.
-        say: called with each message: the form of the export, the difference of its outputs, warnings.
+        say: a function that is called with each message: the form of the export, the difference of its outputs, warnings.
 
     Returns:
         The paths of the exported files.
@@ -63,7 +63,7 @@ def export_torch(
         RunError: the weights do not fit, the inputs are unknown, the model cannot be exported, or the export does not agree
             with the model. The folder is then unchanged.
     """
-    export = _prepare(architecture, state_dict, inputs, task=task, seed=seed)
+    export = _prepare_export(architecture, state_dict, inputs, task=task, seed=seed)
     try:
         with create_draft(folder) as draft_folder:
             about = _write_export(export, draft_folder, dict(description or {}))
@@ -81,7 +81,7 @@ class _Export:
 
     Attributes:
         architecture: the architecture of the model.
-        make: returns a new instance of the trained model, in eval mode.
+        make: a function that returns a new instance of the trained model, in eval mode.
         call: the arguments with which the model is called.
         task: the data that the model was trained on; None if it is unknown.
         seed: the seed with which the model was built.
@@ -98,7 +98,7 @@ class _Export:
         return {name: self.task.to_raw(t) if self.task is not None else t for name, t in tensors.items()}
 
 
-def _prepare(
+def _prepare_export(
     architecture: Architecture,
     state_dict: Mapping[str, torch.Tensor],
     inputs: Any,
@@ -123,7 +123,8 @@ def _prepare(
     model = make()
     examples = (task.features,) if task is not None and inputs is None else resolve_inputs(architecture.space, inputs)
     call = make_call(model, examples)
-    run_model(make, call, call.example, {})  # errors of the model itself are reported before those of the export
+    # The result is not needed: errors of the model itself are reported before those of the export.
+    run_model(make, call, call.example, {})
     return _Export(architecture=architecture, make=make, call=call, task=task, seed=seed)
 
 
@@ -132,8 +133,10 @@ def _write_export(export: _Export, draft_folder: Path, description: dict[str, An
     try:
         program, batch, note = trace(export.make(), export.call)
         torch.export.save(program, draft_folder / "model.pt2")
-        del program
-        return _complete(export, draft_folder, {**description, "form": PROGRAM, "batch": batch, "note": note})
+        del program  # to free memory before the verification
+        return _complete_and_verify(
+            export, draft_folder, {**description, "form": PROGRAM, "batch": batch, "note": note}
+        )
     except (OSError, RunError):
         raise
     except ExportFails as error:
@@ -147,7 +150,7 @@ def _write_export(export: _Export, draft_folder: Path, description: dict[str, An
     except architecture_source.UnwritableArgument as error:
         raise RunError(f"{problem}: {error}; nothing was written") from error
     except (ExportFails, RunError):
-        pass
+        pass  # the next attempt follows
     # The model may depend on side effects of importing a module, so try again with whole modules.
     try:
         return _write_as_source(export, draft_folder, about, whole_modules=True)
@@ -165,8 +168,8 @@ def _write_as_source(
     for path in draft_folder.iterdir():
         shutil.rmtree(path) if path.is_dir() else path.unlink()
     _write_source(export, draft_folder, whole_modules)
-    batch, note = _find_batch(export)
-    return _complete(export, draft_folder, {**about, "batch": batch, "note": note})
+    batch, note = _find_accepted_batch(export)
+    return _complete_and_verify(export, draft_folder, {**about, "batch": batch, "note": note})
 
 
 def _write_source(export: _Export, draft_folder: Path, whole_modules: bool) -> None:
@@ -183,12 +186,12 @@ def _write_source(export: _Export, draft_folder: Path, whole_modules: bool) -> N
         path.write_text(text, encoding="utf-8")
 
 
-def _find_batch(export: _Export) -> tuple[int | str | None, str | None]:
+def _find_accepted_batch(export: _Export) -> tuple[int | str | None, str | None]:
     """Return the batch that the untraced model accepts ("any", 1 or None), and the reason if it is not "any"."""
-    if export.call.batch is None:
+    if export.call.batch_size is None:
         return None, "the shapes of the inputs are fixed, because their first dimensions differ"
     for size in (1, 3):
-        args, kwargs = export.call.make_arguments(export.call.resize(size))
+        args, kwargs = export.call.make_arguments(export.call.resize_example(size))
         try:
             with torch.no_grad():
                 export.make()(*args, **kwargs)
@@ -198,7 +201,7 @@ def _find_batch(export: _Export) -> tuple[int | str | None, str | None]:
     return "any", None
 
 
-def _complete(export: _Export, draft_folder: Path, about: dict[str, Any]) -> Mapping[str, Any]:
+def _complete_and_verify(export: _Export, draft_folder: Path, about: dict[str, Any]) -> Mapping[str, Any]:
     """Write all other files, verify the export, and return its `architecture.json` with the result."""
     model, call, batch = export.make(), export.call, about["batch"]
     _save_weights(model, draft_folder / "weights.safetensors", must_be_complete=about["form"] == SOURCE)
@@ -243,9 +246,9 @@ def _save_weights(model: nn.Module, path: Path, must_be_complete: bool) -> None:
         raise MissingExtra("safetensors", "torch", "exporting a model") from None
     state = model.state_dict()
     tensors = {name: t.detach().cpu().contiguous().clone() for name, t in state.items() if isinstance(t, torch.Tensor)}
-    others = sorted(state.keys() - tensors.keys())
-    if others and must_be_complete:
-        raise RunError(f"its state dict holds more than tensors: {', '.join(others)}")
+    other_entries = sorted(state.keys() - tensors.keys())
+    if other_entries and must_be_complete:
+        raise RunError(f"the state dict of the model contains entries that are not tensors: {', '.join(other_entries)}")
     try:
         save_file(tensors, path, {"format": "pt"})
     except SafetensorError as error:

@@ -13,7 +13,7 @@ from torch import nn
 
 from ogive.export.model_inputs import ModelCall
 
-TRACED_BATCH = 2
+TRACED_BATCH_SIZE = 2
 """The number of examples to trace with. `torch.export` would treat a batch of one as a constant."""
 
 
@@ -21,20 +21,21 @@ def trace(model: nn.Module, call: ModelCall) -> tuple[torch.export.ExportedProgr
     """Trace a model in eval mode, for batches of any size if that is possible.
 
     Returns:
-        The program; its batch size: "any", 1, or None if the inputs have no common batch; and the reason if it is not "any".
+        The program; its batch size ("any", 1, or None if the inputs have no common batch); and the reason for a size other
+        than "any".
 
     Raises:
         Exception: the model cannot be traced. This may be any exception of `torch.export` or of the model.
     """
-    if call.batch is None:
+    if call.batch_size is None:
         note = "the shapes of the inputs are fixed, because their first dimensions differ, so there is no batch"
-        return _export(model, call, call.resize(None), {}), None, note
+        return _export(model, call, call.resize_example(None), {}), None, note
     try:
         dynamic = {0: torch.export.Dim("batch", min=1)}
-        return _export(model, call, call.resize(TRACED_BATCH), dynamic), "any", None
+        return _export(model, call, call.resize_example(TRACED_BATCH_SIZE), dynamic), "any", None
     except Exception as error:  # noqa: BLE001 - tracing runs the model's code; a model that computes with its batch fails here
         note = f"the batch is fixed to one example; with any other: {type(error).__name__}: {get_first_lines(error)}"
-        return _export(model, call, call.resize(1), {}), 1, note
+        return _export(model, call, call.resize_example(1), {}), 1, note
 
 
 def _export(

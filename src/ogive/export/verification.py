@@ -28,8 +28,9 @@ types, the least precise one counts.
 SMALLEST_SCALE = 1e-6
 """The lower bound of the largest output in this comparison, so that a difference is also allowed if all outputs are 0."""
 SEED = 0
+"""The seed of the random inputs."""
 
-_RUN = """
+_VERIFICATION_PROGRAM = """
 import json, runpy, sys
 class Blocker:
     def find_spec(self, name, path=None, target=None):
@@ -46,25 +47,25 @@ for source, target in pairs:
 
 
 class ExportFails(Exception):
-    """The export does not run in a fresh process. The message gives the reason."""
+    """The error for an export that does not run in a fresh process. The message gives the reason."""
 
 
 class ModelFails(RunError):
-    """The model raises an exception on some inputs."""
+    """The error for a model that raises an exception on some inputs."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """Inputs of the model with its outputs, which the outputs of the export are compared with.
+    """Inputs of the model, and its outputs, with which the outputs of the export are compared.
 
     Attributes:
-        batch: the number of examples; None if the inputs have no common batch.
+        batch_size: the number of examples; None if the inputs have no common batch.
         inputs: the inputs of the model, by name.
         raw: the same inputs as the raw values that a user of the export provides, by name.
         outputs: the outputs of the model, by name.
     """
 
-    batch: int | None
+    batch_size: int | None
     inputs: Mapping[str, Tensor]
     raw: Mapping[str, Tensor]
     outputs: Mapping[str, Tensor]
@@ -79,21 +80,22 @@ def make_cases(
     """Return the cases to compare an export with. For each case, a new instance of the model computes the outputs.
 
     Args:
-        make: returns a new instance of the trained model, in eval mode.
+        make: a function that returns a new instance of the trained model, in eval mode.
         call: the arguments with which the model is called.
         batch: the batch size that `trace` returned: "any", 1 or None.
-        to_raw: converts inputs of the model to raw values.
+        to_raw: a function that converts inputs of the model to raw values.
 
     Raises:
         RunError: the model has different outputs for the same inputs, or fails on the example.
     """
     generator = torch.Generator().manual_seed(SEED)
+    # Two further cases with random inputs, of different batch sizes if the export allows any.
     sizes = {"any": (1, 3), 1: (1, 1), None: (None, None)}[batch]
-    example = call.resize(1 if batch == 1 else None)
+    example = call.resize_example(1 if batch == 1 else None)
     cases = [run_model(make, call, example, to_raw(example))]
     for size in sizes:
         # Some models fail on random inputs, for example if they need sorted offsets; then the example itself is used.
-        for inputs in (call.make_random_inputs(size, generator), call.resize(size)):
+        for inputs in (call.make_random_inputs(size, generator), call.resize_example(size)):
             try:
                 cases.append(run_model(make, call, inputs, to_raw(inputs)))
             except ModelFails:
@@ -128,7 +130,8 @@ def run_model(
             "nor keep state"
         )
     sizes = {tensor.shape[0] for tensor in inputs.values() if tensor.ndim}
-    return Case(batch=sizes.pop() if len(sizes) == 1 and call.batch else None, inputs=inputs, raw=raw, outputs=first)
+    batch_size = sizes.pop() if len(sizes) == 1 and call.batch_size else None
+    return Case(batch_size=batch_size, inputs=inputs, raw=raw, outputs=first)
 
 
 def _compute_outputs(model: nn.Module, call: ModelCall, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -180,8 +183,8 @@ def compare(expected: Mapping[str, Tensor], actual: Mapping[str, Tensor], tolera
 def _compare_tensors(name: str, expected: Tensor, actual: Tensor, tolerance: float) -> OutputDifference:
     if expected.shape != actual.shape:
         return OutputDifference(message=f"{name} has the shape {list(actual.shape)} instead of {list(expected.shape)}")
-    wide = torch.complex128 if expected.is_complex() else torch.float64
-    a, b = expected.to(wide), actual.to(wide)
+    widest_dtype = torch.complex128 if expected.is_complex() else torch.float64
+    a, b = expected.to(widest_dtype), actual.to(widest_dtype)
     is_equal = (a == b) | (a.isnan() & b.isnan())
     difference = torch.where(is_equal, torch.zeros_like(a), a - b).abs().nan_to_num(nan=torch.inf).flatten()
     finite = a.abs()[a.isfinite()]
@@ -228,7 +231,7 @@ def verify(folder: Path, cases: Sequence[Case], tolerance: float) -> dict[str, A
         )
     count = sum(part.count for part in parts)
     return {
-        "batch_sizes": sorted({case.batch for case in cases if case.batch is not None}),
+        "batch_sizes": sorted({case.batch_size for case in cases if case.batch_size is not None}),
         "largest_difference": max(part.largest for part in parts),
         "mean_difference": sum(part.total for part in parts) / max(1, count),
         "tolerance": tolerance,
@@ -257,7 +260,7 @@ def _run_program(folder: Path, pairs: Sequence[tuple[str, str]]) -> None:
     arguments = json.dumps([library_folders, str(folder / "predict.py"), list(pairs)])
     environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
     environment.pop("PYTHONPATH", None)
-    command = [sys.executable, "-P", "-c", _RUN, arguments]
+    command = [sys.executable, "-P", "-c", _VERIFICATION_PROGRAM, arguments]
     # The process runs in an empty folder, so that it cannot import the user's modules from the working directory.
     with tempfile.TemporaryDirectory(prefix="ogive-export-") as working_directory:
         process = subprocess.run(

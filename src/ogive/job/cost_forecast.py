@@ -34,19 +34,22 @@ WARM_UP_STEPS = 2
 
 @dataclass(frozen=True)
 class Range:
-    """An amount of time or money: for the cheapest of the timed architectures, the median, and the most expensive one."""
+    """Amounts of time or money: for the cheapest timed architecture, for the median, and for the most expensive one."""
 
     low: float
     middle: float
     high: float
 
     def times(self, factor: float) -> Range:
+        """Return the range with each amount multiplied by `factor`."""
         return Range(self.low * factor, self.middle * factor, self.high * factor)
 
     def plus(self, amount: float) -> Range:
+        """Return the range with `amount` added to each amount."""
         return Range(self.low + amount, self.middle + amount, self.high + amount)
 
     def at_most(self, limit: float) -> Range:
+        """Return the range with each amount reduced to `limit` if it is larger."""
         return Range(min(self.low, limit), min(self.middle, limit), min(self.high, limit))
 
 
@@ -59,8 +62,8 @@ class Part:
         trainings: the number of trainings.
         seconds: the seconds of one training.
         hours: the hours from the start of the workers to the end of the last training, with as many trainings at a time as
-            the job declares; for a search, at most the hours of its budget. They are an upper bound if the schedule stops
-            trials early. (`ogive plan` simulates the schedule.)
+            the job declares; for a search, at most the hours of its budget. The hours are an upper bound if the schedule
+            stops trials early. (`ogive plan` simulates the schedule.)
         money: the money for these hours; for a search, at most the money of its budget; None without a price.
         full: whether this part is full training.
         separate_command: whether this part is done by `ogive finalize`, and not by `ogive search`.
@@ -76,7 +79,7 @@ class Part:
 
     def to_json(self) -> dict[str, Any]:
         data = asdict(self)
-        data["apart"] = data.pop("separate_command")
+        data["apart"] = data.pop("separate_command")  # the key of earlier versions
         return data
 
 
@@ -107,9 +110,9 @@ class CostForecast:
 
     @property
     def ratio(self) -> float | None:
-        """The time of one full training, divided by that of one training in the first search; None without full training."""
-        full = next((part for part in self.parts if part.full), None)
-        return None if full is None else full.seconds.middle / self.parts[0].seconds.middle
+        """The time of a full training, divided by the time of a training in the first search; None without full training."""
+        full_training = next((part for part in self.parts if part.full), None)
+        return None if full_training is None else full_training.seconds.middle / self.parts[0].seconds.middle
 
     def to_json(self) -> dict[str, Any]:
         totals = {"method": self.measurement, "ratio": self.ratio, "start_up": self.start_up}
@@ -119,32 +122,33 @@ class CostForecast:
 def forecast_cost(job: Job) -> CostForecast | None:
     """Return the forecast cost of a job; None for a train function, whose training time is unknown.
 
-    This takes some seconds, and reads only the training and validation splits. It assumes that the time of a training is
-    proportional to the numbers of its examples and epochs.
+    The measurement takes some seconds, and reads only the training and validation splits. The forecast assumes that the
+    time of a training is proportional to the numbers of its examples and epochs.
     """
     from ogive.estimate import Classifier
 
     searches = [phase.job for phase in job.phases if phase.job is not None] or [job]
     estimators = [search.estimator for search in searches]
-    speeds: dict[Proxy, _Speed | None] = {}
+    measurements: dict[Proxy, _SecondsPerExample | None] = {}
 
-    def get_speed(estimator: Classifier) -> _Speed | None:
-        # The time per example depends on the sizes of models and images, but not on the number of examples.
-        sizes = replace(estimator.proxy, data_fraction=1.0)
-        if sizes not in speeds:
-            speeds[sizes] = _measure_speed(job, estimator, sizes)
-        return speeds[sizes]
+    def get_seconds_per_example(estimator: Classifier) -> _SecondsPerExample | None:
+        # The time per example depends on the sizes of models and images, but not on the number of examples. So searches
+        # whose proxies differ only in the share of the data need one measurement.
+        proxy = replace(estimator.proxy, data_fraction=1.0)
+        if proxy not in measurements:
+            measurements[proxy] = _measure_seconds_per_example(job, estimator, proxy)
+        return measurements[proxy]
 
-    first_speed = get_speed(estimators[0]) if isinstance(estimators[0], Classifier) else None
-    if first_speed is None:
+    first_measurement = get_seconds_per_example(estimators[0]) if isinstance(estimators[0], Classifier) else None
+    if first_measurement is None:
         return None
     price = find_price(job.price)
     start_up_seconds = _measure_start_up(searches[0])
-    # One part for each search. If none of its timed architectures can be built, the speed of the first search is used.
+    # One part for each search. If none of its timed architectures can be built, it uses the measurement of the first search.
     parts = []
     for search, estimator in zip(searches, estimators, strict=True):
         assert isinstance(estimator, Classifier)
-        seconds = (get_speed(estimator) or first_speed).compute_training_seconds(
+        seconds = (get_seconds_per_example(estimator) or first_measurement).compute_training_seconds(
             estimator, search.epochs or estimator.epochs
         )
         name = search.run.name if job.phases else "search"
@@ -152,13 +156,15 @@ def forecast_cost(job: Job) -> CostForecast | None:
         parts.append(part)
     # One part for full training: the last phase of a funnel, or the separate command `ogive finalize`.
     last_phase = job.phases[-1] if job.phases and job.phases[-1].job is None else None
-    arguments = last_phase.finalize if last_phase is not None else _make_finalize_arguments(job)
+    arguments = last_phase.finalize if last_phase is not None else _get_finalize_arguments(job)
     if arguments:
         estimator = estimators[-1]
         assert isinstance(estimator, Classifier)
         epochs = {"epochs": arguments["epochs"]} if "epochs" in arguments else {}
-        full = estimator.full_training({**arguments.get("recipe", {}), **epochs})
-        seconds = (get_speed(full) or first_speed).compute_training_seconds(full, full.epochs)
+        full_estimator = estimator.full_training({**arguments.get("recipe", {}), **epochs})
+        seconds = (get_seconds_per_example(full_estimator) or first_measurement).compute_training_seconds(
+            full_estimator, full_estimator.epochs
+        )
         part = _make_part(
             last_phase.name if last_phase is not None else "full training",
             searches[-1],
@@ -170,10 +176,11 @@ def forecast_cost(job: Job) -> CostForecast | None:
             separate_command=last_phase is None,
         )
         parts.append(part)
-    return CostForecast(tuple(parts), first_speed.measurement, price, start_up_seconds)
+    return CostForecast(tuple(parts), first_measurement.description, price, start_up_seconds)
 
 
-def _make_finalize_arguments(job: Job) -> Mapping[str, Any]:
+def _get_finalize_arguments(job: Job) -> Mapping[str, Any]:
+    """Return the arguments of `Run.finalize` that the job declares; empty if it declares none."""
     return {} if job.keys.finalize is None else make_finalize_arguments(job.keys.finalize)
 
 
@@ -184,55 +191,62 @@ def _measure_start_up(job: Job) -> float:
     with tempfile.TemporaryDirectory(prefix="ogive-forecast-") as name:
         payload = Path(name) / PAYLOAD
         write_payload(payload, job.space, job.estimator)
-        count = min(job.parallel_trials, job.keys.max_trials)
+        worker_count = min(job.parallel_trials, job.keys.max_trials)
         return measure_start_up(
-            payload, Path(name) / "workers", count, _compute_threads_per_trial(job), job.settings.startup_limit
+            payload,
+            Path(name) / "workers",
+            worker_count,
+            _compute_threads_per_trial(job),
+            job.settings.startup_limit,
         )
 
 
 def _compute_threads_per_trial(job: Job) -> int:
+    """Return the number of threads with which a worker of the job trains: an equal share of the cores, at least 1."""
     return max(1, count_cores() // job.parallel_trials)
 
 
 @dataclass(frozen=True)
-class _Speed:
-    """The measured speed of training and validation, with one value for each timed architecture.
+class _SecondsPerExample:
+    """The measured time per example, with one value for each timed architecture.
 
     Attributes:
-        train: the seconds per example of training.
-        validate: the seconds per example of validation.
-        measurement: a phrase that describes the measurement.
+        training: the seconds of training for one example, forward and backward.
+        validation: the seconds of validation for one example.
+        description: a phrase that describes the measurement.
     """
 
-    train: Sequence[float]
-    validate: Sequence[float]
-    measurement: str
+    training: Sequence[float]
+    validation: Sequence[float]
+    description: str
 
     def compute_training_seconds(self, estimator: Classifier, epochs: int) -> Range:
         """Return the seconds of one training with the data and the proxy of `estimator`."""
         task = estimator.task.subset(estimator.proxy.data_fraction)
         train_size, validation_size = len(task.split.train), len(task.split.validation)
         seconds = sorted(
-            epochs * (train * train_size + validate * validation_size)
-            for train, validate in zip(self.train, self.validate, strict=True)
+            epochs * (training * train_size + validation * validation_size)
+            for training, validation in zip(self.training, self.validation, strict=True)
         )
         return Range(seconds[0], median(seconds), seconds[-1])
 
 
-def _measure_speed(job: Job, estimator: Classifier, proxy: Proxy) -> _Speed | None:
-    """Measure the speed for some architectures, with models and images of the sizes of `proxy`.
+def _measure_seconds_per_example(job: Job, estimator: Classifier, proxy: Proxy) -> _SecondsPerExample | None:
+    """Time some architectures, with models and images of the sizes that `proxy` declares.
 
     Returns:
-        The speed; None if none of the architectures can be built.
+        The seconds per example; None if none of the architectures can be built.
     """
     from ogive.estimate.proxy_model import build_proxy_model
     from ogive.task.trainer import choose_device
 
     device = choose_device(estimator.device)
-    size = (TIMED_STEPS + WARM_UP_STEPS) * estimator.training.batch_size
-    parts = (estimator.task.train(), estimator.task.validation())
-    train, validation = ((proxy.shrink_images(x[:size]).to(device), y[:size].to(device)) for x, y in parts)
-    train_seconds, validate_seconds = [], []
+    example_count = (TIMED_STEPS + WARM_UP_STEPS) * estimator.training.batch_size
+    splits = (estimator.task.train(), estimator.task.validation())
+    train, validation = (
+        (proxy.shrink_images(x[:example_count]).to(device), y[:example_count].to(device)) for x, y in splits
+    )
+    train_seconds, validation_seconds = [], []
     threads = _compute_threads_per_trial(job)
     with _limit_threads(threads):
         for index in range(TIMED_ARCHITECTURES):
@@ -241,20 +255,20 @@ def _measure_speed(job: Job, estimator: Classifier, proxy: Proxy) -> _Speed | No
                 model = build_proxy_model(architecture, index, proxy, tuple(train[0].shape[1:]))
             except USER_EXCEPTIONS:  # an infeasible architecture is not trained, and the preflight reports other errors
                 continue
-            seconds = _time_per_example(model, train, validation, estimator)
+            seconds = _time_one_example(model, train, validation, estimator)
             train_seconds.append(seconds[0])
-            validate_seconds.append(seconds[1])
+            validation_seconds.append(seconds[1])
     if not train_seconds:
         return None
     hardware = f"on {device}" if device.type != "cpu" else f"with {plural(threads, 'CPU thread')}"
-    measurement = (
+    description = (
         f"measured {hardware}: {TIMED_STEPS} steps of {estimator.training.batch_size} examples of each of "
         f"{plural(len(train_seconds), 'sampled architecture')}, scaled by examples and epochs"
     )
-    return _Speed(train_seconds, validate_seconds, measurement)
+    return _SecondsPerExample(train_seconds, validation_seconds, description)
 
 
-def _time_per_example(model: Any, train: Examples, validation: Examples, estimator: Classifier) -> tuple[float, float]:
+def _time_one_example(model: Any, train: Examples, validation: Examples, estimator: Classifier) -> tuple[float, float]:
     """Return the seconds per example of training and of validation, measured after a warm-up."""
     from ogive.task.trainer import Training, evaluate
 
@@ -275,7 +289,7 @@ def _time_per_example(model: Any, train: Examples, validation: Examples, estimat
 
 @contextmanager
 def _limit_threads(count: int) -> Iterator[None]:
-    """Let PyTorch use `count` threads while the context is active, like a worker of the job."""
+    """Let PyTorch use `count` threads, as a worker of the job does, while the context is active."""
     import torch
 
     previous = torch.get_num_threads()
@@ -299,7 +313,7 @@ def _make_part(
 ) -> Part:
     """Return the forecast for `trainings` trainings of `seconds` each, limited by the budget of the search."""
     parallel = min(search.parallel_trials, trainings)
-    rounds = -(-trainings // parallel)
+    rounds = -(-trainings // parallel)  # rounded up
     hours = seconds.times(rounds / 3600).plus(start_up_seconds / 3600)
     budget = search.settings
     if budget.hours is not None and not full:

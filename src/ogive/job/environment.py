@@ -16,8 +16,8 @@ from ogive.run.manifest import count_cores
 from ogive.run.prices import find_price
 from ogive.session.executor_config import parse_executor_config
 
-NO_OVERRIDE_WITH_PHASES = ("max_trials", "budget")
-"""Options of the command line that cannot be used for a job with phases, because each phase has its own value."""
+OPTIONS_WITHOUT_PHASES = ("max_trials", "budget")
+"""Options of the command line that only a job without phases may use, because each phase has its own value."""
 
 
 def check_machine(source: Source, keys: JobKeys) -> None:
@@ -34,7 +34,7 @@ def check_machine(source: Source, keys: JobKeys) -> None:
         raise source.error(
             ("workers_per_trial",),
             f"found {keys.workers_per_trial} beside `parallel_trials: auto`, with which a plan decides the workers of each "
-            "trial; leave it out, or give `parallel_trials` a number",
+            "trial; leave this key out, or give `parallel_trials` a number",
         )
     if keys.executor == "inline":
         _check_inline(source, keys)
@@ -52,7 +52,8 @@ def _check_inline(source: Source, keys: JobKeys) -> None:
     ):
         if getattr(keys, name) not in (default, None):
             raise source.error(
-                (name,), "`executor: inline` has one worker and no limits; leave it out, or use `executor: processes`"
+                (name,),
+                "`executor: inline` has one worker and no limits; leave this key out, or use `executor: processes`",
             )
 
 
@@ -62,11 +63,11 @@ def _check_simulated(source: Source, keys: JobKeys) -> None:
     for name in ("time_limit", "memory_limit", "startup_limit", "finalize"):
         default = STARTUP_SECONDS if name == "startup_limit" else None
         if getattr(keys, name) not in (None, default):
-            raise source.error((name,), "`executor: simulated` trains nothing; leave it out")
+            raise source.error((name,), "`executor: simulated` trains nothing; leave this key out")
 
 
 def check_routes(source: Source, keys: JobKeys) -> None:
-    """Raise JobError if a route of alerts or a sink is unknown, or has wrong options."""
+    """Raise JobError if an alert route or a sink is unknown, or has wrong options."""
     from ogive import sinks
 
     for index, route in enumerate(keys.alerts):
@@ -110,7 +111,7 @@ def check_phases(source: Source, keys: JobKeys) -> None:
     assert keys.phases is not None
     if not keys.phases:
         raise source.error(("phases",), "found no phase; give at least one, or leave `phases` out")
-    for name in NO_OVERRIDE_WITH_PHASES:
+    for name in OPTIONS_WITHOUT_PHASES:
         if name in source.options:
             raise source.error((name,), "the job has phases, each with its own value; change it in the job file")
     if keys.finalize is not None:
@@ -127,9 +128,11 @@ def check_phases(source: Source, keys: JobKeys) -> None:
                 ("phases", name, "finalize"), "there is no phase before it whose best trials could be trained"
             )
         if parse_executor_config(keys.executor).is_simulated:
-            raise source.error(("phases", name, "finalize"), "`executor: simulated` trains nothing; leave it out")
+            raise source.error(("phases", name, "finalize"), "`executor: simulated` trains nothing; leave this key out")
         if index < len(keys.phases) - 1:
             raise source.error(("phases", name, "finalize"), "full training of the best comes last; move it to the end")
         others = sorted(phase.model_fields_set - {"finalize", "go"})
         if others:
-            raise source.error(("phases", name, others[0]), "this phase does full training and no search; leave it out")
+            raise source.error(
+                ("phases", name, others[0]), "this phase does full training and no search; leave this key out"
+            )

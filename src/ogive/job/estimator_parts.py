@@ -1,4 +1,4 @@
-"""The parts of a job that evaluate architectures: task, recipe, estimator; and checks of what the estimator can do.
+"""The parts of a job that evaluate architectures: task, recipe, estimator; and checks of the estimator.
 
 Each error names the key of the job that caused it.
 """
@@ -53,10 +53,10 @@ def make_estimator(source: Source, keys: JobKeys, code: CodeImporter, *, task: T
     """
     if task is not None:
         return _make_trainer(source, keys, task, space)
-    for name, is_given in (("recipe", keys.recipe is not None), ("proxy", keys.proxy != ProxyKeys())):
-        if is_given:
+    for name, is_declared in (("recipe", keys.recipe is not None), ("proxy", keys.proxy != ProxyKeys())):
+        if is_declared:
             raise source.error(
-                (name,), "belongs to the built-in trainer; give `task` instead of `train`, or leave it out"
+                (name,), "belongs to the built-in trainer; give `task` instead of `train`, or leave this key out"
             )
     train = code.resolve(("train",), str(keys.train))
     if isinstance(train, Estimator):
@@ -148,7 +148,7 @@ def _suggest_equal_shapes(keys: JobKeys, space_shape: tuple[int, ...], task_shap
 
 
 def make_recipe(source: Source, keys: JobKeys) -> Any:
-    """Return the recipe of the built-in trainer. If it has no epochs, it gets the `epochs` of the job.
+    """Return the recipe of the built-in trainer. A recipe without epochs gets the `epochs` of the job.
 
     Raises:
         JobError: a setting is out of range, or `epochs` of the job is larger than that of the recipe.
@@ -223,7 +223,7 @@ def check_execution(
     if keys.workers_per_trial > 1 and not estimator.parallel:
         raise source.error(
             ("workers_per_trial",),
-            f"found {keys.workers_per_trial}, but a {type(estimator).__name__} evaluates in one process; leave it out",
+            f"found {keys.workers_per_trial}, but a {type(estimator).__name__} evaluates in one process; leave this key out",
         )
     parallel_trials = keys.parallel_trials if isinstance(keys.parallel_trials, int) else 1
     with locate_errors(source, "workers_per_trial"):

@@ -1,4 +1,4 @@
-"""Run a job: its search, or its funnel. Also read what the job of a run declares for full training."""
+"""Run the search or the funnel of a job. Also read the settings for full training that the job of a run declares."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from ogive.run.observers import Observer
     from ogive.run.state import State
 
-View = Callable[[], AbstractContextManager["Observer"]]
-"""Returns a context manager that provides the observer of one search."""
+MakeView = Callable[[], AbstractContextManager["Observer"]]
+"""A function that returns a context manager, which provides the observer of one search."""
 
 
 def run_job(
@@ -98,18 +98,19 @@ def run_job(
 
 def run_funnel(
     job: Job,
-    view: View,
-    watch: Callable[[str, PhaseVerdict | None], object],
-    say: Callable[[str], object],
+    make_view: MakeView,
+    report_phase: Callable[[str, PhaseVerdict | None], object],
+    print_message: Callable[[str], object],
     retry_failed: bool = False,
 ) -> Funnel:
     """Run the phases of a job in order, or continue its funnel where it stopped.
 
     Args:
         job: a job with phases.
-        view: provides the observer of each search.
-        watch: called with the name of each phase and None when it starts, and with its name and verdict when it ends.
-        say: called with messages about full training.
+        make_view: a function that returns the context manager of each search, which provides its observer.
+        report_phase: a function that is called with the name of each phase and None when it starts, and with its name and
+            verdict when it ends.
+        print_message: a function that is called with messages about full training.
         retry_failed: whether to repeat failed trials in the phase that is continued.
 
     Raises:
@@ -117,30 +118,35 @@ def run_funnel(
         JobError: a phase is invalid; see `ogive.api.funnel`.
         RunError: a phase cannot be started or continued; see `ogive.api.funnel`.
     """
-    make_phase = functools.partial(_make_phase, job=job, view=view, say=say, retry_failed=retry_failed)
-    return funnel([make_phase(phase) for phase in job.phases], job.run, watch)
+    make_phase = functools.partial(
+        _make_phase, job=job, make_view=make_view, print_message=print_message, retry_failed=retry_failed
+    )
+    return funnel([make_phase(phase) for phase in job.phases], job.run, report_phase)
 
 
-def _make_phase(phase: JobPhase, *, job: Job, view: View, say: Callable[[str], object], retry_failed: bool) -> Phase:
+def _make_phase(
+    phase: JobPhase, *, job: Job, make_view: MakeView, print_message: Callable[[str], object], retry_failed: bool
+) -> Phase:
+    """Return the phase of a funnel that runs a phase of the job."""
     if phase.job is not None:
-        search_phase = functools.partial(_run_search_phase, phase.job, view, retry_failed)
+        search_phase = functools.partial(_run_search_phase, phase.job, make_view, retry_failed)
         return Phase(phase.name, search_phase, start_from=phase.start_from, go=phase.go)
     arguments = {
         **phase.finalize,
         "baseline": job.baseline,
         "workers": None if job.is_planned else job.parallel_trials,
         "executor": job.keys.executor,
-        "say": say,
+        "say": print_message,
         **({"retry_failed": True} if retry_failed else {}),
     }
     return Phase(phase.name, None, arguments, go=phase.go)
 
 
 def _run_search_phase(
-    job: Job, view: View, retry_failed: bool, run: Path, initial: Sequence[Mapping[str, Any]] = ()
+    job: Job, make_view: MakeView, retry_failed: bool, run: Path, initial: Sequence[Mapping[str, Any]] = ()
 ) -> Run:
     """Run the search of a phase. `run` is the folder that the funnel expects, which is the run folder of `job`."""
-    with view() as observer:
+    with make_view() as observer:
         return run_job(job, observer, initial, retry_failed)
 
 

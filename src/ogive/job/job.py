@@ -33,11 +33,11 @@ from ogive.user_code import USER_EXCEPTIONS
 if TYPE_CHECKING:
     from ogive.task import Task
 
-BUILT_SAMPLES = 5
-"""The number of sampled architectures of which one must be buildable. They are checked if no preflight can be run."""
+CHECKED_SAMPLES = 5
+"""The number of architectures that are sampled for a check. At least one of them must be valid."""
 
-_FIRST_PHASE_ONLY: Mapping[str, Any] = {"initial": [], "warm_start": None}
-"""The keys that only the first phase uses, with their values in later phases, which start from the previous best."""
+_LATER_PHASE_VALUES: Mapping[str, Any] = {"initial": [], "warm_start": None}
+"""The values, in later phases, of the keys that only the first phase uses. (Later phases start from the previous best.)"""
 
 KEYS_OF_PHASES_ONLY = ("start_from", "go", "finalize")
 """The keys of a phase that do not change a key of the job."""
@@ -56,12 +56,13 @@ class Job:
         objectives: the objectives of the search.
         constraints: the bounds that a result has to satisfy.
         criteria: the constraints that define a success.
-        strategy: {name: {option: value}}.
-        schedule: {name: {option: value}}.
+        strategy: the strategy as {name: {option: value}}.
+        schedule: the schedule as {name: {option: value}}.
         epochs: the number of epochs of a fully trained trial; None if the estimator has no epochs.
         initial: the architectures to try first.
         price: the price in the form of `Settings.price`.
-        baseline: returns a hand-drawn network to compare the winner with; None if the job has no baseline.
+        baseline: a function that returns a hand-drawn network, for comparison with the winner; None if the job has no
+            baseline.
         run: the folder of the run.
         folders: the folders from which the user's code was imported.
         options: the keys that the command line overrides, with their values.
@@ -106,23 +107,23 @@ class Job:
     @property
     def settings(self) -> Settings:
         """The settings of the run, which may change when the run is continued."""
-        k = self.keys
+        keys = self.keys
         return Settings(
-            max_trials=k.max_trials,
+            max_trials=keys.max_trials,
             workers=self.parallel_trials,
-            workers_per_trial=k.workers_per_trial,
-            max_failed_trials=k.max_failed_trials,
-            retries=k.retries,
-            time_limit=k.time_limit,
-            memory_limit=k.memory_limit,
-            startup_limit=k.startup_limit,
-            budget=None if k.budget is None else k.budget.model_dump(exclude_none=True),
+            workers_per_trial=keys.workers_per_trial,
+            max_failed_trials=keys.max_failed_trials,
+            retries=keys.retries,
+            time_limit=keys.time_limit,
+            memory_limit=keys.memory_limit,
+            startup_limit=keys.startup_limit,
+            budget=None if keys.budget is None else keys.budget.model_dump(exclude_none=True),
             price=self.price,
-            stop=k.stop,
+            stop=keys.stop,
             criteria=self.criteria,
-            patience=k.patience,
-            alerts=tuple(k.alerts),
-            sinks=tuple(k.sinks),
+            patience=keys.patience,
+            alerts=tuple(keys.alerts),
+            sinks=tuple(keys.sinks),
         )
 
 
@@ -150,8 +151,8 @@ def load_job(path: str | Path, options: Mapping[str, Any] | None = None) -> Job:
 
     Args:
         path: the path of the YAML file.
-        options: keys with values that override those of the file, such as from a command line. Errors about them name
-            `--key`.
+        options: keys whose values override those of the file, such as from a command line. Errors about these keys name the
+            option `--key`.
 
     Raises:
         JobError: the job is invalid. Each line of the message names the file, line and key, the value that was found, and
@@ -163,8 +164,9 @@ def load_job(path: str | Path, options: Mapping[str, Any] | None = None) -> Job:
     environment.check_machine(source, keys)
     environment.check_routes(source, keys)
     strategy = search_parts.check_names(source, "strategy", keys.strategy)
-    search_parts.check_names(source, "schedule", keys.schedule)
+    search_parts.check_names(source, "schedule", keys.schedule)  # called only for the check
     schedule = search_parts.choose_schedule(source, keys, "schedule" in keys.model_fields_set)
+    # These results are not needed yet: the calls check the keys. `_make_search` makes these parts again for each phase.
     search_parts.make_objectives(source, keys)
     search_parts.make_constraints(source, keys)
     search_parts.make_criteria(source, keys)
@@ -250,8 +252,9 @@ def _make_phases(source: Source, keys: JobKeys, shared: _SharedParts) -> tuple[J
             phases.append(JobPhase(name=name, job=None, finalize=arguments, start_from=0, go=go))
             continue
         changes = {key: getattr(phase, key) for key in phase.model_fields_set if key not in KEYS_OF_PHASES_ONLY}
-        phase_keys = keys.model_copy(update={**changes, **(_FIRST_PHASE_ONLY if phases else {})})
+        phase_keys = keys.model_copy(update={**changes, **(_LATER_PHASE_VALUES if phases else {})})
         for kind in {"strategy", "schedule"} & changes.keys():
+            # The result is not needed: the call raises an error for an unknown name.
             search_parts.check_names(phase_source, kind, changes[kind])
         is_declared = "schedule" in changes or "schedule" in keys.model_fields_set
         schedule = search_parts.choose_schedule(phase_source, phase_keys, is_declared)
@@ -282,6 +285,7 @@ def load_space(job_or_reference: str) -> Space:
         return search_parts.make_space(source, check_keys(source), CodeImporter(source))
     module, _, name = job_or_reference.rpartition(":")
     path = Path(module)
+    # A job needs `train` or `task`. The code that this placeholder names is never imported.
     data = {"space": f"{path.name if module.endswith('.py') else module}:{name}", "train": "unused:unused"}
     source = Source(path if module.endswith(".py") else Path("the command line"), data, {})
     return search_parts.make_space(source, check_keys(source), CodeImporter(source))
@@ -308,7 +312,7 @@ def _check_feasible(source: Source, job: Job) -> None:
     """Sample architectures, and raise JobError if none of them can be built or screened, or satisfies the constraints."""
     with locate_errors(source, "space"):
         rng = generator(job.keys.seed, "check")
-        samples = [job.space.sample(rng) for _ in range(BUILT_SAMPLES)]
+        samples = [job.space.sample(rng) for _ in range(CHECKED_SAMPLES)]
         # If the space has an example input, the preflight of `ogive check` builds architectures, so nothing is built here.
         if job.space.example_input is None and estimator_parts.builds_models(job.estimator):
             _check_any(samples, lambda architecture: architecture.build(seed=0), "built", job.folders)
@@ -330,7 +334,7 @@ def _check_any(
 
     Args:
         samples: the architectures.
-        attempt: builds or screens an architecture; it may raise an exception.
+        attempt: a function that builds or screens an architecture; it may raise an exception.
         action: "built" or "screened", for the message.
         folders: the folders of the user's code, for the message.
 

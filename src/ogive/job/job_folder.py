@@ -18,7 +18,8 @@ from ogive.job.yaml_source import Source, read_job_file
 from ogive.run.journal import JOURNAL
 
 JOB_COPY = "job.yaml"
-ORIGIN = "job.json"
+"""The name of the copy of the job file in a run's folder."""
+ORIGIN_FILE = "job.json"
 """The file that records the original path of the job file, the overrides, and the folders of the job's code."""
 
 
@@ -51,7 +52,7 @@ def find_run_folder(run_or_job: str | Path) -> Path:
     path = Path(run_or_job)
     if path.is_dir():
         inside = ", ".join(str(journal.parent) for journal in sorted(path.glob(f"**/{JOURNAL}"))[:5])
-        remedy = f"inside it there are {inside}" if inside else "give the folder of a run, or a job file"
+        remedy = f"runs inside this folder: {inside}" if inside else "give the folder of a run, or a job file"
         raise RunError(f"{path} holds no run; {remedy}")
     raise RunError(f"{path} has no run in {folder} yet; start it: ogive search {path}")
 
@@ -91,7 +92,7 @@ def save_job_copy(run: Path, job: Path, options: Mapping[str, Any], folders: Seq
     origin = {"job": str(job.resolve()), "options": dict(options), "folders": list(folders)}
     try:
         shutil.copyfile(job, run / JOB_COPY)
-        replace_text(run / ORIGIN, json.dumps(origin, indent=2) + "\n")
+        replace_text(run / ORIGIN_FILE, json.dumps(origin, indent=2) + "\n")
     except OSError as error:
         raise RunError(
             f"the job file cannot be copied into {run}: {error}; check the free space and the permissions"
@@ -114,7 +115,7 @@ def add_code_folders(run: Path) -> None:
 
 def _read_origin(run: Path) -> dict[str, Any] | None:
     """Return the record of the job; None for a run that was started with `ogive.search`."""
-    path = run / ORIGIN
+    path = run / ORIGIN_FILE
     try:
         origin = json.loads(path.read_text())
         return {"job": origin["job"], "folders": list(origin["folders"])}

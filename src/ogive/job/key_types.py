@@ -1,4 +1,7 @@
-"""The types of the values in a job: their ranges, and the short forms that are converted to the full ones."""
+"""The types of the values in a job: their ranges, and the short forms that are converted to full ones.
+
+The texts of the errors here are not shown: `ogive.job.key_validation` describes the allowed values instead.
+"""
 
 from __future__ import annotations
 
@@ -9,11 +12,11 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
 AUTO = "auto"
-"""The value of `parallel_trials` with which a plan decides the number of trials at a time."""
+"""The value of `parallel_trials` if a plan should decide how many trials run at a time."""
 
 
 class Keys(BaseModel):
-    """The base class of all models of keys. Unknown keys are errors, and types are not converted."""
+    """The base class of the pydantic models of a job's keys. Unknown keys are errors, and types are not converted."""
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True, allow_inf_nan=False)
 
@@ -23,7 +26,7 @@ def normalize_name_and_options(value: Any) -> Any:
     if isinstance(value, str):
         return {value: {}}
     if isinstance(value, dict) and len(value) == 1:
-        (name, options), *_ = value.items()
+        name, options = next(iter(value.items()))
         if isinstance(name, str) and isinstance(options, (dict, type(None))):
             return {name: options or {}}
     raise PydanticCustomError("name_and_options", "not a name with options")
@@ -44,7 +47,7 @@ def normalize_budget(value: Any) -> Any:
 
 
 def check_price(value: Any) -> Any:
-    """Return a price, after checking that it is an amount of money or a name."""
+    """Return a price, after checking that it is an amount of money above 0, or a name."""
     is_amount = isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value < math.inf
     if not is_amount and not (isinstance(value, str) and value):
         raise PydanticCustomError("price", "neither an amount of money nor a name")
@@ -52,12 +55,12 @@ def check_price(value: Any) -> Any:
 
 
 def normalize_executor(value: Any) -> Any:
-    """Return a name unchanged, else {name: {option: value}}; `ogive.session.executor_config` checks the content."""
+    """Return {name: {option: value}}; a name alone stays a text. `ogive.session.executor_config` checks the content."""
     return value if isinstance(value, str) else normalize_name_and_options(value)
 
 
 def check_warm_start(value: Any) -> Any:
-    """Return the folder of a run, or a mapping, unchanged; `ogive.job.search_parts` checks the content."""
+    """Return the value: None, the folder of a run, or a mapping, which `ogive.job.search_parts` checks."""
     if value is not None and not (isinstance(value, str) and value) and not isinstance(value, dict):
         raise PydanticCustomError("warm_start", "neither a folder nor a mapping")
     return value
@@ -71,8 +74,8 @@ def check_parallel_trials(value: Any) -> Any:
 
 
 def check_not_empty(value: Any) -> Any:
-    """Return a section, after checking that at least one of its keys has a value."""
-    if not any(item is not None for item in dict(value).values()):
+    """Return a section (a model of keys), after checking that at least one of its keys has a value."""
+    if not any(item is not None for item in dict(value).values()):  # `dict` of a pydantic model has its fields
         raise PydanticCustomError("empty", "no key has a value")
     return value
 

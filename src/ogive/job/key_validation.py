@@ -9,7 +9,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from ogive.errors import JobError
-from ogive.job.keys import OTHER_NAMES, SECTIONS, JobKeys
+from ogive.job.keys import KEYS_BY_OTHER_NAME, SECTIONS, JobKeys
 from ogive.job.yaml_source import KeyPath, Source, describe_value
 
 
@@ -22,17 +22,17 @@ def check_keys(source: Source) -> JobKeys:
     try:
         return JobKeys.model_validate(dict(source.data))
     except ValidationError as error:
-        lines = [str(source.error(*_explain(detail))) for detail in error.errors()]
+        lines = [str(source.error(*_locate_and_explain(detail))) for detail in error.errors()]
         raise JobError("\n".join(dict.fromkeys(lines))) from error
 
 
-def _explain(detail: ErrorDetails) -> tuple[KeyPath, str]:
+def _locate_and_explain(detail: ErrorDetails) -> tuple[KeyPath, str]:
     """Return the location of a pydantic error, and a message that uses the terms of a job."""
     key = detail["loc"]
     name = str(key[-1]) if key else ""
     if detail["type"] == "extra_forbidden":
-        if len(key) == 1 and name in OTHER_NAMES:
-            return key, f"there is no key {name!r}; in a job it is called {OTHER_NAMES[name]!r}"
+        if len(key) == 1 and name in KEYS_BY_OTHER_NAME:
+            return key, f"there is no key {name!r}; in a job it is called {KEYS_BY_OTHER_NAME[name]!r}"
         return key, format_unknown_name("key", name, tuple(_find_model_with_key(key).model_fields))
     allowed = _describe_allowed(key)
     if detail["type"] == "missing":
@@ -41,7 +41,7 @@ def _explain(detail: ErrorDetails) -> tuple[KeyPath, str]:
 
 
 def _find_model_with_key(key: KeyPath) -> type[BaseModel]:
-    """Return the pydantic model that the last part of `key` is a field of."""
+    """Return the pydantic model that has a field for the last part of `key`."""
     in_phases = key[:1] == ("phases",)
     # Skip the name of a phase: the user chooses it, and it may be the name of a section.
     enclosing = key[:1] + key[2:-1] if in_phases else key[:-1]
@@ -53,12 +53,12 @@ def _find_model_with_key(key: KeyPath) -> type[BaseModel]:
 
 def _describe_allowed(key: KeyPath) -> str:
     """Return the description of the allowed values of `key`, or of the nearest enclosing key that has a description."""
-    for n in range(len(key), 0, -1):
-        field = _find_model_with_key(key[:n]).model_fields.get(str(key[n - 1]))
+    for length in range(len(key), 0, -1):
+        field = _find_model_with_key(key[:length]).model_fields.get(str(key[length - 1]))
         if field is not None:
             return field.description or _describe_type(field.annotation)
-        if n == 2 and key[0] == "phases":
-            return "a mapping of what this phase changes, such as {max_trials: 4, epochs: 1}"
+        if length == 2 and key[0] == "phases":
+            return "a mapping of the keys that this phase changes, such as {max_trials: 4, epochs: 1}"
     return "a mapping of keys"
 
 
@@ -71,10 +71,11 @@ def format_unknown_name(kind: str, name: str, names: tuple[str, ...]) -> str:
     """Return the message for an unknown name, with the most similar known name and all known names.
 
     Args:
-        kind: what the name should denote, such as "strategy".
+        kind: the kind of thing that the name should denote, such as "strategy".
         name: the unknown name.
         names: the known names.
     """
     similar = get_close_matches(name, names, n=1)
     hint = f"did you mean {similar[0]!r}? " if similar else ""
-    return f"there is no {kind} {name!r}; {hint}{'there are ' + ', '.join(names) if names else 'there are none'}"
+    known = f"known names: {', '.join(names)}" if names else "no names are known"
+    return f"there is no {kind} {name!r}; {hint}{known}"

@@ -81,8 +81,8 @@ class ConstraintKeys(CriterionKeys):
     hard: bool = Field(default=False, description="true or false")
 
 
-_RECIPE = {field.name: (get_type_hints(Recipe)[field.name], field.default) for field in fields(Recipe)}
-RecipeKeys: type[BaseModel] = create_model("RecipeKeys", __base__=Keys, **_RECIPE)  # type: ignore[call-overload]
+_RECIPE_FIELDS = {field.name: (get_type_hints(Recipe)[field.name], field.default) for field in fields(Recipe)}
+RecipeKeys: type[BaseModel] = create_model("RecipeKeys", __base__=Keys, **_RECIPE_FIELDS)  # type: ignore[call-overload]
 """`recipe`: the fields of `ogive.task.Recipe`, with their types and defaults."""
 
 
@@ -261,7 +261,7 @@ SECTIONS: Mapping[str, type[BaseModel]] = {
 }
 """For each section of a job, the model of its keys."""
 
-OTHER_NAMES: Mapping[str, str] = {
+KEYS_BY_OTHER_NAME: Mapping[str, str] = {
     "workers": "parallel_trials",
     "parallel": "parallel_trials",
     "gpus_per_trial": "workers_per_trial",

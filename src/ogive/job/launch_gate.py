@@ -29,7 +29,7 @@ class Finding:
         name: the name of the check.
         verdict: "set"; "missing", which `ogive check --strict` refuses; or "note", which is never refused.
         reason: why the setting matters; None if it is set.
-        line: the line to add to the job; None if no line can fix the problem.
+        line: the line to add to the job file; None if no line can fix the problem.
     """
 
     name: str
@@ -63,14 +63,14 @@ def run_launch_gate(job: Job, preflight: Preflight | None, forecast: CostForecas
     return [finding for findings in checks for finding in findings]
 
 
-def _set_or_missing(name: str, is_set: bool, reason: str, line: str) -> Finding:
+def _make_finding(name: str, is_set: bool, reason: str, line: str) -> Finding:
     return Finding(name, SET) if is_set else Finding(name, MISSING, reason, line)
 
 
 def _check_space(preflight: Preflight | None) -> Iterator[Finding]:
     name = "validated space"
     if preflight is None:
-        reason = "without an example input nothing is built before it is trained, so each wrong shape costs a trial"
+        reason = "without an example input no model is built before its trial, so each wrong shape costs a trial"
         yield Finding(name, MISSING, reason, "Space(..., example_input=(1, 28, 28)) in the file of the space")
     elif not preflight.ok:
         yield Finding(name, MISSING, "the preflight found architectures that fail; each of them would cost a trial")
@@ -86,34 +86,35 @@ def _check_split(job: Job) -> Iterator[Finding]:
         )
         yield Finding("split", NOTE, reason)
         return
-    declared = job.keys.task.model_fields_set & {"split", "test", "validation"}
+    declared_keys = job.keys.task.model_fields_set & {"split", "test", "validation"}
     assert job.task is not None
     sizes = job.task.describe()["sizes"]
     reason = (
         f"the job does not choose the split; by default {sizes['train']} examples train, {sizes['validation']} select and "
         f"{sizes['test']} test, stratified and shuffled"
     )
-    yield _set_or_missing("split", bool(declared), reason, "task: {..., split: 70/15/15}")
+    yield _make_finding("split", bool(declared_keys), reason, "task: {..., split: 70/15/15}")
 
 
 def _list_searches(job: Job) -> list[JobKeys]:
-    """Return the keys of each search: those of each phase with a search, or of the job if it has no phases."""
+    """Return the keys of each search: those of each phase with a search, or those of the job if it has no phases."""
     return [phase.job.keys for phase in job.phases if phase.job is not None] or [job.keys]
 
 
 def _check_limits(job: Job, forecast: CostForecast | None) -> Iterator[Finding]:
     if parse_executor_config(job.keys.executor).is_simulated:
         return  # simulated trials use neither time nor memory
+    # Suggest three times the slowest training of the forecast, plus 30 s, in steps of 10 s; at least 60 s.
     slowest = max((part.seconds.high for part in forecast.parts if not part.full), default=0.0) if forecast else 0.0
     seconds = max(60, round(3 * slowest + 30, -1)) if forecast else 600
     hint = "three times the slowest in the forecast" if forecast and seconds > 60 else "seconds for one trial"
-    yield _set_or_missing(
+    yield _make_finding(
         "time limit",
         all(keys.time_limit is not None for keys in _list_searches(job)),
-        "a trial that hangs occupies its worker for ever",
+        "a trial that hangs occupies its worker forever",
         f"time_limit: {seconds:.0f}   # {hint}",
     )
-    yield _set_or_missing(
+    yield _make_finding(
         "memory limit",
         all(keys.memory_limit is not None for keys in _list_searches(job)),
         "one architecture that takes all memory can crash the whole machine",
@@ -122,7 +123,7 @@ def _check_limits(job: Job, forecast: CostForecast | None) -> Iterator[Finding]:
 
 
 def _check_checkpoints(job: Job) -> Iterator[Finding]:
-    text = _train_function_file(job.estimator)
+    text = _read_train_function_source(job.estimator)
     if text is None:
         yield Finding("checkpoints", SET)
         return
@@ -132,13 +133,13 @@ def _check_checkpoints(job: Job) -> Iterator[Finding]:
         "starts again from the beginning"
     )
     line = "trial.checkpoint(model=model.state_dict(), ...) before trial.report, and trial.restore() first"
-    yield _set_or_missing("checkpoints", not missing, reason, line)
+    yield _make_finding("checkpoints", not missing, reason, line)
 
 
-def _train_function_file(estimator: Estimator) -> str | None:
-    """Return the text of the file that defines the train function.
+def _read_train_function_source(estimator: Estimator) -> str | None:
+    """Return the text of the file that defines the train function; None if the file cannot be read.
 
-    It is None for other estimators, which save checkpoints themselves or need none, and if the file cannot be read.
+    Also None for other estimators: they save checkpoints themselves, or need none.
     """
     from ogive.estimate.user_functions import Train
 
@@ -154,17 +155,17 @@ def _train_function_file(estimator: Estimator) -> str | None:
 def _check_cost_cap(job: Job) -> Iterator[Finding]:
     is_capped = all(keys.budget is not None for keys in _list_searches(job))
     limits = "{hours: 8, money: 50}" if job.price is not None else "8   # hours; with `price`, {hours: 8, money: 50}"
-    reason = "nothing ends the search but its number of trials"
+    reason = "only the number of trials ends the search"
     if job.phases:
         reason += "; each phase should have a budget"
-    yield _set_or_missing("cost cap", is_capped, reason, f"budget: {limits}")
+    yield _make_finding("cost cap", is_capped, reason, f"budget: {limits}")
 
 
 def _check_criteria(job: Job) -> Iterator[Finding]:
     metric = job.objectives[0].metric
     bound = "at_least: 0.95" if job.objectives[0].goal == "maximize" else "at_most: 0.1"
     reason = "the job does not say what result is good enough, so the search cannot stop when it has succeeded"
-    yield _set_or_missing("criteria", bool(job.criteria), reason, f"criteria: [{{metric: {metric}, {bound}}}]")
+    yield _make_finding("criteria", bool(job.criteria), reason, f"criteria: [{{metric: {metric}, {bound}}}]")
 
 
 def _check_joint_search(job: Job) -> Iterator[Finding]:
@@ -179,11 +180,9 @@ def _check_joint_search(job: Job) -> Iterator[Finding]:
 
 def _check_go_rules(job: Job) -> Iterator[Finding]:
     for phase in job.phases[:-1]:
-        go = phase.go
-        if not go.best and go.failed is None and go.learns is None:
-            reason = (
-                f"after phase {phase.name!r} the next one starts whatever the results are, if one trial has a value"
-            )
+        conditions = phase.go
+        if not conditions.best and conditions.failed is None and conditions.learns is None:
+            reason = f"after phase {phase.name!r} the next phase starts if one trial has a value, however bad it is"
             line = "go: {learns: true, failed: 0.1}" if job.task else "go: {failed: 0.1}"
             yield Finding("go rule", MISSING, reason, line)
 

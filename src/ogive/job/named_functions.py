@@ -1,4 +1,4 @@
-"""Call the functions that a job refers to, to find errors in them before a search."""
+"""Calls of the functions that a job refers to, which find errors in these functions before a search."""
 
 from __future__ import annotations
 

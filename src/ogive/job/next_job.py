@@ -1,4 +1,4 @@
-"""The suggested job of a further search in a narrower space, created from the job and the results of a run."""
+"""The suggested job for another search in a narrower space, created from the job and the results of a run."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from typing import Any
 import yaml
 
 from ogive.errors import RunError
-from ogive.job.job_folder import JOB_COPY, ORIGIN
+from ogive.job.job_folder import JOB_COPY, ORIGIN_FILE
 from ogive.job.yaml_source import read_job_file
 from ogive.trial import Trial
 
-SUGGESTED = "suggested.yaml"
+SUGGESTED_JOB_FILE = "suggested.yaml"
 """The name of the suggested job file, in the folder of the run."""
 INITIAL_ARCHITECTURES = 3
 """The number of best architectures that the suggested job tries first."""
@@ -37,7 +37,7 @@ def write_suggested(run: Path, only: Mapping[str, Sequence[Any]], best: Sequence
     Raises:
         RunError: the record of the job cannot be read, or the file cannot be written.
     """
-    if not (run / JOB_COPY).is_file() or not (run / ORIGIN).is_file():
+    if not (run / JOB_COPY).is_file() or not (run / ORIGIN_FILE).is_file():
         return None
     origin = _read_origin(run)
     job_folder = Path(origin["job"]).parent
@@ -52,7 +52,7 @@ def write_suggested(run: Path, only: Mapping[str, Sequence[Any]], best: Sequence
     data["run"] = os.path.join("..", f"{run.resolve().name}-narrower")
     text = "# A search in a narrower space, suggested by the report on the run in this folder.\n"
     text += yaml.safe_dump(data, sort_keys=False, default_flow_style=None, width=110)
-    path = run / SUGGESTED
+    path = run / SUGGESTED_JOB_FILE
     try:
         path.write_text(text, encoding="utf-8")
     except OSError as error:
@@ -62,14 +62,16 @@ def write_suggested(run: Path, only: Mapping[str, Sequence[Any]], best: Sequence
 
 def _read_origin(run: Path) -> dict[str, Any]:
     try:
-        origin = json.loads((run / ORIGIN).read_text())
+        origin = json.loads((run / ORIGIN_FILE).read_text())
         return {"job": origin["job"], "options": dict(origin.get("options", {}))}
     except (ValueError, KeyError, TypeError) as error:
-        raise RunError(f"{run / ORIGIN}: cannot be read: {error}; search with the job again to write it") from error
+        raise RunError(
+            f"{run / ORIGIN_FILE}: cannot be read: {error}; search with the job again to write it"
+        ) from error
 
 
 def _relocate_references(value: Any, old_folder: Path, new_folder: Path) -> Any:
-    """Return a value of a job with its references to files, which are relative to the job, changed to `new_folder`."""
+    """Return a value of a job. References to files, which are relative to `old_folder`, become relative to `new_folder`."""
     if isinstance(value, dict):
         return {key: _relocate_references(item, old_folder, new_folder) for key, item in value.items()}
     if isinstance(value, list):

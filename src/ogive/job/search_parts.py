@@ -29,7 +29,7 @@ from ogive.strategy.listed import parse_list
 if TYPE_CHECKING:
     from ogive.task import Task
 
-ZOO = ("chain", "nasbench201")
+ZOO_SPACES = ("chain", "nasbench201")
 """The functions of `ogive.zoo` that return a space."""
 
 
@@ -46,7 +46,7 @@ def make_space(source: Source, keys: JobKeys, code: CodeImporter) -> Space:
         value = code.resolve(("space",), reference)
         if not isinstance(value, Space):
             name = reference.partition(":")[2]
-            hint = "" if callable(value) else f"; make one from it: space = og.Space({name}, example_input=...)"
+            hint = "" if callable(value) else f"; make a space from it: space = og.Space({name}, example_input=...)"
             raise source.error(("space",), f"{reference} is {describe_object(value)}; allowed: an ogive.Space{hint}")
         space = value
     with locate_errors(source, "only"):
@@ -62,8 +62,8 @@ def _make_zoo_space(source: Source, zoo: Mapping[str, Mapping[str, Any]]) -> Spa
     from ogive import zoo as spaces
 
     ((name, options),) = zoo.items()
-    if name not in ZOO:
-        raise source.error(("space", "zoo", name), format_unknown_name("space in the zoo", name, ZOO))
+    if name not in ZOO_SPACES:
+        raise source.error(("space", "zoo", name), format_unknown_name("space in the zoo", name, ZOO_SPACES))
     make: Callable[..., Space] = getattr(spaces, name)
     parameters = tuple(inspect.signature(make).parameters)
     for option in options:
@@ -83,7 +83,7 @@ def make_objectives(source: Source, keys: JobKeys) -> tuple[Objective, ...]:
     """Return the objectives.
 
     Raises:
-        JobError: an objective has no goal and its name implies none, is measured on the training part, or is given twice.
+        JobError: an objective has no goal and its name implies none, is measured on the training split, or is given twice.
     """
     objectives: list[Objective] = []
     for index, item in enumerate(keys.objectives):
@@ -229,7 +229,7 @@ def check_options(
         source: the job.
         kind: "strategy" or "schedule".
         spec: the name and options of the strategy or schedule.
-        make: creates the strategy or schedule from a name and options.
+        make: a function that creates the strategy or schedule from a name and options.
     """
     ((name, options),) = spec.items()
     for option, value in options.items():

@@ -1,4 +1,4 @@
-"""The plan of a job: make it, save it next to the run's folder, and load it when the search starts."""
+"""The plan of a job: it is made, saved next to the run's folder, and loaded when the search starts."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def plan_job(job: Job, request: PlanRequest, say: Callable[[str], object]) -> Pl
     Args:
         job: the job.
         request: the arguments of `ogive.plan`.
-        say: called with messages about the progress.
+        say: a function that is called with messages about the progress.
 
     Raises:
         JobError: the job has phases, or no plan can be made; see `ogive.plan`.
@@ -59,7 +59,7 @@ def save_plan(job: Job, plan: Plan) -> Path:
 
 
 def load_plan(job: Job) -> Plan | None:
-    """Return the saved plan of a job; None if there is none. A plan that does not fit is ignored, and the reason is printed.
+    """Return the saved plan of a job; None if there is none that fits. The reason why a plan does not fit is printed.
 
     A plan does not fit if the job has changed since, or if this machine has fewer workers than the plan needs.
 

@@ -76,7 +76,7 @@ class CodeImporter:
         if not path.is_file():
             neighbours = ", ".join(sorted(p.name for p in self.job_folder.glob("*.py"))[:10])
             if neighbours:
-                remedy = f"beside the job there are {neighbours}"
+                remedy = f"Python files beside the job: {neighbours}"
             else:
                 remedy = f"there is no Python file in {self.job_folder}"
             raise self.source.error(key, f"there is no file {file} (looked for {path}); {remedy}")
@@ -141,7 +141,7 @@ def format_user_error(error: BaseException, folders: Sequence[str]) -> str:
         return f"{location}{error}"
     remedy = "fix the file"
     if isinstance(error, ModuleNotFoundError):
-        remedy = "install that package here, or fix the import"
+        remedy = "install this package, or fix the import"
     return f"{location}{type(error).__name__}: {error}; {remedy}"
 
 

@@ -50,12 +50,12 @@ class Source:
             key = (*self.section, *key)
         elif key and key[0] in self.options:
             return f"--{str(key[0]).replace('_', '-')}: "
-        nearest = next((key[:n] for n in range(len(key), 0, -1) if key[:n] in self.lines), ())
+        nearest = next((key[:length] for length in range(len(key), 0, -1) if key[:length] in self.lines), ())
         line = f":{self.lines[nearest]}" if nearest else ""
         return f"{self.path}{line}: {f'{format_key_path(key)}: ' if key else ''}"
 
     def with_options(self, options: Mapping[str, Any]) -> Source:
-        """Return the same job with top-level keys overridden from the command line."""
+        """Return the same job, with the top-level keys in `options` overridden by the command line."""
         return Source(self.path, {**self.data, **options}, self.lines, frozenset(options))
 
     def in_section(self, section: KeyPath, keys: Iterable[str]) -> Source:

@@ -13,10 +13,10 @@ from ogive.run.alerts import SEVERITIES, Alert
 RouteSpec = str | Mapping[str, Any] | Callable[[Alert], object]
 KINDS = ("console", "file", "webhook")
 ENV_PREFIX = "env:"
-"""The prefix of a webhook whose URL an environment variable holds."""
+"""The prefix of a webhook whose URL is in an environment variable."""
 
-_ALLOWED = (
-    '"console", {"file": path}, {"webhook": url}, or a function of the alert; the mappings may name the least '
+_ALLOWED_ROUTES = (
+    '"console", {"file": path}, {"webhook": url}, or a function of the alert; the mappings may name the lowest '
     '"severity" (info, warning, critical)'
 )
 
@@ -25,11 +25,11 @@ def check_routes(specs: RouteSpec | Iterable[RouteSpec]) -> tuple[RouteSpec, ...
     """Return the routes as a tuple, after checking each.
 
     Raises:
-        JobError: one of them is not a route; the message says what is allowed.
+        JobError: one of them is not a route. The message lists the allowed forms.
     """
     is_single = isinstance(specs, (str, Mapping)) or callable(specs)
     if not is_single and not isinstance(specs, Iterable):
-        raise JobError(f"alerts: found {specs!r}; allowed: {_ALLOWED}")
+        raise JobError(f"alerts: found {specs!r}; allowed: {_ALLOWED_ROUTES}")
     routes: tuple[Any, ...] = (specs,) if is_single else tuple(specs)  # type: ignore[arg-type]
     for spec in routes:
         _check_route(spec)
@@ -40,7 +40,7 @@ def _check_route(spec: object) -> None:
     if callable(spec) or spec == "console":
         return
     if not isinstance(spec, Mapping) or len(set(spec) & set(KINDS)) != 1 or set(spec) - {*KINDS, "severity"}:
-        raise JobError(f"alerts: found {spec!r}; allowed: {_ALLOWED}")
+        raise JobError(f"alerts: found {spec!r}; allowed: {_ALLOWED_ROUTES}")
     if spec.get("severity", "info") not in SEVERITIES:
         raise JobError(f"alerts: severity: found {spec['severity']!r}; allowed: {', '.join(SEVERITIES)}")
     for kind in ("file", "webhook"):

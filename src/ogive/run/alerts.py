@@ -20,7 +20,8 @@ class Alert:
     Attributes:
         severity: "info", "warning" or "critical".
         cause: an identifier of the cause, such as "budget:hours:3:80%"; a run has at most one alert for each cause.
-        numbers: what was measured, and the threshold that it has crossed.
+        message: the message for the user.
+        numbers: the measured values, and the thresholds that they have crossed, by name.
         time: the time of the clock, in seconds; 0 before the alert is journalled.
         trial: the trial that the alert is about; None if it is about the run.
     """

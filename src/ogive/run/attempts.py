@@ -1,4 +1,7 @@
-"""The listener of the executor. It journals each report and each end of an attempt, together with the decision about it."""
+"""The listener of the executor: it records attempts in the journal.
+
+Each report and each end of an attempt is journalled together with the decision that follows from it.
+"""
 
 from __future__ import annotations
 
@@ -24,6 +27,7 @@ from ogive.run.trial_changes import add_report
 from ogive.schedule.base import Action
 from ogive.trial import RETRYABLE, Report, Status, Step, Trial, TrialId
 
+# The ends of two warnings that begin with the names of the metrics.
 REPORTED_LATE = (
     "had not been reported when the schedule first compared trials: each trial continues until it reports a value, and is "
     "compared then; report it earlier, or raise min_epochs of the schedule"
@@ -32,19 +36,18 @@ VALUE_INHERITED = (
     "was not reported by a trial that continues from the weights of another trial, up to its last epoch: the value of the "
     "other trial counts as its value; report it in the last epoch, too"
 )
-"""The ends of two warnings that begin with the names of the metrics."""
 
 
 class AttemptRecorder:
     """Records the reports and the ends of attempts; it is the listener of the executor.
 
     Args:
-        fold: writes the events.
-        clock: gives reports their time.
+        fold: the fold, which writes the events.
+        clock: the clock of the session; it sets the time of each report.
         folder: the folder of the run.
         retries: the number of further attempts of a trial after its worker was killed or lost.
-        cache: the cache that shares the results of trials with other runs; None to share none.
-        is_stopping: returns whether the session is about to end.
+        cache: the evaluation cache, in which results are shared with other runs; None for no cache.
+        is_stopping: a function that returns whether the session is about to end.
 
     Attributes:
         running: the trials that have a worker. A trial keeps its worker for a short time after it is paused or has ended.
@@ -71,13 +74,14 @@ class AttemptRecorder:
     def on_report(self, trial: TrialId, step: Step, metrics: Mapping[str, float], seconds: float) -> Action:
         """Record a report and the decision about it; return the answer to the worker.
 
-        A step that the journal has already is not recorded again.
+        A report is ignored if the journal already contains its step.
         """
         record = self._state.trials[trial]
+        # The worker counts steps from the start of its evaluation, the journal from the start of the training.
         step += record.step_offset
-        if record.status is not Status.RUNNING:
+        if record.status is not Status.RUNNING:  # its worker has not ended yet, so ask it again
             return Action.STOP if record.status.ended else Action.PAUSE
-        if step <= record.step:
+        if step <= record.step:  # an attempt that continues from an older checkpoint repeats steps
             return Action.CONTINUE
         return self.record_report(trial, step, metrics, seconds)
 
@@ -110,10 +114,10 @@ class AttemptRecorder:
 
         Args:
             number: the id of the trial.
-            step: the step of the trial, higher than in all earlier reports.
+            step: the step of the report, higher than in all earlier reports.
             metrics: the reported values.
-            seconds: compute time since the previous report.
-            saved: compute time that the report took in an earlier run, if it is from the evaluation cache; else 0.
+            seconds: compute time since the previous report, in seconds.
+            saved: compute time, in an earlier run, of a report from the evaluation cache; 0 for other reports.
         """
         previous = self._state.trials[number]
         data = {"metrics": dict(metrics), "seconds": round(seconds, 6)}
@@ -143,14 +147,15 @@ class AttemptRecorder:
 
     def record_cached(self, job_event: Event, reports: Sequence[Report]) -> None:
         """Write the event that proposes or resumes a trial, and then its reports from the cache, which take no time."""
+        assert job_event.trial is not None
         self._fold.write(job_event)
         for report in reports:
-            action = self.record_report(job_event.trial or 0, report.step, report.metrics, 0.0, saved=report.seconds)
+            action = self.record_report(job_event.trial, report.step, report.metrics, 0.0, saved=report.seconds)
             if action is not Action.CONTINUE:
                 break
 
     def write_pending_decision(self, trial: Trial) -> bool:
-        """Write the decision about the last report of `trial`, if it ends or pauses the trial and is not in the journal.
+        """Write the decision about the last report of `trial`, if it ends or pauses the trial and is not journalled.
 
         Returns:
             Whether an event was written. If so, the trial is now paused or has ended.
@@ -166,9 +171,9 @@ class AttemptRecorder:
     # -- ends ----------------------------------------------------------------------------------------------------
 
     def put_back_orphans(self) -> None:
-        """Put back the trials that were running when the last session was killed: they wait for another attempt.
+        """Put back the trials that were running when the last session was killed, so that they wait for another attempt.
 
-        Also delete the unneeded checkpoints that the killed session left.
+        Also delete the unneeded checkpoints that the killed session left behind.
         """
         orphans = [trial for trial in self._state.trials.values() if trial.status is Status.RUNNING]
         for trial in orphans:
@@ -201,6 +206,7 @@ class AttemptRecorder:
         """
         failure = find_value_failure(trial, self._state.metrics_needed)
         if failure is not None:
+            # A trial that continues the training of a donor may have the donor's value; an empty report adds it.
             if trial.step < trial.target_step and get_inherited_metrics(trial, self._state, trial.target_step):
                 self.record_report(trial.id, trial.target_step, {}, seconds)
             else:
@@ -213,16 +219,17 @@ class AttemptRecorder:
             return
         reason = f"it ended by itself after step {trial.step} of {trial.target_step}"
         self._fold.write(Event(Kind.FINISHED, trial.id, data={"seconds": round(seconds, 6), "reason": reason}))
-        which = "last" if self._state.best_epoch_rule is None else "best"
-        message = f"trial {trial.id}: {reason}; its {which} value counts as its value"
+        counted_epoch = "last" if self._state.best_epoch_rule is None else "best"
+        message = f"trial {trial.id}: {reason}; its {counted_epoch} value counts as its value"
         self.warn_once_per_topic("ended by itself", message, trial.id)
 
     def _is_retried(self, trial: Trial, outcome: Outcome) -> bool:
-        attempts_left = self._is_stopping() or self._state.lost_attempts[trial.id] < self._retries
-        return outcome.status in RETRYABLE and attempts_left
+        # A worker that is lost while the session ends may have been killed by the end, so its trial does not fail.
+        has_attempts_left = self._is_stopping() or self._state.lost_attempts[trial.id] < self._retries
+        return outcome.status in RETRYABLE and has_attempts_left
 
     def delete_checkpoints(self, number: TrialId) -> None:
-        """Delete the unneeded checkpoints of a trial, if it has ended and no worker is still carrying it out."""
+        """Delete the unneeded checkpoints of a trial, if the trial has ended and no worker is still carrying it out."""
         trial = self._state.trials[number]
         if trial.status.ended and number not in self.running:
             checkpoint_retention.delete_unneeded(self._folder, trial)

@@ -38,12 +38,12 @@ class Cache:
     Args:
         space: the space of the run.
         recipe: the recipe of the estimator (`Estimator.recipe`).
-        code: a hash of the code of layers and estimator; results of different code have different keys.
-        continuable: whether the reports of a longer job serve a shorter one (`Estimator.continuable`).
+        code: a hash of the code of layers and estimator, so that the results of different code have different keys.
+        continuable: whether the reports of a longer job are valid for a shorter one (`Estimator.continuable`).
         path: the file of the cache; by default `get_default_path()`.
         ranks: the number of processes that train a trial together, if the results depend on it; else 1.
-        find_edit: returns why the code is no longer the one that `code` identifies, such as an edited file; None if it is.
-            After an edit the keys would be wrong, so the cache no longer finds or stores anything.
+        find_edit: a function that returns why `code` no longer identifies the code, such as an edited file; None if it still
+            does. After an edit the keys would be wrong, so the cache no longer finds or stores anything.
 
     Raises:
         RunError: the file cannot be opened or created.
@@ -102,8 +102,8 @@ class Cache:
     def find(self, trial: Trial) -> list[Report]:
         """Return the reports of a trial up to its fidelity; empty if the cache does not have them all.
 
-        The result of a trial that inherits weights depends on them, and the keys do not. So it is always empty for such a
-        trial.
+        The result of a trial that inherits weights depends on these weights, but the keys do not. So nothing is returned for
+        such a trial.
 
         Raises:
             RunError: the file cannot be read, or is damaged.

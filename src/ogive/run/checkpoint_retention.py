@@ -28,7 +28,9 @@ def _get_kept_folder(run: Path, donor: TrialId) -> Path:
 
 
 def keep_checkpoint(run: Path, donor: Trial, step: Step) -> None:
-    """Keep the checkpoint that `donor` wrote after `step`, instead of the one kept before; do nothing if there is none.
+    """Keep the checkpoint that `donor` wrote after `step`, and delete the one that was kept before.
+
+    If the donor has no such checkpoint, do nothing.
 
     Raises:
         OSError: the disk is full, or cannot be written.
@@ -71,7 +73,7 @@ def delete_unneeded(run: Path, trial: Trial) -> None:
 
 
 def delete_leftovers(run: Path, trials: Iterable[Trial]) -> None:
-    """Delete what a killed session left: checkpoints of ended trials, and those linked for trials that were not journalled.
+    """Delete the checkpoints that a killed session left: those of ended trials, and of trials that were not journalled.
 
     Raises:
         OSError: a file cannot be deleted.
@@ -107,7 +109,7 @@ def _find_checkpoint_files(folder: Path, step: Step) -> list[Path]:
 
 
 def _link(files: list[Path], folder: Path) -> None:
-    """Make `folder` contain links to `files` and nothing else; copy them where the file system has no hard links."""
+    """Make `folder` contain links to `files` and nothing else. Copy the files if the file system has no hard links."""
     folder.mkdir(parents=True, exist_ok=True)
     for file in files:
         draft = folder / f"{file.name}.tmp"
@@ -117,6 +119,7 @@ def _link(files: list[Path], folder: Path) -> None:
         except OSError:
             shutil.copyfile(file, draft)
         draft.replace(folder / file.name)
+    # Delete the files of an earlier checkpoint.
     names = {file.name for file in files}
     for file in folder.iterdir():
         if file.name not in names:

@@ -17,9 +17,9 @@ class Clock(Protocol):
 
 
 class WallClock:
-    """The time of the computer. It is read once, when the clock is created; a monotonic timer adds the time since then.
+    """The time of the machine. It is read once, when the clock is created; a monotonic timer adds the time since then.
 
-    So a change of the computer's clock during a session affects neither the spent budget nor the order of events.
+    So a change of the machine's clock during a session affects neither the spent budget nor the order of events.
     """
 
     def __init__(self) -> None:

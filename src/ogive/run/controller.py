@@ -1,4 +1,4 @@
-"""The controller asks schedule and strategy for jobs, gives them to the executor, and journals what happens.
+"""The controller asks the schedule for jobs and the strategy for proposals, gives them to the executor, and journals events.
 
 Everything that happens becomes an event. `ogive.run.fold` computes the next state from the event, in the same way as a
 continued run does from the events that it reads. So the controller has no memory outside the journal. `ogive.run.attempts`
@@ -37,13 +37,13 @@ from ogive.trial import Pending, Proposal, Status, Step, Trial, TrialId
 from ogive.user_code import USER_EXCEPTIONS, convert_plugin_errors
 
 ALERT_SECONDS = 5.0
-"""The shortest time between two checks for alerts that depend on time."""
+"""The minimum time between two checks for alerts that depend on time, in seconds."""
 
 NOT_REPEATED = (
-    "not repeated, because the schedule has replaced what failed by other trials; evaluate the architecture in another run "
+    "not repeated, because the schedule has replaced the failed trials by others; evaluate the architecture in another run "
     "(initial=)"
 )
-FELL_BACK = "the numbers of the strategy's model failed for a proposal"
+FELL_BACK = "the model of the strategy had a numerical failure for a proposal"
 
 Screen = Callable[[Architecture], Mapping[str, float]]
 
@@ -59,13 +59,13 @@ class Controller:
         schedule: a new schedule, which first receives `events`.
         executor: runs the trials; closed at the end of `run`.
         folder: the folder of the run.
-        screen: returns the metrics of an architecture that are known before training.
-        cache: the cache that shares results with other runs; None to share none.
+        screen: a function that returns the metrics of an architecture that are known before training.
+        cache: the evaluation cache, in which results are shared with other runs; None for no cache.
         clock: the source of time; by default the wall clock.
-        observer: called after every event, and with None about every `tick` seconds.
+        observer: an observer that is called after every event, and with None about every `tick` seconds.
         subscribers: observers with threads of their own.
         monitor: stop rules and alerts; None for none.
-        tick: how long to wait for reports, at most, in seconds.
+        tick: the longest time to wait for reports, in seconds.
     """
 
     def __init__(
@@ -100,9 +100,9 @@ class Controller:
         self.tick = tick
         self.seed = int(state.created["seed"])
         self.pending = Pending(state.pending, id_counts=state.pending_ids)
-        self.end_reason = ""  # the reason for the end of the search, if it ended now
-        self.stopping = False
-        self._unused_rng = generator(self.seed, "job")  # an argument for schedules that use no random numbers
+        self.end_reason = ""  # the reason that the search would have for its end if no more work is found
+        self.is_stopping = False
+        self._unused_rng = generator(self.seed, "job")  # the argument for schedules that use no random numbers
         self._exhausted: str | None = None  # the reason why the strategy cannot propose any more; None while it can
         self.fold = Fold(
             log,
@@ -122,7 +122,7 @@ class Controller:
             folder,
             retries=self.settings.retries,
             cache=cache,
-            is_stopping=lambda: self.stopping,
+            is_stopping=lambda: self.is_stopping,
         )
         self._next_alerts = self.clock.monotonic()
 
@@ -141,15 +141,15 @@ class Controller:
                 if self.clock.monotonic() >= self._next_alerts:
                     self._write_timed_alerts()
                 self.observer(self.state, None)
-            self._write_timed_alerts(last=True)
-            if self.monitor and (self.state.end_reason or not self.stopping):
+            self._write_timed_alerts(is_last=True)
+            if self.monitor and (self.state.end_reason or not self.is_stopping):
                 self.fold.write(*self.monitor.finish())
             not_repeated = [failed for failed, repetition in self.state.repeated_by.items() if repetition is None]
-            if not self.stopping and not_repeated:
+            if not self.is_stopping and not_repeated:
                 self.warn_once(f"{formatting.trials(not_repeated)}: {NOT_REPEATED}")
         finally:
             self.executor.close()
-        if not self.stopping:
+        if not self.is_stopping:
             checkpoint_retention.delete_kept(self.folder)
             exhausted = {"exhausted": True} if self.end_reason == self._exhausted else {}
             self.fold.write(Event(Kind.ENDED, data={"why": self.end_reason, **exhausted}))
@@ -157,8 +157,8 @@ class Controller:
 
     def stop(self, reason: str) -> None:
         """Start no more trials, and ask running ones to write a checkpoint and end. The run can be continued later."""
-        if not self.stopping:
-            self.stopping, self.end_reason = True, reason
+        if not self.is_stopping:
+            self.is_stopping, self.end_reason = True, reason
             self.executor.recall()
 
     def warn_once(self, message: str, trial: TrialId | None = None) -> None:
@@ -173,23 +173,23 @@ class Controller:
 
     def _end_search(self, reason: str, failures: bool = False) -> None:
         """End the search, and journal the reason. `failures`: whether it ends because trials failed."""
-        if not self.stopping:
+        if not self.is_stopping:
             self.stop(reason)
             self.fold.write(Event(Kind.ENDED, data={"why": reason, **({"failures": True} if failures else {})}))
 
     # -- the monitor ---------------------------------------------------------------------------------------------
 
-    def _write_timed_alerts(self, last: bool = False) -> None:
-        """Journal the alerts that depend on time, and the failures of subscribers. `last`: whether the session ends."""
+    def _write_timed_alerts(self, is_last: bool = False) -> None:
+        """Journal the alerts that depend on time, and the failures of subscribers. `is_last`: whether the session ends."""
         if self.monitor:
-            self.fold.write(*self.monitor.find_timed_alerts(self.fold.now, last))
+            self.fold.write(*self.monitor.find_timed_alerts(self.fold.now, is_last))
         for subscriber in self.subscribers:
             for message in subscriber.failures():
                 self.attempts.on_warning(message)
         self._next_alerts = self.clock.monotonic() + ALERT_SECONDS
 
     def _follow_advice(self) -> None:
-        """Journal the monitor's advice about the trials; end the search if the monitor advises that."""
+        """Journal the monitor's advice about the trials; end the search if the monitor advises to end it."""
         if self.monitor is None:
             return
         advice = self.monitor.advise()
@@ -198,7 +198,7 @@ class Controller:
         self.fold.write(*advice.alerts)
         if advice.stop is not None:
             self._end_search(advice.stop, failures=advice.failures)
-        if advice.projection is not None and not self.stopping:
+        if advice.projection is not None and not self.is_stopping:
             self.fold.write(advice.projection)
 
     # -- giving work to the executor -----------------------------------------------------------------------------
@@ -217,7 +217,7 @@ class Controller:
     def _assign_work(self) -> bool:
         """Start attempts until no worker is idle; return False if there is nothing to start, or the session is stopping."""
         self._check_limits()
-        while self.executor.idle and not self.stopping:
+        while self.executor.idle and not self.is_stopping:
             waiting = next((trial for trial in self.state.waiting if trial not in self.attempts.running), None)
             if waiting is not None:
                 trial = self.state.trials[waiting]
@@ -225,7 +225,7 @@ class Controller:
                     self._start_attempt(trial, [])
             elif not self._carry_out_next_job():
                 return False
-        return not self.stopping
+        return not self.is_stopping
 
     def _carry_out_next_job(self) -> bool:
         """Ask the schedule for a job and carry it out; return False if there is none that can be carried out now."""
@@ -250,9 +250,9 @@ class Controller:
 
     def _may_start(self) -> bool:
         """Return whether another trial may be proposed; if not, set the reason for the end of the search."""
-        count = len(self.state.trials)
-        if count >= self.state.total_trials:
-            self.end_reason = f"all {count:,} trials are done"
+        trial_count = len(self.state.trials)
+        if trial_count >= self.state.total_trials:
+            self.end_reason = f"all {trial_count:,} trials are done"
         elif self._exhausted is not None:
             self.end_reason = self._exhausted
         else:
@@ -262,14 +262,12 @@ class Controller:
     def _get_paused_trial(self, number: TrialId) -> Trial:
         trial = self.state.trials[number]
         if trial.status is not Status.PAUSED:
-            message = (
-                f"the schedule resumes trial {number}, which is {trial.status}; only a paused trial can be resumed"
-            )
+            message = f"the schedule resumes or drops trial {number}, which is {trial.status}, not paused"
             raise RunError(message)
         return trial
 
     def _resume(self, job: Resume) -> None:
-        """Resume a paused trial, from the cache or on a worker. It waits while its previous worker is still busy with it."""
+        """Resume a paused trial, from the cache or on a worker. The trial waits while its previous worker is still busy."""
         paused = self._get_paused_trial(job.trial)
         trial = paused.with_changes(fidelity=job.until, step_offset=job.step_offset)
         if job.step_offset != paused.step_offset:
@@ -295,7 +293,7 @@ class Controller:
             proposal = self._get_next_proposal(job, number)
         except SpaceExhausted as error:
             self._exhausted = str(error) or "every architecture of the space has been proposed"
-            self._may_start()
+            self._may_start()  # called for its effect: it sets the reason for the end of the search
             return False
         if job.settings and REPEATS_NOTE not in proposal.note:  # a repetition has the settings of the failed trial
             proposal = replace(proposal, settings={**proposal.settings, **job.settings})
@@ -332,15 +330,16 @@ class Controller:
     def _link_inherited_checkpoint(self, number: TrialId, source: TrialId, step: Step) -> bool:
         """Link the checkpoint that a new trial inherits; return False if the donor's worker has not written it yet."""
         donor = self.state.trials[source]
-        exists = checkpoint_retention.inherit_checkpoint(self.folder, donor, step, number)
-        return exists or donor.status is not Status.PAUSED or source not in self.attempts.running
+        is_linked = checkpoint_retention.inherit_checkpoint(self.folder, donor, step, number)
+        # Waiting helps only while a worker is still busy with the paused donor. Otherwise the new trial starts anyway.
+        return is_linked or donor.status is not Status.PAUSED or source not in self.attempts.running
 
     def _start_attempt(self, trial: Trial, job_events: list[Event]) -> None:
         """Submit the next attempt of `trial`. Write `job_events` and the event of its start in one transaction."""
         if self.schedule.inherits_weights:
             with convert_plugin_errors("schedule", self.schedule):
                 step = self.schedule.inheritable_checkpoints().get(trial.id)
-            if step is not None:  # other trials may start from these weights while this trial is trained further
+            if step is not None:  # other trials may inherit these weights while this trial is trained further
                 checkpoint_retention.keep_checkpoint(self.folder, trial, step)
         assignment = make_assignment(trial, self.state, self.folder)
         worker = self.executor.submit(assignment)

@@ -13,7 +13,7 @@ import sqlalchemy as sql
 
 _DRAFT = re.compile(r"\.[0-9a-f]+\.draft(-journal|-wal|-shm)?$")
 WRITE_AHEAD = b"\x02\x02"
-"""Bytes 18 and 19 of a database with a write-ahead log. File systems without shared memory have no such databases."""
+"""Bytes 18 and 19 of a database with a write-ahead log. (Without shared memory, SQLite does not use such a log.)"""
 DAMAGED = "restore it from a backup, or try `sqlite3 journal.db .recover`"
 _DISK_FULL = "free some space and run the same command again; nothing that was journalled is lost"
 _READ_ONLY = "the file or its folder is read-only; make it writable, or copy the run's folder elsewhere"
@@ -65,7 +65,7 @@ def create_engine(path: Path, synchronous: str, writable: bool, in_use: bool) ->
         in_use: whether this process has another connection that writes to the file.
     """
     options: Mapping[str, Any] = {"timeout": 30, "check_same_thread": False}
-    query = {**_open_mode(path, writable, in_use), "uri": "true"}
+    query = {**_choose_open_mode(path, writable, in_use), "uri": "true"}
     url = sql.URL.create("sqlite", database=path.resolve().as_uri(), query=query)
     engine = sql.create_engine(url, connect_args=options)
 
@@ -76,7 +76,7 @@ def create_engine(path: Path, synchronous: str, writable: bool, in_use: bool) ->
     return engine
 
 
-def _open_mode(path: Path, writable: bool, in_use: bool) -> Mapping[str, str]:
+def _choose_open_mode(path: Path, writable: bool, in_use: bool) -> Mapping[str, str]:
     """Return the URI parameters for opening a database.
 
     If the file of the write-ahead log is missing, no process is writing to the database. It is then opened as immutable,
@@ -93,12 +93,12 @@ def _open_mode(path: Path, writable: bool, in_use: bool) -> Mapping[str, str]:
 
 
 def get_message(error: Exception) -> str:
-    """Return the message of the database or of the system."""
+    """Return the message of the database or of the operating system."""
     return str(getattr(error, "orig", None) or error)
 
 
 def explain(error: Exception) -> str:
-    """Return the message of the database or of the system, with a remedy if one is known."""
+    """Return the message of the database or of the operating system, with a remedy if one is known."""
     message = get_message(error)
     hint = next((hint for text, hint in _HINTS.items() if text in message), None)
     return f"{message} ({type(error).__name__})" if hint is None else f"{message}: {hint}"

@@ -20,13 +20,14 @@ from ogive.seeds import derive
 from ogive.space.fingerprints import describes_same_space
 from ogive.trial import Proposal, Status, Step, Trial, TrialId
 
+# The event at the end of a job for each answer of the schedule. CONTINUE at the last step means that the trial is finished.
 _EVENT_KINDS = {Action.CONTINUE: Kind.FINISHED, Action.PAUSE: Kind.PAUSED, Action.STOP: Kind.STOPPED}
 _ACTIONS = {Kind.FINISHED: Action.CONTINUE, Kind.PAUSED: Action.PAUSE}
 _encode = json.JSONEncoder(allow_nan=False).encode
 
 
 def check_proposal(proposal: Proposal, note: Mapping[str, Any], state: State, strategy: str) -> Proposal:
-    """Return `proposal`, with the schedule's `note`, in the form in which it will be read back from the journal.
+    """Return `proposal`, with the schedule's `note`, as it will be read back from the journal.
 
     Raises:
         RunError: the proposal does not fit the run, or the journal cannot store it; the message names `strategy`.
@@ -92,7 +93,7 @@ def make_assignment(trial: Trial, state: State, folder: Path) -> Assignment:
         donor = state.trials[trial.proposal.inherit[0]]
         copy = get_inherited_folder(folder, trial.id)
         source = str(copy) if copy.is_dir() else get_trial_path(folder, donor)
-        # Checkpoint files are numbered by the steps of the donor's last job, which begin at `began`.
+        # Checkpoint files are numbered by the steps of the donor's last job, which begin after `step_offset`.
         inherit = source, trial.proposal.inherit[1] - donor.step_offset
     return Assignment(
         trial=trial.id,
@@ -124,8 +125,8 @@ def decide_end(trial: Trial, action: Action, metrics_needed: Sequence[str], epoc
     """
     failure = find_value_failure(trial, metrics_needed)
     if failure is not None:
-        at_end = trial.step >= _find_last_step_without_value(trial, failure, epochs)
-        return make_failed_event(trial.id, failure) if at_end else None
+        is_at_end = trial.step >= _find_last_step_without_value(trial, failure, epochs)
+        return make_failed_event(trial.id, failure) if is_at_end else None
     if action is Action.CONTINUE and trial.step < trial.target_step:
         return None
     return Event(_EVENT_KINDS[action], trial.id)
@@ -180,12 +181,12 @@ def _find_not_finite(trial: Trial, metrics_needed: Sequence[str]) -> str | None:
 
 def _make_missing_metric_failure(trial: Trial, missing: Sequence[str]) -> Outcome:
     reported = ", ".join(trial.reports[-1].metrics if trial.reports else ())
-    others = f"only {reported} was" if reported else "nor was any other metric"
+    other_metrics = f"only {reported} was" if reported else "nor was any other metric"
     call = f"trial.report({', '.join(f'{name}=...' for name in missing)})"
     remedy = f"call {call} in each epoch of the train function"
     if "epochs" in trial.fidelity:
         remedy += f" (here: up to epoch {max(trial.step, trial.target_step) - trial.step_offset})"
-    reason = f"{', '.join(missing)} was never reported, {others}; {remedy}"
+    reason = f"{', '.join(missing)} was never reported, {other_metrics}; {remedy}"
     return Outcome(Status.MISSING_METRIC, reason)
 
 
@@ -200,8 +201,8 @@ def get_inherited_metrics(trial: Trial, state: State, step: Step) -> Mapping[str
     """Return the metrics that a trial has not reported by its last step, with the last values of its donor.
 
     The training of a trial that inherited its weights counts as a continuation of the donor's training. So the donor's last
-    values are still valid. Empty if no metric is missing, if `step` is not the last step, so that the trial may still report
-    the metrics itself, or if the donor has not reported all of them either.
+    values are still valid. The result is empty if no metric is missing; if `step` is not the last step, so that the trial
+    may still report the metrics itself; or if the donor has not reported all of them either.
     """
     missing = find_missing_metrics(trial, state.metrics_needed)
     if not missing or not trial.continues_training or step < compute_last_allowed_step(trial, state.created["epochs"]):

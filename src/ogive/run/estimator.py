@@ -42,7 +42,7 @@ from ogive.trial import EMPTY, BestEpoch, Fidelity, Step, TrialId, count_steps
 
 @dataclass(frozen=True)
 class Team:
-    """The processes that carry out an evaluation together, all on one machine, as one of them sees them.
+    """The processes that carry out an evaluation together on one machine, from the point of view of one of them.
 
     Attributes:
         rank: the number of this process in the team, from 0 to `size` - 1.
@@ -67,10 +67,11 @@ class Evaluation:
 
     Attributes:
         trial: the id of the trial.
-        fidelity: how far to train; its number of epochs is `until`.
+        architecture: the architecture to evaluate.
+        fidelity: the fidelity of the evaluation; its number of epochs is `until`.
         seed: the seed of all random numbers of this trial, in [0, 2**63).
         folder: the folder of the trial, which exists. Files that are written there stay with the run.
-        send: sends a report and returns the answer. An estimator calls `report` instead.
+        send: a function that sends a report and returns the answer. An estimator calls `report` instead.
         settings: values that are not part of the architecture, such as a learning rate.
         inherit_from: the folder of the trial whose weights to start from, and the step of its checkpoint; None to start
             without inherited weights.
@@ -80,7 +81,7 @@ class Evaluation:
             inherits weights from, or by this trial at a fidelity from which it could not continue.
         team: the processes that carry out the evaluation.
         attempt: the number of the attempt, from 1. Results from the evaluation cache do not count as attempts.
-        add_note: call it with a message for the user that is not an error; a search shows each message once.
+        add_note: a function to call with a message for the user that is not an error. A search shows each message once.
         missing_metrics: the metrics of objectives and constraints that the trial has not reported yet. If some of them are
             still missing at step `until`, the evaluation may continue up to step `max_step`.
         max_step: the last step that may be reported while metrics are missing; 0 if that is `until`.
@@ -192,5 +193,5 @@ class Estimator(ABC):
         return code_identity.hash if code_identity.has_project_code else ""
 
     def fingerprints(self) -> Mapping[str, str]:
-        """Return short hashes of what must be unchanged when a run is continued, by name: `data`, `split`, `recipe`."""
+        """Return short hashes by name (`data`, `split`, `recipe`). They must be unchanged when a run is continued."""
         return EMPTY

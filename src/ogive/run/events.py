@@ -16,7 +16,7 @@ class Kind(StrEnum):
 
     CREATED = "created"  # the run was created: its space, objectives, strategy, schedule, fingerprints and settings
     OPENED = "opened"  # a session began: host, process, versions
-    CHANGED = "changed"  # changed settings: max_trials, workers, limits, budget, price, stop rule, alerts
+    CHANGED = "changed"  # settings were changed: max_trials, workers, limits, budget, price, stop rule, alerts
     PROPOSED = "proposed"  # the strategy proposed a trial for a Start of the schedule
     PROMOTED = "promoted"  # the schedule resumed a paused trial
     STARTED = "started"  # a worker started an attempt
@@ -28,7 +28,7 @@ class Kind(StrEnum):
     PUT_BACK = "put_back"  # an attempt ended without a result; the trial waits for another attempt
     WARNING = "warning"  # a message for the user; changes no decision
     ALERT = "alert"  # a message that the user should receive at once; one for each cause
-    PROJECTED = "projected"  # what the whole search was expected to take, when a part of it was done
+    PROJECTED = "projected"  # the hours and the money that the whole search is expected to take
     REPEATING = "repeating"  # the failed trials whose architectures are proposed again
     TEST_READ = "test_read"  # the test split was used
     ENDED = "ended"  # the search is over, with the reason
@@ -38,8 +38,8 @@ class Kind(StrEnum):
 SESSION_EVENTS = frozenset(
     {Kind.OPENED, Kind.CHANGED, Kind.STARTED, Kind.PUT_BACK, Kind.WARNING, Kind.PROJECTED, Kind.CLOSED}
 )
-"""Events about how the work was carried out: a run that was continued and an uninterrupted run differ in these. With one
-worker, all other events are equal except for time, host and cost. Time-dependent alerts are session events as well; see
+"""Events about how the work was carried out. A run that was continued and an uninterrupted run differ in these events. With
+one worker, all other events are equal except for time, host and money. Time-dependent alerts are session events as well; see
 `is_session_event`.
 """
 
@@ -55,6 +55,7 @@ class Event:
     """One entry of the journal.
 
     Attributes:
+        kind: the kind of the event.
         trial: the trial that the event is about; None if it is about the run.
         step: the step that the event is about; None if it is not about a step. No two events have the same trial and step.
         data: JSON values by name; the names depend on the kind.
@@ -70,7 +71,7 @@ class Event:
     seq: int = 0
 
     def at(self, time: float, seq: int = 0) -> Event:
-        """Return a copy of the event with another time and number; three times as fast as `dataclasses.replace`."""
+        """Return a copy of the event with another time and number. (`dataclasses.replace` takes three times as long.)"""
         return Event(self.kind, self.trial, self.step, self.data, time, seq)
 
 
@@ -103,7 +104,7 @@ def proposal_from_json(data: Mapping[str, Any], space: Space) -> Proposal:
 
 
 def make_promoted_event(trial: Trial) -> Event:
-    """Return the event that resumes `trial`; `trial.fidelity` is already the new one."""
+    """Return the event that resumes `trial`, whose fidelity is already that of the new job."""
     data: dict[str, Any] = {"fidelity": dict(trial.fidelity)}
     if trial.step_offset:
         data["began"] = trial.step_offset

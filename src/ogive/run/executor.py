@@ -50,7 +50,7 @@ from ogive.space.domain import Label
 from ogive.trial import EMPTY, Fidelity, Status, Step, TrialId, count_steps
 
 STARTUP_SECONDS = 600.0
-"""The default of the setting `startup_limit`: how long a worker may take to load code and data."""
+"""The default of the setting `startup_limit`: the time that a worker may take to load code and data."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,9 +103,9 @@ class Outcome:
     Attributes:
         status: FINISHED if the estimator returned, WAITING if the trial needs another attempt because of a `recall`, else
             the kind of failure.
-        reason: the reason of a failure, or, if the status is FINISHED, a message for the user; "" for none.
+        reason: the reason of a failure; for the status FINISHED, a message for the user; "" for none.
         traceback: the traceback of an exception; "" for none.
-        seconds: compute time since the last report.
+        seconds: compute time since the last report, in seconds.
     """
 
     status: Status
@@ -118,13 +118,13 @@ class Listener(Protocol):
     """The receiver of reports and ends: the controller."""
 
     def on_report(self, trial: TrialId, step: Step, metrics: Mapping[str, float], seconds: float) -> Action:
-        """Return whether a trial continues after a report; `seconds` of compute time have passed since the previous one."""
+        """Return the answer to a report: whether the trial continues. `seconds`: compute time since the previous report."""
 
     def on_end(self, trial: TrialId, outcome: Outcome) -> None:
         """Record the end of an attempt. Its worker is idle from now on."""
 
     def on_warning(self, message: str, trial: TrialId | None = None) -> None:
-        """Record a message for the user, about `trial` if it is given."""
+        """Record a message for the user. `trial`: the trial that the message is about; None for no trial."""
 
 
 class Executor(ABC):

@@ -1,4 +1,4 @@
-"""Writing of events: an event is appended to the journal, and then applied to state, schedule, strategy and monitor.
+"""The fold appends an event to the journal, and then applies it to state, schedule, strategy and monitor.
 
 These four receive events from here only. They receive a new event in the same way as one that a continued run reads from its
 journal. So all of them are functions of the journal.
@@ -28,7 +28,7 @@ class Log(Protocol):
 
 
 class Fold:
-    """The memory of a run: state, schedule, strategy, and the monitor if there is one.
+    """The writer of events, which keeps everything that depends on them up to date: state, schedule, strategy and monitor.
 
     Args:
         log: the log to which new events are appended.
@@ -37,8 +37,10 @@ class Fold:
         strategy: the strategy, which has received no event yet.
         schedule: the schedule, which has received no event yet.
         monitor: the monitor; None for none.
-        observers: called with the state and each new event, but not with events that are read from the journal.
-        on_inactive: called after trials became inactive, since the monitor's advice may then have changed.
+        observers: the observers; they are called with the state and each new event, but not with events that are read from
+            the journal.
+        on_inactive: a function that is called after trials became inactive, since the monitor's advice may then have
+            changed.
 
     Attributes:
         pending_actions: for a trial, the schedule's answer to its last report, if the journal has no event yet that follows
@@ -63,18 +65,18 @@ class Fold:
         self._log, self._clock = log, clock
         self._strategy, self._schedule, self._monitor = strategy, schedule, monitor
         self._observers, self._on_inactive = observers, on_inactive
-        self._last_event = clock.monotonic()
+        self._last_event_at = clock.monotonic()
 
     @property
     def now(self) -> float:
         """The time of the journal, in seconds: the time of the last event, plus the time that has passed since then."""
-        return self.state.time + self._clock.monotonic() - self._last_event
+        return self.state.time + self._clock.monotonic() - self._last_event_at
 
     def read(self, events: Iterable[Event]) -> None:
         """Apply events that are in the journal already."""
         for event in events:
             self._apply(event, None)
-        self._last_event = self._clock.monotonic()
+        self._last_event_at = self._clock.monotonic()
 
     def write(self, *events: Event) -> None:
         """Append events in one transaction and apply them. Events without a time get the present time."""
@@ -95,33 +97,33 @@ class Fold:
         with convert_plugin_errors("schedule", self._schedule):
             return self._schedule.on_report(trial, trial.reports[-1])
 
-    def _append_and_apply(self, events: Sequence[Event], answered: Kind | None) -> None:
+    def _append_and_apply(self, events: Sequence[Event], answered_kind: Kind | None) -> None:
         appended = self._log.append(events)
-        self._last_event = self._clock.monotonic()
+        self._last_event_at = self._clock.monotonic()
         for event in appended:
-            self._apply(event, answered)
+            self._apply(event, answered_kind)
             for observer in self._observers:
                 observer(self.state, event)
         if any(event.kind in JOB_END_KINDS for event in appended):
             self._on_inactive()
 
-    def _apply(self, event: Event, answered: Kind | None) -> None:
-        """Apply one event. `answered`: the kind of events that the schedule has received already; None for none."""
+    def _apply(self, event: Event, answered_kind: Kind | None) -> None:
+        """Apply one event. `answered_kind`: the kind of events that the schedule has already answered; None for none."""
         trial = self.state.apply(event)
-        if trial is not None and event.kind is not answered:
-            self._notify(event, trial)
+        if trial is not None and event.kind is not answered_kind:
+            self._notify_schedule_and_strategy(event, trial)
         if self._monitor:
             self._monitor.record_event(event, trial)
 
-    def _notify(self, event: Event, trial: Trial) -> None:
+    def _notify_schedule_and_strategy(self, event: Event, trial: Trial) -> None:
         """Pass an event about a trial to the schedule and the strategy."""
         self.pending_actions.pop(trial.id, None)
         match event.kind:
             case Kind.PROPOSED:
                 note = trial.proposal.note.get("schedule", {})
-                self._notify_of_job(trial, Start(trial.fidelity, note, trial.step_offset))
+                self._notify_schedule_of_job(trial, Start(trial.fidelity, note, trial.step_offset))
             case Kind.PROMOTED:
-                self._notify_of_job(trial, Resume(trial.id, trial.fidelity, trial.step_offset))
+                self._notify_schedule_of_job(trial, Resume(trial.id, trial.fidelity, trial.step_offset))
                 if trial.step >= trial.target_step:
                     # The trial had no value at the end of its previous job and was trained further, to the end of this job
                     # or beyond. So its last report is also the last report of this job.
@@ -135,7 +137,7 @@ class Fold:
                     self._schedule.on_end(trial)
                 self._tell_strategy(trial)
 
-    def _notify_of_job(self, trial: Trial, job: Start | Resume) -> None:
+    def _notify_schedule_of_job(self, trial: Trial, job: Start | Resume) -> None:
         with convert_plugin_errors("schedule", self._schedule):
             self._schedule.on_job(trial, job)
 

@@ -19,9 +19,9 @@ class FolderIdentity:
 
     Args:
         journal: the path of the journal, which is open in this process.
-        patience: how long a file may be missing before `check` raises an error, in seconds. A replaced file is an error at
-            once.
-        clock: returns seconds that never decrease.
+        patience: the time that a file may be missing before `check` raises an error, in seconds. A replaced file is an error
+            at once.
+        clock: a function that returns seconds that never decrease.
     """
 
     def __init__(self, journal: Path, patience: float, clock: Callable[[], float] = time.monotonic) -> None:
@@ -33,7 +33,7 @@ class FolderIdentity:
         self._missing_since: float | None = None
 
     @property
-    def unchanged(self) -> bool:
+    def is_unchanged(self) -> bool:
         """Whether each path still has the original file."""
         return all(get_identity(path) == original for path, (_, original) in self._files.items())
 
@@ -43,11 +43,11 @@ class FolderIdentity:
         Raises:
             RunError: a file was replaced, or has been missing for longer than `patience`.
         """
-        if self.unchanged:
+        if self.is_unchanged:
             self._missing_since = None
             return
         if any(get_identity(path) not in (None, original) for path, (_, original) in self._files.items()):
-            self._missing_since = -math.inf
+            self._missing_since = -math.inf  # a replaced file is an error at once
         elif self._missing_since is None:
             self._missing_since = self._clock()
         if self._clock() - self._missing_since >= self._patience and (problem := self.find_problem()) is not None:
@@ -89,7 +89,7 @@ def find_open_file(file: Identity) -> Path | None:
     The path of a deleted file ends with " (deleted)".
     """
     folder = Path("/proc/self/fd")
-    for descriptor in _list(folder):
+    for descriptor in _list_names(folder):
         try:
             if get_identity(folder / descriptor) == file:
                 return Path(os.readlink(folder / descriptor))
@@ -98,7 +98,7 @@ def find_open_file(file: Identity) -> Path | None:
     return None
 
 
-def _list(folder: Path) -> Iterable[str]:
+def _list_names(folder: Path) -> Iterable[str]:
     try:
         return os.listdir(folder)
     except OSError:

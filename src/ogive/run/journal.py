@@ -1,4 +1,4 @@
-"""The journal: an append-only table of events in an SQL database, and the lease that lets one controller append.
+"""The journal: an append-only table of events in an SQL database, and the lease with which one controller may append.
 
 Every transaction that appends first renews the lease, under the fencing token of its controller. A controller that has lost
 the lease therefore cannot append, even if it was suspended for a long time.
@@ -32,25 +32,25 @@ BEAT_SECONDS = 5.0
 """The time between two renewals of a lease."""
 
 STALE_SECONDS = 3600.0
-"""The age from which the draft of a journal is regarded as left by a killed controller."""
+"""The age, in seconds, from which a draft counts as left behind by a killed controller."""
 
-_leased: set[Path] = set()
+_leased_paths: set[Path] = set()
 """The journals whose lease this process holds."""
 
 
 class LeaseLost(RunError):
-    """Another controller has taken over the run."""
+    """The error of a controller whose run another controller has taken over."""
 
 
 class Journal:
     """The events of one run. A journal that is open can be read; to append to it, `acquire` its lease.
 
     Args:
-        path: the file, which has to exist; see `create`.
+        path: the file of the journal, which has to exist; see `create`.
         synchronous: SQLite's setting of this name.
         writable: if false, `acquire` raises an error, and no file is created or changed. (If a write-ahead log was copied
             without its index file, SQLite creates the index file if it can.)
-        clock: gives events their time.
+        clock: the clock that sets the time of each event.
 
     Attributes:
         writing: whether a transaction is being written, which should not be ended by a KeyboardInterrupt.
@@ -63,7 +63,7 @@ class Journal:
         self.path = path
         self.writing = False
         self._writable = writable
-        self._files: FolderIdentity | None = None
+        self._folder_identity: FolderIdentity | None = None
         self._clock = clock or WallClock()
         self._token: int | None = None
         self._last_seq: int | None = None
@@ -72,7 +72,7 @@ class Journal:
         if not path.is_file():
             raise RunError(f"there is no journal at {path}; give the folder of a run")
         try:
-            self._engine = create_engine(path, synchronous, writable, in_use=path.resolve() in _leased)
+            self._engine = create_engine(path, synchronous, writable, in_use=path.resolve() in _leased_paths)
         except OSError as error:
             raise RunError(f"{path} cannot be read: {error}") from error
         try:
@@ -124,10 +124,12 @@ class Journal:
         with self._convert_errors():
             rows = self._connection.execute(query).all()
             self._connection.rollback()
-        try:  # parsing the data of all events at once takes half the time
+        try:  # to parse the data of all events at once takes half the time
             items = json.loads(f"[{','.join(row.data for row in rows)}]")
         except ValueError:
             items = []
+        # If the data of some events are damaged, `items` is empty. Then each event is parsed on its own, to find the first
+        # damaged one.
         for row, data in zip_longest(rows, items if len(items) == len(rows) else ()):
             seq, time, kind, trial, step, text = row
             try:
@@ -157,8 +159,8 @@ class Journal:
         """Take the lease, so that only this process may append.
 
         A lease whose holder is dead is taken over; the fencing token makes late writes of that holder fail. A holder on this
-        machine is alive if its process is. A holder on another machine is alive if it renews the lease within `patience`
-        seconds.
+        machine is alive if its process is alive. A holder on another machine is alive if it renews the lease within
+        `patience` seconds.
 
         Raises:
             RunError: another controller holds the lease, or the journal is damaged.
@@ -170,16 +172,16 @@ class Journal:
             self.check_idle(patience)
             # Several controllers may get here at the same time. Only the first one changes the row with this token.
             token, beat, _ = self._read_lease()
-            take = LEASE.update().where(LEASE.c.token == token)
+            update_with_token = LEASE.update().where(LEASE.c.token == token)
             values = {"token": token + 1, "holder": LeaseHolder.this_process().to_json(), "beat": beat + 1}
-            changed_rows = self._connection.execute(take.values(**values)).rowcount
+            changed_rows = self._connection.execute(update_with_token.values(**values)).rowcount
             self._connection.commit()
             if changed_rows != 1:
                 raise RunError("another controller has just started to continue this run; wait until it ends")
             self._token = token + 1
-            self._files = FolderIdentity(self.path, BEAT_SECONDS)
+            self._folder_identity = FolderIdentity(self.path, BEAT_SECONDS)
             self._leased_path = self.path.resolve()
-            _leased.add(self._leased_path)
+            _leased_paths.add(self._leased_path)
         self._heartbeat = threading.Thread(target=self._renew_lease, name="ogive-heartbeat", daemon=True)
         self._heartbeat.start()
 
@@ -187,7 +189,7 @@ class Journal:
         """Check that no living controller holds the lease; `patience` has the same meaning as in `acquire`.
 
         Raises:
-            RunError: a living controller holds it.
+            RunError: a living controller holds the lease.
         """
         with self._convert_errors():
             _, beat, text = self._read_lease()
@@ -201,17 +203,17 @@ class Journal:
         """Check that the journal and its folder are still at the paths at which the lease was acquired.
 
         Raises:
-            RunError: they were moved, deleted or replaced. Events that are still appended go to the files that were moved.
+            RunError: the journal or the folder was moved, deleted or replaced. Later events go to the moved files.
         """
-        if self._files is not None:
-            self._files.check()
+        if self._folder_identity is not None:
+            self._folder_identity.check()
 
     def find_file_problem(self) -> str | None:
-        """Return the message of `check_files`, without its patience for missing files; None if all files are in place."""
-        return None if self._files is None else self._files.find_problem()
+        """Return the message of `check_files`, but at once if a file is missing; None if all files are in place."""
+        return None if self._folder_identity is None else self._folder_identity.find_problem()
 
     def find_holder(self) -> tuple[LeaseHolder | None, int]:
-        """Return the holder of the lease, if any, and the number of its renewals, which grows while the holder is alive."""
+        """Return the holder of the lease (None if it is free), and the number of renewals, which grows while it is held."""
         with self._convert_errors():
             _, beat, text = self._read_lease()
         return (LeaseHolder.from_json(text) if text else None), beat
@@ -227,8 +229,8 @@ class Journal:
         self._connection.rollback()
 
     def _is_alive(self, holder: LeaseHolder, beat: int, patience: float) -> bool:
-        if holder == LeaseHolder.this_process():  # an earlier session of this process may have failed to give it back
-            return self.path.resolve() in _leased
+        if holder == LeaseHolder.this_process():  # an earlier session of this process may not have given it back
+            return self.path.resolve() in _leased_paths
         return is_alive(holder, lambda: self._read_lease()[1], beat, patience)
 
     def _read_lease(self) -> tuple[int, int, str]:
@@ -239,11 +241,11 @@ class Journal:
     def _renew_lease(self) -> None:
         """Renew the lease regularly, also while no events are appended, to show other controllers that this one is alive."""
         while not self._end_heartbeat.wait(BEAT_SECONDS):
-            if self._files is not None and not self._files.unchanged:
+            if self._folder_identity is not None and not self._folder_identity.is_unchanged:
                 continue  # a new connection might open the journal of another run
             try:
                 with self._engine.begin() as connection:
-                    connection.execute(RENEW_LEASE, {"mine": self._token})
+                    connection.execute(RENEW_LEASE, {"held_token": self._token})
             except DatabaseError:
                 continue  # the next append reports the problem
 
@@ -267,7 +269,7 @@ class Journal:
                     self._connection.rollback()
                 rows = [make_event_row(event, self._last_seq + 1 + i) for i, event in enumerate(events)]
                 # In the same transaction: if another controller has taken the lease, no row has this token any more.
-                if self._connection.execute(RENEW_LEASE, {"mine": self._token}).rowcount != 1:
+                if self._connection.execute(RENEW_LEASE, {"held_token": self._token}).rowcount != 1:
                     raise LeaseLost(f"{self.path}: another controller has taken over this run, so this one stops")
                 if rows:
                     self._connection.execute(INSERT_EVENTS, rows)
@@ -291,7 +293,7 @@ class Journal:
                     self._connection.commit()
         finally:
             if self._token is not None:
-                _leased.discard(self._leased_path)
+                _leased_paths.discard(self._leased_path)
             self._token = None
             self._dispose()
 

@@ -34,7 +34,7 @@ EVENTS = sql.Table(
     sql.UniqueConstraint("trial", "step"),
 )
 INSERT_EVENTS = EVENTS.insert()
-RENEW_LEASE = LEASE.update().where(LEASE.c.token == sql.bindparam("mine")).values(beat=LEASE.c.beat + 1)
+RENEW_LEASE = LEASE.update().where(LEASE.c.token == sql.bindparam("held_token")).values(beat=LEASE.c.beat + 1)
 
 
 def make_event_row(event: Event, seq: int) -> dict[str, Any]:

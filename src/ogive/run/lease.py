@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 
 POLL_SECONDS = 0.5
-"""The time between two readings of another machine's heartbeat."""
+"""The time between two readings of the number of renewals, if the holder is on another machine."""
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,9 @@ class LeaseHolder:
     """The process of a controller.
 
     Attributes:
-        born: when the process started (see `find_process_start`), since a later process may have the same `pid`.
+        host: the name of its machine.
+        pid: the id of the process on this machine.
+        born: the start of the process (see `find_process_start`), since a later process may have the same `pid`.
     """
 
     host: str
@@ -47,7 +49,9 @@ class LeaseHolder:
 
 
 def find_process_start(pid: int) -> str | None:
-    """Return when process `pid` started, as a text that does not depend on the computer's clock; None if it is not alive.
+    """Return when process `pid` started, as a text that is only compared; None if the process is not alive.
+
+    On Linux, the text does not depend on the clock of the machine, which may be set while the process runs.
 
     A zombie (which has ended, and waits for its parent to read its exit code) is not alive.
     """
@@ -57,7 +61,9 @@ def find_process_start(pid: int) -> str | None:
             return None
         stat, boot = Path(f"/proc/{pid}/stat"), Path("/proc/sys/kernel/random/boot_id")
         if stat.exists() and boot.exists():
-            ticks = stat.read_text().rpartition(")")[2].split()[19]  # since boot; field 22 of proc(5)
+            # The start in clock ticks since boot is field 22 of proc(5). The text after the name in brackets begins with
+            # field 3, so its index is 19.
+            ticks = stat.read_text().rpartition(")")[2].split()[19]
             return f"{boot.read_text().strip()}/{ticks}"
         return str(round(process.create_time()))
     except (psutil.NoSuchProcess, FileNotFoundError, ProcessLookupError):
@@ -67,20 +73,20 @@ def find_process_start(pid: int) -> str | None:
 def is_alive(
     holder: LeaseHolder,
     read_beat: Callable[[], int],
-    beat: int,
+    last_beat: int,
     patience: float,
     wait: Callable[[float], None] = time.sleep,
 ) -> bool:
     """Return whether the holder of a lease is alive.
 
-    A holder on this machine is alive if its process is. A holder on another machine is alive if it renews the lease within
-    `patience` seconds; the clocks of the machines are not compared.
+    A holder on this machine is alive if its process is alive. A holder on another machine is alive if it renews the lease
+    within `patience` seconds; the clocks of the machines are not compared.
 
     Args:
         holder: the holder of the lease.
-        read_beat: returns the present number of renewals.
-        beat: the number of renewals when it was last read.
-        patience: how long to wait for a renewal, in seconds.
+        read_beat: a function that returns the present number of renewals of the lease.
+        last_beat: the number of renewals that was read before.
+        patience: the longest time to wait for a renewal, in seconds.
         wait: a function that sleeps for a number of seconds.
     """
     if holder.host == socket.gethostname():
@@ -89,6 +95,6 @@ def is_alive(
     while waited < patience:
         wait(POLL_SECONDS)
         waited += POLL_SECONDS
-        if read_beat() != beat:
+        if read_beat() != last_beat:
             return True
     return False

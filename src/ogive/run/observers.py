@@ -15,11 +15,11 @@ An observer that prints the best trial whenever one has finished::
 Guarantees of the controller:
 
 - Observers are called in its thread, once for each event, after the state has applied it, in the order of the journal.
-- Its argument `observer` is also called with None, about every `tick` seconds while trials run, to update displays of time.
+- The argument `observer` of the controller is also called with None, about every `tick` seconds while trials run, to update
+displays of time.
 - The event is in the journal already, so an observer may read it there.
 
-Every observer guarantees that it changes neither the state nor the event, and that it returns soon, since the search waits
-for it.
+Guarantees of every observer: it changes neither the state nor the event, and it returns soon, since the search waits for it.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ from ogive.run.state import State
 from ogive.trial import Trial
 
 Observer = Callable[[State, Event | None], None]
-"""Called with the state and each event that the state has applied, and from time to time with None. An exception ends the
-session.
+"""A function that is called with the state and each event that the state has applied, and from time to time with None. If it
+raises an exception, the session ends.
 """
 
 

@@ -16,7 +16,7 @@ _OUT_OF_MEMORY = re.compile(
     r"out of memory|can(no|')t allocate memory|DefaultCPUAllocator|std::bad_alloc|(CUBLAS|CUDNN)_STATUS_ALLOC_FAILED",
     re.IGNORECASE,
 )
-_DISK = {
+_DISK_REMEDIES = {
     errno.ENOSPC: "the disk is full; free some space and run the same command again",
     errno.EDQUOT: "the disk quota is used up; free some space and run the same command again",
     errno.EROFS: "the disk is read-only; mount it writable and run the same command again",
@@ -24,9 +24,9 @@ _DISK = {
 KILLED_FROM_OUTSIDE = (signal.SIGKILL, signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGQUIT)
 """Signals that a process usually receives from another process. Other signals mean that it crashed."""
 MAX_TEXT = 20_000
-"""The largest number of characters of a text, such as a traceback, in the journal; see `clip`."""
+"""A text in the journal, such as a traceback, has at most about this many characters; see `clip`."""
 MAX_REASON = 500
-"""The largest number of characters of a reason in the journal; see `clip`."""
+"""A reason in the journal has at most about this many characters; see `clip`."""
 
 
 def classify(error: BaseException, seconds: float = 0.0) -> Outcome:
@@ -74,22 +74,22 @@ def classify_exit(code: int, seconds: float, rank: str | None = None) -> Outcome
 
 
 def find_disk_fault(error: BaseException) -> str | None:
-    """Return a description of the disk problem that caused `error`, with a remedy; None if it has another cause.
+    """Return a description of the disk problem that caused `error`, with a remedy; None if `error` has another cause.
 
     A disk problem is a fault of the machine and not of the architecture, so no trial should fail because of it.
     """
     for e in _iterate_causes(error):
-        if isinstance(e, OSError) and e.errno in _DISK:
+        if isinstance(e, OSError) and e.errno in _DISK_REMEDIES:
             where = f" ({e.filename})" if e.filename else ""
-            return f"{_DISK[e.errno]}{where}"
+            return f"{_DISK_REMEDIES[e.errno]}{where}"
     return None
 
 
 def _iterate_causes(error: BaseException | None) -> Iterator[BaseException]:
     """Yield an exception, and then the exceptions that it was raised from."""
-    ids: set[int] = set()
-    while error is not None and id(error) not in ids:
-        ids.add(id(error))
+    seen_ids: set[int] = set()  # exceptions may be raised from each other in a circle
+    while error is not None and id(error) not in seen_ids:
+        seen_ids.add(id(error))
         yield error
         error = error.__cause__ or error.__context__
 

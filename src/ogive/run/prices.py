@@ -33,8 +33,8 @@ class Price:
         per: "worker" if each worker is billed (it has its own device), "machine" if all workers share one machine.
         currency: the currency; "" if the price was given as a number.
         name: the name of the device or machine; "" if the price was given as a number.
-        date: when the price was looked up, as YYYY-MM-DD; "" if it is unknown.
-        source: where the price is from; "" if it is unknown.
+        date: the day on which the price was looked up, as YYYY-MM-DD; "" if it is unknown.
+        source: the source of the price, such as a URL; "" if it is unknown.
     """
 
     hourly: float
@@ -81,13 +81,13 @@ def find_price(spec: float | str | None) -> Price | None:
         close = get_close_matches(name, prices, n=1)
         hint = f"did you mean {close[0]!r}? " if close else ""
         raise JobError(
-            f"price: {path} has no {name!r}; {hint}it has {', '.join(prices)}; or give money per worker-hour"
+            f"price: {path} has no {name!r}; {hint}known names: {', '.join(prices)}; or give money per worker-hour"
         )
     return prices[name]
 
 
 def find_price_file() -> Path:
-    """Return the path in the environment variable `OGIVE_PRICES`, or that of the example file that comes with Ogive."""
+    """Return the path in the environment variable `OGIVE_PRICES`, or else that of the example file of Ogive."""
     name = os.environ.get(PRICES_VARIABLE)
     return Path(name).expanduser() if name else Path(__file__).with_name("prices.yaml")
 
@@ -96,7 +96,7 @@ def read_prices(path: Path) -> dict[str, Price]:
     """Return the prices of a file, by name.
 
     Raises:
-        JobError: the file cannot be read, or is not a price file; the message says where, and what is allowed.
+        JobError: the file cannot be read, or is not a price file; the message names the entry and the allowed values.
     """
     try:
         data = yaml.safe_load(path.read_text(encoding="utf-8"))

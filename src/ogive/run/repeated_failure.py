@@ -8,10 +8,10 @@ from ogive.run.settings import Settings
 from ogive.run.state import State
 from ogive.trial import Status, Trial, are_finite
 
-MIN_TRIALS = 3
-"""The smallest number of equal failures that ends a search."""
-SIGNATURE_LENGTH = 160
-"""The largest number of characters of an error signature."""
+MIN_EQUAL_FAILURES = 3
+"""At least this many equal failures are needed to end a search."""
+MAX_SIGNATURE_LENGTH = 160
+"""An error signature has at most this many characters."""
 _VARYING_PARTS = re.compile(
     r"(?P<address>0x[0-9a-fA-F]+)|(?P<path>(?:/[\w.+-]+){2,})|[-+]?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?"
 )
@@ -25,10 +25,10 @@ REMEDY = (
 
 
 def compute_error_signature(trial: Trial) -> str:
-    """Return the first line of a failed trial's reason, with placeholders for what varies: numbers, addresses and paths."""
+    """Return the first line of a failed trial's reason, with placeholders for numbers, addresses and paths."""
     lines = trial.reason.strip().splitlines()
     text = _VARYING_PARTS.sub(lambda match: _PLACEHOLDERS.get(match.lastgroup or "", "#"), lines[0] if lines else "")
-    return text if len(text) <= SIGNATURE_LENGTH else f"{text[: SIGNATURE_LENGTH - 3]}..."
+    return text if len(text) <= MAX_SIGNATURE_LENGTH else f"{text[: MAX_SIGNATURE_LENGTH - 3]}..."
 
 
 def find_repeated_failure(state: State) -> str | None:
@@ -39,7 +39,7 @@ def find_repeated_failure(state: State) -> str | None:
     value, or if the failure is an infeasible architecture, since the code is then not the cause.
     """
     workers = Settings.from_json(state.settings).workers
-    count_needed = MIN_TRIALS if workers == 1 else max(MIN_TRIALS, workers + 2)
+    count_needed = MIN_EQUAL_FAILURES if workers == 1 else max(MIN_EQUAL_FAILURES, workers + 2)
     trials = [state.trials[number] for number in state.failed_in_session]
     if len(trials) < count_needed or _has_value(state):
         return None

@@ -18,15 +18,15 @@ from ogive.objective import Constraint, Objective, compute_costs, find_pareto_fr
 from ogive.run.state import State
 from ogive.trial import Status, Trial, TrialId, select_comparable
 
-FIRST_NOTES = {"regularized_evolution": "parent", "local_search": "parent", "gp": "fitted_on"}
-"""For each strategy that begins with random proposals: the entry that only the notes of its other proposals have."""
+MODEL_NOTE_ENTRIES = {"regularized_evolution": "parent", "local_search": "parent", "gp": "fitted_on"}
+"""For each strategy that begins with random proposals: the entry of a note by which its other proposals are recognized."""
 
 
 def find_best_trials(state: State, k: int) -> list[Trial]:
     """Return the best `k` trials that satisfy all constraints, the best first.
 
-    With several objectives, trials are ordered by non-dominated front and crowding distance. The trials that have reached
-    the highest step of all come first, in this order. The remaining trials follow, ordered in the same way.
+    The trials that have reached the highest step come first, ordered by their values; with several objectives, by
+    non-dominated front and crowding distance. The remaining trials follow, grouped and ordered in the same way.
     """
     remaining = [trial for trial in state.trials.values() if not _violates(trial, state)]
     best: list[Trial] = []
@@ -34,16 +34,16 @@ def find_best_trials(state: State, k: int) -> list[Trial]:
         _, furthest = select_comparable(remaining, at_least=1)
         if not furthest:
             break
-        order = rank_metrics([trial.metrics for trial in furthest], state.objectives, state.constraints)
-        ranked = sorted(zip(order, furthest, strict=True), key=lambda item: (item[0], item[1].id))
-        best += [trial for _, trial in ranked]
-        ids = {trial.id for trial in furthest}
-        remaining = [trial for trial in remaining if trial.id not in ids]
+        ranks = rank_metrics([trial.metrics for trial in furthest], state.objectives, state.constraints)
+        ranked_trials = sorted(zip(ranks, furthest, strict=True), key=lambda item: (item[0], item[1].id))
+        best += [trial for _, trial in ranked_trials]
+        furthest_ids = {trial.id for trial in furthest}
+        remaining = [trial for trial in remaining if trial.id not in furthest_ids]
     return best[:k]
 
 
 def find_least_violating(state: State, k: int) -> list[Trial]:
-    """Return the `k` trials that violate the constraints, but violate them least, the smallest violation first."""
+    """Return the `k` trials with the smallest violations of the constraints above 0, the smallest violation first."""
     trials = [trial for trial in state.trials.values() if trial.reports and not trial.status.failed]
     return sorted(
         (trial for trial in trials if _violates(trial, state)),
@@ -73,7 +73,7 @@ def _violates(trial: Trial, state: State) -> bool:
 
 
 def find_front(state: State) -> list[Trial]:
-    """Return the Pareto front of the trials that satisfy all constraints, in the order of the first objective."""
+    """Return the Pareto front of the trials that satisfy all constraints, sorted by the cost of the first objective."""
     _, trials = select_comparable(list(state.trials.values()), at_least=1)
     feasible = [trial for trial in trials if total_violation(trial.metrics, state.constraints) == 0]
     if not feasible:
@@ -88,15 +88,15 @@ class CurvePoint:
     """An inactive trial (ended or paused) as a point of the search curve.
 
     Attributes:
-        position: the number of the trial, from 1, in the order in which trials became inactive; failed trials count.
+        position: the position of the trial, from 1, in the order in which trials became inactive; failed trials count.
         trial: the id of the trial.
         value: the value of the objective; NaN if the trial failed.
         step: the last step that the trial reported, such as its epochs; 0 if it reported nothing.
         is_full: whether the trial has a value and no trial was trained longer.
-        feasible: whether the trial satisfies all constraints.
-        origin: the origin of its proposal, such as "random" or "mutation"; "" if the strategy does not note it.
-        time: when the trial became inactive, in seconds since the start of the run; see `convert_to_run_time`.
-        spent_seconds: compute time of this trial and of all that became inactive before it, in seconds.
+        feasible: whether the trial has a value and satisfies all constraints.
+        origin: the origin of the proposal, such as "random" or "mutation"; "" if the strategy does not note it.
+        time: the time at which the trial became inactive, in seconds since the start of the run; see `convert_to_run_time`.
+        spent_seconds: compute time of this trial and of all trials that became inactive before it, in seconds.
     """
 
     position: int
@@ -139,7 +139,15 @@ def compute_search_curve(state: State, objective: Objective) -> list[CurvePoint]
 
 
 def convert_to_run_time(state: State, times: Sequence[float]) -> FloatArray:
-    """Convert clock times [n] to run times [n]: seconds since the start, leaving out the time in which no controller ran."""
+    """Convert clock times to run times: seconds since the start, without the times in which no controller ran.
+
+    Args:
+        state: the state of the run.
+        times: clock times, in seconds.
+
+    Returns:
+        The run time of each clock time, in seconds: len(times) numbers.
+    """
     clock = np.asarray(times, dtype=np.float64)
     if not state.session_intervals:
         return clock - clock.min(initial=math.inf) if len(clock) else clock
@@ -151,36 +159,36 @@ def convert_to_run_time(state: State, times: Sequence[float]) -> FloatArray:
 def find_origins(state: State) -> dict[TrialId, str]:
     """Return the origin of each trial's proposal, as noted by the strategy; "" if the strategy did not note it.
 
-    Some strategies begin with random proposals and note no origin. Their random proposals are those before the first one
-    with the entry that `FIRST_NOTES` names.
+    Some strategies begin with random proposals and note no origin. In these cases, the origin is "random" up to the first
+    proposal whose note has the entry in `MODEL_NOTE_ENTRIES`, and "model" from this proposal on.
     """
     origins = {trial.id: str(trial.proposal.note.get("origin", "")) for trial in state.trials.values()}
     name = state.created["strategy"]["name"]
-    if any(origins.values()) or (name not in FIRST_NOTES and name != "random"):
+    if any(origins.values()) or (name not in MODEL_NOTE_ENTRIES and name != "random"):
         return origins
-    entry = FIRST_NOTES.get(name, "")
+    entry = MODEL_NOTE_ENTRIES.get(name, "")
     first = next((trial.id for trial in state.trials.values() if entry in trial.proposal.note), len(origins))
     return {trial: "random" if trial < first or name == "random" else "model" for trial in origins}
 
 
 def _get_inactive_since(trial: Trial) -> tuple[float, TrialId]:
     """Return a sort key: the time at which a trial became inactive, and its id."""
-    last = trial.reports[-1].time if trial.reports else trial.proposed_at
-    return (trial.ended_at if trial.ended_at is not None else last), trial.id
+    last_active = trial.reports[-1].time if trial.reports else trial.proposed_at
+    return (trial.ended_at if trial.ended_at is not None else last_active), trial.id
 
 
 def compute_running_best(points: Sequence[CurvePoint], goal: str) -> tuple[list[int], list[float]]:
-    """Return the positions of the points that may be the incumbent, and the value of the incumbent at each.
+    """Return the positions of the points that can be the incumbent, and the value of the incumbent at each.
 
-    Only feasible points of trials that were trained longest count. The last position is that of the last point.
+    Only feasible trials that were trained longest can be the incumbent. The last point is added with the last value.
     """
-    better = max if goal == "maximize" else min
+    select_better = max if goal == "maximize" else min
     positions: list[int] = []
     values: list[float] = []
     for point in points:
         if point.is_full and point.feasible:
             positions.append(point.position)
-            values.append(better(values[-1], point.value) if values else point.value)
+            values.append(select_better(values[-1], point.value) if values else point.value)
     if positions and positions[-1] < points[-1].position:
         positions.append(points[-1].position)
         values.append(values[-1])
@@ -188,25 +196,24 @@ def compute_running_best(points: Sequence[CurvePoint], goal: str) -> tuple[list[
 
 
 def expected_best(values: ArrayLike, goal: str, sizes: Sequence[int] | None = None) -> FloatArray:
-    """Return, for each n, the expected best of n values that are drawn without replacement.
+    """Return the expected best of n values that are drawn without replacement, for each n in `sizes`.
 
     This is an unbiased estimate of the expected best of n random trials: Tang et al., "Showing Your Work Doesn't Always
     Work" (ACL 2020), section 3.3.
 
     Args:
-        values: the values of random trials [m].
+        values: the values of m random trials.
         goal: "minimize" or "maximize".
-        sizes: the values of n, each in 1..m; by default 1 to m.
+        sizes: the values of n, each from 1 to m; by default all of them.
 
     Returns:
-        The expected best for each n [len(sizes)].
+        The expected best for each n: len(sizes) numbers.
     """
-    from scipy.special import (
-        gammaln,
-    )  # imported here, because importing SciPy takes longer than all else in `ogive status`
+    # Imported here, because importing SciPy takes longer than everything else in `ogive status`.
+    from scipy.special import gammaln
 
-    # If the values are ordered from the best, value i is the best of n with probability C(m - i, n - 1) / C(m, n). The
-    # binomial coefficients overflow, so their logarithms are used.
+    # With the m values ordered from the best (i = 1) to the worst, value i is the best of n drawn values with probability
+    # C(m - i, n - 1) / C(m, n). The binomial coefficients overflow, so their logarithms are used. k is m - i - n + 1.
     ordered = np.sort(np.asarray(values, dtype=np.float64))
     ordered = ordered[::-1] if goal == "maximize" else ordered
     m = len(ordered)
@@ -219,7 +226,7 @@ def expected_best(values: ArrayLike, goal: str, sizes: Sequence[int] | None = No
 
 
 def collect_random_values(state: State, points: Sequence[CurvePoint] | None = None) -> tuple[list[float], str]:
-    """Return the values of the run's own random trials, for `expected_best`.
+    """Return the values of the random trials of a run, for `expected_best`.
 
     Args:
         state: the state of the run.
@@ -249,14 +256,16 @@ def collect_random_values(state: State, points: Sequence[CurvePoint] | None = No
         return [], "There is no random reference: fewer than two random trials have a value."
     is_random = [origin == "random" for origin in origins.values()]
     are_first = all(is_random[: sum(is_random)])
-    which = "all" if all(is_random) else "the first" if are_first else "the"
-    return [p.value for p in random], f"{which} {len(random)} trials with a value that strategy {name} drew at random"
+    described_as = "all" if all(is_random) else "the first" if are_first else "the"
+    return [
+        p.value for p in random
+    ], f"{described_as} {len(random)} trials with a value that strategy {name} drew at random"
 
 
 def summarize_rungs(state: State, levels: Sequence[int]) -> list[tuple[int, int, int, Trial | None]]:
-    """Return a row for each rung: (epochs, number of trials that reached it, number trained beyond it, best trial).
+    """Return a row for each rung: (epochs, number of trials that reached it, number that went beyond it, best trial).
 
-    The best trial has the best value at the rung of all that satisfy the constraints; None if there is no such trial.
+    The best trial is the feasible trial with the best value at the rung; None if no feasible trial has reached it.
     """
     trials = [trial for trial in state.trials.values() if trial.reports and not trial.status.failed]
     rows = []

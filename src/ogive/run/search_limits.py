@@ -28,9 +28,10 @@ def find_exceeded_limit(state: State, settings: Settings, now: float, virtual: b
 
     Args:
         state: the state of the run.
-        settings: its settings.
+        settings: the settings of the run.
         now: the time of the journal, in seconds.
-        virtual: whether failures are simulated. Repeated failures then do not indicate an error in the user's code.
+        virtual: whether time is virtual, so that failures are simulated. Repeated failures then do not indicate an error in
+            the user's code.
     """
     if not virtual and (reason := find_repeated_failure(state)) is not None:
         return SearchEnd(reason, failures=True)

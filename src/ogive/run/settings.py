@@ -14,7 +14,8 @@ from ogive.objective import parse_constraints as parse_constraints
 from ogive.run.alert_route_specs import RouteSpec, check_routes
 from ogive.run.executor import STARTUP_SECONDS
 
-STOPS = ("advise", "auto")
+STOP_MODES = ("advise", "auto")
+# The settings that are whole numbers, with their minima.
 _MINIMUM_COUNTS = (
     ("max_trials", 1),
     ("workers", 1),
@@ -35,13 +36,13 @@ class Settings:
         workers_per_trial: the number of processes that train each trial together (data parallelism), at least 1.
         threads: the number of threads of each process; None for an equal share of the cores.
         max_failed_trials: the number of failed trials at which the search ends; None for a third of `max_trials`.
-        retries: the number of further attempts of a trial after its worker was killed or its host was lost.
+        retries: the number of further attempts of a trial whose worker was killed or whose host was lost.
         time_limit: the compute time of a trial, all attempts together, in seconds; None for no limit.
-        memory_limit: the memory that a trial may use in addition to what its worker used before, in gigabytes; None for no
-            limit.
-        startup_limit: how long a worker may take to load code and data, in seconds; None for no limit.
+        memory_limit: the memory that a trial may use in addition to the memory of its worker before the trial, in gigabytes;
+            None for no limit.
+        startup_limit: the time that a worker may take to load code and data, in seconds; None for no limit.
         budget: the hours that the search may take, all sessions together, or {"hours": h, "money": m}; None for no limit.
-        price: money per worker-hour, or the name of a device or machine in the price file; None if it costs nothing.
+        price: money per worker-hour, or the name of a device or machine in the price file; None for no price.
         stop: "auto" lets stop rules end the search, "advise" lets them only give advice.
         criteria: constraints; a trial that satisfies them all is a success.
         patience: the hours without improvement after which an alert is raised; None for one hour plus a quarter of the
@@ -80,7 +81,7 @@ class Settings:
         for name in ("time_limit", "memory_limit", "startup_limit", "patience"):
             if getattr(self, name) is not None and not _is_positive(getattr(self, name)):
                 raise JobError(f"{name}={getattr(self, name)!r}: a number above 0, or None for no limit")
-        if self.stop not in STOPS:
+        if self.stop not in STOP_MODES:
             raise JobError(
                 f'stop={self.stop!r}: "advise" (stop rules only give advice) or "auto" (they end the search)'
             )

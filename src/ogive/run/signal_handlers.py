@@ -24,8 +24,9 @@ from typing import Any
 Handler = Callable[[int, FrameType | None], Any]
 
 _replaced: dict[tuple[int, Any], Any] = {}
-"""For each signal and handler that is installed, the handler that it replaced."""
+"""For each signal and each installed handler, the handler that was replaced."""
 _forking = threading.local()
+"""The signal mask of each thread before its fork."""
 
 
 def install(number: signal.Signals, handler: Handler) -> None:
@@ -40,10 +41,8 @@ def install(number: signal.Signals, handler: Handler) -> None:
 def reinstall() -> None:
     """Install the handlers of all `install` calls again, if this is the main thread: user code may have replaced them."""
     if threading.current_thread() is threading.main_thread():
-        for (
-            number,
-            handler,
-        ) in _replaced:  # in the order of installation, so that the newest handler of a signal is active
+        # This is the order of installation, so the newest handler of a signal becomes active.
+        for number, handler in _replaced:
             signal.signal(number, handler)
 
 

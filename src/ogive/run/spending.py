@@ -53,10 +53,10 @@ def compute_spending(
     Args:
         state: the state of the run.
         now: the time of the journal, in seconds, up to which an open session counts; by default the time of the last event.
-        price: a price to use instead of those of the sessions.
+        price: a price that replaces the prices of the sessions; None to use these.
         stage: the name of the stage, for the result.
     """
-    return _add_up(state, _get_intervals(state, now), price, stage=stage, device="all")
+    return _sum_intervals(state, _get_intervals(state, now), price, stage=stage, device="all")
 
 
 def compute_spending_by_device(
@@ -69,13 +69,13 @@ def compute_spending_by_device(
         now: see `compute_spending`.
         price: see `compute_spending`.
     """
-    lines = []
+    rows = []
     for stage, state in stages.items():
         groups: dict[str, list[SessionInterval]] = {}
         for interval in _get_intervals(state, now):
             groups.setdefault(interval.device, []).append(interval)
-        lines += [_add_up(state, group, price, stage=stage, device=device) for device, group in groups.items()]
-    return lines
+        rows += [_sum_intervals(state, group, price, stage=stage, device=device) for device, group in groups.items()]
+    return rows
 
 
 def _get_intervals(state: State, now: float | None) -> list[SessionInterval]:
@@ -86,7 +86,7 @@ def _get_intervals(state: State, now: float | None) -> list[SessionInterval]:
     return intervals
 
 
-def _add_up(
+def _sum_intervals(
     state: State, intervals: Sequence[SessionInterval], price: Price | None, *, stage: str, device: str
 ) -> Spending:
     # A session without a price is billed at the price of the last session that had one.

@@ -21,8 +21,8 @@ from ogive.space import Space
 from ogive.trial import BestEpoch, Proposal, Status, Trial, TrialId
 
 _MAY_FOLLOW_A_GAP = frozenset({Kind.OPENED, Kind.CHANGED, Kind.TEST_READ})
-"""The kinds of events that may be the first ones after a gap: a time without a controller, which is not counted. (A killed
-controller writes no CLOSED event, so the state cannot know when the gap began.)
+"""The kinds of events that may be the first ones after a gap, which is a time without a controller. A gap is not counted as
+time of the session. (A killed controller writes no CLOSED event, so the state cannot know when the gap began.)
 """
 
 _WITHOUT_EFFECT_ON_TRIALS = frozenset({Kind.WARNING, Kind.TEST_READ, Kind.ALERT})
@@ -32,7 +32,7 @@ REPEATS_NOTE = "repeats"
 """The entry of a proposal's note that names the failed trial whose architecture is proposed again."""
 
 LAST_ENDED = 20
-"""The largest number of trials in `State.last_ended`."""
+"""At most this many trials are in `State.last_ended`."""
 
 
 @dataclass
@@ -52,11 +52,11 @@ class State:
         status_counts: the number of trials of each status.
         last_ended: the ended trials with the highest ids, at most `LAST_ENDED`, as a heap.
         architecture_counts: the number of trials of each architecture id.
-        lost_attempts: for each trial, the number of attempts that were put back because their worker was killed or lost.
+        lost_attempts: for each trial, the number of its attempts whose worker was killed or lost.
         job_count: the number of jobs of the schedule that were carried out.
         compute_seconds: compute time of all trials, in seconds.
         elapsed_seconds: the time in which a controller ran, in seconds.
-        end_reason: the reason why the search has ended; "" if it has not.
+        end_reason: the reason why the search has ended; "" if the search has not ended.
         exhausted: whether the search has ended because the strategy cannot propose any more architectures.
         ended_by_failures: whether the search has ended because too many trials failed, because the first ones all failed in
             the same way, or because of the stop rule on failures.
@@ -65,7 +65,7 @@ class State:
             by failures and was continued, and those that are repeated.
         failed_in_session: the trials that have failed since the last session began, in this order.
         warnings: messages for the user, each with the trial that it is about, or None.
-        test_reads: how often the test split was used.
+        test_reads: the number of times that the test split was used.
         sessions: the data of each session: host, process, versions, threads.
         alerts: the alerts, in the order of the journal.
         alert_causes: the causes of the alerts.
@@ -76,7 +76,7 @@ class State:
         attempt_intervals: the intervals of all attempts, in the order of their start.
         saved_seconds: compute time that the evaluation cache saved: that of the reports that came from it, in seconds.
         lost_seconds: compute time of put-back attempts after their last report, which was lost, in seconds.
-        is_open: whether the last session has not been closed. (A killed controller leaves it open.)
+        is_open: whether the last session is open. (A session whose controller was killed stays open.)
         seq: the number of the last event.
         time: the time of the last event, in seconds.
     """
@@ -210,7 +210,7 @@ class State:
     def apply(self, event: Event) -> Trial | None:
         """Update the state from an event; return the new record of the trial that it changed, if any."""
         self.seq = event.seq
-        self._pass_time(event)
+        self._count_elapsed_time(event)
         if event.trial is None or event.kind in _WITHOUT_EFFECT_ON_TRIALS:
             self._apply_to_run(event)
             return None
@@ -220,7 +220,7 @@ class State:
         self._update_counts(before, trial, event)
         return trial
 
-    def _pass_time(self, event: Event) -> None:
+    def _count_elapsed_time(self, event: Event) -> None:
         """Add the time since the last event to the session, unless no controller ran during this time."""
         seconds = event.time - self.time
         self.time = event.time
@@ -232,8 +232,8 @@ class State:
         if self.session_intervals:
             self.session_intervals[-1].end += seconds
 
-    def _open(self, event: Event) -> None:
-        for attempt in self._running_attempts.values():  # left by a killed controller
+    def _open_session(self, event: Event) -> None:
+        for attempt in self._running_attempts.values():  # attempts of a killed controller
             attempt.end = self.session_intervals[-1].end if self.session_intervals else event.time
         self._running_attempts.clear()
         self.sessions.append(event.data)
@@ -246,7 +246,7 @@ class State:
     def _apply_to_run(self, event: Event) -> None:
         match event.kind:
             case Kind.OPENED:
-                self._open(event)
+                self._open_session(event)
             case Kind.CLOSED:
                 self.is_open, self.error = False, event.data.get("error")
             case Kind.CHANGED:
@@ -279,8 +279,9 @@ class State:
                 "the journal is damaged"
             )
         data = event.data
+        assert event.trial is not None
         return Trial(
-            id=event.trial or 0,
+            id=event.trial,
             proposal=proposal_from_json(data["proposal"], self.space),
             fidelity=data["fidelity"],
             seed=data["seed"],

@@ -11,7 +11,7 @@ from types import FrameType
 from ogive.run import signal_handlers
 
 GRACE_SECONDS = 30.0
-"""How long running trials may take to reach their next report after SIGTERM, or after an error of the user's code."""
+"""The time that running trials may take to reach their next report after SIGTERM, or after an error of the user's code."""
 
 RETRY_SECONDS = 0.01
 """The time after which a delayed KeyboardInterrupt is tried again."""
@@ -29,14 +29,14 @@ def handle_signals(
     nothing.
 
     Args:
-        stop: called with the reason, "interrupted" or "terminated".
-        print_message: called with a message for the user, from another thread.
-        is_busy: returns whether KeyboardInterrupt has to wait.
+        stop: a function that is called with the reason, "interrupted" or "terminated".
+        print_message: a function that is called with a message for the user, from another thread.
+        is_busy: a function that returns whether KeyboardInterrupt has to wait.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    stop_requested = False
+    is_stop_requested = False
     handlers: dict[signal.Signals, signal_handlers.Handler] = {}
 
     def install(number: signal.Signals, handler: signal_handlers.Handler) -> None:
@@ -53,19 +53,19 @@ def handle_signals(
         threading.Thread(target=print_message, args=(message,), daemon=True).start()
 
     def on_interrupt(number: int, frame: FrameType | None) -> None:
-        nonlocal stop_requested
-        if stop_requested:
+        nonlocal is_stop_requested
+        if is_stop_requested:
             interrupt_now(number, frame)
             return
-        stop_requested = True
+        is_stop_requested = True
         print_from_thread(
             "stopping: running trials continue to their next report and can be resumed later; Ctrl-C again stops at once"
         )
         stop("interrupted")
 
     def on_terminate(number: int, frame: FrameType | None) -> None:
-        nonlocal stop_requested
-        stop_requested = True
+        nonlocal is_stop_requested
+        is_stop_requested = True
         print_from_thread(
             f"stopping: running trials have {GRACE_SECONDS:g} s to reach their next report and can be resumed later"
         )

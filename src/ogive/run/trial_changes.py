@@ -16,12 +16,13 @@ def change_trial(trial: Trial, event: Event) -> Trial:
 
 
 def add_report(trial: Trial, event: Event) -> Trial:
-    """Return `trial` after a report. Metrics that the report leaves out keep their last value at the same fidelity."""
+    """Return `trial` after a report. Metrics that the report leaves out keep their last values at the same fidelity."""
     seconds = event.data.get("seconds", 0.0)
     metrics = event.data["metrics"]
     if trial.reports and trial.reports[-1].step_offset == trial.step_offset:
         metrics = {**trial.reports[-1].metrics, **metrics}
-    report = Report(event.step or 0, metrics, seconds, event.time, trial.step_offset)
+    assert event.step is not None
+    report = Report(event.step, metrics, seconds, event.time, trial.step_offset)
     return trial.with_changes(reports=(*trial.reports, report), seconds=trial.seconds + seconds)
 
 
@@ -53,7 +54,7 @@ def _put_back(trial: Trial, event: Event) -> Trial:
 
 
 def _end_with(status: Status) -> Change:
-    """Return the change for an event that ends a trial. The status is that of the event's data, or `status` without one."""
+    """Return the change for an event that ends a trial. The status is that in the data of the event, or else `status`."""
 
     def end(trial: Trial, event: Event) -> Trial:
         data = event.data

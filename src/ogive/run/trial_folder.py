@@ -22,7 +22,7 @@ def get_trial_folder(run: Path, trial: Trial) -> Path:
 
 
 def get_trial_path(run: Path, trial: Trial) -> str:
-    """Return the path of `trial_folder` as a string; ten times as fast as a `Path`."""
+    """Return the path of `get_trial_folder` as a text. (To create a `Path` takes ten times as long.)"""
     folder = f"{run}{os.sep}trials{os.sep}{trial.id:06d}"
     return f"{folder}{os.sep}from-{trial.step_offset}" if trial.step_offset else folder
 

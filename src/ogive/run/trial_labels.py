@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 from ogive.trial import Trial
 
 FULL_TRAINING_SETTING = "second_stage"
-"""The setting of a proposal in full training that contains the name of the network and the seed to train it with."""
+"""The setting of a proposal in full training that contains the name of the network and the seed of its training."""
 
 
 def format_trial_name(trial: Trial) -> str:
-    """Return the name of a trial: `trial 3`. In full training, it names the network and the seed: `trial 12, seed 0`."""
+    """Return the name of a trial, such as `trial 3`; in full training, the network and the seed: `trial 12, seed 0`."""
     training = trial.proposal.settings.get(FULL_TRAINING_SETTING)
     return f"trial {trial.id}" if training is None else f"{training['network']}, seed {training['seed']}"
 

@@ -1,4 +1,4 @@
-"""Analyze bytecode: compute a hash of what it does, and find the names that it uses and the modules that it imports."""
+"""Analyze bytecode: compute a hash of its behavior, and find the names that it uses and the modules that it imports."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ _GLOBAL_LOADS = frozenset({"LOAD_GLOBAL", "LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBAL
 _CELL_LOADS = frozenset({"LOAD_DEREF", "LOAD_CLASSDEREF", "LOAD_FROM_DICT_OR_DEREF"})
 _LOCAL_LOADS = frozenset({"LOAD_FAST", "LOAD_FAST_CHECK", "LOAD_FAST_BORROW"})
 _ATTRIBUTE_ACCESS = frozenset({"LOAD_ATTR", "LOAD_METHOD", "STORE_ATTR", "DELETE_ATTR"})
-_IGNORED = frozenset({"EXTENDED_ARG", "CACHE", "PUSH_NULL", "COPY"})
-"""Instructions that may occur between the load of an object and the access to its attribute."""
+_IGNORED_OPERATIONS = frozenset({"EXTENDED_ARG", "CACHE", "PUSH_NULL", "COPY"})
+"""Operations that may occur between the load of an object and the access to its attribute."""
 Chain = tuple[str, ...]
 """A chain of attributes that are read from an object: ("model", "width") for `cfg.model.width`, () for `cfg` itself."""
 ESCAPES: frozenset[Chain] = frozenset({()})
@@ -35,7 +35,7 @@ _RELEVANT_FLAGS = _FLAG_ARGS | _FLAG_KWARGS | 0x20 | 0x80 | 0x200
 
 
 def iterate_code(code: CodeType) -> Iterator[CodeType]:
-    """Yield a code object and all code objects inside it."""
+    """Yield a code object and all code objects inside it, such as those of its inner functions."""
     yield code
     for const in code.co_consts:
         if isinstance(const, CodeType):
@@ -44,7 +44,7 @@ def iterate_code(code: CodeType) -> Iterator[CodeType]:
 
 @functools.lru_cache(8192)
 def compute_digest(code: CodeType) -> str:
-    """Return a hash of what a code object does. File names, local names, line numbers and docstrings do not affect it."""
+    """Return a hash of the behavior of a code object, without file names, local names, line numbers and docstrings."""
     return hash_text(json.dumps(_describe(code)))
 
 
@@ -129,7 +129,7 @@ def find_module_accesses(code: CodeType) -> frozenset[str]:
     """
     accesses: set[str] = set()
     for inner in iterate_code(code):
-        if _IMPORT_NAME not in inner.co_code[::2]:
+        if _IMPORT_NAME not in inner.co_code[::2]:  # every second byte is an operation; the others are arguments
             continue
         modules = {
             name: module
@@ -151,7 +151,7 @@ def _iterate_operations(code: CodeType) -> Iterator[tuple[str, Any]]:
         if isinstance(instruction.argval, tuple) and "FAST" in instruction.opname:
             operations = re.findall("LOAD_FAST|STORE_FAST", instruction.opname)
             yield from zip(operations, instruction.argval, strict=True)
-        elif instruction.opname not in _IGNORED:
+        elif instruction.opname not in _IGNORED_OPERATIONS:
             yield instruction.opname, instruction.argval
 
 
@@ -182,7 +182,7 @@ def find_imported_names(code: CodeType, package: str) -> tuple[str, ...]:
         if _IMPORT_NAME not in inner.co_code[::2]:
             continue
         level: Any = 0
-        constants: list[Any] = []  # the last two before IMPORT_NAME are the level and the imported names
+        constants: list[Any] = []  # the last two constants before IMPORT_NAME are the level and the imported names
         for instruction in dis.get_instructions(inner):
             if instruction.opcode == _IMPORT_NAME:
                 level, items = constants[-2:]

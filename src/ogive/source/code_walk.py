@@ -10,17 +10,17 @@ from types import CodeType, FunctionType, GetSetDescriptorType, MemberDescriptor
 from typing import Any
 
 from ogive.source import bytecode, objects, project_files
-from ogive.source.json_values import OBJECTS
+from ogive.source.json_values import MAX_OBJECTS
 from ogive.source.module_walk import ModuleWalk, get_module_file, is_project_operator
 
-__all__ = ["DEPTH", "OBJECTS", "CodeWalk"]
+__all__ = ["MAX_DEPTH", "MAX_OBJECTS", "CodeWalk"]
 
-DEPTH = 20
-"""The largest number of references that are followed from an object at which the walk starts."""
+MAX_DEPTH = 20
+"""From an object at which the walk starts, at most this many references are followed one after another."""
 
 _SCOPE_BUILTINS = frozenset({"globals", "vars", "locals", "eval", "exec"})
 """Builtins that can access names that do not occur in the bytecode."""
-_LOOKUPS = frozenset({"import_module", "__import__", "__subclasses__"})
+_LOOKUP_FUNCTIONS = frozenset({"import_module", "__import__", "__subclasses__"})
 """Functions and methods that look up code by names that are computed at run time."""
 _IGNORED_MEMBERS = frozenset(
     "__module__ __qualname__ __doc__ __dict__ __weakref__ __annotations__ __annotate__ __annotate_func__ __match_args__ "
@@ -58,17 +58,17 @@ class CodeWalk(ModuleWalk):
         """Describe all queued objects. Each of them may add further objects to the queue."""
         while self.queue:
             value, self.current, self.depth = self.queue.popleft()
-            if self.count > OBJECTS or self.depth > DEPTH:
-                self.add_missing(self.current, f"it is more than {DEPTH} steps or {OBJECTS:,} objects away")
+            if self.count > MAX_OBJECTS or self.depth > MAX_DEPTH:
+                self.add_missing(self.current, f"it is more than {MAX_DEPTH} steps or {MAX_OBJECTS:,} objects away")
                 return
             count_before = self.count
             try:
                 self.add_part(self.current, self._describe_part(value))
             except Exception as error:  # noqa: BLE001 - objects of users may raise anything when they are examined
                 self.add_missing(self.current, f"examining it raises {type(error).__name__}: {error}")
-            if self.count > OBJECTS:
-                count = f"{self.count - count_before:,} objects and values"
-                self.add_missing(self.current, f"it refers to {count}; at most {OBJECTS:,} are examined")
+            if self.count > MAX_OBJECTS:
+                amount = f"{self.count - count_before:,} objects and values"
+                self.add_missing(self.current, f"it refers to {amount}; at most {MAX_OBJECTS:,} are examined")
                 return
 
     def _describe_part(self, value: Any) -> Any:
@@ -97,7 +97,7 @@ class CodeWalk(ModuleWalk):
         return f"code {name}"
 
     def _number_name(self, name: str) -> str:
-        """Return `name`, with a number if another object has it, as lambdas and classes created in functions may."""
+        """Return `name`, with a number if another object has this name, as lambdas and classes in functions may."""
         self._name_counts[name] = self._name_counts.get(name, 0) + 1
         return name if self._name_counts[name] == 1 else f"{name}#{self._name_counts[name]}"
 
@@ -144,7 +144,7 @@ class CodeWalk(ModuleWalk):
 
     def _check_lookups(self, code: CodeType, name: str) -> None:
         """Record in `missing` if the code looks up other code by names that are computed at run time."""
-        lookups = {*(bytecode.find_referenced_names(code) & _LOOKUPS)}
+        lookups = {*(bytecode.find_referenced_names(code) & _LOOKUP_FUNCTIONS)}
         accesses = bytecode.find_module_accesses(code)
         if "sys.modules" in accesses or "sys.modules" in bytecode.find_imported_names(code, ""):
             lookups.add("sys.modules")

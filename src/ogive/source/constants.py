@@ -5,10 +5,10 @@ from __future__ import annotations
 import ast
 from typing import Any
 
-PLAIN = (type(None), bool, int, float, complex, str, bytes, type(Ellipsis))
+CONSTANT_TYPES = (type(None), bool, int, float, complex, str, bytes, type(Ellipsis))
 """The types of constants."""
 _MAX_NESTING = 10
-"""The largest number of levels of nested containers that are formatted."""
+"""Containers are formatted down to this level of nesting."""
 
 
 def format_constant(value: Any, nesting: int = 0) -> str | None:
@@ -16,7 +16,7 @@ def format_constant(value: Any, nesting: int = 0) -> str | None:
 
     Equal values of the same type have equal texts.
     """
-    if type(value) in PLAIN:
+    if type(value) in CONSTANT_TYPES:
         return f"{type(value).__name__} {value!r}"
     kind = type(value)
     if kind not in (tuple, list, set, frozenset, dict) or nesting > _MAX_NESTING:

@@ -1,4 +1,4 @@
-"""Find, from the syntax of a function, which outer variables it assigns, and what the assigned values depend on."""
+"""Find the outer variables that a function assigns, and whether its code alone determines the assigned values."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ class ReboundVariable:
     """A global, or an attribute of a class, that functions of its module assign.
 
     Attributes:
-        counted: whether all assignments only add or subtract a constant.
-        closed: whether the code of the functions alone determines the assignments: they depend on no argument, object or
+        is_counter: whether all assignments only add or subtract a constant.
+        is_closed: whether the code of the functions alone determines the assignments: they depend on no argument, object or
             local variable.
         functions: the qualified names of the functions.
     """
 
-    counted: bool = True
-    closed: bool = True
+    is_counter: bool = True
+    is_closed: bool = True
     functions: list[str] = field(default_factory=list)
 
     def add(self, statement: ast.stmt, is_closed: bool, function: str) -> None:
         """Add an assignment in a function."""
-        self.counted &= isinstance(statement, ast.AugAssign) and _is_number(statement.value)
-        self.closed &= is_closed
+        self.is_counter &= isinstance(statement, ast.AugAssign) and _is_number(statement.value)
+        self.is_closed &= is_closed
         self.functions.append(function)
 
 
@@ -53,7 +53,7 @@ class FunctionAssignments:
         self._collect(function.body, [])
 
     def is_closed(self, statement: ast.stmt, conditions: list[ast.expr]) -> bool:
-        """Return whether a statement depends on the code of the function alone: whether it is executed, and its value."""
+        """Return whether the code of the function alone determines whether a statement is executed, and its value."""
         if not self._has_arguments:
             return True
         value = getattr(statement, "value", None)

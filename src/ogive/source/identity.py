@@ -8,7 +8,7 @@ values, `functools.partial`, `__wrapped__`, and values in tuples, lists and dict
 attributes that are read by name, or the whole module if it is passed on, stored, returned, or read through `__dict__` or
 `getattr`. How code is treated depends on its file:
 
-- *Project code* is followed, up to `DEPTH` steps from the start of the walk, and up to `OBJECTS` objects and values.
+- *Project code* is followed, up to `MAX_DEPTH` steps from the start of the walk, and up to `MAX_OBJECTS` objects and values.
 - *Installed code* (the standard library, site-packages, Ogive itself) is identified by its version and not followed. The
   closure of an installed wrapper is covered: code of the project, constants, containers, and the constant attributes of an
   installed object, such as that of `torch.autocast(dtype=...)`.
@@ -36,15 +36,15 @@ outside. Two kinds are determined by code alone, so they are identified by their
 fill them: counters, which functions change by constants only, and variables that are None at first and then get a value
 that depends on no argument, object or local variable (`if DATA is None: DATA = load()`).
 
-`missing` lists what cannot be identified: code without a source file (exec, standard input, compiled extensions of the
-project); code or constants that differ from the file, which a worker would import; code that looks up other code by names
-that are computed at run time (`importlib.import_module(name)`, `__subclasses__()`, `sys.modules[name]`,
+`missing` lists the code and data that cannot be identified: code without a source file (exec, standard input, compiled
+extensions of the project); code or constants that differ from the file, which a worker would import; code that looks up
+other code by names that are computed at run time (`importlib.import_module(name)`, `__subclasses__()`, `sys.modules[name]`,
 `torch.ops.mine.f`); objects that cannot be pickled or that raise an exception when they are examined; and objects beyond
-`DEPTH` or `OBJECTS`.
+`MAX_DEPTH` or `MAX_OBJECTS`.
 
 Changes of the following are not detected: files that code reads; values that a script assigns to such a counter, or to a
-variable that is None at first; effects of decorators, class bodies, and functions called in assignments on other modules
-when they are imported; the contents of an installed object in the closure of a decorator, except for constants; and, in a
+variable that is None at first; the effects that decorators, class bodies, and functions called in assignments have on other
+modules during an import; the contents of an installed object in the closure of a decorator, except for constants; and, in a
 file that is edited after its import, top-level expressions that are neither constants nor containers of constants.
 """
 
@@ -56,12 +56,12 @@ from typing import Any
 
 from ogive.hashing import hash_json
 from ogive.source import project_files
-from ogive.source.code_walk import DEPTH, OBJECTS, CodeWalk
+from ogive.source.code_walk import MAX_DEPTH, MAX_OBJECTS, CodeWalk
 
-__all__ = ["DEPTH", "OBJECTS", "CodeIdentity", "find_differences", "identify_code"]
+__all__ = ["MAX_DEPTH", "MAX_OBJECTS", "CodeIdentity", "find_differences", "identify_code"]
 
 MAX_LISTED = 8
-"""The largest number of names that a message lists."""
+"""At most this many names are listed in a message."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ class CodeIdentity:
 
     Attributes:
         parts: the hash of each function, class and module of the project, by role and name, such as "layer space.Block";
-            also the versions of the packages and of Python.
+            also the versions of Python and of the packages that the code uses.
         missing: the code and data that cannot be identified, with the reasons.
         files: the project's files, with the state in which they were read.
     """
@@ -95,7 +95,7 @@ class CodeIdentity:
 
 
 def identify_code(roots: Iterable[tuple[str, Any]]) -> CodeIdentity:
-    """Return the identity of objects, each given with its role, such as ("layer", Block).
+    """Return the identity of the code of some objects. Each root is a role with an object, such as ("layer", Block).
 
     The identity depends only on the loaded code, so it is equal in all processes that have loaded the same code.
     """
@@ -106,16 +106,16 @@ def identify_code(roots: Iterable[tuple[str, Any]]) -> CodeIdentity:
     return CodeIdentity(dict(sorted(walk.parts.items())), tuple(walk.missing), dict(sorted(walk.files.items())))
 
 
-def find_differences(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
+def find_differences(before: Mapping[str, str], after: Mapping[str, str]) -> list[str]:
     """Return the names of the parts that differ between two identities, at most `MAX_LISTED`; empty if they are equal."""
-    if before == now:
+    if before == after:
         return []
     # Another version of Python compiles all functions to different bytecode, so the other differences say nothing.
-    if before.get("python") != now.get("python"):
-        return [f"Python ({before.get('python')} -> {now.get('python')})"]
-    names = [name for name in {**now, **before} if before.get(name) != now.get(name)]
+    if before.get("python") != after.get("python"):
+        return [f"Python ({before.get('python')} -> {after.get('python')})"]
+    names = [name for name in {**after, **before} if before.get(name) != after.get(name)]
     listed = []
     for name in names[:MAX_LISTED]:
-        is_other_version = name.startswith("package ") and name in before and name in now
-        listed.append(f"{name} ({before[name]} -> {now[name]})" if is_other_version else name)
+        is_other_version = name.startswith("package ") and name in before and name in after
+        listed.append(f"{name} ({before[name]} -> {after[name]})" if is_other_version else name)
     return [*listed, f"{len(names) - MAX_LISTED} more"] if len(names) > MAX_LISTED else listed

@@ -14,13 +14,13 @@ from typing import Any
 
 from ogive.hashing import hash_json
 from ogive.source import bytecode, objects, project_files
-from ogive.source.constants import PLAIN, format_constant
+from ogive.source.constants import CONSTANT_TYPES, format_constant
 from ogive.source.walk_record import WalkRecord
 
-OBJECTS = 20_000
-"""The largest number of objects and values that are examined."""
+MAX_OBJECTS = 20_000
+"""At most this many objects and values are examined."""
 MAX_NESTING = 150
-"""The largest number of levels of nested values. Each level takes a few frames of Python's stack."""
+"""Values are described down to this level of nesting. (Each level takes a few frames of Python's stack.)"""
 
 _HANDLE_MODULES = frozenset(
     "logging threading _thread _io io weakref _weakref queue asyncio multiprocessing socket subprocess tempfile "
@@ -50,9 +50,11 @@ class ValueWalk(WalkRecord):
         self.ancestors: set[int] = set()
 
     def describe_code(self, value: FunctionType | type, role: str) -> Any:
+        """Return the description of a function or class; implemented by the subclass."""
         raise NotImplementedError
 
     def describe_module(self, module: ModuleType, chains: Iterable[bytecode.Chain]) -> Any:
+        """Return the description of a module; implemented by the subclass."""
         raise NotImplementedError
 
     def describe(self, value: Any, chains: Iterable[bytecode.Chain] = bytecode.ESCAPES, role: str = "") -> Any:
@@ -64,9 +66,9 @@ class ValueWalk(WalkRecord):
             role: the prefix of the part's name, such as "layer", if the value is code.
         """
         self.count += 1
-        if self.count > OBJECTS:
+        if self.count > MAX_OBJECTS:
             return "beyond the bounds"
-        if type(value) in PLAIN:
+        if type(value) in CONSTANT_TYPES:
             return format_constant(value)
         if isinstance(value, ModuleType):
             return self.describe_module(value, chains)
@@ -157,7 +159,7 @@ class ValueWalk(WalkRecord):
     def _describe_instance(self, value: Any) -> Any:
         kind = type(value)
         # An instance of a subclass of a constant's type, such as a `str`, has the value of that type.
-        base: Any = next((plain for plain in PLAIN if isinstance(value, plain)), None)
+        base: Any = next((plain for plain in CONSTANT_TYPES if isinstance(value, plain)), None)
         if not self.is_project_code(kind):
             self.describe_installed(objects.get_module_name(kind), kind.__qualname__)
             content = [repr(value)] if base is not None else self._describe_reduced(value)
@@ -197,7 +199,7 @@ class ValueWalk(WalkRecord):
         return {"drawn": shape, "dtype": str(tensor.dtype)}
 
     def _describe_reduced(self, value: Any) -> Any:
-        """Return the content of an object as pickle would store it: its constructor, attributes and items."""
+        """Return the content of an object as pickle would store it: its constructor with arguments, attributes and items."""
         kind = type(value)
         if objects.get_module_name(kind).partition(".")[0] in _HANDLE_MODULES or objects.is_torch_module(value):
             return None
@@ -212,6 +214,7 @@ class ValueWalk(WalkRecord):
             return _UNKNOWN
         if isinstance(reduced, str):
             return [reduced]
+        # The tuple of `__reduce_ex__`: constructor, arguments, state, list items, dict items. The last three are optional.
         make, arguments, *optional = reduced
         state, items = optional[:1], [list(part or ()) for part in optional[1:3]]
         return [self.describe(part) for part in (make, arguments, *state, *items)]
@@ -219,7 +222,7 @@ class ValueWalk(WalkRecord):
     # -- closures of installed decorators ------------------------------------------------------------------------
 
     def describe_installed_closure(self, function: FunctionType) -> dict[str, Any]:
-        """Return the descriptions of an installed function's closure variables, except those that the function assigns."""
+        """Return the descriptions of an installed function's closure variables, without those that the function assigns."""
         cells = objects.get_closure_cells(function)
         return {
             name: self._describe_captured(cell, f"{objects.get_display_name(function)}.{name}")
@@ -234,7 +237,7 @@ class ValueWalk(WalkRecord):
         attributes that are constants.
         """
         self.count += 1
-        if id(value) in self.ancestors or len(self.ancestors) >= MAX_NESTING or self.count > OBJECTS:
+        if id(value) in self.ancestors or len(self.ancestors) >= MAX_NESTING or self.count > MAX_OBJECTS:
             return "a cycle"
         if isinstance(value, MethodType):
             return {"method": self.describe(value.__func__), "of": self._describe_captured(value.__self__, name)}
@@ -247,7 +250,7 @@ class ValueWalk(WalkRecord):
             or objects.describe_array(value) is not None
         ):
             return self.describe(value)
-        if isinstance(value, (tuple, frozenset)) or kind in objects.FILLABLE:
+        if isinstance(value, (tuple, frozenset)) or kind in objects.FILLABLE_TYPES:
             self.ancestors.add(id(value))
             try:
                 return self._describe_captured_items(value, name)
@@ -268,7 +271,7 @@ class ValueWalk(WalkRecord):
             items = sorted(value, key=objects.compute_sort_key) if is_set else value
             described = [self._describe_captured(item, name) for item in items]
             described = sorted(described, key=json.dumps) if is_set else described
-        return self.add_data(name, described) if type(value) in objects.FILLABLE and described else described
+        return self.add_data(name, described) if type(value) in objects.FILLABLE_TYPES and described else described
 
     def add_data(self, name: str, description: Any) -> str:
         """Add a part for data that code may change while it runs; return the name of the part."""

@@ -16,7 +16,7 @@ from ogive.source.constants import format_constant, format_constant_expression
 from ogive.source.function_assignments import FunctionAssignments, ReboundVariable, find_stored_names
 from ogive.source.statement_effects import find_created_globals, has_outside_effect, is_main_or_type_checking
 
-_REBINDING = frozenset({"globals", "vars", "exec"})
+_REBINDING_BUILTINS = frozenset({"globals", "vars", "exec"})
 """Builtins with which a module may assign its globals without naming them."""
 
 
@@ -31,11 +31,11 @@ class Statements:
             to it.
         imported: for each global that is imported from another module: the module, its relative level, and the original
             name.
-        rebound: the variables that functions assign.
+        rebound: the variables that functions assign, with the assignments.
         effects: the code of the statements that change something outside of the module when it is imported; None if there
             are none.
         modules: the modules that are imported outside of functions, with their relative levels.
-        creating: for each global, the statements that assign it or call one of its methods.
+        creating_statements: for each global, the statements that assign it or call one of its methods.
     """
 
     constants: dict[str, set[str] | None] = field(default_factory=dict)
@@ -43,11 +43,11 @@ class Statements:
     rebound: dict[str, ReboundVariable] = field(default_factory=dict)
     effects: CodeType | None = None
     modules: list[tuple[str, int]] = field(default_factory=list)
-    creating: dict[str, list[ast.stmt]] = field(default_factory=dict)
+    creating_statements: dict[str, list[ast.stmt]] = field(default_factory=dict)
 
     def compile_creating_code(self, name: str) -> CodeType | None:
         """Return the code of the statements that create a global; None if there are none."""
-        return _compile_statements(self.creating[name]) if name in self.creating else None
+        return _compile_statements(self.creating_statements[name]) if name in self.creating_statements else None
 
     def may_have_value(self, variable: str, value: Any) -> bool:
         """Return whether the source text may give a variable this value. An initially empty container may have any items."""
@@ -65,7 +65,7 @@ class Statements:
         attribute = variable.rpartition(".")[2] if "." in variable else None
         return variable in self.rebound or any(other.rpartition(".")[2] == attribute for other in self.rebound)
 
-    def is_filled(self, variable: str) -> bool:
+    def is_filled_by_code(self, variable: str) -> bool:
         """Return whether the value of a variable is determined by the code that fills it.
 
         This is true for a counter, and for a variable that is None until its value is needed.
@@ -73,7 +73,7 @@ class Statements:
         rebound, initial = self.rebound.get(variable), self.constants.get(variable)
         if rebound is None or not initial:
             return False
-        return rebound.counted or (rebound.closed and initial == {format_constant(None)})
+        return rebound.is_counter or (rebound.is_closed and initial == {format_constant(None)})
 
 
 def read_statements(file: str) -> Statements:
@@ -86,16 +86,17 @@ def _read_statements(file: str, state: project_files.FileState) -> Statements:
     tree = project_files.parse_file(file)
     if tree is None:
         return Statements()
-    reader = _Reader()
+    reader = _StatementReader()
     reader.visit(tree)
     statements = reader.statements
-    if any(isinstance(node, ast.Name) and node.id in _REBINDING for node in ast.walk(tree)):
+    # These builtins may assign any variable, so no value is certain.
+    if any(isinstance(node, ast.Name) and node.id in _REBINDING_BUILTINS for node in ast.walk(tree)):
         statements.constants.update(dict.fromkeys(statements.constants))
     module_globals = statements.constants.keys() - reader.functions_and_imports
     statements.effects = _compile_statements([node for node in tree.body if has_outside_effect(node, module_globals)])
     for node in tree.body:
         for name in find_created_globals(node) & statements.constants.keys():
-            statements.creating.setdefault(name, []).append(node)
+            statements.creating_statements.setdefault(name, []).append(node)
     return statements
 
 
@@ -107,7 +108,7 @@ def _compile_statements(statements: list[ast.stmt]) -> CodeType | None:
     return code
 
 
-class _Reader(ast.NodeVisitor):
+class _StatementReader(ast.NodeVisitor):
     """Collects the assignments outside of functions, and the outer variables that functions assign.
 
     Attributes:
@@ -177,7 +178,7 @@ class _Reader(ast.NodeVisitor):
 
     def visit_If(self, node: ast.If) -> None:
         if is_main_or_type_checking(node):
-            node = ast.If(node.test, node.orelse, [])
+            node = ast.If(node.test, node.orelse, [])  # only the `else` branch runs when the module is imported
         self.generic_visit(node)
 
     def visit_Name(self, node: ast.Name) -> None:
@@ -207,15 +208,15 @@ class _Reader(ast.NodeVisitor):
 
     def _add_rebound(self, function: ast.FunctionDef | ast.AsyncFunctionDef) -> None:
         """Record the variables that a function assigns outside of itself."""
-        inside = FunctionAssignments(function)
-        for statement, conditions in inside.assignments:
+        function_assignments = FunctionAssignments(function)
+        for statement, conditions in function_assignments.assignments:
             for target in find_stored_names(statement):
-                variable = self._find_outer_variable(target, inside.outer_names)
+                variable = self._find_outer_variable(target, function_assignments.outer_names)
                 if variable is None:
                     continue
                 rebound = self.statements.rebound.setdefault(variable, ReboundVariable())
                 qualified_name = ".".join([*self._class_path, function.name])
-                rebound.add(statement, inside.is_closed(statement, conditions), qualified_name)
+                rebound.add(statement, function_assignments.is_closed(statement, conditions), qualified_name)
 
     def _find_outer_variable(self, node: ast.Name | ast.Attribute, outer_names: set[str]) -> str | None:
         """Return the outer variable that the target of an assignment in a function refers to; None for a local variable.

@@ -20,8 +20,8 @@ _TORCH_OPERATORS = frozenset(
 """Namespaces of `torch.ops` with operators of installed packages."""
 LOCATION_NAMES = frozenset("__name__ __file__ __path__ __package__ __spec__ __loader__ __cached__".split())
 """Attributes of a module that only describe its location."""
-_MAX_IMPORTS = 5
-"""The largest number of modules through which a global is followed, if each imports it from the next."""
+_MAX_IMPORT_STEPS = 5
+"""A global is followed through at most this many modules, if each of them imports it from the next one."""
 
 
 class ModuleWalk(ValueWalk):
@@ -62,11 +62,11 @@ class ModuleWalk(ValueWalk):
         self.ancestors.add(id(module))
         try:
             names = sorted({chain[0] for chain in chains} - LOCATION_NAMES)
-            return {name: self._describe_read(module, name, chains) for name in names}
+            return {name: self._describe_read_attribute(module, name, chains) for name in names}
         finally:
             self.ancestors.discard(id(module))
 
-    def _describe_read(self, module: ModuleType, name: str, chains: set[bytecode.Chain]) -> Any:
+    def _describe_read_attribute(self, module: ModuleType, name: str, chains: set[bytecode.Chain]) -> Any:
         """Return the description of one attribute that is read from a module."""
         if name not in vars(module):
             return self.describe(vars(module).get("__getattr__"))
@@ -118,7 +118,7 @@ class ModuleWalk(ValueWalk):
         if path is not None:
             return f"{type(value).__name__} of the project: {path}"
         statements = module_statements.read_statements(file)
-        if statements.is_filled(variable):
+        if statements.is_filled_by_code(variable):
             initial = sorted(statements.constants[variable] or ())
             return {"filled": initial, "by": self._describe_rebinding(module, statements.rebound[variable])}
         had_untrained_weights, self.has_untrained_weights = self.has_untrained_weights, False
@@ -140,22 +140,26 @@ class ModuleWalk(ValueWalk):
         kind = type(value)
         if self.is_project_code(kind):
             project_classes = filter(self.is_project_code, kind.__mro__)
-            return isinstance(value, objects.FILLABLE) or any(map(objects.assigns_own_attributes, project_classes))
-        is_container = isinstance(value, (*objects.FILLABLE, deque))
+            return isinstance(value, objects.FILLABLE_TYPES) or any(
+                map(objects.assigns_own_attributes, project_classes)
+            )
+        is_container = isinstance(value, (*objects.FILLABLE_TYPES, deque))
         return is_container or objects.is_array(value) or objects.is_random_generator(value)
 
-    def _describe_creation(self, module: ModuleType, file: str, variable: str, imports: int = _MAX_IMPORTS) -> Any:
-        """Return the description of the statements that create a global, in the module that defines it; None without any."""
+    def _describe_creation(
+        self, module: ModuleType, file: str, variable: str, remaining_imports: int = _MAX_IMPORT_STEPS
+    ) -> Any:
+        """Return the description of the statements that create a global, in its defining module; None if there are none."""
         source = _find_import_source(module.__name__, file, variable)
         if (
             source is not None
-            and imports
+            and remaining_imports
             and project_files.is_project_module(source[0].__name__)
             and self.add_file(source[0])
         ):
-            return self._describe_creation(source[0], source[0].__file__ or "", source[1], imports - 1)
-        creating = module_statements.read_statements(file).compile_creating_code(variable)
-        return None if creating is None else self._describe_statements(creating, module)
+            return self._describe_creation(source[0], source[0].__file__ or "", source[1], remaining_imports - 1)
+        creating_code = module_statements.read_statements(file).compile_creating_code(variable)
+        return None if creating_code is None else self._describe_statements(creating_code, module)
 
     def _describe_rebinding(self, module: str, rebound: ReboundVariable) -> list[Any]:
         """Return the descriptions of the functions that assign a variable, or of the classes that contain them."""
@@ -163,22 +167,32 @@ class ModuleWalk(ValueWalk):
         names = sorted({name.partition(".")[0] for name in rebound.functions} & scope.keys())
         return [self.describe(scope[name]) for name in names]
 
-    def check_constant(self, value: Any, *, module: str, file: str, variable: str, imports: int = _MAX_IMPORTS) -> None:
+    def check_constant(
+        self, value: Any, *, module: str, file: str, variable: str, remaining_imports: int = _MAX_IMPORT_STEPS
+    ) -> None:
         """Record in `missing` a loaded constant that differs from the present content of the file that defines it."""
         if module == "__main__" or format_constant(value) is None or not project_files.is_file_name(file):
             return
         statements = module_statements.read_statements(file)
         if statements.is_rebound(variable):
             return
-        if type(value) in objects.FILLABLE and not project_files.may_be_edited(file):
+        if type(value) in objects.FILLABLE_TYPES and not project_files.may_be_edited(file):
             return
         source = _find_import_source(module, file, variable)
         if source is not None:
             source_module, name = source
-            if imports and project_files.is_project_module(source_module.__name__) and self.add_file(source_module):
+            if (
+                remaining_imports
+                and project_files.is_project_module(source_module.__name__)
+                and self.add_file(source_module)
+            ):
                 source_file = source_module.__file__ or ""
                 self.check_constant(
-                    value, module=source_module.__name__, file=source_file, variable=name, imports=imports - 1
+                    value,
+                    module=source_module.__name__,
+                    file=source_file,
+                    variable=name,
+                    remaining_imports=remaining_imports - 1,
                 )
         elif statements.constants.get(variable) and not statements.may_have_value(variable, value):
             self.add_missing(self.current, f"the loaded {variable} differs from what {file} contains now")
@@ -234,7 +248,7 @@ class ModuleWalk(ValueWalk):
         imported = []
         for name in bytecode.find_imported_names(code, package):
             for module in project_files.find_modules(name):
-                if module.installed:
+                if module.is_installed:
                     self.describe_installed(module.name, "")
                     continue
                 imported.append(f"code module {module.name}")

@@ -12,11 +12,11 @@ from typing import Any
 
 from ogive.hashing import ALL_DIGITS, hash_bytes
 from ogive.source.bytecode import compute_digest, find_assigned_attributes
-from ogive.source.constants import PLAIN
+from ogive.source.constants import CONSTANT_TYPES
 
-_CONSTANT_TYPES = frozenset("dtype device Size layout memory_format".split())
-"""Types of PyTorch and NumPy whose objects have no content that code may change."""
-FILLABLE = (list, dict, set)
+_CONSTANT_TYPE_NAMES = frozenset("dtype device Size layout memory_format".split())
+"""The names of types of PyTorch and NumPy whose objects cannot change."""
+FILLABLE_TYPES = (list, dict, set)
 """The types of containers that code may fill while it runs."""
 _FIELD_PARTS = (
     "default_factory init compare hash kw_only repr frozen alias validation_alias annotation metadata".split()
@@ -132,10 +132,10 @@ def is_torch_module(value: Any) -> bool:
 
 def is_constant(value: Any) -> bool:
     """Return whether `value` has no content that code may change: a number, a text, a data type, a device."""
-    if isinstance(value, (*PLAIN, range, slice, Enum)):
+    if isinstance(value, (*CONSTANT_TYPES, range, slice, Enum)):
         return True
     kind = type(value)
-    return kind.__name__ in _CONSTANT_TYPES and _get_top_module(kind) in ("torch", "numpy")
+    return kind.__name__ in _CONSTANT_TYPE_NAMES and _get_top_module(kind) in ("torch", "numpy")
 
 
 def compute_sort_key(item: Any) -> str:
@@ -143,7 +143,7 @@ def compute_sort_key(item: Any) -> str:
     function = getattr(item, "__func__", item)
     if not isinstance(function, FunctionType):
         return get_display_name(item) if isinstance(item, type) else ""
-    constants = [repr(cell) for cell in get_closure_cells(function).values() if type(cell) in PLAIN]
+    constants = [repr(cell) for cell in get_closure_cells(function).values() if type(cell) in CONSTANT_TYPES]
     return f"{get_display_name(function)} {compute_digest(function.__code__)} {constants} {function.__code__.co_firstlineno}"
 
 
@@ -173,7 +173,7 @@ def is_cython_function(value: Any) -> bool:
 
 
 def is_array(value: Any) -> bool:
-    """Return whether `value` is an array or a tensor, whose values code may change."""
+    """Return whether `value` is an array or a tensor. Code may change its values."""
     return any(_get_top_module(cls) in ("numpy", "torch") for cls in type(value).__mro__) and all(
         hasattr(value, name) for name in ("dtype", "shape", "__setitem__")
     )
@@ -193,6 +193,8 @@ def is_random_generator(value: Any) -> bool:
 @functools.lru_cache(4096)
 def assigns_own_attributes(cls: type) -> bool:
     """Return whether methods of a class assign attributes after an object has been created."""
-    creating = ("__init__", "__new__", "__post_init__", "__setstate__")
-    methods = (value for name, value in vars(cls).items() if name not in creating and isinstance(value, FunctionType))
+    creating_methods = ("__init__", "__new__", "__post_init__", "__setstate__")
+    methods = (
+        value for name, value in vars(cls).items() if name not in creating_methods and isinstance(value, FunctionType)
+    )
     return any(find_assigned_attributes(method.__code__) for method in methods)

@@ -22,7 +22,7 @@ import psutil
 from ogive.hashing import hash_bytes
 from ogive.source import bytecode
 
-_OGIVE = str(Path(__file__).resolve().parents[1])
+_OGIVE_FOLDER = str(Path(__file__).resolve().parents[1])
 
 FileState = tuple[int, int]
 """The time of the last change in nanoseconds, and the size in bytes; zeros if there is no such file."""
@@ -32,7 +32,7 @@ FileState = tuple[int, int]
 def _list_installed_folders() -> tuple[str, ...]:
     paths = sysconfig.get_paths()
     folders = {paths[key] for key in ("stdlib", "platstdlib", "purelib", "platlib")}
-    return tuple(os.path.join(folder, "") for folder in (*folders, site.getusersitepackages(), _OGIVE))
+    return tuple(os.path.join(folder, "") for folder in (*folders, site.getusersitepackages(), _OGIVE_FOLDER))
 
 
 @functools.lru_cache(4096)
@@ -92,7 +92,7 @@ def find_package_version(package: str) -> str | None:
 
 
 def _read_version_from_record(package: str, file: str | None) -> str | None:
-    """Return the version from the lists of installed files next to a package; faster than `_find_distributions`."""
+    """Return the version from the lists of installed files next to a package. (`_find_distributions` takes longer.)"""
     if file is None or os.path.basename(file) != "__init__.py":
         return None
     lists = sorted(
@@ -107,15 +107,15 @@ def _read_version_from_record(package: str, file: str | None) -> str | None:
 
 @functools.cache
 def _find_distributions() -> Mapping[str, list[str]]:
-    """Return, for each package, the distributions that install it: for `sklearn`, scikit-learn."""
+    """Return, for each package, the distributions that install it: scikit-learn for `sklearn`."""
     return metadata.packages_distributions()
 
 
 def find_path_in_project(value: Any, file: str, module: str) -> str | None:
-    """Return `value`, if it is an absolute path, relative to the folder that `module` is imported from; else None.
+    """Return an absolute path relative to the folder that `module` is imported from; None for other values.
 
-    It is also None for a path that is neither inside nor above that folder. `value` may be a Path or a text, such as
-    `Path(__file__).parent`.
+    Also return None for a path that is neither inside nor above that folder. The path may be a `Path`, such as
+    `Path(__file__).parent`, or a text.
     """
     if not isinstance(value, (str, PurePath)) or not os.path.isabs(value) or not is_file_name(file):
         return None
@@ -140,7 +140,7 @@ def get_file_state(file: str) -> FileState:
 
 
 @functools.cache
-def _process_start() -> float:
+def _get_process_start() -> float:
     return psutil.Process().create_time()
 
 
@@ -150,7 +150,8 @@ def may_be_edited(file: str) -> bool:
         status = os.stat(file)
     except OSError:
         return True
-    return max(status.st_mtime, status.st_ctime) > _process_start() - 2
+    # Clocks of file systems may be imprecise by up to two seconds.
+    return max(status.st_mtime, status.st_ctime) > _get_process_start() - 2
 
 
 def contains_code(file: str, code: CodeType) -> bool:
@@ -205,12 +206,12 @@ class ModuleFile:
     Attributes:
         name: the full name of the module.
         file: the path of the file.
-        installed: whether the module belongs to an installed package, and not to the project.
+        is_installed: whether the module belongs to an installed package, and not to the project.
     """
 
     name: str
     file: str
-    installed: bool
+    is_installed: bool
 
     @property
     def package(self) -> str:
@@ -236,9 +237,9 @@ def find_modules(name: str) -> list[ModuleFile]:
             break
         path = spec.submodule_search_locations
         if spec.origin is not None and spec.origin != "namespace":
-            installed = is_installed(spec.origin)
-            modules.append(ModuleFile(spec.name, spec.origin, installed))
-            if installed:
+            module = ModuleFile(spec.name, spec.origin, is_installed(spec.origin))
+            modules.append(module)
+            if module.is_installed:
                 break
         if path is None:
             break

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterable, Iterator
 
-_HARMLESS = frozenset({"print", "logging", "warnings", "matplotlib", "plt", "sys.path"})
+_HARMLESS_NAMES = frozenset({"print", "logging", "warnings", "matplotlib", "plt", "sys.path"})
 """Names that a module may use at its top level without an effect on other code."""
 
 
@@ -14,7 +14,7 @@ def has_outside_effect(node: ast.stmt, module_globals: Iterable[str]) -> bool:
 
     Args:
         node: the statement.
-        module_globals: the names of the module's own objects. Changing these is no outside effect.
+        module_globals: the names of the module's own objects. A change of these is no outside effect.
     """
     if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
         return False
@@ -55,7 +55,7 @@ def list_assignment_targets(node: ast.stmt) -> list[ast.expr]:
 def _is_foreign(node: ast.expr, module_globals: Iterable[str]) -> bool:
     """Return whether an expression starts from an object that is neither the module's own nor harmless."""
     dotted = get_dotted_name(node)
-    is_harmless = any(dotted == name or dotted.startswith(f"{name}.") for name in _HARMLESS)
+    is_harmless = any(dotted == name or dotted.startswith(f"{name}.") for name in _HARMLESS_NAMES)
     return get_first_name(node) not in module_globals and not is_harmless
 
 
@@ -75,7 +75,7 @@ def get_first_name(node: ast.expr) -> str:
 
 
 def find_created_globals(node: ast.stmt) -> set[str]:
-    """Return the globals that a statement assigns, and that of a statement which only calls a method of a global."""
+    """Return the globals that a statement assigns, or the global of which it calls a method."""
     if isinstance(node, ast.Expr):
         return {get_first_name(node.value)}
     if isinstance(node, (ast.Assign, ast.AugAssign, ast.AnnAssign)):

@@ -1,4 +1,4 @@
-"""The record of a walk over code: the hashes of its parts, its files, and what cannot be identified."""
+"""The record of a walk over code: the hashes of the parts, the files, and the code and data that cannot be identified."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from ogive.source import objects, project_files
 
 
 class WalkRecord:
-    """Collects the fields of a `CodeIdentity` during a walk.
+    """Collects the fields of a `CodeIdentity` during a walk over code.
 
     Attributes:
         parts: the hash of each part, by name.
         missing: the code and data that cannot be identified, with the reasons.
-        files: the files of the project, with their states.
-        current: the name of the part that is being described.
+        files: the files of the project that were read, with their states at that time.
+        current: the name of the part that is being described; "" before the first one.
     """
 
     def __init__(self) -> None:
@@ -31,13 +31,13 @@ class WalkRecord:
         self.parts[name] = hash_json([self.parts.get(name), description])
 
     def add_missing(self, name: str, reason: str) -> None:
-        """Record in `missing` that `name` cannot be identified."""
+        """Record in `missing` that the object `name` cannot be identified, with the reason."""
         line = f"{name}: {reason}"
         if line not in self.missing:
             self.missing.append(line)
 
     def describe_installed(self, module: str, qualname: str) -> str:
-        """Return the description of an object of an installed package; add a part for the version of the package."""
+        """Return the description of an object of an installed package, and add a part for the version of the package."""
         top = module.partition(".")[0]
         version = project_files.find_package_version(top)
         if version is not None:
@@ -75,6 +75,6 @@ class WalkRecord:
             self.add_missing(name, f"the loaded code differs from what {file} contains now")
 
     def check_module_file(self, module: str, name: str) -> None:
-        """Record the file of a module. If it has none, record in `missing` that `name` cannot be identified."""
+        """Record the file of a module. If the module has no file, record in `missing` that `name` cannot be identified."""
         if not self.add_file(sys.modules.get(module)) and module != "__main__":
             self.add_missing(name, f"the module {module} has no source file")

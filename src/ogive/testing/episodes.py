@@ -25,7 +25,7 @@ from ogive.trial import Fidelity, Pending, Proposal, Report, Status, Trial, Tria
 
 MakeStrategy = Callable[[Space, tuple[Objective, ...], tuple[Constraint, ...]], Strategy]
 Outcome = Callable[[TrialId, Proposal], Iterator[Trial]]
-"""Yields the successive records of a trial that the strategy receives, given the trial's number and its proposal."""
+"""A function that yields the successive records of a trial for the strategy, given the number and proposal of the trial."""
 
 FAILURES = tuple(status for status in Status if status.failed)
 RUNGS = (1, 3, 9)
@@ -108,15 +108,15 @@ def run_episode(
 
     Args:
         strategy: the strategy. It receives the records of all trials, in random order.
-        outcome: returns the records of a trial.
+        outcome: a function that yields the records of a trial.
         trials: the number of proposals to request. The episode ends earlier if the strategy raises SpaceExhausted.
         workers: the largest number of pending trials.
-        seed: the seed of the order of records, and of the random numbers of the strategy.
-        before_ask: called before every `ask`.
+        seed: the seed of the order in which records arrive, and of the random numbers of the strategy.
+        before_ask: a function that is called before every `ask`.
     """
     episode, pending_proposals = Episode(), dict[TrialId, Proposal]()
     open_trials: dict[TrialId, Iterator[Trial]] = {}
-    rng = generator(seed, "world")
+    rng = generator(seed, "world")  # decides which trial sends its next record
     while len(episode.asks) < trials or open_trials:
         if len(pending_proposals) < workers and len(episode.asks) < trials:
             number = len(episode.asks)
@@ -125,7 +125,7 @@ def run_episode(
             before_ask(strategy, pending)
             try:
                 answer = journalled(strategy.ask(ask_generator(seed, number), pending, fidelity))
-            except SpaceExhausted:
+            except SpaceExhausted:  # request no more proposals, but send the remaining records
                 trials = number
                 continue
             ask = Ask(
@@ -178,7 +178,7 @@ def diverse(number: TrialId, proposal: Proposal) -> Iterator[Trial]:
     failure = FAILURES[number % len(FAILURES)] if number % 4 == 3 else None
     fails_late = number % 8 == 7
     for index, step in enumerate(RUNGS[: 1 + number % len(RUNGS)]):
-        if failure and (index or not fails_late):
+        if failure and (index or not fails_late):  # a trial that fails late has a report first
             yield Trial(number, proposal, status=failure, reports=reports, reason="as planned")
             return
         values = compute_metrics(proposal.architecture, step)

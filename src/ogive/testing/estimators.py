@@ -31,10 +31,10 @@ def check_estimator(make_estimator: MakeEstimator, space: Space, *, epochs: int 
     Metrics whose names end in `seconds` are measured times and are not compared.
 
     Args:
-        make_estimator: returns a new estimator, as a new worker would receive it.
+        make_estimator: a function that returns a new estimator, as a new worker would receive it.
         space: a space whose architectures the estimator can evaluate.
         epochs: the number of epochs of each training, at least 2.
-        seed: the seed of the choice of architectures, and of the trials.
+        seed: the seed from which the two architectures are sampled; also the seed of the trials.
 
     Raises:
         AssertionError: a guarantee is broken. The message names the guarantee.
@@ -59,7 +59,7 @@ def check_estimator(make_estimator: MakeEstimator, space: Space, *, epochs: int 
 
 
 class _Crash(BaseException):
-    """Simulates the death of the process during a report."""
+    """Simulates that the process dies during a report. An estimator must not catch it, so it is no `Exception`."""
 
 
 @dataclass
@@ -72,16 +72,17 @@ class _Journal:
     def last_step(self) -> Step:
         return max(self.reports, default=0)
 
-    def add(self, step: Step, metrics: Mapping[str, float], until: Step) -> None:
+    def add(self, step: Step, metrics: Mapping[str, float], max_step: Step) -> None:
+        """Add a report, after checking that it is valid. Measured times are left out."""
         assert_that(bool(metrics), f"step {step} was reported without metrics")
         assert_that(step > self.last_step, f"step {step} was reported after step {self.last_step}; steps must increase")
-        assert_that(step <= until, f"step {step} was reported, but the trial must end at step {until}")
+        assert_that(step <= max_step, f"step {step} was reported, but the trial must end at step {max_step}")
         self.reports[step] = {name: value for name, value in metrics.items() if not name.endswith("seconds")}
 
 
 @dataclass(frozen=True, kw_only=True)
 class _TestBench:
-    """The estimator under test, and the trials to run with it."""
+    """The estimator under test, and the two architectures with which its trials are run."""
 
     make_estimator: MakeEstimator
     architecture: Architecture
@@ -97,9 +98,9 @@ class _TestBench:
         *,
         until: Step | None = None,
         architecture: Architecture | None = None,
-        answer: Callable[[Step], Action] = lambda step: Action.CONTINUE,
+        get_answer: Callable[[Step], Action] = lambda step: Action.CONTINUE,
     ) -> Reports:
-        """Run one attempt, and return all reports in the journal.
+        """Run one attempt; return all reports in the journal, also those of earlier attempts.
 
         Args:
             estimator: the estimator that evaluates the trial.
@@ -107,13 +108,13 @@ class _TestBench:
             folder: the folder of the trial.
             until: the last step of the attempt; None for all epochs.
             architecture: the architecture; None for `self.architecture`.
-            answer: returns the answer to the report of a step.
+            get_answer: a function that returns the answer to the report of a step.
         """
         last_step = self.epochs if until is None else until
 
         def send(step: Step, metrics: Mapping[str, float]) -> Action:
             journal.add(step, metrics, last_step)
-            return answer(step)
+            return get_answer(step)
 
         evaluation = Evaluation(
             trial=0,
@@ -180,7 +181,7 @@ def _check_stop(bench: _TestBench, expected: Reports) -> None:
     """After the answer STOP, no further step is reported."""
     first_step = min(expected)
     with _trial_folder() as folder:
-        reports = bench.run(bench.make_worker(), _Journal(), folder, answer=lambda step: Action.STOP)
+        reports = bench.run(bench.make_worker(), _Journal(), folder, get_answer=lambda step: Action.STOP)
     assert_that(
         list(reports) == [first_step],
         f"the answer to step {first_step} was STOP, but the reported steps are {list(reports)}",
@@ -197,7 +198,7 @@ def _check_pause(bench: _TestBench, expected: Reports) -> None:
         _assert_same_reports(reports, expected, f"when it was continued after {plural(step, 'epoch')}")
         with _trial_folder() as folder:
             journal = _Journal()
-            bench.run(bench.make_worker(), journal, folder, answer=_pause_at(step))
+            bench.run(bench.make_worker(), journal, folder, get_answer=_pause_at(step))
             assert_that(
                 journal.last_step == step,
                 f"the answer to step {step} was PAUSE, but step {journal.last_step} was reported",
@@ -223,15 +224,15 @@ def _check_crash(bench: _TestBench, expected: Reports) -> None:
 def _run_until_crash(bench: _TestBench, journal: _Journal, folder: Path, crash_step: Step, *, is_stored: bool) -> None:
     """Run an attempt whose process dies during a report, before or after the journal has stored the report."""
 
-    def answer(step: Step) -> Action:
+    def get_answer(step: Step) -> Action:
         if step == crash_step:
-            if not is_stored:
+            if not is_stored:  # `_TestBench.run` stores each report before it asks for the answer
                 del journal.reports[step]
             raise _Crash
         return Action.CONTINUE
 
     try:
-        bench.run(bench.make_worker(), journal, folder, answer=answer)
+        bench.run(bench.make_worker(), journal, folder, get_answer=get_answer)
     except _Crash:
         return
     raise AssertionError("evaluate() suppressed an exception that was raised during a report; it must not catch it")

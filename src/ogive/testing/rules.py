@@ -22,12 +22,14 @@ def assert_that(condition: bool, message: str) -> None:
         raise AssertionError(message)
 
 
-def assert_equal(expected: Sequence[str], actual: Sequence[str], what: str) -> None:
-    """Raise AssertionError with the first difference, if there is one. `what`: a name for an item, such as "proposal"."""
+def assert_equal(expected: Sequence[str], actual: Sequence[str], item_name: str) -> None:
+    """Raise AssertionError with the first difference, if there is one. `item_name`: for the message, such as "proposal"."""
     for number, (expected_item, actual_item) in enumerate(zip(expected, actual, strict=False)):
-        assert_that(expected_item == actual_item, f"{what} {number} is {actual_item}, but should be {expected_item}")
+        assert_that(
+            expected_item == actual_item, f"{item_name} {number} is {actual_item}, but should be {expected_item}"
+        )
     assert_that(
-        len(expected) == len(actual), f"{what}: there are {len(actual)} of them, but there should be {len(expected)}"
+        len(expected) == len(actual), f"{item_name}: found {len(actual)} of them, but there should be {len(expected)}"
     )
 
 
@@ -38,7 +40,7 @@ def rule(check: Callable[..., None], case: str) -> Iterator[None]:
     Args:
         check: the function that checks the rule. The name of the rule is that of the function, without `check`. The
             statement of the rule is the first line of the docstring.
-        case: the case for which the rule is checked, such as "space 'tiny'".
+        case: the space or problem with which the rule is checked, such as "space 'tiny'".
     """
     try:
         yield
@@ -52,21 +54,21 @@ def _get_rule_name(check: Callable[..., None]) -> str:
     return check.__name__.strip("_").removeprefix("check_").replace("_", " ")
 
 
-def check_another_process_agrees(compute: Callable[[Any], list[str]], make: Any) -> None:
+def check_another_process_agrees(compute: Callable[[Any], list[str]], make_instance: Any) -> None:
     """A process with another hash seed computes the same results."""
     program = "import sys; from ogive.testing.rules import _print_results; _print_results()"
     process = subprocess.run(
         [sys.executable, "-c", program],
-        input=cloudpickle.dumps((compute, make)),
+        input=cloudpickle.dumps((compute, make_instance)),
         capture_output=True,
         env={**os.environ, "PYTHONHASHSEED": HASH_SEED, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
         check=False,
     )
     assert_that(process.returncode == 0, f"the other process failed:\n{process.stderr.decode(errors='replace')}")
-    assert_equal(compute(make), json.loads(process.stdout), "result")
+    assert_equal(compute(make_instance), json.loads(process.stdout), "result")
 
 
 def _print_results() -> None:
     """Read a function from standard input, and print its results; runs in the other process."""
-    compute, make = cloudpickle.loads(sys.stdin.buffer.read())
-    sys.stdout.write(json.dumps(compute(make)))
+    compute, make_instance = cloudpickle.loads(sys.stdin.buffer.read())
+    sys.stdout.write(json.dumps(compute(make_instance)))

@@ -27,13 +27,13 @@ from ogive.testing.workers import (
 from ogive.trial import Status
 
 MakeSchedule = Callable[[tuple[Objective, ...], tuple[Constraint, ...]], Schedule]
-New = Callable[[], Schedule]
-"""Returns a new instance of the schedule, for one problem."""
+MakeInstance = Callable[[], Schedule]
+"""A function that returns a new instance of the schedule, for one problem."""
 
 TRIALS = 40
 EXTRA_CALLS = 3
 """The number of additional calls of `next_job` before each job, for the rule that they have no side effects."""
-RESTORED = 12
+RESTORED_POINTS = 12
 """The approximate number of points of a search at which a schedule is restored."""
 
 
@@ -41,15 +41,17 @@ def check_schedule(make: MakeSchedule, another_process: bool = True) -> None:
     """Check that a schedule fulfils the contract of `ogive.schedule.base`.
 
     Args:
-        make: `make(objectives, constraints)` returns a new instance. Its trials should take at most about ten epochs.
-        another_process: whether to compare also with a process that has another hash seed. cloudpickle sends `make` to it.
+        make: a function; `make(objectives, constraints)` returns a new instance. Its trials should take at most about ten
+            epochs.
+        another_process: whether to compare the jobs with those of a process that has another hash seed. `make` is sent to
+            that process by cloudpickle.
 
     Raises:
         AssertionError: the schedule breaks a rule. The message names the rule and the problem.
     """
     for name, problem in PROBLEMS.items():
 
-        def new(problem: EpisodeProblem = problem) -> Schedule:
+        def make_instance(problem: EpisodeProblem = problem) -> Schedule:
             return make(problem.objectives, problem.constraints)
 
         for check in (
@@ -61,7 +63,7 @@ def check_schedule(make: MakeSchedule, another_process: bool = True) -> None:
             _check_failed_trials_are_repeated,
         ):
             with rule(check, name):
-                check(new)
+                check(make_instance)
     if another_process:
         with rule(check_another_process_agrees, "one objective"):
             check_another_process_agrees(_jobs_for_one_objective, make)
@@ -73,22 +75,23 @@ def _run(
     return SimulatedController(schedule, scenario, tiny(), TRIALS, workers, **options).run()
 
 
-def _check_jobs_are_valid(new: New) -> None:
+def _check_jobs_are_valid(make_instance: MakeInstance) -> None:
     """Jobs are JSON, each trial takes at least one epoch, and only paused trials are resumed, at a higher fidelity."""
     for scenario in SCENARIOS.values():
         for workers in (1, 5):
-            for _, job in _run(new(), scenario, workers).jobs:
-                text = describe(job)  # raises an exception if the job is not JSON
+            for _, job in _run(make_instance(), scenario, workers).jobs:
+                text = describe(job)  # also raises an exception if the job is not JSON
                 assert_that(
-                    not isinstance(job, Start) or epochs(job.fidelity) >= 1, f"{text}: it takes less than 1 epoch"
+                    not isinstance(job, Start) or epochs(job.fidelity) >= 1,
+                    f"{text}: the trial takes less than 1 epoch",
                 )
 
 
-def _check_failures_block_nothing(new: New) -> None:
-    """Whichever trials fail, all trials are started unless the schedule is Done, and in the end each is paused or ended."""
+def _check_failures_block_nothing(make_instance: MakeInstance) -> None:
+    """Whichever trials fail, all trials are started unless the schedule is Done. At the end, each is paused or has ended."""
     for name, scenario in SCENARIOS.items():
         for workers in (1, 5):
-            log = _run(new(), scenario, workers)
+            log = _run(make_instance(), scenario, workers)
             case = f"scenario {name!r}, {workers} workers"
             is_complete = len(log.trials) == TRIALS or isinstance(log.jobs[-1][1], Done)
             assert_that(
@@ -100,15 +103,15 @@ def _check_failures_block_nothing(new: New) -> None:
 def _assert_inactive(log: ControllerLog, case: str) -> None:
     for trial in log.trials.values():
         is_inactive = trial.status.ended or trial.status is Status.PAUSED
-        assert_that(is_inactive, f"{case}: in the end trial {trial.id} is {trial.status}, not paused or ended")
+        assert_that(is_inactive, f"{case}: at the end, trial {trial.id} is {trial.status}, not paused or ended")
 
 
-def _check_next_job_is_deterministic(new: New) -> None:
+def _check_next_job_is_deterministic(make_instance: MakeInstance) -> None:
     """Two instances that received the same events and the same random numbers return the same jobs."""
-    assert_equal(_run(new()).text(), _run(new()).text(), "job")
+    assert_equal(_run(make_instance()).text(), _run(make_instance()).text(), "job")
 
 
-def _check_next_job_has_no_side_effects(new: New) -> None:
+def _check_next_job_has_no_side_effects(make_instance: MakeInstance) -> None:
     """A call of `next_job` does not change any later job, and draws random numbers only if `uses_rng` is True."""
 
     def call_next_job(schedule: Schedule) -> None:
@@ -119,16 +122,17 @@ def _check_next_job_has_no_side_effects(new: New) -> None:
             has_drawn = rng.bit_generator.state != state_before
             assert_that(schedule.uses_rng or not has_drawn, "next_job draws random numbers, but `uses_rng` is False")
 
-    with_extra_calls = _run(new(), before_job=call_next_job).text()
-    assert_equal(_run(new()).text(), with_extra_calls, "with further calls of next_job in between, job")
+    with_extra_calls = _run(make_instance(), before_job=call_next_job).text()
+    assert_equal(_run(make_instance()).text(), with_extra_calls, "with further calls of next_job in between, job")
 
 
-def _check_events_restore_the_state(new: New) -> None:
+def _check_events_restore_the_state(make_instance: MakeInstance) -> None:
     """A new instance that receives all earlier events returns the same job as the original instance."""
-    log = _run(new())
+    log = _run(make_instance())
+    # Each job, with the number of earlier calls of `on_...`, and with the argument `may_start` of its request.
     jobs = [(call_count, job, may_start) for (call_count, job), may_start in zip(log.jobs, log.may_start, strict=True)]
-    for call_count, job, may_start in jobs[:: max(1, len(jobs) // RESTORED)]:
-        schedule = new()
+    for call_count, job, may_start in jobs[:: max(1, len(jobs) // RESTORED_POINTS)]:
+        schedule = make_instance()
         for method, trial, argument in log.calls[:call_count]:
             call(schedule, method, trial, argument)
         expected = describe(job)
@@ -138,17 +142,17 @@ def _check_events_restore_the_state(new: New) -> None:
         )
 
 
-def _check_failed_trials_are_repeated(new: New) -> None:
+def _check_failed_trials_are_repeated(make_instance: MakeInstance) -> None:
     """In a later session, failed trials are repeated, all trials end or are paused, and events restore the state."""
     for name in ("faulty", "sparse"):
         case = f"scenario {name!r}"
-        controller = SimulatedController(new(), SCENARIOS[name], tiny(), TRIALS, workers=5)
+        controller = SimulatedController(make_instance(), SCENARIOS[name], tiny(), TRIALS, workers=5)
         controller.run()
-        log = controller.continue_in_new_session(new())
+        log = controller.continue_in_new_session(make_instance())
         is_complete = not controller.repeats or isinstance(log.jobs[-1][1], Done)
         assert_that(is_complete, f"{case}: {len(controller.repeats)} trials were not repeated, and no trial is running")
         _assert_inactive(log, case)
-        restored = new()
+        restored = make_instance()
         for method, trial, argument in log.calls:
             call(restored, method, trial, argument)
         original_job, restored_job = (

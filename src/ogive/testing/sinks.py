@@ -1,4 +1,4 @@
-"""The conformance suite of sinks: `check_sink(make, shown)`."""
+"""The conformance suite of sinks: `check_sink`."""
 
 from __future__ import annotations
 
@@ -24,19 +24,21 @@ from ogive.testing.rules import assert_that, rule
 from ogive.trial import Proposal
 
 MakeSink = Callable[[Path], Sink]
-Shown = Callable[[Path, str], Any]
-"""Reads back the content that a target shows for a run, given the folder and the identity of the run."""
-KILLED = 9
+ReadShown = Callable[[Path, str], Any]
+"""A function that reads back the content that a target shows for a run, given the folder and the identity of the run."""
+KILLED_EXIT_CODE = 9
 """The exit code of a process that was killed while it was writing."""
 
 
-def check_sink(make: MakeSink, shown: Shown, every: int = 1, kills: int = 4) -> None:
+def check_sink(make: MakeSink, shown: ReadShown, every: int = 1, kills: int = 4) -> None:
     """Check that a sink fulfils the contract of `ogive.sinks.base`.
 
     Args:
-        make: `make(folder)` returns a new instance that writes into `folder`. cloudpickle sends `make` to another process.
-        shown: `shown(folder, run)` reads back the content that the target shows for the run with the identity `run`. Results
-            are compared with ==, so it leaves out values that may differ each time, such as numbers that the target assigns.
+        make: a function; `make(folder)` returns a new instance that writes into `folder`. cloudpickle sends `make` to
+            another process.
+        shown: a function; `shown(folder, run)` reads back the content that the target shows for the run with the identity
+            `run`. Results are compared with ==, so it leaves out values that may differ each time, such as numbers that the
+            target assigns.
         every: the interval, in events, at which the sink is interrupted; a larger value takes less time.
         kills: the number of times that the sink's process is killed.
 
@@ -57,7 +59,7 @@ def _create_sink_folder() -> tempfile.TemporaryDirectory[str]:
     return tempfile.TemporaryDirectory(prefix="ogive-sink-")
 
 
-def _check_all_events_are_shown(make: MakeSink, shown: Shown) -> Any:
+def _check_all_events_are_shown(make: MakeSink, shown: ReadShown) -> Any:
     """All events are shown: the same events are shown equally, and half of a run differently from the whole run."""
     results = []
     for events in (EVENTS, EVENTS, EVENTS[: len(EVENTS) // 2]):
@@ -70,7 +72,7 @@ def _check_all_events_are_shown(make: MakeSink, shown: Shown) -> Any:
     return first
 
 
-def _check_interruptions_change_nothing(make: MakeSink, shown: Shown, expected: Any, every: int) -> None:
+def _check_interruptions_change_nothing(make: MakeSink, shown: ReadShown, expected: Any, every: int) -> None:
     """A sink that was closed after any event and opened again shows the same as one that was not interrupted."""
     for count in range(1, len(EVENTS) + 1, every):
         with _create_sink_folder() as folder:
@@ -80,7 +82,7 @@ def _check_interruptions_change_nothing(make: MakeSink, shown: Shown, expected: 
         assert_that(result == expected, f"interrupted after event {count}, it shows {result} instead of {expected}")
 
 
-def _check_kills_change_nothing(make: MakeSink, shown: Shown, expected: Any, kills: int) -> None:
+def _check_kills_change_nothing(make: MakeSink, shown: ReadShown, expected: Any, kills: int) -> None:
     """A sink that was opened again after its process was killed at any moment shows the same as one that was not killed."""
     for number in range(kills):
         count = (number + 1) * len(EVENTS) // (kills + 1)
@@ -101,7 +103,9 @@ def _write_until_killed(make: MakeSink, folder: Path, count: int, is_flushed: bo
         env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
         check=False,
     )
-    assert_that(process.returncode == KILLED, f"the other process failed:\n{process.stderr.decode(errors='replace')}")
+    assert_that(
+        process.returncode == KILLED_EXIT_CODE, f"the other process failed:\n{process.stderr.decode(errors='replace')}"
+    )
 
 
 def _write_and_die() -> None:
@@ -111,16 +115,16 @@ def _write_and_die() -> None:
     feeding.feed(EVENTS[: count // 2])
     remaining = EVENTS[count // 2 : count]
     feeding.feed(remaining if is_flushed else _die_after(remaining))
-    os._exit(KILLED)
+    os._exit(KILLED_EXIT_CODE)
 
 
 def _die_after(events: Sequence[Event]) -> Iterable[Event]:
     yield from events
-    os._exit(KILLED)
+    os._exit(KILLED_EXIT_CODE)
 
 
-def _check_runs_are_separate(make: MakeSink, shown: Shown, expected: Any) -> None:
-    """Another run does not change what is shown for a run: it is refused, or is shown separately."""
+def _check_runs_are_separate(make: MakeSink, shown: ReadShown, expected: Any) -> None:
+    """A second run does not change the shown content of the first run: the second is refused, or is shown separately."""
     other_run = [replace(EVENTS[0], time=EVENTS[0].time + 1), *EVENTS[1:7]]
     with _create_sink_folder() as folder:
         feed_events(make(Path(folder)), EVENTS)

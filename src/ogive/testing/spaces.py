@@ -8,7 +8,7 @@ from ogive.space import Architecture, Space, integer, layer, one_of, real, repea
 
 
 def part(*args: Any, **kwargs: Any) -> tuple[Any, ...]:
-    """Return the arguments, as a layer that needs no PyTorch."""
+    """Return the arguments. As the factory of a layer, this function needs no PyTorch."""
     return (args, tuple(kwargs.items()))
 
 
@@ -24,7 +24,7 @@ def conditional() -> Space:
 
 
 def mixed() -> Space:
-    """Return a space with an integer, a real number on a log scale, a subset and a choice, and with a constraint."""
+    """Return a space with an integer, a real number on a log scale, a subset and a `one_of`, and with a constraint."""
 
     def not_both_large(architecture: Architecture) -> str | None:
         return "n and rate are both large" if architecture["n"] > 6 and architecture["rate"] > 0.1 else None

@@ -40,19 +40,20 @@ CASES = (
     ("large", "one objective"),
     ("conditional", "several objectives, hard and soft constraints"),
 )
-"""Names of spaces and problems."""
+"""The pairs of a space and a problem, by name, with which the rules are checked."""
 
-New = Callable[[], Strategy]
-"""Returns a new instance of the strategy, for one space and problem."""
+MakeInstance = Callable[[], Strategy]
+"""A function that returns a new instance of the strategy, for one space and problem."""
 
 
 def check_strategy(make: MakeStrategy, another_process: bool = True) -> None:
     """Check that a strategy fulfils the contract of `ogive.strategy.base`.
 
     Args:
-        make: `make(space, objectives, constraints)` returns a new instance. Choose its options so that an initial random
-            phase ends after about ten trials; otherwise the suite tests only this phase.
-        another_process: whether to compare also with a process that has another hash seed. cloudpickle sends `make` to it.
+        make: a function; `make(space, objectives, constraints)` returns a new instance. Choose its options so that an
+            initial random phase ends after about ten trials; otherwise the suite tests only this phase.
+        another_process: whether to compare the proposals with those of a process that has another hash seed. `make` is sent
+            to that process by cloudpickle.
 
     Raises:
         AssertionError: the strategy breaks a rule. The message names the rule, the space and the problem.
@@ -60,7 +61,7 @@ def check_strategy(make: MakeStrategy, another_process: bool = True) -> None:
     for space_name, problem_name in CASES:
         space, problem = SPACES[space_name](), PROBLEMS[problem_name]
 
-        def new(space: Space = space, problem: EpisodeProblem = problem) -> Strategy:
+        def make_instance(space: Space = space, problem: EpisodeProblem = problem) -> Strategy:
             return make(space, problem.objectives, problem.constraints)
 
         for check in (
@@ -72,7 +73,7 @@ def check_strategy(make: MakeStrategy, another_process: bool = True) -> None:
             _check_unknown_trials_are_accepted,
         ):
             with rule(check, f"space {space_name!r}, {problem_name}"):
-                check(new, space)
+                check(make_instance, space)
     for check_on_tiny in (_check_small_spaces_are_exhausted, _check_hard_constraints_hold):
         with rule(check_on_tiny, "space 'tiny'"):
             check_on_tiny(make)
@@ -84,10 +85,10 @@ def check_strategy(make: MakeStrategy, another_process: bool = True) -> None:
             check_another_process_agrees(_proposals_on_all_spaces, make)
 
 
-def _check_proposals_are_valid(new: New, space: Space) -> None:
+def _check_proposals_are_valid(make_instance: MakeInstance, space: Space) -> None:
     """Every proposal is an allowed architecture with settings and a note in JSON, whatever the outcomes of trials are."""
     for name, outcome in OUTCOMES.items():
-        for ask in run_episode(new(), outcome, TRIALS).asks:
+        for ask in run_episode(make_instance(), outcome, TRIALS).asks:
             _assert_valid(space, ask.answer, f"outcome {name!r}, proposal {ask.number}")
             if ask.answer.inherit:
                 assert_that(
@@ -96,33 +97,37 @@ def _check_proposals_are_valid(new: New, space: Space) -> None:
                 )
 
 
-def _check_ask_is_deterministic(new: New, space: Space) -> None:
+def _check_ask_is_deterministic(make_instance: MakeInstance, space: Space) -> None:
     """Two instances that received the same trials and the same random numbers make the same proposals."""
     assert_equal(
-        run_episode(new(), diverse, TRIALS).answers(), run_episode(new(), diverse, TRIALS).answers(), "proposal"
+        run_episode(make_instance(), diverse, TRIALS).answers(),
+        run_episode(make_instance(), diverse, TRIALS).answers(),
+        "proposal",
     )
 
 
-def _check_ask_has_no_side_effects(new: New, space: Space) -> None:
+def _check_ask_has_no_side_effects(make_instance: MakeInstance, space: Space) -> None:
     """A call of `ask` does not change any later proposal."""
 
     def ask_in_between(strategy: Strategy, pending: Pending) -> None:
         for seed in (7, 8, 7):
-            with suppress(SpaceExhausted):
+            with suppress(SpaceExhausted):  # only the side effects of these calls matter
                 proposal = strategy.ask(generator(seed, "poll"), pending, {"epochs": 27.0})
                 strategy.ask(generator(seed, "again"), pending.with_rejected(proposal), {})
 
-    answers = run_episode(new(), diverse, TRIALS, before_ask=ask_in_between).answers()
+    answers = run_episode(make_instance(), diverse, TRIALS, before_ask=ask_in_between).answers()
     assert_equal(
-        run_episode(new(), diverse, TRIALS).answers(), answers, "with further calls of ask in between, proposal"
+        run_episode(make_instance(), diverse, TRIALS).answers(),
+        answers,
+        "with further calls of ask in between, proposal",
     )
 
 
-def _check_tell_restores_the_state(new: New, space: Space) -> None:
+def _check_tell_restores_the_state(make_instance: MakeInstance, space: Space) -> None:
     """A new instance that receives all earlier trials by `tell` makes the same proposal as the original instance."""
-    episode = run_episode(new(), diverse, TRIALS)
+    episode = run_episode(make_instance(), diverse, TRIALS)
     for ask in episode.asks[:: TRIALS // 8]:
-        strategy = new()
+        strategy = make_instance()
         for trial in episode.tells[: ask.tell_count]:
             strategy.tell(trial)
         answer = strategy.ask(ask_generator(0, ask.number), Pending(ask.pending), ask.fidelity)
@@ -133,12 +138,12 @@ def _check_tell_restores_the_state(new: New, space: Space) -> None:
         )
 
 
-def _check_tell_replaces_earlier_records(new: New, space: Space) -> None:
+def _check_tell_replaces_earlier_records(make_instance: MakeInstance, space: Space) -> None:
     """A record of a trial replaces the earlier records of that trial; the same record a second time changes nothing."""
     records: dict[int, list[Trial]] = {}
-    for trial in run_episode(new(), diverse, TRIALS).tells:
+    for trial in run_episode(make_instance(), diverse, TRIALS).tells:
         records.setdefault(trial.id, []).append(trial)
-    only_last, step_by_step, twice = new(), new(), new()
+    only_last, step_by_step, twice = make_instance(), make_instance(), make_instance()
     for number, trial_records in records.items():
         only_last.tell(trial_records[-1])
         for trial in trial_records:
@@ -150,10 +155,11 @@ def _check_tell_replaces_earlier_records(new: New, space: Space) -> None:
         assert_equal(expected, _list_proposals(twice), f"after the last record of trial {number} twice, proposal")
 
 
-def _check_unknown_trials_are_accepted(new: New, space: Space) -> None:
+def _check_unknown_trials_are_accepted(make_instance: MakeInstance, space: Space) -> None:
     """`tell` accepts trials that the strategy has not proposed, such as those of a warm start."""
-    strategy = new()
+    strategy = make_instance()
     for number in range(TRIALS):
+        # The notes name trials that do not exist, and entries that built-in strategies read.
         note = ({}, {"parent": 10_000, "search": 10**12}, {"search": None, "instead": "grid"})[number % 3]
         proposal = Proposal(space.sample(generator(number, "foreign")), note=note)
         for trial in diverse(number, proposal):
@@ -162,7 +168,7 @@ def _check_unknown_trials_are_accepted(new: New, space: Space) -> None:
         answer = strategy.ask(generator(0), Pending({TRIALS: proposal}, (proposal,)), {})
     except SpaceExhausted:
         return
-    _assert_valid(space, answer, "after trials that it has not proposed")
+    _assert_valid(space, answer, "after trials that the strategy has not proposed")
 
 
 def _check_small_spaces_are_exhausted(make: MakeStrategy) -> None:
@@ -234,4 +240,5 @@ def _assert_valid(space: Space, proposal: Proposal, case: str) -> None:
     )
     reason = space.violation(architecture)
     assert_that(reason is None, f"{case}: {architecture!r} is not allowed: {reason}")
-    journalled(proposal)  # raises an exception if settings or note cannot be converted to JSON
+    # The result is not needed: the call raises an exception if settings or note cannot be converted to JSON.
+    journalled(proposal)

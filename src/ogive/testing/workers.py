@@ -22,7 +22,7 @@ from ogive.testing.rules import assert_that
 from ogive.trial import Fidelity, Proposal, Report, Status, Trial, TrialId
 
 MAX_EVENTS = 20_000
-"""The number of epochs after which a search counts as endless."""
+"""A search that has not ended after this many epochs counts as endless."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,8 @@ class TrialBehavior:
     """The behavior of a trial.
 
     Attributes:
-        accuracy: returns the accuracy after an epoch. The loss is 1 - accuracy, and the other metrics are constant.
+        accuracy: a function that returns the accuracy after an epoch. The loss is 1 - accuracy, and the other metrics are
+            constant.
         latency: a constant metric.
         parameters: a constant metric. A further metric, memory, is latency times parameters.
         seconds: the duration of an epoch.
@@ -59,13 +60,18 @@ class TrialBehavior:
 
 
 Scenario = Callable[[TrialId], TrialBehavior]
-"""Returns the behavior of a trial, given its number."""
+"""A function that returns the behavior of a trial, given the number of the trial."""
 
 
 def good(number: TrialId) -> TrialBehavior:
     """No trial fails. No two trials are equally good, and their order changes with the epochs."""
     quality, speed, latency, parameters, seconds = generator(1, "fate", number).random(5)
-    return TrialBehavior(lambda epoch: quality * (1 - math.exp(-epoch * speed)), latency, parameters, 0.1 + seconds)
+    return TrialBehavior(
+        accuracy=lambda epoch: quality * (1 - math.exp(-epoch * speed)),
+        latency=latency,
+        parameters=parameters,
+        seconds=0.1 + seconds,
+    )
 
 
 def faulty(number: TrialId) -> TrialBehavior:
@@ -197,7 +203,7 @@ class SimulatedController:
             return True
         if isinstance(job, Wait):
             is_running = bool(self.events)
-            assert_that(is_running or not may_start, "Wait, although no trial is running: the schedule waits for ever")
+            assert_that(is_running or not may_start, "Wait, although no trial is running: the schedule waits forever")
         if isinstance(job, Done):
             self.max_trials = 0
         return False
@@ -209,7 +215,7 @@ class SimulatedController:
             return False
         proposal = job.proposal or (self.repeats.pop(0) if self.repeats else self._make_proposal(number, job))
         proposal = replace(proposal, note={"schedule": dict(job.note)})
-        self._work(Trial(number, proposal, job.fidelity, status=Status.RUNNING, step_offset=job.step_offset), job)
+        self._start_work(Trial(number, proposal, job.fidelity, status=Status.RUNNING, step_offset=job.step_offset), job)
         return True
 
     def _continue_paused(self, job: Resume | Drop) -> None:
@@ -226,15 +232,15 @@ class SimulatedController:
             # again, without further training.
             self._call("on_job", resumed, job)
             self.idle_workers -= 1
-            self._obey(resumed, self._call("on_report", resumed, resumed.reports[-1]))
+            self._carry_out_answer(resumed, self._call("on_report", resumed, resumed.reports[-1]))
             return
         assert_that(resumed.target_step > trial.step, f"{describe(job)}: the trial has done {trial.step} steps already")
-        self._work(resumed, job)
+        self._start_work(resumed, job)
 
     def _make_proposal(self, number: TrialId, job: Start) -> Proposal:
         return Proposal(self.space.sample(generator(0, "trial", number)), settings=job.settings)
 
-    def _work(self, trial: Trial, job: Start | Resume) -> None:
+    def _start_work(self, trial: Trial, job: Start | Resume) -> None:
         """Let an idle worker start or resume a trial."""
         self.idle_workers -= 1
         self._call("on_job", trial, job)
@@ -246,9 +252,8 @@ class SimulatedController:
     def end_epoch(self, trial: Trial) -> None:
         """Process the end of the next epoch of a trial: a report, a failure, or the return of its train function."""
         behavior, epoch = self.scenario(trial.id), max(trial.step, trial.step_offset) + 1
-        if (
-            behavior.returns_after is not None and behavior.returns_after < epoch
-        ):  # the train function returns without a report
+        # The train function returns without a report.
+        if behavior.returns_after is not None and behavior.returns_after < epoch:
             self._end(trial, Status.FINISHED)
             return
         if behavior.fails_at == epoch:
@@ -258,15 +263,15 @@ class SimulatedController:
         report = Report(epoch, {**previous, **behavior.metrics(epoch)}, time=self.now, step_offset=trial.step_offset)
         trial = replace(trial, reports=(*trial.reports, report))
         if "accuracy" in report.metrics:
-            self._obey(trial, self._call("on_report", trial, report))
+            self._carry_out_answer(trial, self._call("on_report", trial, report))
         elif behavior.returns_after == epoch:
             self._end(trial, Status.MISSING_METRIC)
         else:  # the report has no value of the objectives, so the schedule does not receive it, and the trial continues
             self.log.trials[trial.id] = trial
             self._schedule_next_epoch(trial)
 
-    def _obey(self, trial: Trial, action: Action) -> None:
-        """Carry out the schedule's answer to the last report of a trial."""
+    def _carry_out_answer(self, trial: Trial, action: Action) -> None:
+        """Carry out the answer of the schedule to the last report of a trial."""
         behavior, epoch = self.scenario(trial.id), trial.step
         if action is Action.STOP:
             self._end(trial, Status.STOPPED)
