@@ -89,7 +89,7 @@ def test_settings_override_the_recipe(digits: task.Task, tmp_path: Path) -> None
     plain = Driver(tmp_path / "a").run(estimate.classifier(digits, Recipe(epochs=2, learning_rate=0.1)), 2)
     same = Driver(tmp_path / "b").run(estimate.classifier(digits, epochs=2), 2, settings={"learning_rate": 0.1})
     assert without_time(plain) == without_time(same)
-    with pytest.raises(JobError, match="there is no 'lr'"):
+    with pytest.raises(JobError, match="there is no setting 'lr'"):
         Driver(tmp_path / "c").run(estimate.classifier(digits), settings={"lr": 0.1})
 
 

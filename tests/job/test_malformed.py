@@ -392,7 +392,7 @@ CASES = {
     "too few examples for the classes": (
         "space: {zoo: chain}\ntask: {}\nproxy:\n  data_fraction: 0.001\n",
         "job.yaml:4: proxy.data_fraction: ",
-        "at least one for each class",
+        "at least one example of each class",
     ),
     "a proxy without the trainer": (
         GOOD + "proxy: {data_fraction: 0.5}\n",

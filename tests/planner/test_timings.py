@@ -38,7 +38,7 @@ def test_a_file_may_have_a_unit_and_a_byte_order_mark(tmp_path: Path) -> None:
 @pytest.mark.parametrize("timings", [3, {}, {"epochs": [{"trial": "a"}]}])
 def test_a_malformed_plan_is_refused(tmp_path: Path, timings: object) -> None:
     (tmp_path / "plan.json").write_text(json.dumps({"timings": timings}))
-    with pytest.raises(JobError, match=r"plan.json is no plan"):
+    with pytest.raises(JobError, match=r"plan.json is not a plan"):
         read_timings(tmp_path / "plan.json")
 
 

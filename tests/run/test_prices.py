@@ -33,7 +33,7 @@ def test_a_price_file_is_found_by_variable_or_by_path(tmp_path: Path, monkeypatc
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("devices: {h200: {price: 1}}", r"has no 'h100'; did you mean 'h200'\? it has h200; or give money"),
+        ("devices: {h200: {price: 1}}", r"has no 'h100'; did you mean 'h200'\? known names: h200; or give money"),
         ("devices: {h100: {prize: 1}}", r"devices: h100: there is no key 'prize'; did you mean 'price'\?"),
         ("device: {h100: {price: 1}}", r"there is no key 'device'; did you mean 'devices'\?"),
         ("devices: {h100: {price: -1}}", "price: found -1; allowed: money for an hour, a number above 0"),

@@ -189,7 +189,7 @@ def test_missing_weights_and_wrong_arguments_are_refused(run: og.Run, tmp_path: 
         ({"top": 0}, "top=0"),
         ({"seeds": (1, 1)}, "expected different whole numbers"),
         ({"baseline": make_baseline()}, "must be a function without arguments"),
-        ({"recipe": {"colour": 1}}, "there is no 'colour'"),
+        ({"recipe": {"colour": 1}}, "there is no setting 'colour'"),
     ):
         with pytest.raises(JobError, match=message):
             finalize(run, **wrong)

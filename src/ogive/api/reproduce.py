@@ -12,13 +12,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ogive.api.environment_changes import list_environment_changes
 from ogive.api.trial_history import Segment, TrialHistory, read_trial_history
+from ogive.api.trial_reproduction import MetricDifference, Reproduction
 from ogive.errors import RunError
 from ogive.estimate.checkpoint import find_newest_checkpoint
 from ogive.executors.processes import ProcessExecutor
@@ -43,57 +43,6 @@ REPEATABLE_FAILURES = (Status.ERROR, Status.INFEASIBLE, Status.OUT_OF_MEMORY, St
 """The failures that are expected to happen in the repetition as well."""
 POLL_SECONDS = 0.5
 """The longest wait for the executor's next event."""
-
-
-@dataclass(frozen=True)
-class MetricDifference:
-    """A value that differs between the journal and the repetition.
-
-    Attributes:
-        step: the step of the trial.
-        metric: the name of the metric.
-        journal: the value in the journal; None if the trial did not report it.
-        again: the value in the repetition; None if the repetition did not report it.
-    """
-
-    step: Step
-    metric: str
-    journal: float | None
-    again: float | None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Reproduction:
-    """The comparison of a trial with its repetition.
-
-    Attributes:
-        trial: the number of the trial.
-        environment: a sentence for each change in the environment since the trial ran.
-        steps: the number of compared steps.
-        values: the number of compared values.
-        ignored: the metrics that were reported but not compared.
-        differences: the values that are not equal, bit for bit.
-        ended: how the trial and its repetition ended, if this differs; "" otherwise.
-        folder: the folder with the output and the checkpoint of the repetition.
-    """
-
-    trial: TrialId
-    environment: tuple[str, ...]
-    steps: int
-    values: int
-    ignored: tuple[str, ...]
-    differences: tuple[MetricDifference, ...]
-    ended: str
-    folder: str
-
-    @property
-    def same(self) -> bool:
-        """Whether every compared value is equal, and the repetition ended like the trial."""
-        return not self.differences and not self.ended
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the comparison as JSON."""
-        return {"same": self.same, **asdict(self)}
 
 
 def reproduce(

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import torch
 
     from ogive.api.replay import Replay
-    from ogive.api.reproduce import Reproduction
+    from ogive.api.trial_reproduction import Reproduction
     from ogive.run.observers import Observer
     from ogive.stages.finalize import Say
 

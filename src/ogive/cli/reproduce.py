@@ -12,7 +12,7 @@ from ogive.cli.common import AsJson, RunPath, open_run, relative_path
 from ogive.cli.terminal import print_json, print_table, print_text
 
 if TYPE_CHECKING:
-    from ogive.api.reproduce import Reproduction
+    from ogive.api.trial_reproduction import Reproduction
 
 MAX_LISTED = 20
 """At most this many differences are listed."""

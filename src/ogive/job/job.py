@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -11,30 +11,23 @@ from typing import TYPE_CHECKING, Any, cast
 from ogive import schedule as schedules
 from ogive import strategy as strategies
 from ogive.api.funnel import START_FROM, Go
-from ogive.errors import Infeasible, JobError
 from ogive.job import environment, estimator_parts, search_parts
+from ogive.job.feasibility import check_feasible
 from ogive.job.job_folder import get_declared_run_folder
 from ogive.job.key_types import AUTO
 from ogive.job.key_validation import check_keys
 from ogive.job.keys import FinalizeKeys, JobKeys
-from ogive.job.user_modules import CodeImporter, describe_object, format_user_error
-from ogive.job.yaml_source import Source, locate_errors, read_job_file
+from ogive.job.user_modules import CodeImporter, describe_object
+from ogive.job.yaml_source import Source, read_job_file
 from ogive.objective import Constraint, Objective
 from ogive.run.estimator import Estimator
 from ogive.run.journal import JOURNAL
 from ogive.run.manifest import count_cores
 from ogive.run.settings import Settings
-from ogive.seeds import generator
-from ogive.session.search_checks import check_hard_constraints
-from ogive.space import Architecture, Space
-from ogive.trial import Pending
-from ogive.user_code import USER_EXCEPTIONS
+from ogive.space import Space
 
 if TYPE_CHECKING:
     from ogive.task import Task
-
-CHECKED_SAMPLES = 5
-"""The number of architectures that are sampled for a check. At least one of them must be valid."""
 
 _LATER_PHASE_VALUES: Mapping[str, Any] = {"initial": [], "warm_start": None}
 """The values, in later phases, of the keys that only the first phase uses. (Later phases start from the previous best.)"""
@@ -183,7 +176,7 @@ def load_job(path: str | Path, options: Mapping[str, Any] | None = None) -> Job:
         options=dict(options or {}),
     )
     job = _make_search(source, keys.model_copy(update={"strategy": strategy, "schedule": schedule}), shared)
-    _check_feasible(source, job)
+    check_feasible(source, job)
     if keys.finalize is not None:
         estimator_parts.check_finalize(source, keys.finalize, job.estimator, "finalize")
     return replace(job, phases=_make_phases(source, keys, shared)) if keys.phases is not None else job
@@ -306,49 +299,3 @@ def resolve_baseline(source: Source, keys: JobKeys, code: CodeImporter) -> Calla
             f"{keys.baseline} is {describe_object(value)}; allowed: a function without arguments that returns a network",
         )
     return cast("Callable[[], Any]", value)
-
-
-def _check_feasible(source: Source, job: Job) -> None:
-    """Sample architectures, and raise JobError if none of them can be built or screened, or satisfies the constraints."""
-    with locate_errors(source, "space"):
-        rng = generator(job.keys.seed, "check")
-        samples = [job.space.sample(rng) for _ in range(CHECKED_SAMPLES)]
-        # If the space has an example input, the preflight of `ogive check` builds architectures, so nothing is built here.
-        if job.space.example_input is None and estimator_parts.builds_models(job.estimator):
-            _check_any(samples, lambda architecture: architecture.build(seed=0), "built", job.folders)
-    if any(constraint.hard for constraint in job.constraints):
-        strategy = strategies.create("random", job.space, job.objectives, job.constraints)
-        screened = strategies.Constrained(strategies.Deduplicated(strategy), job.estimator.screen)
-        with locate_errors(source, "constraints"):
-            _check_any(samples, job.estimator.screen, "screened", job.folders)
-            check_hard_constraints(job.space, job.estimator, job.constraints, job.keys.seed)
-            screened.ask(generator(job.keys.seed, "check"), Pending(), {})
-
-
-def _check_any(
-    samples: Sequence[Architecture], attempt: Callable[[Architecture], object], action: str, folders: Sequence[str]
-) -> None:
-    """Check that one of the architectures can be built or screened.
-
-    A search can continue after some architectures fail, but not if all of them do. Infeasible ones are not failures.
-
-    Args:
-        samples: the architectures.
-        attempt: a function that builds or screens an architecture; it may raise an exception.
-        action: "built" or "screened", for the message.
-        folders: the folders of the user's code, for the message.
-
-    Raises:
-        JobError: all architectures fail. The message contains the first error.
-    """
-    errors: list[BaseException] = []
-    for architecture in samples:
-        try:
-            attempt(architecture)
-            return
-        except Infeasible:
-            continue
-        except USER_EXCEPTIONS as error:
-            errors.append(error)
-    if errors:
-        raise JobError(f"an architecture cannot be {action}: {format_user_error(errors[0], folders)}") from errors[0]

@@ -77,5 +77,5 @@ def format_unknown_name(kind: str, name: str, names: tuple[str, ...]) -> str:
     """
     similar = get_close_matches(name, names, n=1)
     hint = f"did you mean {similar[0]!r}? " if similar else ""
-    known = f"known names: {', '.join(names)}" if names else "no names are known"
-    return f"there is no {kind} {name!r}; {hint}{known}"
+    known_names = f"known names: {', '.join(names)}" if names else "no names are known"
+    return f"there is no {kind} {name!r}; {hint}{known_names}"

@@ -1,0 +1,69 @@
+"""Check of a job with a few sampled architectures: at least one can be built and satisfies the hard constraints."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from ogive import strategy as strategies
+from ogive.errors import Infeasible, JobError
+from ogive.job import estimator_parts
+from ogive.job.user_modules import format_user_error
+from ogive.job.yaml_source import Source, locate_errors
+from ogive.seeds import generator
+from ogive.session.search_checks import check_hard_constraints
+from ogive.space import Architecture
+from ogive.trial import Pending
+from ogive.user_code import USER_EXCEPTIONS
+
+if TYPE_CHECKING:
+    from ogive.job.job import Job
+
+CHECKED_SAMPLES = 5
+"""The number of architectures that are sampled for a check. At least one of them must be valid."""
+
+
+def check_feasible(source: Source, job: Job) -> None:
+    """Sample architectures, and raise JobError if none of them can be built or screened, or satisfies the constraints."""
+    with locate_errors(source, "space"):
+        rng = generator(job.keys.seed, "check")
+        samples = [job.space.sample(rng) for _ in range(CHECKED_SAMPLES)]
+        # If the space has an example input, the preflight of `ogive check` builds architectures, so nothing is built here.
+        if job.space.example_input is None and estimator_parts.builds_models(job.estimator):
+            _check_any(samples, lambda architecture: architecture.build(seed=0), "built", job.folders)
+    if any(constraint.hard for constraint in job.constraints):
+        strategy = strategies.create("random", job.space, job.objectives, job.constraints)
+        screened = strategies.Constrained(strategies.Deduplicated(strategy), job.estimator.screen)
+        with locate_errors(source, "constraints"):
+            _check_any(samples, job.estimator.screen, "screened", job.folders)
+            check_hard_constraints(job.space, job.estimator, job.constraints, job.keys.seed)
+            screened.ask(generator(job.keys.seed, "check"), Pending(), {})
+
+
+def _check_any(
+    samples: Sequence[Architecture], attempt: Callable[[Architecture], object], action: str, folders: Sequence[str]
+) -> None:
+    """Check that one of the architectures can be built or screened.
+
+    A search can continue after some architectures fail, but not if all of them do. Infeasible ones are not failures.
+
+    Args:
+        samples: the architectures.
+        attempt: a function that builds or screens an architecture; it may raise an exception.
+        action: "built" or "screened", for the message.
+        folders: the folders of the user's code, for the message.
+
+    Raises:
+        JobError: all architectures fail. The message contains the first error.
+    """
+    errors: list[BaseException] = []
+    for architecture in samples:
+        try:
+            attempt(architecture)
+            return
+        except Infeasible:
+            continue
+        except USER_EXCEPTIONS as error:
+            errors.append(error)
+    if errors:
+        raise JobError(f"an architecture cannot be {action}: {format_user_error(errors[0], folders)}") from errors[0]
