@@ -70,9 +70,9 @@ def search_phases(
 def funnel_of(run_or_job: Path) -> Funnel | None:
     """Return the funnel in a folder, or of a job; None if there is none."""
     from ogive.api import open_funnel
-    from ogive.job import find_folder
+    from ogive.job import find_run_or_funnel_folder
 
-    return open_funnel(find_folder(run_or_job))
+    return open_funnel(find_run_or_funnel_folder(run_or_job))
 
 
 def show_funnel(funnel: Funnel, as_json: bool) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ogive.arrays import FloatArray
-from ogive.drawing.plot import NAMED, AxisScale, Plot, fit_scale
+from ogive.drawing.plot import MAX_TOOLTIPS, AxisScale, Plot, fit_scale
 from ogive.formatting import number, plural
 from ogive.objective import Objective
 from ogive.report.frontier import Knee
@@ -19,7 +19,10 @@ from ogive.run.results import CurvePoint, compute_running_best, expected_best
 HALF_WIDTH = 430.0
 """Width of a figure that has another one beside it, in pixels."""
 ORIGIN_COLOURS = {"initial": "c3", "random": "grey", "": "grey"}
-"""Colours of the origins that are not a model; all other origins get `_COLOURS` in turn."""
+"""Fixed colours of some origins; all other origins get the `_COLOURS` in turn.
+
+An origin says how a trial was proposed, such as "random" or "mutation". It is "" if the strategy does not note it.
+"""
 _COLOURS = ("c0", "c2", "c4", "c5", "c3")
 MAX_LABELLED = 20
 """Up to this number of finalists, the figure names all of them; if there are more, it names only the winners."""
@@ -75,9 +78,9 @@ def draw_search_curve(
         sizes = np.unique(np.linspace(1, most, min(most, MAX_REFERENCE_POINTS)).round().astype(int))
         expected = expected_best(reference, objective.goal, sizes.tolist())
         plot.line(sizes, expected, "c1", "expected best of as many random trials", dash=True)
-    numbers, best = compute_running_best(points, objective.goal)
-    if best:
-        plot.steps(numbers, best, "c0", best_label)
+    positions, best_values = compute_running_best(points, objective.goal)
+    if positions:
+        plot.steps(positions, best_values, "c0", best_label)
     suffix = f"; {omitted}" if omitted is not None else ""
     about = f"{objective.metric} of {plural(len(points), 'trial')} in their order, and the best so far{suffix}"
     return plot.svg(about)
@@ -85,7 +88,7 @@ def draw_search_curve(
 
 def _add_points(plot: Plot, group: Sequence[CurvePoint], css: str, label: str, hollow: bool = False) -> None:
     if group:
-        with_tooltip = group if len(group) <= NAMED else ()
+        with_tooltip = group if len(group) <= MAX_TOOLTIPS else ()
         tooltips = [f"trial {p.trial}: {number(p.value)}{f', {p.origin}' if p.origin else ''}" for p in with_tooltip]
         plot.dots([p.position for p in group], [p.value for p in group], css, label, tooltips, hollow=hollow)
 
@@ -97,10 +100,11 @@ def group_by_rung(points: Sequence[CurvePoint], unit: str) -> list[tuple[str, st
         The colour, the label and the points of each group. There are at most as many groups as `RUNG_COLOURS`; with more
         different numbers of epochs than colours, adjacent numbers share a group.
     """
-    levels = np.array_split(sorted({point.step for point in points}), len(RUNG_COLOURS))
+    parts = np.array_split(sorted({point.step for point in points}), len(RUNG_COLOURS))
+    # With fewer numbers of epochs than colours, the last parts are empty, and the other parts get the last colours.
+    ranges = [(int(part[0]), int(part[-1])) for part in parts if len(part)]
     groups = []
-    for css, part in zip(RUNG_COLOURS[-sum(len(part) > 0 for part in levels) :], levels, strict=False):
-        low, high = int(part[0]), int(part[-1])
+    for css, (low, high) in zip(RUNG_COLOURS[-len(ranges) :], ranges, strict=True):
         label = plural(low, unit) if low == high else f"{low:,} to {plural(high, unit)}"
         groups.append((css, label, [point for point in points if low <= point.step <= high]))
     return groups
@@ -141,20 +145,22 @@ def find_failing_ranges(failed: Sequence[bool]) -> list[tuple[int, int]]:
 
 
 def describe_omitted_outliers(points: Sequence[CurvePoint], objective: Objective) -> str | None:
-    """Return how many far outliers on the bad side the search curve omits; None where it omits none."""
+    """Return a text on the far outliers on the bad side that the search curve omits; None if it omits none."""
     return _value_axis(points, objective)[1]
 
 
 def _value_axis(points: Sequence[CurvePoint], objective: Objective) -> tuple[AxisScale, str | None]:
-    """Return the value axis, without far outliers on the bad side, and a text that counts those, or None."""
+    """Return the value axis, without far outliers on the bad side, and a text with their number; None if there are none."""
     label = _axis_label(objective)
     values = np.array([p.value for p in points if math.isfinite(p.value)])
     if not len(values):
         return AxisScale(0, 1, label), None
     costs = values if objective.goal == "minimize" else -values
-    # An outlier is further above the 90% quantile than twice the distance of the best from that quantile.
+    # An outlier exceeds the 90% quantile by more than twice the distance between the best value and this quantile.
     lowest, median, high = np.quantile(costs, [0.0, 0.5, 0.9])
     outside = costs > high + 2 * (high - lowest)
+    # If the median equals the quantile, about 40% of the costs or more are equal. The quantile is then no measure of their
+    # spread, so no trial is omitted.
     if not outside.any() or median == high:
         return _fit_value_scale(values, objective), None
     worst = number(float(values[costs.argmax()]))
@@ -175,12 +181,20 @@ def _fit_value_scale(values: ArrayLike, objective: Objective, margin: float = 0.
 
 
 def draw_best_over(points: Sequence[CurvePoint], objective: Objective, along: Sequence[float], label: str) -> str:
-    """Draw the best so far over a quantity that grows with the trials, such as time or money; `along` [n]."""
-    numbers, best = compute_running_best(points, objective.goal)
+    """Draw the best so far over a quantity that grows with the trials, such as time or money.
+
+    Args:
+        points: [n] the points of the search curve.
+        objective: the objective whose values the points have.
+        along: [n] the quantity at the end of each trial.
+        label: the name of the quantity, with its unit.
+    """
+    positions, best_values = compute_running_best(points, objective.goal)
     x_axis = AxisScale(0.0, max(along[-1], 1e-12) * 1.02, label)
-    plot = Plot(x_axis, _fit_value_scale(best, objective, margin=0.08), HALF_WIDTH, 260)
-    if best:
-        plot.steps([along[n - 1] for n in numbers], best, "c0")
+    plot = Plot(x_axis, _fit_value_scale(best_values, objective, margin=0.08), HALF_WIDTH, 260)
+    if positions:
+        # Positions are counted from 1.
+        plot.steps([along[position - 1] for position in positions], best_values, "c0")
     return plot.svg(f"best {objective.metric} so far over {label}")
 
 
@@ -197,14 +211,14 @@ def draw_pareto_front(
     """Draw two objectives of all trials as points, the front as a line, and the name of the knee.
 
     Args:
-        values: of the two objectives [n, 2].
-        objectives: the two.
-        on_front: whether each trial is on the Pareto front [n].
-        hollow: whether each trial was trained for fewer steps than others, or violates a constraint [n].
-        names: of the trials [n], for tooltips.
-        knee: of the front; None for none.
-        only_pair: these are all objectives of the search. If there are more, the front is seen from one side only, and
-            no dominated area is shaded.
+        values: [n, 2] the values of the two objectives.
+        objectives: the two objectives.
+        on_front: [n] whether each trial is on the Pareto front.
+        hollow: [n] whether each trial was trained for fewer steps than others, or violates a constraint.
+        names: [n] the names of the trials, for tooltips. Each begins with "trial", the id of the trial, and a colon.
+        knee: the knee of the front; None if the front has none.
+        only_pair: whether the search has no other objectives. If it has, the figure is a projection of the front. It is then
+            smaller, and no dominated area is shaded.
     """
     is_front, is_hollow = np.array(on_front, dtype=bool), np.array(hollow, dtype=bool)
     x_axis, y_axis = (_objective_axis(values[:, i], objectives[i]) for i in range(2))
@@ -263,7 +277,7 @@ def draw_over_trials(
 def draw_over_time(
     times: Sequence[float], values: Sequence[float], labels: tuple[str, str], about: str, high: float
 ) -> str:
-    """Draw values from 0 to `high` over time; `labels` of the x and the y axis."""
+    """Draw values from 0 to `high` over time. `labels`: the label of the x axis, and that of the y axis."""
     plot = Plot(AxisScale(0, max([*times, 1e-12]) * 1.01, labels[0]), AxisScale(0, high, labels[1]), HALF_WIDTH, 260)
     plot.steps(times, values, "c0")
     return plot.svg(about)
@@ -285,10 +299,10 @@ def draw_full_training(
 
     Args:
         rows: for each finalist its name, its value in the search, and its mean value after full training.
-        metric: of the values.
-        goal: of the metric.
-        winners: names.
-        seeds: by name, the value of each seed; two or more are drawn as a bar from the least to the largest.
+        metric: the metric that is drawn.
+        goal: "minimize" or "maximize".
+        winners: the names of the winners.
+        seeds: for each finalist, its value after full training with each seed. A bar shows the range of two or more values.
     """
     before, after = [a for _, a, _ in rows], [b for _, _, b in rows]
     all_after = [value for name, _, b in rows for value in seeds.get(name, [b])]

@@ -116,8 +116,9 @@ class Subset(Domain):
             if rank < count:
                 break
             rank, k = rank - count, k + 1
-        # Then go through the labels: of the subsets that are still possible, C(number of later labels, k - 1) contain this
-        # label, and they come first.
+        # Then go through the labels; k is now the number of members still to be chosen. Of the remaining subsets,
+        # C(number of later labels, k - 1) contain the label, and they precede all others. So either the subset is among
+        # them, or they are skipped.
         indices, index = [], 0
         while k:
             with_index = math.comb(len(self.labels) - index - 1, k - 1)
@@ -133,6 +134,8 @@ class Subset(Domain):
         return self._unrank(min(int(u * self.size), self.size - 1))
 
     def pick_other(self, label: tuple[Label, ...], u: float) -> tuple[Label, ...]:
+        # Draw from all subsets but the last one. If this gives `label` itself, return the last subset in its place: so every
+        # other subset has the same probability.
         other = self._unrank(min(int(u * (self.size - 1)), self.size - 2))
         return other if other != label else self._unrank(self.size - 1)
 

@@ -15,11 +15,11 @@ from ogive.arrays import BoolArray, FloatArray
 from ogive.objective import find_pareto_front
 from ogive.space import Architecture
 from ogive.strategy.acquisition import (
-    expected_area_improvement,
+    exact_expected_hypervolume_improvement,
     expected_improvement,
-    hypervolume_improvement,
     probability_below,
     sample_directions,
+    sampled_expected_hypervolume_improvement,
 )
 from ogive.strategy.observations import Observations, normal_scores, scale_excess, winsorize
 from ogive.surrogates.gp_regression import GPRegression
@@ -191,7 +191,9 @@ class Acquisition:
             draws.append(tuple(np.stack(part, axis=1) for part in zip(*moments, strict=True)))
         # Two objectives have a closed form.
         if len(self.objective_models) == 2:
-            improvements = [expected_area_improvement(mean, deviation, front, reference) for mean, deviation in draws]
+            improvements = [
+                exact_expected_hypervolume_improvement(mean, deviation, front, reference) for mean, deviation in draws
+            ]
             return np.asarray(np.mean(improvements, axis=0))
         # More objectives: sample costs, and average over directions. All candidates and all asks share the random numbers.
         rng = np.random.default_rng(0)
@@ -199,4 +201,4 @@ class Acquisition:
         normals = np.concatenate([z, -z])[:, None, :]  # [2 NORMAL_PAIRS, 1, o]
         samples = np.concatenate([mean + normals * deviation for mean, deviation in draws])
         directions = sample_directions(DIRECTIONS, len(self.objective_models), rng)
-        return hypervolume_improvement(samples, front, reference, directions)
+        return sampled_expected_hypervolume_improvement(samples, front, reference, directions)

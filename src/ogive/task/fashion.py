@@ -1,8 +1,8 @@
 """Fashion-MNIST: 70,000 grey-scale images of clothes in ten classes, with an official test split of 10,000.
 
 Xiao, Rasul and Vollgraf (2017), "Fashion-MNIST: a novel image dataset for benchmarking machine learning algorithms". The
-data are read from Debian's package `dataset-fashion-mnist` if it is installed. Otherwise they are downloaded once into the
-cache folder of the user.
+data are read from Debian's package `dataset-fashion-mnist` if it is installed. Otherwise they are downloaded once into a
+cache folder.
 """
 
 from __future__ import annotations
@@ -56,7 +56,8 @@ def load_arrays(
 
     Args:
         package_folder: the folder of Debian's package.
-        cache_folder: the folder of downloaded files; by default in the cache folder of the user, or in `OGIVE_CACHE`.
+        cache_folder: the folder of downloaded files. By default it is `fashion-mnist` in the folder that the environment
+            variable `OGIVE_CACHE` names or, if the variable is not set, in the user's cache folder.
         url: the server to download from.
 
     Raises:
