@@ -26,7 +26,7 @@ _MAGIC, _VERSION = 0x1950A86A20F9469CFC6C, 1001
 def _encode_latin1(text: str, encoding: str) -> bytes:
     """Encode text as Latin-1. Unpickling calls this function in place of `_codecs.encode`.
 
-    Pickles of protocol 2 store bytes as text, and always in the encoding Latin-1.
+    Pickles of protocol 2 store bytes as text, always in Latin-1.
     """
     if encoding != "latin1":
         raise pickle.UnpicklingError(

@@ -115,7 +115,7 @@ def finalize(
     if as_json:
         print_json({**result.to_json(), "no_weights": reasons_without_weights(opened)})
     else:
-        _print(opened, result)
+        _print_result(opened, result)
 
 
 def _parse_changes(items: Sequence[str]) -> dict[str, Any]:
@@ -151,7 +151,7 @@ def _load_baseline(reference: str) -> Callable[[], Any]:
     return function
 
 
-def _print(run: Run, result: FullTrainingResult) -> None:
+def _print_result(run: Run, result: FullTrainingResult) -> None:
     from rich.table import Table
 
     from ogive.stages.full_training_text import list_conclusions, make_table

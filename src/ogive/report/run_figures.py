@@ -37,11 +37,11 @@ MIN_LOG_RATIO = 10.0
 def draw_search_curve(
     points: Sequence[CurvePoint], objective: Objective, reference: Sequence[float] = (), unit: str = "epoch"
 ) -> str:
-    """Draw all trials in the order in which they ended, and the best so far as a line.
+    """Draw all trials in the order in which they ended, and the best value so far as a line.
 
     If all trials were trained equally far, their colour shows their origin. Otherwise it shows for how many epochs they were
-    trained, because only the values of those that were trained longest count for the best so far. Ranges in which half of
-    the trials or more have failed are shaded.
+    trained, because the best value so far is that of the trials that were trained longest. Ranges in which half of the
+    trials or more have failed are shaded.
 
     Args:
         points: the points of the search curve.
@@ -49,7 +49,7 @@ def draw_search_curve(
         reference: the values of random trials; a dashed line shows the expected best of 1, 2, ... of them.
         unit: the unit of the steps of trials, in the singular.
     """
-    y_axis, omitted = _value_axis(points, objective)
+    y_axis, omitted = _make_value_axis(points, objective)
     margin = max(0.5, 0.01 * len(points))
     x_axis = AxisScale(1 - margin, len(points) + margin, "trials, in the order in which they ended", whole=True)
     plot = Plot(x_axis, y_axis)
@@ -57,25 +57,25 @@ def draw_search_curve(
         plot.band(low - 0.5, high + 0.5, "bad", "half or more failed")
     infeasible = [p for p in points if math.isfinite(p.value) and not p.feasible]
     _add_points(plot, infeasible, "bad", "violates a constraint", hollow=True)
-    partial = [p for p in points if math.isfinite(p.value) and p.feasible and not p.is_full]
-    full = [p for p in points if p.is_full and p.feasible]
+    partly_trained = [p for p in points if math.isfinite(p.value) and p.feasible and not p.is_full]
+    fully_trained = [p for p in points if p.is_full and p.feasible]
     best_label = "best so far"
-    if partial:
-        for css, label, group in group_by_rung(partial, unit):
+    if partly_trained:
+        for css, label, group in group_by_rung(partly_trained, unit):
             _add_points(plot, group, css, label, hollow=True)
-        if full:
-            epochs = plural(min(p.step for p in full), unit)
-            _add_points(plot, full, "c0", epochs)
+        if fully_trained:
+            epochs = plural(min(p.step for p in fully_trained), unit)
+            _add_points(plot, fully_trained, "c0", epochs)
             best_label = f"best so far, of those with {epochs}"
     else:
-        for origin, css in origin_colours(points).items():
-            _add_points(plot, [p for p in full if p.origin == origin], css, _origin_text(origin))
+        for origin, css in choose_origin_colours(points).items():
+            _add_points(plot, [p for p in fully_trained if p.origin == origin], css, _format_origin(origin))
     failed = [point.position for point in points if math.isnan(point.value)]
     if failed:
         plot.crosses(failed, "bad", "failed")
     if len(reference) > 1:
-        most = min(len(reference), len(points))
-        sizes = np.unique(np.linspace(1, most, min(most, MAX_REFERENCE_POINTS)).round().astype(int))
+        max_size = min(len(reference), len(points))
+        sizes = np.unique(np.linspace(1, max_size, min(max_size, MAX_REFERENCE_POINTS)).round().astype(int))
         expected = expected_best(reference, objective.goal, sizes.tolist())
         plot.line(sizes, expected, "c1", "expected best of as many random trials", dash=True)
     positions, best_values = compute_running_best(points, objective.goal)
@@ -110,7 +110,7 @@ def group_by_rung(points: Sequence[CurvePoint], unit: str) -> list[tuple[str, st
     return groups
 
 
-def origin_colours(points: Sequence[CurvePoint]) -> dict[str, str]:
+def choose_origin_colours(points: Sequence[CurvePoint]) -> dict[str, str]:
     """Return a colour for each origin, in the order of their first trial."""
     colours: dict[str, str] = {}
     used = 0
@@ -123,21 +123,22 @@ def origin_colours(points: Sequence[CurvePoint]) -> dict[str, str]:
     return colours
 
 
-def _origin_text(origin: str) -> str:
+def _format_origin(origin: str) -> str:
     texts = {"": "trial", "random": "random", "initial": "initial architecture", "warm_start": "from an earlier run"}
     return texts.get(origin, f"proposed by {origin}")
 
 
 def find_failing_ranges(failed: Sequence[bool]) -> list[tuple[int, int]]:
-    """Return first and last number (from 1) of the ranges of trials of which half or more failed.
+    """Return the first and the last position, counted from 1, of each range of trials of which half or more failed.
 
-    Trials are examined in blocks of 10, or of a fortieth of all trials if that is more; adjacent blocks are joined.
+    Trials are examined in blocks of 10 trials, or of a fortieth of all trials if that is more. A block counts if at least
+    half of its trials, and at least three of them, failed. Adjacent blocks that count are joined.
     """
     width = max(10, len(failed) // 40)
     blocks = [(i, failed[i : i + width]) for i in range(0, len(failed), width)]
-    marked = [(i, i + len(block), 2 * sum(block) >= len(block) and sum(block) >= 3) for i, block in blocks]
+    verdicts = [(i, i + len(block), 2 * sum(block) >= len(block) and sum(block) >= 3) for i, block in blocks]
     ranges = []
-    for is_failing, group in groupby(marked, key=lambda item: item[2]):
+    for is_failing, group in groupby(verdicts, key=lambda verdict: verdict[2]):
         members = list(group)
         if is_failing:
             ranges.append((members[0][0] + 1, members[-1][1]))
@@ -146,12 +147,12 @@ def find_failing_ranges(failed: Sequence[bool]) -> list[tuple[int, int]]:
 
 def describe_omitted_outliers(points: Sequence[CurvePoint], objective: Objective) -> str | None:
     """Return a text on the far outliers on the bad side that the search curve omits; None if it omits none."""
-    return _value_axis(points, objective)[1]
+    return _make_value_axis(points, objective)[1]
 
 
-def _value_axis(points: Sequence[CurvePoint], objective: Objective) -> tuple[AxisScale, str | None]:
+def _make_value_axis(points: Sequence[CurvePoint], objective: Objective) -> tuple[AxisScale, str | None]:
     """Return the value axis, without far outliers on the bad side, and a text with their number; None if there are none."""
-    label = _axis_label(objective)
+    label = _format_axis_label(objective)
     values = np.array([p.value for p in points if math.isfinite(p.value)])
     if not len(values):
         return AxisScale(0, 1, label), None
@@ -169,7 +170,7 @@ def _value_axis(points: Sequence[CurvePoint], objective: Objective) -> tuple[Axi
 
 
 def _fit_value_scale(values: ArrayLike, objective: Objective, margin: float = 0.04) -> AxisScale:
-    """Return the scale of a value axis: logarithmic for a loss that falls to a tenth, so that its small values differ."""
+    """Return the scale of a value axis. It is logarithmic for a loss that falls to a tenth, so that small values differ."""
     points = np.asarray(values, dtype=np.float64)
     log = (
         objective.goal == "minimize"
@@ -177,7 +178,7 @@ def _fit_value_scale(values: ArrayLike, objective: Objective, margin: float = 0.
         and points.min() > 0
         and points.max() >= MIN_LOG_RATIO * points.min()
     )
-    return fit_scale(points, _axis_label(objective) + (", log scale" if log else ""), log=log, margin=margin)
+    return fit_scale(points, _format_axis_label(objective) + (", log scale" if log else ""), log=log, margin=margin)
 
 
 def draw_best_over(points: Sequence[CurvePoint], objective: Objective, along: Sequence[float], label: str) -> str:
@@ -221,7 +222,7 @@ def draw_pareto_front(
             smaller, and no dominated area is shaded.
     """
     is_front, is_hollow = np.array(on_front, dtype=bool), np.array(hollow, dtype=bool)
-    x_axis, y_axis = (_objective_axis(values[:, i], objectives[i]) for i in range(2))
+    x_axis, y_axis = (_make_objective_axis(values[:, i], objectives[i]) for i in range(2))
     plot = Plot(x_axis, y_axis, 640 if only_pair else HALF_WIDTH, 400 if only_pair else 320)
     order = np.argsort(values[is_front, 0], kind="stable")
     x, y = values[is_front, 0][order], values[is_front, 1][order]
@@ -245,11 +246,11 @@ def draw_pareto_front(
     return plot.svg(f"{objectives[1].metric} against {objectives[0].metric}: {on_the_front} on the front")
 
 
-def _objective_axis(values: FloatArray, objective: Objective) -> AxisScale:
+def _make_objective_axis(values: FloatArray, objective: Objective) -> AxisScale:
     """Return an axis over the values: logarithmic if they are positive and span more than a factor of 30."""
     finite = values[np.isfinite(values)]
     log = len(finite) > 0 and finite.min() > 0 and finite.max() / finite.min() > 30
-    return fit_scale(values, _axis_label(objective) + (", log scale" if log else ""), log=log)
+    return fit_scale(values, _format_axis_label(objective) + (", log scale" if log else ""), log=log)
 
 
 def _add_dominated_area(plot: Plot, x: FloatArray, y: FloatArray, objectives: Sequence[Objective]) -> None:
@@ -258,7 +259,7 @@ def _add_dominated_area(plot: Plot, x: FloatArray, y: FloatArray, objectives: Se
     worst_y = plot.y.high if objectives[1].goal == "minimize" else plot.y.low
     if objectives[0].goal == "maximize":
         x, y = x[::-1], y[::-1]
-    # The front as a staircase.
+    # The edge of the area is a staircase through (x0, y0), (x1, y0), (x1, y1), (x2, y1), ...
     xs, ys = np.repeat(x, 2)[1:], np.repeat(y, 2)[:-1]
     corners = [*zip(xs, ys, strict=True), (worst_x, y[-1]), (worst_x, worst_y), (x[0], worst_y)]
     plot.area([a for a, _ in corners], [b for _, b in corners], "c0", "dominated")
@@ -268,7 +269,7 @@ def _add_dominated_area(plot: Plot, x: FloatArray, y: FloatArray, objectives: Se
 def draw_over_trials(
     counts: Sequence[float], values: Sequence[float], label: str, about: str, x_label: str = "trials"
 ) -> str:
-    """Draw values between 0 and 1 over numbers of trials."""
+    """Draw values between 0 and 1 over the numbers of trials in `counts`."""
     plot = Plot(AxisScale(0, max([*counts, 1]) * 1.02, x_label, whole=True), AxisScale(0, 1, label), HALF_WIDTH, 260)
     plot.steps(counts, values, "c0")
     return plot.svg(about)
@@ -283,7 +284,7 @@ def draw_over_time(
     return plot.svg(about)
 
 
-def _axis_label(objective: Objective) -> str:
+def _format_axis_label(objective: Objective) -> str:
     return f"{objective.metric} ({'more' if objective.goal == 'maximize' else 'less'} is better)"
 
 

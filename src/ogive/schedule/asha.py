@@ -110,11 +110,11 @@ class ASHA(Schedule):
         return None
 
     def _make_resume(self, trial: TrialId, rung: int) -> Resume:
-        return Resume(trial, self.ladder.fidelities[rung], self.ladder.step_offset(rung))
+        return Resume(trial, self.ladder.fidelities[rung], self.ladder.get_step_offset(rung))
 
     def on_job(self, trial: Trial, job: Start | Resume) -> None:
         if isinstance(job, Resume):
-            for rung in self.rungs[: self.ladder.rung_of(job.until)]:
+            for rung in self.rungs[: self.ladder.find_rung(job.until)]:
                 rung.promote(trial.id)
 
     def on_report(self, trial: Trial, report: Report) -> Action:

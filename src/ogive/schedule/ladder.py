@@ -61,7 +61,7 @@ class Ladder:
         """
         lowest = check_whole_number(schedule, "min_epochs", min_epochs, at_least=1)
         eta = check_whole_number(schedule, "eta", eta, at_least=2)
-        others = _check_fidelities(schedule, fidelities)
+        others = _parse_fidelities(schedule, fidelities)
         if max_epochs is None and epochs is None:
             if not others:
                 raise JobError(
@@ -99,11 +99,11 @@ class Ladder:
     def __len__(self) -> int:
         return len(self.steps)
 
-    def rung_of(self, fidelity: Fidelity) -> int:
+    def find_rung(self, fidelity: Fidelity) -> int:
         """Return the rung, from 0, at which a job of this fidelity ends."""
         return self.fidelities.index(fidelity)
 
-    def step_offset(self, rung: int) -> Step:
+    def get_step_offset(self, rung: int) -> Step:
         """Return the step after which the epochs of a job that ends on `rung` are counted; see `Start.step_offset`."""
         return self.steps[rung - 1] if self.restarts and rung else 0
 
@@ -122,7 +122,7 @@ def list_rung_epochs(min_epochs: int, max_epochs: int, eta: int) -> tuple[int, .
     return (*epochs, max_epochs) if epochs[-1] < max_epochs else tuple(epochs)
 
 
-def _check_fidelities(schedule: str, fidelities: Any) -> dict[str, float]:
+def _parse_fidelities(schedule: str, fidelities: Any) -> dict[str, float]:
     """Return the lowest values of the fidelities as floats.
 
     Raises:
@@ -151,7 +151,8 @@ def _interpolate(lowest: Mapping[str, float], rung: int, rungs: int) -> dict[str
 
 def _make_ladder_at_equal_epochs(lowest: Mapping[str, float], eta: int, epochs: int | None) -> Ladder:
     """Return a ladder on which only the fidelities other than epochs grow."""
-    # As many rungs as factors of eta fit between the lowest value and 1; the tolerance is for rounding errors of log.
+    # Count how many factors of eta fit between the lowest value and 1, but at least one. The tolerance is for rounding
+    # errors of log.
     rungs = 1 + max(1, math.floor(math.log(1 / min(lowest.values()), eta) + 1e-9))
     constant = {} if epochs is None else {"epochs": epochs}
     return _make_ladder_with_restarts([{**constant, **_interpolate(lowest, k, rungs)} for k in range(rungs)])

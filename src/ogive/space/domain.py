@@ -34,6 +34,7 @@ class Categorical(Domain):
 
     @cached_property
     def index(self) -> dict[Label, int]:
+        """The index of each label in `labels`."""
         return {label: i for i, label in enumerate(self.labels)}
 
     def parse(self, value: Any) -> Label:
@@ -71,7 +72,10 @@ class Categorical(Domain):
 
 @dataclass(frozen=True)
 class Subset(Domain):
-    """Subsets of `low` to `high` labels, without an order. A label of the decision is the tuple of the chosen labels."""
+    """Subsets of `labels` with `low` to `high` members, without an order.
+
+    A label of the decision is a tuple of its members, in the order in which they are declared.
+    """
 
     labels: tuple[Label, ...]
     low: int
@@ -93,6 +97,7 @@ class Subset(Domain):
 
     @cached_property
     def index(self) -> dict[Label, int]:
+        """The index of each label in `labels`."""
         return {label: i for i, label in enumerate(self.labels)}
 
     def parse(self, value: Any) -> tuple[Label, ...]:
@@ -131,6 +136,7 @@ class Subset(Domain):
         return self._subset(indices)
 
     def pick(self, u: float) -> tuple[Label, ...]:
+        # The limit is for sizes above 2^53, which may be rounded up in the product.
         return self._unrank(min(int(u * self.size), self.size - 1))
 
     def pick_other(self, label: tuple[Label, ...], u: float) -> tuple[Label, ...]:

@@ -41,7 +41,7 @@ class FinalizeRequest:
         """The command with these arguments, such as `ogive finalize --top 3 --epochs 4`.
 
         Arguments that have their default values are left out. Seeds other than 0, 1, ... are left out too, because the
-        command has no option for them; it takes them from the stored request.
+        command has no option for them: it takes them from the stored request, unless the job has the key `finalize`.
         """
         words = ["ogive", "finalize"]
         words += ["--top", str(self.top)] if self.top != DEFAULT_TOP else []

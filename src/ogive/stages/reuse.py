@@ -51,7 +51,7 @@ def list_code_messages(run: StoredRun, plan: TrainingPlan, stored: State | None)
             "present version"
         )
     for state in (searched, stored):
-        # Only if an earlier run with the same code saved no weights, will full training save none either.
+        # Full training will save no weights either only if it has the same code.
         if state is None or state.code_hash != code:
             continue
         # The prefix selects the warnings about complete trainings. Warnings about paused trials have another prefix; full

@@ -61,6 +61,7 @@ def exact_expected_hypervolume_improvement(
 
 def sample_directions(k: int, objectives: int, rng: np.random.Generator) -> FloatArray:
     """Return k random directions [k, o] of unit length, uniform over the directions without negative components."""
+    # The direction of a normal vector is uniform; the absolute values reflect it into the positive orthant.
     d = np.abs(rng.standard_normal((k, objectives)))
     # The scalarization divides by the components, so they must not be 0.
     return np.asarray(np.maximum(d, 1e-6) / np.linalg.norm(d, axis=1, keepdims=True))

@@ -63,7 +63,7 @@ def load_arrays(
     Raises:
         JobError: the files are missing and cannot be downloaded, or are not the published ones.
     """
-    folder = package_folder if package_folder.is_dir() else cache_folder or _default_cache_folder()
+    folder = package_folder if package_folder.is_dir() else cache_folder or _get_default_cache_folder()
     parts = [_parse_idx(_read_content(folder, name, url)) for name in CHECKSUMS]
     # In `CHECKSUMS`, files of images and files of labels alternate. The last file has the labels of the test split.
     return np.concatenate(parts[0::2]), np.concatenate(parts[1::2]), len(parts[3])
@@ -71,11 +71,11 @@ def load_arrays(
 
 def is_available(package_folder: Path = DEBIAN_FOLDER, cache_folder: Path | None = None) -> bool:
     """Return whether all files are on this machine, so that nothing needs to be downloaded."""
-    folder = package_folder if package_folder.is_dir() else cache_folder or _default_cache_folder()
+    folder = package_folder if package_folder.is_dir() else cache_folder or _get_default_cache_folder()
     return all((folder / f"{name}.gz").is_file() for name in CHECKSUMS)
 
 
-def _default_cache_folder() -> Path:
+def _get_default_cache_folder() -> Path:
     import platformdirs
 
     return Path(os.environ.get("OGIVE_CACHE") or platformdirs.user_cache_dir("ogive")) / "fashion-mnist"
