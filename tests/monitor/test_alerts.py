@@ -269,7 +269,7 @@ def test_subscribers_receive_every_event_and_a_failure_is_one_warning(tmp_path: 
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ({"budget": {"hours": 0}}, r"budget=\{'hours': 0\}: hours, above 0, or"),
+        ({"budget": {"hours": 0}}, r"budget=\{'hours': 0\}: expected hours, above 0, or"),
         ({"budget": {"minutes": 5}}, "budget="),
         ({"budget": {}}, "budget="),
         ({"stop": "maybe"}, r"stop='maybe': \"advise\""),

@@ -49,8 +49,8 @@ VOLUME_INTERVAL = 3
 class GaussianProcess(Strategy):
     """Proposes the candidate with the highest acquisition value.
 
-    In a small space, all architectures are candidates. In a large space, the candidates are random samples, and
-    architectures a few mutations or crossovers away from the best.
+    In a space small enough to enumerate, candidates are drawn from the list of all architectures. In a larger space, they are
+    random samples, and architectures a few mutations or crossovers away from the best.
 
     Options:
         initial: the number of trials that must have a value before the models are used. Until then, proposals are random.
