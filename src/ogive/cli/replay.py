@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ogive.cli.common import AsJson, RunPath, format_choices, metric_columns, open_run, relative_path
+from ogive.cli.common import AsJson, RunPath, format_decisions, metric_columns, open_run, relative_path
 from ogive.cli.terminal import print_json, print_table, print_text
 from ogive.errors import JobError
 
@@ -173,7 +173,7 @@ def _print_selected(result: Replay, state: State) -> None:
         rank_in_run = "-" if choice.original_rank is None else str(choice.original_rank)
         on_front = ["yes" if choice.on_front else "no"] if has_front else []
         ranks = (str(choice.rank), rank_in_run, str(trial.id))
-        table.add_row(*ranks, *values, str(trial.step), *on_front, format_choices(trial))
+        table.add_row(*ranks, *values, str(trial.step), *on_front, format_decisions(trial))
     print_table(table)
     if len({trial.step for trial in trials}) > 1:
         print_text("trials with more epochs come first, whatever their values")

@@ -56,8 +56,8 @@ class MetricModels:
     Attributes:
         kernel: the kernel of all models.
         draws: the number of draws of the kernel's parameters, and of models for each output.
-        sampling_error: why the parameters of an output could not be drawn, so that its models use the mean of the prior; None
-            if all could be drawn. The caller resets it to None, and `fit` stores the first error after that.
+        sampling_error: why the parameters of an output could not be drawn, so that its models use the mean of the prior.
+            None if all could be drawn. The caller resets it to None, and `fit` stores the first error after that.
     """
 
     kernel: ArchitectureKernel
