@@ -82,8 +82,8 @@ def collect_summary(subject: Subject) -> list[tuple[str, str]]:
         ("Continue?", describe_continuation(subject)),
         ("Next", describe_next_step(subject)),
     ]
-    notes = collect_notes(subject)
-    return [*rows, ("Note", " ".join(as_sentence(note) for note in notes))] if notes else rows
+    warnings = collect_warnings(subject)
+    return [*rows, ("Warning", " ".join(as_sentence(warning) for warning in warnings))] if warnings else rows
 
 
 # -- found -----------------------------------------------------------------------------------------------------------
@@ -134,8 +134,11 @@ def _winner(subject: Subject, result: FullTrainingResult) -> str:
     return f"Trial {winner.trial.id} is the winner of full training, of {finalists}: {metrics}{seeds}."
 
 
-def describe_search_ranks(subject: Subject) -> str | None:
-    """Return the value that the winner of full training had in the search; None for several objectives."""
+def describe_winner_in_search(subject: Subject) -> str | None:
+    """Return a sentence that compares the winner of full training with the best trial of the search, by their search values.
+
+    None without full training, or with several objectives.
+    """
     if subject.full_training is None or subject.has_several_objectives:
         return None
     winner, metric = subject.stages.winners[0].trial, subject.state.objectives[0].metric
@@ -157,7 +160,8 @@ def describe_certainty(subject: Subject) -> str:
     if subject.full_training is not None:
         return _certainty_of_winner(subject.full_training)
     if subject.state.test_reads:
-        selection = f"the test split was read {plural(subject.state.test_reads, 'time')}"
+        times = plural(subject.state.test_reads, "time")
+        selection = f"the test split was read {times}; its metrics are unbiased only if nothing was selected by them"
     elif subject.has_several_objectives:
         return "The values are optimistic, because the trials were selected by them."
     else:
@@ -172,38 +176,45 @@ def _certainty_of_winner(result: FullTrainingResult) -> str:
     if len(result.objectives) > 1 or result.winner.probability is None:
         return as_sentence(test)
     finalists = plural(len(result.finalists), "finalist")
-    return f"It is the best of {finalists} with probability {result.winner.probability:.2f}; {test}."
+    return f"The winner is the best of {finalists} with probability {result.winner.probability:.2f}; {test}."
 
 
 def _against_random(subject: Subject) -> str | None:
-    """Return whether the best trial is better than random search would be; None if this is unknown."""
+    """Return a clause that compares the best trial with random search; None if there are too few random trials."""
     if subject.has_several_objectives:
         return None
     objective = subject.state.objectives[0]
-    separate = subject.comparison.random_reference if subject.comparison else None
-    if separate is not None and separate.metric != objective.metric:
-        separate = None
-    values = subject.random_reference[0] if separate is None else list(separate.values)
+    # The result of a separate random search that was compared with this one; None without such a search.
+    separate_reference = subject.comparison.random_reference if subject.comparison else None
+    if separate_reference is not None and separate_reference.metric != objective.metric:
+        separate_reference = None
+    if separate_reference is not None:
+        values = list(separate_reference.values)
+    else:
+        values, _ = subject.random_reference
     if len(values) < 2:
         return None
-    if separate is None:
+    if separate_reference is None:
         if all(point.origin == "random" for point in subject.curve_points):
             return None
         point = next((p for p in subject.curve_points if p.trial == subject.best_trials[0].id), None)
         if point is not None and point.origin == "random":
-            return "it is itself a random trial, so nothing shows that the search is better than random search"
+            return (
+                "the best trial is itself a random one, so nothing shows that the search is better than random search"
+            )
     n = min(len(values), len(subject.curve_points))
     expected = float(expected_best(values, objective.goal, [n])[0])
     best = subject.best_trials[0].metrics[objective.metric]
     is_better = (best > expected) == (objective.goal == "maximize") and best != expected
     comparison = "better than" if is_better else "not better than"
-    return f"it is {comparison} {number(expected)}, the expected best of {n} random trials"
+    return f"the best trial is {comparison} the expected best of {n} random trials, {number(expected)}"
 
 
 def describe_gap(subject: Subject) -> str | None:
-    """Return how close the values of the best trials of the search are, because one training each cannot rank close trials.
+    """Return a sentence on how close the values of the best trials of the search are.
 
-    None if the trials cannot be compared, or if full training has compared them already.
+    With one training each, trials with close values cannot be ranked reliably. None if the trials cannot be compared, or if
+    full training has compared them already.
     """
     if subject.full_training is not None or subject.has_several_objectives or len(subject.best_trials) < 2:
         return None
@@ -278,7 +289,7 @@ def describe_continuation(subject: Subject) -> str:
         return f"The search ended: {state.end_reason}{remark}."
     if state.error is not None:
         error = state.error.rstrip(".")
-        return f"Yes, by the same call, after you have fixed the error that ended the last session: {error}."
+        return f"Yes: fix the error that ended the last session ({error}), then start the search again in the same way."
     if stop_verdicts:
         return f"No: {_advice(stop_verdicts)} ({stop_verdicts[0].reason})."
     if state.is_open:
@@ -323,14 +334,12 @@ def _use_of_winner(subject: Subject, winner: Delivery) -> str:
     return f"Export the winner: `ogive export {subject.folder_argument}{option} --to torch`; {tested}."
 
 
-def collect_notes(subject: Subject) -> list[str]:
-    """Return warnings about the best network: the notes of the last stage, and the reason for missing weights."""
-    notes = list(subject.stages.notes)
+def collect_warnings(subject: Subject) -> list[str]:
+    """Return warnings about the best network: those of the last stage, and the reason for missing weights."""
+    warnings = list(subject.stages.notes)
     network = subject.best_network
     if subject.full_training is None and network is not None and subject.state.trains_models:
-        notes += (
-            [f"trial {network.trial.id} has no weights: {network.missing_weights_reason}"]
-            if network.missing_weights_reason is not None
-            else []
-        )
-    return notes
+        reason = network.missing_weights_reason
+        if reason is not None:
+            warnings.append(f"trial {network.trial.id} has no weights: {reason}")
+    return warnings
