@@ -110,7 +110,7 @@ def _make_benchmark_section(benchmark: BenchmarkResults, reference: str) -> Sect
 
 
 def _describe_irregularities(benchmark: BenchmarkResults) -> list[str]:
-    """Return sentences on searches that ended early, the training time at which methods are compared, and failed trials."""
+    """Return sentences on searches that ended early, on the training time of the comparison, and on failed trials."""
     early_ends: dict[str, list[str]] = {}
     for name in benchmark.names:
         for episode in benchmark.list_episodes(name):

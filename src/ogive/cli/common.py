@@ -41,7 +41,7 @@ def open_run(run_or_job: Path, trust: bool = False) -> Run:
 
 @contextmanager
 def live_observer(quiet: bool) -> Iterator[Observer]:
-    """Return an observer that shows the search in a live view, or one that does nothing if `quiet`."""
+    """Yield an observer that shows the search in a live view; if `quiet`, an observer that does nothing."""
     if quiet:
         yield lambda state, event: None
         return
@@ -52,13 +52,13 @@ def live_observer(quiet: bool) -> Iterator[Observer]:
 
 
 def relative_path(path: Path) -> Path:
-    """Return a path below the working directory relative to it, and any other path unchanged."""
+    """Return a path relative to the working directory if it is inside this directory, otherwise the path unchanged."""
     current = Path.cwd()
     return path.relative_to(current) if path.is_relative_to(current) else path
 
 
 def format_decisions(trial: Trial) -> str:
-    """Return the active decisions of a trial on one line; for the baseline of full training, "hand-drawn baseline"."""
+    """Return the active decisions of a trial on one line, or "hand-drawn baseline" for the baseline of full training."""
     from ogive.estimate.full_training import BASELINE
     from ogive.run.trial_labels import FULL_TRAINING_SETTING
 
@@ -71,8 +71,8 @@ def _format_label(label: Any) -> str:
     return "+".join(map(str, label)) if isinstance(label, tuple) else str(label)
 
 
-def metric_columns(state: State, trials: Iterable[Trial]) -> list[str]:
-    """Return the metrics that get a column: those of objectives and constraints, and some that are usually of interest."""
+def select_metric_columns(state: State, trials: Iterable[Trial]) -> list[str]:
+    """Return the metrics that get a column: those of objectives and constraints, and accuracy, log loss and parameters."""
     reported = {name for trial in trials for name in trial.metrics}
     extra = [name for name in ("accuracy", "log_loss", "parameters") if name in reported]
     return list(dict.fromkeys([*state.metrics_needed, *extra]))
@@ -82,7 +82,7 @@ def print_trials(state: State, trials: Sequence[Trial], ranked: bool = True) -> 
     """Print a table of trials of the search. If they are `ranked` (best first), the table has a column with the rank."""
     _print_trial_table(
         [(trial, trial.metrics, trial.step, trial.status.value) for trial in trials],
-        metric_columns(state, trials),
+        select_metric_columns(state, trials),
         ranked,
     )
 
@@ -97,7 +97,7 @@ def print_networks(state: State, networks: Sequence[Delivery]) -> None:
         if network.stage != SEARCH:
             status = f"{'winner, ' if network.is_winner else ''}{network.stage}"
         rows.append((network.trial, network.mean_metrics, network.training.step, status))
-    metrics = metric_columns(state, [network.trial for network in networks])
+    metrics = select_metric_columns(state, [network.trial for network in networks])
     _print_trial_table(rows, metrics)
     seeds = sorted({len(network.seeds) for network in networks if network.stage != SEARCH})
     if seeds and seeds[-1] > 1:

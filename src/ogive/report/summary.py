@@ -45,7 +45,7 @@ def collect_tiles(subject: Subject) -> list[tuple[str, str]]:
     state = subject.state
     failed_by_status = {status: n for status, n in state.status_counts.items() if status.failed}
     return [
-        *_metric_tiles(subject),
+        *_collect_metric_tiles(subject),
         (f"{subject.inactive_count:,} of {state.total_trials:,}", "trials ended or paused"),
         (f"{state.failed_count:,}", f"failed ({nonzero_counts(failed_by_status)})" if state.failed_count else "failed"),
         (duration(state.elapsed_seconds), "elapsed"),
@@ -53,7 +53,7 @@ def collect_tiles(subject: Subject) -> list[tuple[str, str]]:
     ]
 
 
-def _metric_tiles(subject: Subject) -> list[tuple[str, str]]:
+def _collect_metric_tiles(subject: Subject) -> list[tuple[str, str]]:
     if subject.has_several_objectives and subject.full_training is not None:
         return [(f"{len(subject.stages.winners):,}", "on the Pareto front after full training")]
     if subject.has_several_objectives:
@@ -93,7 +93,7 @@ def describe_result(subject: Subject) -> str:
     """Return the winner of the last stage that has one."""
     state, best = subject.state, subject.best_trials
     if subject.full_training is not None:
-        return _winner(subject, subject.full_training)
+        return _describe_winner(subject, subject.full_training)
     if not state.trials:
         return "Nothing yet: no trial was started."
     if not best:
@@ -122,12 +122,12 @@ def describe_compared(subject: Subject) -> str:
     return f"the {trials} with {plural(step, subject.step_unit)} ({shorter:,} ended or paused earlier)"
 
 
-def _winner(subject: Subject, result: FullTrainingResult) -> str:
+def _describe_winner(subject: Subject, result: FullTrainingResult) -> str:
     winners, finalists = subject.stages.winners, plural(len(result.finalists), "finalist")
     if subject.has_several_objectives:
-        each = "; ".join(f"trial {winner.trial.id} ({subject.format_metrics(winner)})" for winner in winners)
+        winner_texts = "; ".join(f"trial {winner.trial.id} ({subject.format_metrics(winner)})" for winner in winners)
         are = "is" if len(winners) == 1 else "are"
-        return f"After full training {len(winners)} of {finalists} {are} on the Pareto front: {each}."
+        return f"After full training {len(winners)} of {finalists} {are} on the Pareto front: {winner_texts}."
     winner = winners[0]
     seeds = f", mean over {plural(len(winner.seeds), 'seed')}" if len(winner.seeds) > 1 else ""
     metrics = subject.format_metrics(winner)
@@ -158,7 +158,7 @@ def describe_certainty(subject: Subject) -> str:
     if not subject.best_trials:
         return "There is no result yet."
     if subject.full_training is not None:
-        return _certainty_of_winner(subject.full_training)
+        return _describe_certainty_of_winner(subject.full_training)
     if subject.state.test_reads:
         times = plural(subject.state.test_reads, "time")
         selection = f"the test split was read {times}; its metrics are unbiased only if nothing was selected by them"
@@ -166,11 +166,11 @@ def describe_certainty(subject: Subject) -> str:
         return "The values are optimistic, because the trials were selected by them."
     else:
         selection = "the value is optimistic, because the trial was selected by it"
-    against_random = _against_random(subject)
-    return as_sentence(selection if against_random is None else f"{against_random}; {selection}")
+    random_comparison = _compare_with_random(subject)
+    return as_sentence(selection if random_comparison is None else f"{random_comparison}; {selection}")
 
 
-def _certainty_of_winner(result: FullTrainingResult) -> str:
+def _describe_certainty_of_winner(result: FullTrainingResult) -> str:
     tested = ", ".join(f"{name} {number(sum(v) / len(v))}" for name, v in result.winner.test.items() if len(v))
     test = f"on the test split it has {tested}" if tested else "the test split was not read"
     if len(result.objectives) > 1 or result.winner.probability is None:
@@ -179,7 +179,7 @@ def _certainty_of_winner(result: FullTrainingResult) -> str:
     return f"The winner is the best of {finalists} with probability {result.winner.probability:.2f}; {test}."
 
 
-def _against_random(subject: Subject) -> str | None:
+def _compare_with_random(subject: Subject) -> str | None:
     """Return a clause that compares the best trial with random search; None if there are too few random trials."""
     if subject.has_several_objectives:
         return None
@@ -226,9 +226,13 @@ def describe_gap(subject: Subject) -> str | None:
     has_values = metric in first.metrics and metric in last.metrics
     if len(comparable) < 2 or not has_values or not subject.is_feasible(last):
         return None
-    which = "" if len(comparable) == len(subject.best_trials) else f" that reached {plural(highest_step, 'epoch')}"
+    restriction = (
+        "" if len(comparable) == len(subject.best_trials) else f" that reached {plural(highest_step, 'epoch')}"
+    )
     gap = format_metric(abs(first.metrics[metric] - last.metrics[metric]))
-    return f"The {len(comparable)} best trials{which} differ by at most {gap} in {metric}, with one training each."
+    return (
+        f"The {len(comparable)} best trials{restriction} differ by at most {gap} in {metric}, with one training each."
+    )
 
 
 def describe_value_epoch(subject: Subject) -> str | None:
@@ -258,9 +262,9 @@ def describe_cost(subject: Subject) -> str:
     if not state.trials:
         return "Nothing yet."
     workers = plural(state.settings["workers"], "worker")
-    text = f"{duration(state.elapsed_seconds)} on {workers}{_money_spent(state)}"
+    text = f"{duration(state.elapsed_seconds)} on {workers}{_format_money_spent(state)}"
     for final in subject.later_states.values():
-        text += f", and full training {duration(final.elapsed_seconds)}{_money_spent(final)}"
+        text += f", and full training {duration(final.elapsed_seconds)}{_format_money_spent(final)}"
     failed_seconds = sum(trial.seconds for trial in subject.failed_trials)
     if failed_seconds >= MIN_FAILED_SHARE * state.compute_seconds > 0:
         text += f"; failed trials took {duration(failed_seconds)} of {duration(state.compute_seconds)} of compute"
@@ -268,7 +272,7 @@ def describe_cost(subject: Subject) -> str:
     return f"{text}; {format_projection(projected)}." if projected else f"{text}."
 
 
-def _money_spent(state: State) -> str:
+def _format_money_spent(state: State) -> str:
     spent = compute_spending(state)
     return "" if spent.money is None else f" at a cost of {amount(spent.money, spent.currency)}"
 
@@ -284,20 +288,20 @@ def describe_continuation(subject: Subject) -> str:
     if state.end_reason:
         others = [verdict for verdict in stop_verdicts if verdict.reason not in state.end_reason]
         if others:
-            return f"The search ended: {state.end_reason}; also, {_advice(others)}."
+            return f"The search ended: {state.end_reason}; also, {_format_advice(others)}."
         remark = "" if stop_verdicts else "; no stop rule advises against more trials"
         return f"The search ended: {state.end_reason}{remark}."
     if state.error is not None:
         error = state.error.rstrip(".")
         return f"Yes: fix the error that ended the last session ({error}), then start the search again in the same way."
     if stop_verdicts:
-        return f"No: {_advice(stop_verdicts)} ({stop_verdicts[0].reason})."
+        return f"No: {_format_advice(stop_verdicts)} ({stop_verdicts[0].reason})."
     if state.is_open:
         return "The search is running, unless its controller was killed, and no stop rule advises to stop."
     return "Yes: the search has not ended, and no stop rule advises to stop."
 
 
-def _advice(verdicts: Sequence[StopVerdict]) -> str:
+def _format_advice(verdicts: Sequence[StopVerdict]) -> str:
     rules = " and ".join(f"`{verdict.rule}`" for verdict in verdicts)
     return f"the stop rule {rules} advises to stop" if len(verdicts) == 1 else f"the stop rules {rules} advise to stop"
 
@@ -311,7 +315,7 @@ def describe_next_step(subject: Subject) -> str:
     if not state.trials:
         return "Start the search: `ogive search JOB`."
     if subject.full_training is not None and subject.best_network is not None:
-        return _use_of_winner(subject, subject.best_network)
+        return _describe_use_of_winner(subject, subject.best_network)
     if not subject.best_trials:
         if subject.trials_with_value:
             return "Loosen the constraints, or widen the space so that more architectures satisfy them."
@@ -323,7 +327,7 @@ def describe_next_step(subject: Subject) -> str:
     return "Use the best network; the test split has been read, so do not select by it again."
 
 
-def _use_of_winner(subject: Subject, winner: Delivery) -> str:
+def _describe_use_of_winner(subject: Subject, winner: Delivery) -> str:
     if winner.missing_weights_reason is not None:
         return f"The winner, trial {winner.trial.id}, has no weights: {winner.missing_weights_reason}."
     option = f" --trial {winner.trial.id}" if len(subject.stages.winners) > 1 else ""

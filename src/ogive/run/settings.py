@@ -101,7 +101,7 @@ class Settings:
 
     @property
     def failed_trials_limit(self) -> int:
-        """The number of failed trials at which the search ends. The default is a third of `max_trials`, rounded up."""
+        """The number of failed trials at which the search ends. By default a third of `max_trials`, rounded up."""
         return self.max_failed_trials or math.ceil(self.max_trials / 3)
 
     @property

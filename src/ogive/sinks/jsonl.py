@@ -42,7 +42,7 @@ class JsonLines(Sink):
 
     def write(self, entry: Entry) -> None:
         assert self._file is not None, "call open() first"
-        self._file.write((json.dumps(to_strict_json(_line(entry)), allow_nan=False) + "\n").encode())
+        self._file.write((json.dumps(to_strict_json(_make_line(entry)), allow_nan=False) + "\n").encode())
 
     def flush(self) -> None:
         if self._file is not None:
@@ -87,18 +87,18 @@ def _prepare_file(file: IO[bytes], path: Path, created: Event) -> int:
     return int(events[-1][0]) if events else 0
 
 
-def _line(entry: Entry) -> dict[str, Any]:
+def _make_line(entry: Entry) -> dict[str, Any]:
     event = entry.event
     line: dict[str, Any] = {"seq": event.seq, "time": event.time, "kind": event.kind.value}
     line |= {"trial": event.trial, "step": event.step, "data": dict(event.data)}
     if entry.trial is not None and event.kind in RESULT_KINDS:
-        line["result"] = _result(entry.trial)
+        line["result"] = _make_result(entry.trial)
     if entry.is_improvement:
         line["best"] = [{"trial": trial.id, "metrics": dict(trial.metrics)} for trial in entry.best]
     return line
 
 
-def _result(trial: Trial) -> dict[str, Any]:
+def _make_result(trial: Trial) -> dict[str, Any]:
     return {
         "step": trial.step,
         "metrics": dict(trial.metrics),

@@ -179,7 +179,7 @@ class GaussianProcess(Strategy):
     def _find_new_neighbors(
         self, centers: Sequence[Architecture], excluded: set[str], rng: np.random.Generator
     ) -> CandidateSet | None:
-        """Return the neighbours, without `excluded` ids, of the first center that has any; None if no center has any."""
+        """Return the neighbours of the first center that has neighbours without `excluded` ids; None if there is none."""
         neighbors = (self._pool.neighbors(center, excluded, rng) for center in centers)
         return next((candidates for candidates in neighbors if len(candidates)), None)
 

@@ -35,8 +35,7 @@ def relax(space: Space, mixture: MixtureFunction | None = None) -> Supernet:
     The expression is built as for a single architecture, except that each choice between layers becomes one `Mixture` of
     all its alternatives. A choice inside an alternative becomes a mixture inside that alternative. A decision has one
     vector of architecture parameters, even if it appears at several positions. Lazy layers are materialized in all
-    alternatives. The supernet also contains the combinations of labels that the
-    `constraint` of the space forbids.
+    alternatives. The supernet also contains the combinations of labels that the `constraint` of the space forbids.
 
     Args:
         space: a space with choices between layers only.
@@ -152,9 +151,7 @@ class Supernet(nn.Module):
         return model.train(self.training)
 
     def _to_own_space(self, architecture: Architecture) -> Architecture:
-        """Return `architecture` as an architecture of `self.space`; it may belong to another `Space` object with the
-        same declaration.
-        """
+        """Return `architecture` as one of `self.space`. It may belong to another `Space` with the same declaration."""
         if architecture.space is self.space:
             return architecture
         try:

@@ -30,10 +30,10 @@ def build_best(subject: Subject) -> Section:
     if not networks:
         return Section("best", "The best architectures", [Text(as_sentence(explain_no_best(subject.state)))])
     title = "The best architecture" if len(networks) == 1 else f"The best {len(networks)} architectures"
-    cards = Cards([_card(subject, rank, network) for rank, network in enumerate(networks, 1)])
+    cards = Cards([_make_card(subject, rank, network) for rank, network in enumerate(networks, 1)])
     notes = [
         text
-        for text in (_comparability(networks), describe_gap(subject), describe_value_epoch(subject))
+        for text in (_describe_comparability(networks), describe_gap(subject), describe_value_epoch(subject))
         if text is not None
     ]
     blocks: list[Block] = [Text(text) for text in notes]
@@ -42,7 +42,7 @@ def build_best(subject: Subject) -> Section:
     return Section("best", title, [*blocks, cards])
 
 
-def _comparability(networks: list[Delivery]) -> str | None:
+def _describe_comparability(networks: list[Delivery]) -> str | None:
     """Return a sentence about networks whose values cannot be compared with the others; None if all can be compared."""
     if networks[0].stage != networks[-1].stage:
         return "Networks that were trained in full come first; the values of the others are from the search."
@@ -57,7 +57,7 @@ def _comparability(networks: list[Delivery]) -> str | None:
     return None
 
 
-def _card(subject: Subject, rank: int, network: Delivery) -> Card:
+def _make_card(subject: Subject, rank: int, network: Delivery) -> Card:
     trial, training = network.trial, network.training
     rows = [
         *((name, format_value(label)) for name, label in trial.architecture.items()),
@@ -73,10 +73,10 @@ def _card(subject: Subject, rank: int, network: Delivery) -> Card:
     fold = Fold("decisions, seed and id", [Keys(rows)])
     winner = ", the winner" if network.is_winner and network.stage == FULL else ""
     title = f"{rank}. trial {trial.id}{winner}"
-    return Card(title, subject.metric_texts(network), _training_note(subject, network), [drawing, fold])
+    return Card(title, subject.metric_texts(network), _describe_training(subject, network), [drawing, fold])
 
 
-def _training_note(subject: Subject, network: Delivery) -> str:
+def _describe_training(subject: Subject, network: Delivery) -> str:
     trial = network.training
     seeds = f", mean over {plural(len(network.seeds), 'seed')}" if len(network.seeds) > 1 else ""
     parts = [f"{network.stage}{seeds}"] if subject.full_training is not None else []
