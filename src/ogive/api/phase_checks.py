@@ -48,7 +48,7 @@ def check_failures(state: State, max_share: float | None) -> Check:
     failed, trials = state.failed_count, max(1, len(state.trials))
     if max_share is not None and failed > max_share * trials:
         return Check(False, f"{failed} of {trials} trials failed; at most {max_share:.0%} may fail")
-    limit = Settings.from_json(state.settings).failures_allowed
+    limit = Settings.from_json(state.settings).failed_trials_limit
     if failed >= limit:
         return Check(False, f"{failed} trials failed, and the search ends at {limit}")
     return Check(True, f"{failed} of {trials} trials failed")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ogive.cli.common import AsJson, RunPath, open_run, reasons_without_weights, relative_path
+from ogive.cli.common import AsJson, RunPath, list_missing_weights_reasons, open_run, relative_path
 from ogive.cli.terminal import print_json, print_table, print_text
 from ogive.errors import JobError
 
@@ -113,7 +113,7 @@ def finalize(
         print(f"interrupted; completed trainings are not lost. Continue with: {command}", file=sys.stderr)
         raise typer.Exit(EXIT_INTERRUPTED) from None
     if as_json:
-        print_json({**result.to_json(), "no_weights": reasons_without_weights(opened)})
+        print_json({**result.to_json(), "no_weights": list_missing_weights_reasons(opened)})
     else:
         _print_result(opened, result)
 

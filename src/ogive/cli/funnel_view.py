@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import typer
 
-from ogive.cli.common import live_observer, print_notes, reasons_without_weights, relative_path
+from ogive.cli.common import list_missing_weights_reasons, live_observer, print_warnings, relative_path
 from ogive.cli.terminal import console, print_json, print_table, print_text
 
 if TYPE_CHECKING:
@@ -220,9 +220,9 @@ def _print_next(funnel: Funnel) -> None:
     print(f"\nreport:   ogive report {folder}")
     if not funnel.last:
         print(f"finalize: ogive finalize {folder}")
-    elif not reasons_without_weights(funnel.run):
+    elif not list_missing_weights_reasons(funnel.run):
         print(f"export:   ogive export {folder} --to torch")
-    print_notes(funnel.run)
+    print_warnings(funnel.run)
 
 
 def show_if_funnel(run_or_job: Path, as_json: bool) -> bool:
