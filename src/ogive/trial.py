@@ -159,7 +159,7 @@ class Trial:
         seconds: compute time so far, including lost attempts.
         cached: whether the reports come from the evaluation cache.
         proposed_at, started_at, ended_at: the clock's time of these events, in seconds; None before the event.
-        best_epoch_of: the rule that selects the epoch whose metrics are the trial's value; None for the last epoch.
+        best_epoch_rule: the rule that selects the epoch whose metrics are the trial's value; None for the last epoch.
     """
 
     id: TrialId
@@ -179,7 +179,7 @@ class Trial:
     proposed_at: float = 0.0
     started_at: float | None = None
     ended_at: float | None = None
-    best_epoch_of: BestEpoch | None = None
+    best_epoch_rule: BestEpoch | None = None
 
     def __repr__(self) -> str:
         metrics = "".join(f", {name}={value:g}" for name, value in self.metrics.items())
@@ -220,7 +220,7 @@ class Trial:
     def value_report(self) -> Report | None:
         """The report whose metrics are the trial's value; None before the first report.
 
-        It is the last report or, with `best_epoch_of`, the best of the eligible reports at the current fidelity (the last
+        It is the last report or, with `best_epoch_rule`, the best of the eligible reports at the current fidelity (the last
         report if none is eligible).
         """
         return self._value_report_after(len(self.reports))
@@ -256,9 +256,9 @@ class Trial:
         if count == 0:
             return None
         last = self.reports[count - 1]
-        if self.best_epoch_of is None:
+        if self.best_epoch_rule is None:
             return last
-        rule = self.best_epoch_of.without_screened(self.screened)
+        rule = self.best_epoch_rule.without_screened(self.screened)
         # Reports with the same offset are at the same fidelity.
         reports = [report for report in self.reports[:count] if report.step_offset == last.step_offset]
         eligible = [report for report in reports if rule.is_eligible(report.metrics)]

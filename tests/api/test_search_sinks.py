@@ -61,7 +61,7 @@ def test_a_finished_run_is_written_to_a_sink_only_once(tmp_path: Path) -> None:
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "tables"
     assert len((tmp_path / "tables" / "trials.csv").read_text().splitlines()) == 6
-    with pytest.raises(RunError, match="shows another run"):
+    with pytest.raises(RunError, match="holds the events of another run"):
         search(tmp_path / "other").log("jsonl", path=str(run.folder / "sinks" / "events.jsonl"))
 
 

@@ -146,7 +146,7 @@ def test_the_report_has_regrets_tests_and_the_protocol(tmp_path: Path) -> None:
     assert f"{mean:.2g}" in re.search(r"\| local_search \|.*", text)[0]  # type: ignore[index]
     assert "Against local_search" in page
     assert "Against random" in page
-    assert "Ended early, because every architecture that the space allows was proposed" in text
+    assert "Searches that ended early, because every architecture that the space allows was proposed" in text
     assert "The table has" not in text, "these benchmarks are formulas"
     assert small.count_optimal_seeds("random") == 4
     assert done.protocol.hash in text
@@ -195,7 +195,7 @@ def test_schedules_are_compared_at_equal_cost(tmp_path: Path) -> None:
     protocol = Protocol(trials=200, cost=10.0)
     done = compare(["chain:depth=3"], ["random@asha:eta=3"], tmp_path, seeds=5, protocol=protocol)
     (item,) = collect_results(done)
-    assert item.axis.units == "full trainings"
+    assert item.axis.unit_name == "full trainings"
     assert item.end_position == pytest.approx(10.0, abs=1.0)
     asha, plain = (item.compute_regrets(name, item.axis, [item.end_position])[:, 0, 0].mean() for name in item.names)
     assert asha < plain, "early stopping helps where short trainings predict full ones"

@@ -78,7 +78,7 @@ def test_the_optimum_is_the_best_that_satisfies_the_constraints() -> None:
         ),
         ({"objectives": "loss"}, "has no column 'loss'; the columns are 'accuracy'"),
         ({"columns": {"accuracy": np.full(6, np.nan)}}, "not finite in any row"),
-        ({"seconds": -VALUES}, "the seconds of row 1 are negative; they must be the time since the start"),
+        ({"seconds": -VALUES}, "the seconds of row 1 are negative"),
         (
             {"seconds": np.stack([VALUES, VALUES - 0.01], axis=1), "levels": (1, 2), "continuable": True},
             "the seconds of row 1 decrease from level 1 to level 2",

@@ -213,7 +213,7 @@ class HangsOnce(HangsAtTheStart):
 
 
 def test_the_startup_limit_is_validated(tmp_path: Path) -> None:
-    with pytest.raises(JobError, match="startup_limit=0: a number above 0"):
+    with pytest.raises(JobError, match="startup_limit=0: expected a number above 0"):
         og.search(SPACE, MisusesChannel(), run=tmp_path / "run", startup_limit=0)
     with pytest.raises(JobError, match="does not support a time, memory or startup limit"):
         og.search(SPACE, MisusesChannel(), run=tmp_path / "run", startup_limit=5, executor="inline")

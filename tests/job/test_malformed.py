@@ -216,7 +216,7 @@ CASES = {
     ),
     "lazy layers without example_input": (
         "space: mine.py:lazy_layers\ntrain: mine.py:train\n",
-        "job.yaml:1: space: an architecture cannot be built: the lazy layer",
+        "job.yaml:1: space: no sampled architecture can be built; the first error: the lazy layer",
         "needs Space(..., example_input=...)",
     ),
     "an unknown data set": (

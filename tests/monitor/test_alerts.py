@@ -269,13 +269,13 @@ def test_subscribers_receive_every_event_and_a_failure_is_one_warning(tmp_path: 
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ({"budget": {"hours": 0}}, r"budget=\{'hours': 0\}: hours, above 0, or"),
+        ({"budget": {"hours": 0}}, r"budget=\{'hours': 0\}: expected hours, above 0, or"),
         ({"budget": {"minutes": 5}}, "budget="),
         ({"budget": {}}, "budget="),
-        ({"stop": "maybe"}, r"stop='maybe': \"advise\""),
-        ({"price": -1}, "price=-1: money per worker-hour"),
-        ({"patience": 0}, "patience=0: a number above 0"),
-        ({"criteria": "accuracy"}, "criteria='accuracy': constraints, such as"),
+        ({"stop": "maybe"}, r"stop='maybe': expected \"advise\""),
+        ({"price": -1}, "price=-1: expected money per worker-hour"),
+        ({"patience": 0}, "patience=0: expected a number above 0"),
+        ({"criteria": "accuracy"}, "criteria='accuracy': expected constraints, such as"),
         ({"criteria": [Constraint("a", at_least=2), Constraint("a", at_most=1)]}, "criteria: "),
         ({"criteria": [{"metric": "a", "min": 1}]}, "criteria: "),
         ({"alerts": ["mail"]}, "alerts: found 'mail'; allowed: \"console\""),

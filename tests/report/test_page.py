@@ -436,5 +436,5 @@ def test_a_random_trial_that_is_the_best_is_not_compared_with_random_trials(
     subject = Subject(run.state, run.folder, "r")
     origin = next(point.origin for point in subject.curve_points if point.trial == run.best.id)
     assert (origin == "random") is at_random
-    assert ("It is itself a random trial" in describe_certainty(subject)) is at_random
+    assert ("The best trial is itself a random one" in describe_certainty(subject)) is at_random
     assert ("the expected best of" in describe_certainty(subject)) is not at_random

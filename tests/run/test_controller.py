@@ -105,7 +105,7 @@ def test_each_kind_of_failure_has_its_own_status_and_the_search_continues(tmp_pa
     assert "ValueError: no" in state.trials[0].traceback
     assert state.trials[6].reason == (
         "accuracy was never reported, nor was any other metric; call trial.report(accuracy=...) in each epoch of the train "
-        "function (here: up to epoch 9)"
+        "function (in this trial: up to epoch 9)"
     )
 
 

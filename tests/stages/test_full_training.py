@@ -268,9 +268,7 @@ def test_failed_trainings_are_repeated_on_request(tmp_path: Path) -> None:
     assert finalize(run, top=2, messages=messages).winner.trial == next(
         t.id for t in run.trials if t.architecture["width"] == 2
     )
-    assert "2 of 2 trainings are reused; 1 of them failed, and are only repeated with retry_failed" in " ".join(
-        messages
-    )
+    assert "2 of 2 trainings are reused; 1 reused training failed: repeat with retry_failed=True" in " ".join(messages)
     result = finalize(run, top=2, messages=messages, retry_failed=True)
     assert "1 of 2 trainings are reused; 1 that failed are repeated" in messages
     assert result.winner.values["accuracy"] == [0.3]

@@ -59,7 +59,7 @@ def test_parameters_that_cannot_be_drawn_are_those_of_the_prior_and_the_note_say
     notes = [ask.answer.note for ask in run_episode(make("gp"), extreme, 12).asks]
     fitted = [note for note in notes if "fitted_on" in note]
     assert fitted
-    assert all("parameters of the prior for" in note["fallback"] for note in fitted)
+    assert all("so the mean of their prior is used" in note["fallback"] for note in fitted)
 
 
 @pytest.mark.parametrize("name", OPTIONS)

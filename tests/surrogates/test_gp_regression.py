@@ -91,7 +91,7 @@ def test_a_metric_without_noise_is_predicted_with_small_deviations() -> None:
     y = np.array([sum(part[a[f"d{i}"]] * (i + 1) for i in range(4)) + a["n"] for a in architectures])
     y = (y - y.mean()) / y.std()
     x = embedding(architectures)
-    for theta in draw_parameters(kernel, x[:60], y[:60], draws=4, rng=rng):
+    for theta in draw_parameters(kernel, x[:60], y[:60], steps=4, rng=rng):
         mean, deviation = condition(kernel, theta, x[:60], y[:60]).predict(x[60:])
         assert np.sqrt(np.mean((mean - y[60:]) ** 2)) < 0.08
         assert deviation.mean() < 0.1
@@ -103,7 +103,7 @@ def test_the_draws_give_more_weight_to_decisions_that_matter() -> None:
     architectures = [SPACE.sample(rng) for _ in range(80)]
     effect = dict(zip("abcd", (-1.5, -0.5, 0.5, 1.5), strict=True))
     y = np.array([effect[a["d0"]] * effect[a["d1"]] for a in architectures])
-    draws = np.array(draw_parameters(kernel, embedding(architectures), y / y.std(), draws=6, rng=rng))
+    draws = np.array(draw_parameters(kernel, embedding(architectures), y / y.std(), steps=6, rng=rng))
     weight = dict(zip([name for name, _ in kernel.components[: kernel.C]], draws.mean(axis=0), strict=False))
     assert min(weight["d0"], weight["d1"]) > max(weight["d2"], weight["d3"], weight["n"])
 

@@ -64,7 +64,9 @@ def test_another_test_split_needs_an_argument_and_gives_a_warning() -> None:
 def test_a_download_is_stored_and_used_again(server: tuple[Path, str], tmp_path: Path) -> None:
     served, url = server
     for name in fashion.CHECKSUMS:
-        source = next(p for p in (fashion.DEBIAN_FOLDER, fashion._default_cache_folder()) if p.is_dir()) / f"{name}.gz"
+        source = (
+            next(p for p in (fashion.DEBIAN_FOLDER, fashion._get_default_cache_folder()) if p.is_dir()) / f"{name}.gz"
+        )
         (served / source.name).write_bytes(source.read_bytes())
     no_package, cache = tmp_path / "no package", tmp_path / "cache"
     x, y, test_size = fashion.load_arrays(no_package, cache, url)

@@ -17,8 +17,8 @@ from ogive.stages.full_training_result import FullTrainingResult
 if TYPE_CHECKING:
     from ogive.task import Task
 
-MAX_CHANCE_P = 1e-3
-"""The largest p-value at which the best accuracy of a phase counts as better than guessing."""
+MAX_P_VALUE = 1e-3
+"""The best accuracy of a phase is better than that of a constant prediction if the p-value is below this bound."""
 
 
 class Check(NamedTuple):
@@ -48,7 +48,7 @@ def check_failures(state: State, max_share: float | None) -> Check:
     failed, trials = state.failed_count, max(1, len(state.trials))
     if max_share is not None and failed > max_share * trials:
         return Check(False, f"{failed} of {trials} trials failed; at most {max_share:.0%} may fail")
-    limit = Settings.from_json(state.settings).failures_allowed
+    limit = Settings.from_json(state.settings).failed_trials_limit
     if failed >= limit:
         return Check(False, f"{failed} trials failed, and the search ends at {limit}")
     return Check(True, f"{failed} of {trials} trials failed")
@@ -79,7 +79,7 @@ def _compute_threshold_cost(metrics: Mapping[str, float], threshold: Constraint)
 
 
 def check_learning(accuracies: Sequence[float], task: Task) -> tuple[Check, float]:
-    """Check that the best accuracy is better than guessing, which always predicts the largest class.
+    """Check that the best accuracy is better than that of always predicting the most frequent class.
 
     The check is an exact binomial test on the validation examples, with Bonferroni's correction for the number of trials.
 
@@ -93,14 +93,18 @@ def check_learning(accuracies: Sequence[float], task: Task) -> tuple[Check, floa
     from scipy.stats import binom
 
     labels = task.data.y[task.split.validation]
-    n, chance = len(labels), float(np.bincount(labels).max() / len(labels))
+    n, majority_share = len(labels), float(np.bincount(labels).max() / len(labels))
     if not accuracies:
         return Check(False, "no network learns: no trial reported accuracy"), 1.0
     best = max(accuracies)
-    # The probability that guessing reaches at least the best accuracy, multiplied by the number of trials.
-    p = float(min(1.0, len(accuracies) * binom.sf(round(best * n) - 1, n, chance)))
-    details = f"best accuracy {best:.3f} on {n} examples, guessing gives {chance:.3f} (p = {p:.1g})"
-    learns = p < MAX_CHANCE_P
+    # The probability that a network whose true accuracy is `majority_share` reaches the best accuracy on n examples,
+    # multiplied by the number of trials.
+    p = float(min(1.0, len(accuracies) * binom.sf(round(best * n) - 1, n, majority_share)))
+    details = (
+        f"best accuracy {best:.3f} on {n} examples, always predicting the most frequent class gives {majority_share:.3f} "
+        f"(p = {p:.1g})"
+    )
+    learns = p < MAX_P_VALUE
     return Check(learns, f"the networks learn: {details}" if learns else f"no network learns: {details}"), p
 
 
@@ -111,7 +115,7 @@ def check_full_training(
 
     Args:
         result: the result of full training.
-        thresholds: thresholds; one winner must reach all of them.
+        thresholds: the thresholds that one winner must all reach; empty for none.
         max_share: the largest share of trainings that may fail, in [0, 1]; None for no limit.
 
     Returns:
@@ -132,6 +136,7 @@ def check_full_training(
     if thresholds:
         checks.append(check_thresholds(thresholds, [means[name] for name in result.winners if name in means]))
     if result.cost_ratio is not None:
+        # This is no condition: it only adds the cost of a training to the reasons of the verdict.
         reason = f"a full training took {result.cost_ratio:.3g} times the compute time of a training in the search"
         checks.append(Check(True, reason))
     seconds = sum(network.seconds for network in result.networks)

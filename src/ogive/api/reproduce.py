@@ -4,8 +4,8 @@ The repetition runs in a fresh worker and writes to a separate folder. The run's
 CPU, with the same versions and code, the built-in trainer gives the same numbers, bit for bit. So does every train function
 whose random numbers come from the generators that Ogive seeds.
 
-A trial consists of several segments if it was promoted to a fidelity, such as larger images, that cannot continue from the
-weights of the lower fidelity. Then it was trained from scratch again. Each segment is repeated as one training.
+A trial has several segments if it was promoted to a fidelity, such as larger images, at which training cannot continue from
+the weights of the lower fidelity, so that it was trained from scratch again. Each segment is repeated as one training.
 """
 
 from __future__ import annotations
@@ -80,6 +80,7 @@ def reproduce(
     for line in environment:
         say(line)
     with _Repetition(run, history.threads or count_cores(), target, say) as repetition:
+        # The folder of a segment has the name "leg-N", as in earlier versions.
         repeated = [
             repetition.train_segment(trial, segment, target / f"leg-{number}")
             for number, segment in enumerate(history.segments)
@@ -115,18 +116,22 @@ def _check_repeatable(run: Run, history: TrialHistory) -> None:
 
 
 class _SegmentListener:
-    """A listener of the executor that collects the reports of a segment, and stops it after the step `last_step`."""
+    """A listener of the executor that collects the reports of a segment, and stops it after the step `stop_step`.
 
-    def __init__(self, last_step: Step, say: Say) -> None:
+    All steps are counted from the start of the segment.
+    """
+
+    def __init__(self, stop_step: Step, say: Say) -> None:
         self.reports: dict[Step, Metrics] = {}
         self.outcome: Outcome | None = None
-        self._last_step = last_step
+        self._stop_step = stop_step
         self._say = say
 
     def on_report(self, trial: TrialId, step: Step, metrics: Metrics, seconds: float) -> Action:
+        # As in `read_trial_history`, a metric that a step does not report keeps its last value.
         previous = self.reports[max(self.reports)] if self.reports else {}
         self.reports[step] = {**previous, **metrics}
-        return Action.STOP if step >= self._last_step else Action.CONTINUE
+        return Action.STOP if step >= self._stop_step else Action.CONTINUE
 
     def on_end(self, trial: TrialId, outcome: Outcome) -> None:
         self.outcome = outcome
@@ -164,7 +169,7 @@ class _Repetition:
         self._executor.close()
 
     def train_segment(
-        self, number: TrialId, segment: Segment, folder: Path, last_step: Step | None = None
+        self, number: TrialId, segment: Segment, folder: Path, stop_step: Step | None = None
     ) -> _SegmentListener:
         """Train a segment of a trial from its start.
 
@@ -172,14 +177,15 @@ class _Repetition:
             number: the number of the trial.
             segment: the segment to repeat.
             folder: the folder for the output and the checkpoint.
-            last_step: the step of the segment after which the training is stopped. None for the last reported step or, if
-                the segment ended in a repeatable failure, for the last step of its fidelity, so that it can fail again.
+            stop_step: the step, counted from the start of the segment, after which the training is stopped. By default the
+                last reported step; if the segment ended in a repeatable failure, the last step of its fidelity, so that it
+                can fail again.
         """
         trial = self._run.state.trials[number]
-        if last_step is None:
-            has_failed = segment.is_last and trial.status in REPEATABLE_FAILURES
-            last_step = segment.last_step if has_failed else max(segment.reports)
-        listener = _SegmentListener(last_step, self._say)
+        if stop_step is None:
+            should_fail_again = segment.is_last and trial.status in REPEATABLE_FAILURES
+            stop_step = segment.target_step if should_fail_again else max(segment.reports)
+        listener = _SegmentListener(stop_step, self._say)
         assignment = Assignment(
             trial=number,
             attempt=1,
@@ -192,6 +198,7 @@ class _Repetition:
             inherit_from=self._find_inherited(trial.proposal.inherit),
             step_offset=segment.start_step,
         )
+        # Wait until the only worker is idle: it may still be starting, or ending the previous segment.
         while not self._executor.idle:
             self._executor.poll(listener, POLL_SECONDS)
         self._executor.submit(assignment)
@@ -200,9 +207,10 @@ class _Repetition:
         return listener
 
     def _find_inherited(self, inherit: tuple[TrialId, Step] | None) -> tuple[str, Step] | None:
-        """Return the folder with the checkpoint to inherit from, and the step of the checkpoint in its segment.
+        """Return the folder with the checkpoint to inherit from, and the step of the checkpoint.
 
-        If the run has deleted the checkpoint, the parent is trained again up to this step.
+        The step is counted from the start of the segment that wrote the checkpoint. If the run has deleted the checkpoint,
+        the parent is trained again up to this step.
 
         Args:
             inherit: the number of the parent trial, and the step of its checkpoint; None if nothing is inherited.
@@ -250,16 +258,17 @@ def _compare(
     trial = run.state.trials[history.trial]
     differences: list[MetricDifference] = []
     ignored: dict[str, None] = {}
-    steps = values = 0
+    step_count = value_count = 0
     for segment, listener in zip(history.segments, repeated, strict=True):
+        # The steps of reports are counted from the start of the segment.
         for step in sorted({*segment.reports, *listener.reports}):
             journalled_metrics, repeated_metrics = segment.reports.get(step, {}), listener.reports.get(step, {})
-            steps += 1
+            step_count += 1
             for metric in dict.fromkeys([*journalled_metrics, *repeated_metrics]):
                 if any(fnmatchcase(metric, pattern) for pattern in ignore):
                     ignored[metric] = None
                     continue
-                values += 1
+                value_count += 1
                 if not _is_equal(journalled_metrics.get(metric), repeated_metrics.get(metric)):
                     differences.append(
                         MetricDifference(
@@ -274,11 +283,11 @@ def _compare(
     return Reproduction(
         trial=trial.id,
         environment=environment,
-        steps=steps,
-        values=values,
+        steps=step_count,
+        values=value_count,
         ignored=tuple(ignored),
         differences=tuple(differences),
-        ended=_format_ends(trial.status, trial.reason, outcome),
+        ended=_format_ending_difference(trial.status, trial.reason, outcome),
         folder=str(folder),
     )
 
@@ -290,7 +299,7 @@ def _is_equal(a: float | None, b: float | None) -> bool:
     return a == b or (math.isnan(a) and math.isnan(b))
 
 
-def _format_ends(status: Status, reason: str, outcome: Outcome) -> str:
+def _format_ending_difference(status: Status, reason: str, outcome: Outcome) -> str:
     """Return how a trial and its repetition ended, if this differs; "" otherwise.
 
     The repetition of a trial without a repeatable failure is expected to finish.

@@ -29,8 +29,8 @@ class Segment:
     is_last: bool
 
     @property
-    def last_step(self) -> Step:
-        """The step of the segment at which its fidelity is reached. A trial may end before this step."""
+    def target_step(self) -> Step:
+        """The step, counted from the start of the segment, at which its fidelity is reached. A trial may end before it."""
         return count_steps(self.fidelity)
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from ogive.bench import comparison_figures
+from ogive.bench.anytime_curve import HYPERVOLUME_GAP
 from ogive.bench.comparison import RANDOM, Comparison
 from ogive.bench.comparison_results import BenchmarkResults, collect_results, compute_ranks
 from ogive.document.blocks import Block, Drawing, Keys, Page, Section, Table, Text
@@ -66,10 +67,10 @@ def _format_lead(comparison: Comparison, results: Sequence[BenchmarkResults]) ->
         f"{plural(len(results), 'benchmark')}, {plural(len(comparison.seeds), 'seed')}, at most "
         f"{plural(protocol.trials, 'trial')}{limit} per search, {plural(protocol.workers, 'worker')}. Intervals are "
         "95% confidence intervals of the mean over the seeds (Student's t). "
-        "A search receives the validation metrics of single trainings. Its incumbent is the best trial by these metrics, at "
-        "the highest fidelity that any trial has reached. Regret is the distance of the incumbent's mean over the "
-        "repetitions in the table from the best mean in the table. On a logarithmic axis, a regret of 0 is drawn at the "
-        "lower end."
+        "A search receives the validation metrics of single trainings. Its incumbent is the best by these metrics among the "
+        "trials that have reached the highest fidelity so far. Regret is the difference between two means over the "
+        "repetitions of the benchmark's table: that of the incumbent, and the best one of any architecture. "
+        "On a logarithmic axis, a regret of 0 is drawn at the lower end."
     )
 
 
@@ -89,7 +90,7 @@ def _make_benchmark_section(benchmark: BenchmarkResults, reference: str) -> Sect
             f"The table has {problem.split} values only: the search optimizes the values that the regret is computed from. "
             "Part of a low regret may be chance, which values of another split would not confirm."
         )
-    texts += _describe_early_ends(benchmark)
+    texts += _describe_irregularities(benchmark)
     methods_with_intervals = comparison_figures.select_methods_with_intervals(benchmark.names, reference)
     if len(methods_with_intervals) < len(benchmark.names):
         texts.append(
@@ -108,15 +109,17 @@ def _make_benchmark_section(benchmark: BenchmarkResults, reference: str) -> Sect
     return Section(slug, benchmark.title, blocks)
 
 
-def _describe_early_ends(benchmark: BenchmarkResults) -> list[str]:
-    """Return sentences on searches that ended early, the training time at which methods are compared, and failed trials."""
+def _describe_irregularities(benchmark: BenchmarkResults) -> list[str]:
+    """Return sentences on searches that ended early, on the training time of the comparison, and on failed trials."""
     early_ends: dict[str, list[str]] = {}
     for name in benchmark.names:
         for episode in benchmark.list_episodes(name):
             if episode["trials"] < benchmark.comparison.protocol.trials and benchmark.comparison.protocol.cost is None:
                 early_ends.setdefault(episode["ended"].split(":")[0], []).append(name)
     texts = [
-        f"Ended early, because {reason}: {', '.join(f'{n} ({names.count(n)})' for n in dict.fromkeys(names))}."
+        f"Searches that ended early, because {reason}: "
+        + ", ".join(f"{name} ({plural(names.count(name), 'seed')})" for name in dict.fromkeys(names))
+        + "."
         for reason, names in early_ends.items()
     ]
     if benchmark.is_compared_by_training_time:
@@ -124,8 +127,8 @@ def _describe_early_ends(benchmark: BenchmarkResults) -> list[str]:
             benchmark.names, key=lambda name: min(episode["cost"] for episode in benchmark.list_episodes(name))
         )
         texts.append(
-            f"Methods are compared at equal training time: {benchmark.end_position:.4g} full trainings, the shortest "
-            f"training time of a search (of {cheapest_method})."
+            f"Methods are compared at equal training time: {benchmark.end_position:.4g} full trainings (trainings at "
+            f"full fidelity). This is the shortest training time of a search, one of {cheapest_method}."
         )
     failed = {name: sum(episode["failed"] for episode in benchmark.list_episodes(name)) for name in benchmark.names}
     if any(failed.values()):
@@ -152,9 +155,11 @@ def _make_regret_tables(benchmark: BenchmarkResults) -> list[Table]:
             rows.append([name, *cells, *(extra_cells if index == 0 else ())])
         extra_head = ("at the optimum", "CPU ms per trial") if index == 0 else ()
         head = ["", *(f"{position:.4g}" for position in positions), *extra_head]
-        title = measure if measure.startswith("hyper") else f"regret, {measure}"
+        # With several objectives the measure is the hypervolume gap, otherwise the regret of a metric.
+        title = measure if measure == HYPERVOLUME_GAP else f"regret, {measure}"
         note = (
-            f"Mean over the seeds ± half of its confidence interval; the columns are numbers of {benchmark.axis.units}."
+            "Mean over the seeds ± half the width of its 95% confidence interval, after the number of "
+            f"{benchmark.axis.unit_name} in the heading of the column."
         )
         result.append(Table(head, rows, title=f"{title[0].upper()}{title[1:]}", note=note))
     return result
@@ -169,11 +174,11 @@ def _make_test_table(benchmark: BenchmarkResults, reference: str) -> Table:
         better = "better" if test.mean < 0 else "worse"
         verdict = better if test.corrected < 0.05 else "no difference shown"
         rows.append([name, f"{test.mean:+.3g}", interval, _format_p(test.p), _format_p(test.corrected), verdict])
-    head = ["", "difference", "95% interval", "p", "p after correction", "at 0.05"]
+    head = ["", "difference", "95% interval", "p", "p after correction", "verdict (significance level 0.05)"]
     note = (
         f"Each method minus {reference}, paired over the seeds: {benchmark.measures[-1]} at the end "
-        f"({benchmark.end_position:.4g} {benchmark.axis.units}); below 0 is better. Wilcoxon's signed-rank test, corrected "
-        "by Holm's method over the rows of this table."
+        f"({benchmark.end_position:.4g} {benchmark.axis.unit_name}); below 0 is better. Wilcoxon's signed-rank test, "
+        "corrected by Holm's method over the rows of this table."
     )
     return Table(head, rows, frozenset({5}), f"Against {reference}", note)
 
@@ -182,18 +187,21 @@ def _make_ranks_section(results: Sequence[BenchmarkResults]) -> Section:
     ranks, values, block_kind = compute_ranks(results)
     names = results[0].names
     if len(names) < 2 or len(values) < 2:
-        return Section("ranks", "Ranks", [Text("Ranks need at least two methods and two blocks.")])
+        return Section(
+            "ranks", "Ranks", [Text("Ranks need at least two methods, and at least two benchmarks or seeds.")]
+        )
     difference = critical_difference(len(names), len(values))
     p = friedman_p_value(values)
     texts = [
-        f"Mean ranks over {len(values)} {block_kind}, 1 is the best; methods are ranked by the last measure at the end. "
-        f"Friedman's test of equal methods: p {'' if p < 1e-4 else '= '}{_format_p(p)}. Methods joined by a bar do not "
-        "differ at 0.05 (Nemenyi's test, Demsar 2006)."
+        f"Mean ranks over {len(values)} {block_kind}, 1 is the best. Methods are ranked by their regret or hypervolume gap "
+        "at the end, on the test split if the benchmark has one. Friedman's test of the hypothesis that all methods are "
+        f"equal: p {'' if p < 1e-4 else '= '}{_format_p(p)}. Methods joined by a bar do not differ significantly "
+        "(Nemenyi's test at level 0.05, Demsar 2006)."
     ]
     if block_kind.startswith("("):
         texts.append(
-            "With so few benchmarks the blocks are the seeds of the same benchmarks: the ranks hold for these benchmarks, "
-            "not for others."
+            "Because there are few benchmarks, methods are ranked for each pair of benchmark and seed. The ranks hold for "
+            "these benchmarks, not for others."
         )
     figure = _make_figure(
         "Critical differences",

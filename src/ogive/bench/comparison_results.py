@@ -38,16 +38,17 @@ class Axis:
     """The horizontal axis of a curve.
 
     Attributes:
-        name: the name of an attribute of `anytime_curve.IncumbentPoint`: "evaluations", "seconds" or "cost".
+        attribute: the attribute of `anytime_curve.IncumbentPoint` on the axis: "evaluations", "seconds" or "cost".
         label: the label of the axis.
-        units: the name of the unit, in the plural, such as "full trainings".
-        unit: the size of the unit; values of the attribute are divided by `unit`.
+        unit_name: the name of the unit, in the plural, such as "full trainings". (The unit "full trainings" is the mean time
+            of one training at full fidelity.)
+        unit_size: the size of the unit; values of the attribute are divided by `unit_size`.
     """
 
-    name: str
+    attribute: str
     label: str
-    units: str
-    unit: float = 1.0
+    unit_name: str
+    unit_size: float = 1.0
 
 
 class BenchmarkResults:
@@ -55,8 +56,8 @@ class BenchmarkResults:
 
     Attributes:
         comparison: the comparison.
-        spec: the specification of the benchmark.
-        problem: the benchmark.
+        spec: the specification of the benchmark, such as "chain:depth=3".
+        problem: the problem that the benchmark poses.
         names: the names of the methods.
         measures: the names of the measures, such as "log_loss (validation)". Methods are compared by the last one, which is
             measured on the test split if the benchmark has one.
@@ -75,7 +76,7 @@ class BenchmarkResults:
 
     @property
     def title(self) -> str:
-        """The name of the problem, or its specification if another problem has the same name."""
+        """The name of the benchmark, or its specification if two benchmarks of the comparison have the same name."""
         names = [problem.name for problem in self.comparison.problems.values()]
         return self.problem.name if names.count(self.problem.name) == 1 else self.spec
 
@@ -93,30 +94,39 @@ class BenchmarkResults:
     def axis(self) -> Axis:
         """The axis on which methods are compared."""
         if self.is_compared_by_training_time:
-            return Axis("cost", "training spent, in full trainings", "full trainings", self.problem.full_seconds)
+            return Axis(
+                "cost", "training time (1 = one training at full fidelity)", "full trainings", self.problem.full_seconds
+            )
         return Axis("evaluations", "evaluations", "evaluations")
 
     @cached_property
     def time_axis(self) -> Axis:
-        """Virtual time, with the number of workers of the protocol."""
-        return Axis("seconds", "simulated time, in full trainings", "full trainings", self.problem.full_seconds)
+        """The axis of virtual time, which depends on the number of workers of the protocol."""
+        return Axis(
+            "seconds", "simulated time (1 = one training at full fidelity)", "full trainings", self.problem.full_seconds
+        )
 
     def compute_regrets(self, name: str, axis: Axis, positions: Sequence[float]) -> FloatArray:
         """Return the regrets of one method at positions along `axis`: [s, t, m]."""
         initial = anytime_curve.get_initial_values(self.problem)
         # The factor above 1 includes a point exactly at a position, even if rounding has decreased the position.
-        scaled_positions = [position * axis.unit * (1 + 1e-9) for position in positions]
+        scaled_positions = [position * axis.unit_size * (1 + 1e-9) for position in positions]
         rows = [
-            anytime_curve.evaluate_curve(self._curves[name, seed], axis.name, scaled_positions, initial)
+            anytime_curve.evaluate_curve(self._curves[name, seed], axis.attribute, scaled_positions, initial)
             for seed in self.comparison.seeds
         ]
         return np.array(rows, dtype=np.float64).reshape(len(rows), len(positions), len(self.measures))
 
     @cached_property
     def end_position(self) -> float:
-        """The position at which methods are compared: the end of the searches, or the shortest training time of a search."""
+        """The position at which methods are compared.
+
+        On the axis of training time, this is the shortest training time of a search, so that every search has reached it. On
+        the axis of evaluations, it is the end of the longest search.
+        """
         ends: list[float] = [
-            min(episode[self.axis.name] for episode in self.list_episodes(name)) / self.axis.unit for name in self.names
+            min(episode[self.axis.attribute] for episode in self.list_episodes(name)) / self.axis.unit_size
+            for name in self.names
         ]
         return min(ends) if self.is_compared_by_training_time else max(ends)
 
@@ -131,9 +141,9 @@ class BenchmarkResults:
     def list_figure_positions(self, axis: Axis) -> list[float]:
         """Return positions along an axis for a figure."""
         last_position = (
-            max(episode[axis.name] for name in self.names for episode in self.list_episodes(name)) / axis.unit
+            max(episode[axis.attribute] for name in self.names for episode in self.list_episodes(name)) / axis.unit_size
         )
-        if axis.name == "evaluations":
+        if axis.attribute == "evaluations":
             return [float(n) for n in range(1, max(2, round(last_position)) + 1)]
         return [last_position * index / FIGURE_POSITIONS for index in range(1, FIGURE_POSITIONS + 1)]
 
@@ -161,6 +171,7 @@ class BenchmarkResults:
         """Return the CPU time per trial in milliseconds, including strategy, schedule and benchmark; NaN without trials."""
         episodes = self.list_episodes(name)
         trials = sum(episode["trials"] for episode in episodes)
+        # "processor" is the CPU time of an episode in seconds.
         return 1e3 * sum(episode["processor"] for episode in episodes) / trials if trials else math.nan
 
 
@@ -170,7 +181,13 @@ def collect_results(comparison: Comparison) -> list[BenchmarkResults]:
 
 
 def compute_ranks(results: Sequence[BenchmarkResults]) -> tuple[FloatArray, FloatArray, str]:
-    """Return the mean ranks [k] of the methods, the values [blocks, k] that were ranked, and a description of the blocks."""
+    """Rank the methods within each of b blocks (in the sense of Friedman's test).
+
+    A block is a benchmark, or a pair of benchmark and seed if there are fewer than `MIN_BENCHMARKS` benchmarks.
+
+    Returns:
+        The mean ranks [k] of the methods, the regrets [b, k] that were ranked, and a description of the blocks.
+    """
     if len(results) >= MIN_BENCHMARKS:
         values = np.stack([benchmark.final_regrets.mean(axis=1) for benchmark in results])
         return average_ranks(values), values, "benchmarks (means over seeds)"

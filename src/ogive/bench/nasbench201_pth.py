@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ogive.bench import nats
-from ogive.bench.pickles import load_saved
+from ogive.bench.pickles import load_torch_file
 from ogive.bench.table_problem import Table
 from ogive.errors import JobError
 
@@ -52,7 +52,7 @@ def read(path: str | Path, data: str = "cifar10", hp: str = "200") -> Table:
 
 def _read_cells(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """Yield the published string of each cell, with its results by training, in the form of NATS-Bench."""
-    saved = load_saved(path)
+    saved = load_torch_file(path)
     if not isinstance(saved, dict) or any(part not in saved for part in PARTS):
         content = ", ".join(map(str, saved)) if isinstance(saved, dict) else f"a {type(saved).__name__}"
         raise JobError(

@@ -24,7 +24,10 @@ _MAGIC, _VERSION = 0x1950A86A20F9469CFC6C, 1001
 
 
 def _encode_latin1(text: str, encoding: str) -> bytes:
-    """Replace `_codecs.encode`: pickles of protocol 2 store bytes as text in this encoding, and in no other."""
+    """Encode text as Latin-1. Unpickling calls this function in place of `_codecs.encode`.
+
+    Pickles of protocol 2 store bytes as text, always in Latin-1.
+    """
     if encoding != "latin1":
         raise pickle.UnpicklingError(
             f"the file requests the encoding {encoding!r}, which a table of numbers does not need"
@@ -85,7 +88,7 @@ def load_pickle(file: IO[bytes], path: Path, replacements: Mapping[tuple[str, st
         raise JobError(f"{path}: cannot be read as a table: {error}; download it again from its publisher") from error
 
 
-def load_saved(path: Path) -> Any:
+def load_torch_file(path: Path) -> Any:
     """Return the object in a file of `torch.save` that contains data without tensors; PyTorch is not needed.
 
     PyTorch can read untrusted files as well (`weights_only`), but its reader is written in Python and many times slower.

@@ -1,6 +1,6 @@
 """Checks of the arrays of a table.
 
-Symbols: n rows, r repetitions, k levels.
+Symbols: n rows, r repetitions (seeds), k levels (numbers of epochs).
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def index_rows(name: str, keys: Sequence[Hashable]) -> dict[Hashable, int]:
         if first_row != row:
             raise JobError(
                 f"benchmark {name!r}: rows {first_row + 1} and {row + 1} have the same architecture, {key}; remove one "
-                "of them, or make them repetitions"
+                "of them, or give the values of both as repetitions of one row (arrays of shape (rows, repetitions, levels))"
             )
     if not rows:
         raise JobError(f"benchmark {name!r}: the table has no rows")
@@ -78,7 +78,7 @@ def check_seconds(name: str, seconds: FloatArray, continuable: bool) -> None:
     Args:
         name: the benchmark, for the message.
         seconds: the times [n, r, k]; if `continuable`, each is the time since the start of the training.
-        continuable: whether the levels are epochs of one training.
+        continuable: whether the levels are numbers of epochs of one training. Otherwise each level is a separate training.
 
     Raises:
         JobError: a time is negative, or decreases from one level to the next.
@@ -86,9 +86,12 @@ def check_seconds(name: str, seconds: FloatArray, continuable: bool) -> None:
     differences = np.diff(seconds, axis=2, prepend=0.0) if continuable else seconds
     if (differences < 0).any():
         row, _, level = np.argwhere(differences < 0)[0]
-        problem = f"decrease from level {level} to level {level + 1}" if continuable and level else "are negative"
+        message = f"benchmark {name!r}: the seconds of row {row + 1}"
+        # At level 0, the difference is the time itself.
+        if not continuable or level == 0:
+            raise JobError(f"{message} are negative")
         raise JobError(
-            f"benchmark {name!r}: the seconds of row {row + 1} {problem}; they must be the time since the start of the "
+            f"{message} decrease from level {level} to level {level + 1}; they must be the time since the start of the "
             "training"
         )
 

@@ -41,7 +41,7 @@ def open_run(run_or_job: Path, trust: bool = False) -> Run:
 
 @contextmanager
 def live_observer(quiet: bool) -> Iterator[Observer]:
-    """Return an observer that shows the search in a live view, or one that does nothing if `quiet`."""
+    """Yield an observer that shows the search in a live view; if `quiet`, an observer that does nothing."""
     if quiet:
         yield lambda state, event: None
         return
@@ -52,13 +52,13 @@ def live_observer(quiet: bool) -> Iterator[Observer]:
 
 
 def relative_path(path: Path) -> Path:
-    """Return a path below the working directory relative to it, and any other path unchanged."""
+    """Return a path relative to the working directory if it is inside this directory, otherwise the path unchanged."""
     current = Path.cwd()
     return path.relative_to(current) if path.is_relative_to(current) else path
 
 
-def format_choices(trial: Trial) -> str:
-    """Return the active decisions of a trial on one line; for the baseline of full training, "hand-drawn baseline"."""
+def format_decisions(trial: Trial) -> str:
+    """Return the active decisions of a trial on one line, or "hand-drawn baseline" for the baseline of full training."""
     from ogive.estimate.full_training import BASELINE
     from ogive.run.trial_labels import FULL_TRAINING_SETTING
 
@@ -71,8 +71,8 @@ def _format_label(label: Any) -> str:
     return "+".join(map(str, label)) if isinstance(label, tuple) else str(label)
 
 
-def metric_columns(state: State, trials: Iterable[Trial]) -> list[str]:
-    """Return the metrics that get a column: those of objectives and constraints, and some that are usually of interest."""
+def select_metric_columns(state: State, trials: Iterable[Trial]) -> list[str]:
+    """Return the metrics that get a column: those of objectives and constraints, and accuracy, log loss and parameters."""
     reported = {name for trial in trials for name in trial.metrics}
     extra = [name for name in ("accuracy", "log_loss", "parameters") if name in reported]
     return list(dict.fromkeys([*state.metrics_needed, *extra]))
@@ -80,9 +80,9 @@ def metric_columns(state: State, trials: Iterable[Trial]) -> list[str]:
 
 def print_trials(state: State, trials: Sequence[Trial], ranked: bool = True) -> None:
     """Print a table of trials of the search. If they are `ranked` (best first), the table has a column with the rank."""
-    _print_ranking(
+    _print_trial_table(
         [(trial, trial.metrics, trial.step, trial.status.value) for trial in trials],
-        metric_columns(state, trials),
+        select_metric_columns(state, trials),
         ranked,
     )
 
@@ -97,31 +97,35 @@ def print_networks(state: State, networks: Sequence[Delivery]) -> None:
         if network.stage != SEARCH:
             status = f"{'winner, ' if network.is_winner else ''}{network.stage}"
         rows.append((network.trial, network.mean_metrics, network.training.step, status))
-    metrics = metric_columns(state, [network.trial for network in networks])
-    _print_ranking(rows, metrics)
+    metrics = select_metric_columns(state, [network.trial for network in networks])
+    _print_trial_table(rows, metrics)
     seeds = sorted({len(network.seeds) for network in networks if network.stage != SEARCH})
     if seeds and seeds[-1] > 1:
         print(f"values of full training are means over {' or '.join(map(str, seeds))} seeds")
 
 
-def _print_ranking(
+def _print_trial_table(
     rows: Sequence[tuple[Trial, Mapping[str, float], int, str]],
     metrics: Sequence[str],
     ranked: bool = True,
 ) -> None:
-    """Print a table; the decisions are its last column, or lines below it if the terminal is too narrow for the column."""
+    """Print a table of `rows` (trial, metrics, epochs, status).
+
+    The last column has the decisions. If the terminal is too narrow for it, they follow below the table, one line for each
+    trial. If the rows are `ranked` (best first), the first column has the rank.
+    """
     from ogive.run.trial_labels import format_trial_name
 
-    table = _ranking_table(rows, metrics, ranked, has_decisions=True)
+    table = _make_trial_table(rows, metrics, ranked, has_decisions=True)
     if fits_terminal(table):
         print_table(table)
         return
-    print_table(_ranking_table(rows, metrics, ranked, has_decisions=False))
+    print_table(_make_trial_table(rows, metrics, ranked, has_decisions=False))
     for trial, *_ in rows:
-        print_text(f"{format_trial_name(trial)}: {format_choices(trial)}")
+        print_text(f"{format_trial_name(trial)}: {format_decisions(trial)}")
 
 
-def _ranking_table(
+def _make_trial_table(
     rows: Sequence[tuple[Trial, Mapping[str, float], int, str]],
     metrics: Sequence[str],
     ranked: bool,
@@ -142,12 +146,12 @@ def _ranking_table(
         values = [number(measured[name]) if name in measured else "-" for name in metrics]
         cells = [str(rank)] if ranked else []
         cells += [format_trial_name(trial).removeprefix("trial "), *values, str(step), status]
-        table.add_row(*cells, *([format_choices(trial)] if has_decisions else []))
+        table.add_row(*cells, *([format_decisions(trial)] if has_decisions else []))
     return table
 
 
 def print_line(label: str, text: object, width: int = 9) -> None:
-    """Print a text after a label, and indent the lines into which a terminal breaks it."""
+    """Print a label and a text. Where the terminal wraps the text, the further lines are indented below it."""
     print_text(f"{label:<{width}} {text}", indent=width + 1)
 
 
@@ -167,15 +171,15 @@ def print_summary(run: Run) -> None:
     print_text()
 
 
-def print_notes(run: Run) -> None:
+def print_warnings(run: Run) -> None:
     """Print the warnings about the winner, and the reasons for missing weights."""
-    for note in run.stages.notes:
-        print_text(f"note: {note}")
-    for line in reasons_without_weights(run):
-        print_text(f"no weights: {line}")
+    for warning in run.stages.notes:
+        print_text(f"warning: {warning}")
+    for reason in list_missing_weights_reasons(run):
+        print_text(f"no weights: {reason}")
 
 
-def reasons_without_weights(run: Run) -> list[str]:
+def list_missing_weights_reasons(run: Run) -> list[str]:
     """Return the reasons why winners have no weights; empty if all have weights, or if the estimator trains no models."""
     stages = run.stages
     missing = [winner.missing_weights_reason for winner in stages.winners if winner.state.trains_models]
@@ -207,7 +211,7 @@ def network_json(network: Delivery) -> dict[str, Any]:
     return {**trial_json(network.trial), **training_facts, **network.to_json()}
 
 
-def failure_digest(state: State) -> list[dict[str, Any]]:
+def summarize_failures(state: State) -> list[dict[str, Any]]:
     """Return an item for each status of failed trials, the most frequent status first, for scripts.
 
     An item has the number of trials with this status, and the first of these trials with its reason.
@@ -225,7 +229,7 @@ def failure_digest(state: State) -> list[dict[str, Any]]:
 
 def print_failures(state: State, run: Path) -> None:
     """Print a line for each status of failed trials, with the output file of the first trial with this status."""
-    for item in failure_digest(state):
+    for item in summarize_failures(state):
         output = run / "trials" / f"{item['trial']:06d}" / "output.txt"
         line = f"{item['count']} x {item['status']}, first trial {item['trial']}: {first_line(item['reason'])}"
         print(f"failed: {line}{f' (its output: {relative_path(output)})' if output.is_file() else ''}")

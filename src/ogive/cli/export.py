@@ -60,8 +60,8 @@ def export(
 
     opened = open_run(run, trust=to is Form.TORCH)
     delivery = opened.delivery(trial)
-    for note in opened.stages.notes if trial == "winner" else ():
-        print_text(f"warning: {note}", file=sys.stderr)
+    for warning in opened.stages.notes if trial == "winner" else ():
+        print_text(f"warning: {warning}", file=sys.stderr)
     if to is Form.JSON and output is None:
         print_json(report.export_json(delivery))
         return

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ogive.cli.common import AsJson, RunPath, open_run, reasons_without_weights, relative_path
+from ogive.cli.common import AsJson, RunPath, list_missing_weights_reasons, open_run, relative_path
 from ogive.cli.terminal import print_json, print_table, print_text
 from ogive.errors import JobError
 
@@ -113,9 +113,9 @@ def finalize(
         print(f"interrupted; completed trainings are not lost. Continue with: {command}", file=sys.stderr)
         raise typer.Exit(EXIT_INTERRUPTED) from None
     if as_json:
-        print_json({**result.to_json(), "no_weights": reasons_without_weights(opened)})
+        print_json({**result.to_json(), "no_weights": list_missing_weights_reasons(opened)})
     else:
-        _print(opened, result)
+        _print_result(opened, result)
 
 
 def _parse_changes(items: Sequence[str]) -> dict[str, Any]:
@@ -141,14 +141,17 @@ def _load_baseline(reference: str) -> Callable[[], Any]:
 
     module, _, name = reference.rpartition(":")
     is_file = module.endswith(".py")
-    path = Path(module) if is_file else Path("the command line")
+    # A `CodeImporter` resolves the references of a job. So make up a job that has only the key `baseline`, given on the
+    # command line: errors then begin with "--baseline:". The job file is never read, but the importer looks for code in the
+    # folder of its path: the folder of the module file, or the working directory.
+    path = Path(module) if is_file else Path("NO_JOB_FILE")
     value = f"{path.name if is_file else module}:{name}"
     source = Source(path, {"baseline": value}, {}, frozenset({"baseline"}))
     function: Callable[[], Any] = CodeImporter(source).resolve(("baseline",), value)
     return function
 
 
-def _print(run: Run, result: FullTrainingResult) -> None:
+def _print_result(run: Run, result: FullTrainingResult) -> None:
     from rich.table import Table
 
     from ogive.stages.full_training_text import list_conclusions, make_table
@@ -187,7 +190,9 @@ def _print_comparison(run: Run) -> None:
         return
     winner, baseline = comparison.searched, comparison.baseline
     goals = {objective.metric: objective.goal for objective in run.state.objectives}
-    print_text(f"\n{winner.name} minus {baseline.name} on the {comparison.split} split, paired by seed, means:")
+    print_text(
+        f"\nmean difference on the {comparison.split} split, {winner.name} minus {baseline.name}, paired by seed:"
+    )
     for metric, difference in comparison.differences.items():
         print_text(
             f"  {format_verdict(metric, difference, goals.get(metric) or find_known_goal(metric), len(comparison.seeds))}"

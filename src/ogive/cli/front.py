@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ogive.cli.common import AsJson, RunPath, open_run, print_networks, print_notes, print_trials, trial_json
+from ogive.cli.common import AsJson, RunPath, open_run, print_networks, print_trials, print_warnings, trial_json
 from ogive.cli.terminal import print_json, print_text
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def front(run: RunPath, as_json: AsJson = False) -> None:
         if winners:
             print_text("\nwinners of full training:")
             print_networks(opened.state, winners)
-        print_notes(opened)
+        print_warnings(opened)
     else:
         missing = "satisfies all constraints" if opened.state.constraints else "has a value of every objective"
         print_text(

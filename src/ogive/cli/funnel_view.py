@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import typer
 
-from ogive.cli.common import live_observer, print_notes, reasons_without_weights, relative_path
+from ogive.cli.common import list_missing_weights_reasons, live_observer, print_warnings, relative_path
 from ogive.cli.terminal import console, print_json, print_table, print_text
 
 if TYPE_CHECKING:
@@ -70,9 +70,9 @@ def search_phases(
 def funnel_of(run_or_job: Path) -> Funnel | None:
     """Return the funnel in a folder, or of a job; None if there is none."""
     from ogive.api import open_funnel
-    from ogive.job import find_folder
+    from ogive.job import find_run_or_funnel_folder
 
-    return open_funnel(find_folder(run_or_job))
+    return open_funnel(find_run_or_funnel_folder(run_or_job))
 
 
 def show_funnel(funnel: Funnel, as_json: bool) -> None:
@@ -220,9 +220,9 @@ def _print_next(funnel: Funnel) -> None:
     print(f"\nreport:   ogive report {folder}")
     if not funnel.last:
         print(f"finalize: ogive finalize {folder}")
-    elif not reasons_without_weights(funnel.run):
+    elif not list_missing_weights_reasons(funnel.run):
         print(f"export:   ogive export {folder} --to torch")
-    print_notes(funnel.run)
+    print_warnings(funnel.run)
 
 
 def show_if_funnel(run_or_job: Path, as_json: bool) -> bool:

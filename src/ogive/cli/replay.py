@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ogive.cli.common import AsJson, RunPath, format_choices, metric_columns, open_run, relative_path
+from ogive.cli.common import AsJson, RunPath, format_decisions, open_run, relative_path, select_metric_columns
 from ogive.cli.terminal import print_json, print_table, print_text
 from ogive.errors import JobError
 
@@ -159,7 +159,7 @@ def _print_selected(result: Replay, state: State) -> None:
         return
     trials = [choice.trial for choice in result.selected]
     replayed = [o.metric for o in result.objectives] + [c.metric for c in result.constraints]
-    metrics = list(dict.fromkeys([*replayed, *metric_columns(state, trials)]))
+    metrics = list(dict.fromkeys([*replayed, *select_metric_columns(state, trials)]))
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in ("rank", "rank in run", "trial", *metrics, "epochs"):
         table.add_column(name, justify="right", overflow="fold")
@@ -173,7 +173,7 @@ def _print_selected(result: Replay, state: State) -> None:
         rank_in_run = "-" if choice.original_rank is None else str(choice.original_rank)
         on_front = ["yes" if choice.on_front else "no"] if has_front else []
         ranks = (str(choice.rank), rank_in_run, str(trial.id))
-        table.add_row(*ranks, *values, str(trial.step), *on_front, format_choices(trial))
+        table.add_row(*ranks, *values, str(trial.step), *on_front, format_decisions(trial))
     print_table(table)
     if len({trial.step for trial in trials}) > 1:
         print_text("trials with more epochs come first, whatever their values")

@@ -12,14 +12,14 @@ import typer
 from ogive.cli.common import (
     AsJson,
     JobFile,
-    failure_digest,
+    list_missing_weights_reasons,
     live_observer,
     network_json,
     print_failures,
     print_networks,
     print_summary,
-    reasons_without_weights,
     relative_path,
+    summarize_failures,
 )
 from ogive.cli.cost_prompt import confirm
 from ogive.cli.funnel_view import search_phases
@@ -176,12 +176,12 @@ def _summary_json(run: Run) -> dict[str, Any]:
         "run": str(relative_path(run.folder)),
         "why": state.end_reason,
         "ended_by_failures": state.ended_by_failures,
-        "no_weights": reasons_without_weights(run),
+        "no_weights": list_missing_weights_reasons(run),
         "trials": len(state.trials),
         "elapsed_seconds": state.elapsed_seconds,
         "trial_seconds": state.compute_seconds,
         "top": [network_json(network) for network in run.stages.rank_networks(MAX_SHOWN)],
-        "failures": failure_digest(state),
+        "failures": summarize_failures(state),
     }
 
 

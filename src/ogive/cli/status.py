@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any
 from ogive.cli.common import (
     AsJson,
     RunPath,
-    failure_digest,
-    format_choices,
+    format_decisions,
+    list_missing_weights_reasons,
     network_json,
     open_run,
     print_failures,
     print_line,
     print_summary,
-    reasons_without_weights,
     relative_path,
+    summarize_failures,
 )
 from ogive.cli.terminal import print_json
 
@@ -64,7 +64,7 @@ def status(run: RunPath, as_json: AsJson = False) -> None:
                 {**winner.to_json(), "architecture": winner.trial.architecture.to_json()} for winner in winners
             ],
             "notes": stages.notes,
-            "no_weights": reasons_without_weights(opened),
+            "no_weights": list_missing_weights_reasons(opened),
             "cost": cost_text.make_cost_json(states, now),
             "utilisation": busy.mean,
             "advice": [{**asdict(verdict), "numbers": dict(verdict.numbers)} for verdict in advice],
@@ -81,11 +81,11 @@ def status(run: RunPath, as_json: AsJson = False) -> None:
     print_summary(opened)
     for winner in winners:
         values = ", ".join(f"{o.metric} {number(winner.mean_metrics[o.metric])}" for o in state.objectives)
-        print_line("winner", f"{values}: {winner.title}, {format_choices(winner.trial)}")
+        print_line("winner", f"{values}: {winner.title}, {format_decisions(winner.trial)}")
     if best:
         values = ", ".join(f"{o.metric} {number(best[0].metrics[o.metric])}" for o in state.objectives)
         stage = " of the search" if winners else ""
-        print_line("best", f"{values}: {format_trial_name(best[0])}{stage}, {format_choices(best[0])}")
+        print_line("best", f"{values}: {format_trial_name(best[0])}{stage}, {format_decisions(best[0])}")
     elif len(state.objectives) > 1 and (front := opened.front()):
         print_line("front", f"{plural(len(front), 'trial')}: ogive front {relative_path(opened.folder)}")
     print_line(
@@ -129,7 +129,7 @@ def _summary_json(run: Run, state: State) -> dict[str, Any]:
         "objectives": [{"metric": o.metric, "goal": o.goal} for o in state.objectives],
         "elapsed_seconds": state.elapsed_seconds,
         "trial_seconds": state.compute_seconds,
-        "failures": failure_digest(state),
+        "failures": summarize_failures(state),
         "warnings": [message for message, _ in state.warnings],
         "test_reads": state.test_reads,
     }

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from ogive.cli.common import AsJson, RunPath, network_json, open_run, print_networks, print_notes, print_trials
+from ogive.cli.common import AsJson, RunPath, network_json, open_run, print_networks, print_trials, print_warnings
 from ogive.cli.terminal import print_json, print_text
 
 
@@ -31,7 +31,7 @@ def top(
         print_json([network_json(network) for network in networks])
     elif networks:
         print_networks(opened.state, networks)
-        print_notes(opened)
+        print_warnings(opened)
     else:
         print_text(explain_no_best(opened.state))
         trials = find_least_violating(opened.state, k)

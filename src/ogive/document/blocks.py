@@ -1,6 +1,6 @@
-"""The content of a document, before it is written as HTML or Markdown. Text is plain text; only drawings are markup.
+"""The content of a document, before it is written as HTML or Markdown.
 
-Words in `backticks` within texts are shown as code.
+Texts are plain text, except that words in `backticks` are shown as code. Drawings are SVG.
 """
 
 from __future__ import annotations
@@ -43,15 +43,15 @@ class Table:
     Attributes:
         head: the headings of the columns.
         rows: the rows, each with a cell for every column.
-        texts: the indices of columns that hold text, besides the first column. The other columns hold numbers, which are
-            aligned to the right.
+        text_columns: the indices of columns that hold text, besides the first column. The other columns hold numbers, which
+            are aligned to the right.
         title: the title above the table; None for no title.
         note: an explanation below the table; None for no explanation.
     """
 
     head: Sequence[str]
     rows: Sequence[Sequence[object]]
-    texts: frozenset[int] = frozenset()
+    text_columns: frozenset[int] = frozenset()
     title: str | None = None
     note: str | None = None
 
@@ -95,17 +95,17 @@ class Card:
 
     Attributes:
         title: the title of the card.
-        figures: the names and values of numbers beside the title.
-        note: a text beside these numbers.
+        numbers: numbers beside the title, as (name, value).
+        note: a short text beside these numbers.
         blocks: the content.
-        bad: whether the card shows an error.
+        is_error: whether the card shows an error.
     """
 
     title: str
-    figures: Sequence[tuple[str, str]]
+    numbers: Sequence[tuple[str, str]]
     note: str
     blocks: Sequence[Block]
-    bad: bool = False
+    is_error: bool = False
 
 
 @dataclass(frozen=True)
@@ -134,8 +134,11 @@ class Section:
     blocks: Sequence[Block]
 
     @property
-    def line(self) -> str | None:
-        """The text of a section that has nothing else; it is shown on one line with the title."""
+    def only_text(self) -> str | None:
+        """The text of a section that consists of one paragraph, None for other sections.
+
+        Such a section is shown on one line with its title.
+        """
         if len(self.blocks) == 1 and isinstance(self.blocks[0], Text):
             return self.blocks[0].text
         return None
@@ -147,7 +150,7 @@ class Page:
 
     Attributes:
         title: the title of the document.
-        lead: the subject of the document, in one or two sentences.
+        lead: one or two sentences below the title that say what the document is about.
         sections: the sections, in order.
         footer: the last line.
         summary: questions and answers for a quick reader.

@@ -35,11 +35,11 @@ def render_markdown(page: Page, save_drawing: SaveDrawing) -> str:
     lines += [f"**{_escape(question)}** {_escape(answer)}" for question, answer in page.summary]
     if page.tiles:
         lines.append(_table(["", ""], [(name, value) for value, name in page.tiles]))
-    linked = [section for section in page.sections if section.line is None]
+    linked = [section for section in page.sections if section.only_text is None]
     lines.append("\n".join(f"- [{_escape(section.title)}](#{_anchor(section.title)})" for section in linked))
     for section in page.sections:
-        if section.line is not None:
-            lines.append(f"**{_escape(section.title)}:** {_escape(section.line)}")
+        if section.only_text is not None:
+            lines.append(f"**{_escape(section.title)}:** {_escape(section.only_text)}")
             continue
         lines.append(f"## {_escape(section.title)}")
         lines += _render_blocks(section.blocks, save_drawing, 3)
@@ -88,8 +88,8 @@ def _render_block(block: Block, save_drawing: SaveDrawing, level: int) -> Iterat
 
 
 def _card_heading(card: Card, level: int) -> str:
-    figures = ", ".join(f"{name} {value}" for name, value in card.figures)
-    about = "; ".join(part for part in (figures, card.note) if part)
+    numbers = ", ".join(f"{name} {value}" for name, value in card.numbers)
+    about = "; ".join(part for part in (numbers, card.note) if part)
     return f"{'#' * min(level, 6)} {_escape(card.title)}" + (f"\n\n{_escape(about)}" if about else "")
 
 
@@ -104,8 +104,8 @@ def _render_title(title: str | None, level: int) -> Iterator[str]:
 
 def markdown_table(table: Table) -> str:
     """Return a table as Markdown, without its title and note."""
-    texts = {0, *table.texts}
-    return _table(table.head, table.rows, ["---" if i in texts else "---:" for i in range(len(table.head))])
+    text_columns = {0, *table.text_columns}
+    return _table(table.head, table.rows, ["---" if i in text_columns else "---:" for i in range(len(table.head))])
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[object]], rules: Sequence[str] = ("---", "---")) -> str:

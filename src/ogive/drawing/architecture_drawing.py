@@ -6,7 +6,7 @@ from rich.text import Text
 from rich.tree import Tree
 
 from ogive.drawing.layer_svg import render_svg
-from ogive.drawing.layer_tree import LayerBox, Setting, dense_rows, layer_tree
+from ogive.drawing.layer_tree import LayerBox, Setting, layer_tree, list_node_inputs
 from ogive.space import Architecture
 
 CHOSEN_STYLE = "bold cyan"
@@ -38,8 +38,8 @@ def draw_svg(architecture: Architecture) -> str:
 
 
 def _add_children(tree: Tree, box: LayerBox) -> None:
-    if box.dense:
-        for target, sources in dense_rows(box):
+    if box.is_dense_cell:
+        for target, sources in list_node_inputs(box):
             tree.add(_format_node(target, sources))
         return
     for child in box.children:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from xml.sax.saxutils import escape
 
-from ogive.drawing.layer_tree import LayerBox, Setting, dense_rows
+from ogive.drawing.layer_tree import LayerBox, Setting, list_node_inputs
 
 FONT_SIZE = 11
 CHARACTER_WIDTH = 6.7
@@ -63,9 +63,9 @@ def render_svg(box: LayerBox) -> str:
 
 
 def _box_picture(box: LayerBox) -> LayerPicture:
-    lines = [*_header_lines(box), *(_node_line(row) for row in (dense_rows(box) if box.dense else ()))]
+    lines = [*_header_lines(box), *(_node_line(row) for row in (list_node_inputs(box) if box.is_dense_cell else ()))]
     text = _text_picture(lines)
-    body = _columns_picture(box.children) if box.children and not box.dense else None
+    body = _columns_picture(box.children) if box.children and not box.is_dense_cell else None
     width = max(text.width, body.width if body else 0) + 2 * PADDING
     height = text.height + 2 * PADDING - 4 + (body.height + PADDING / 2 if body else 0)
     tooltip = escape("\n".join(_decision_lines(box)))
@@ -208,5 +208,5 @@ def _decision_lines(box: LayerBox) -> Iterator[str]:
     if box.decision:
         yield f"{box.decision} = {box.label}"
     yield from (f"{s.name or s.text}: {s.decision}" for s in box.settings if s.decision and s.decision != s.name)
-    if box.dense:
+    if box.is_dense_cell:
         yield from (f"{child.decision} = {child.label}" for child in box.children if child.decision)

@@ -49,7 +49,8 @@ class LayerBox:
         settings: its arguments that are not layers.
         children: its arguments that are layers.
         times: the number of equal consecutive layers that the box shows.
-        dense: whether the children are the edges of a dense cell: first all edges into node 1, then all into node 2, ...
+        is_dense_cell: whether the children are the edges of a dense cell: first all edges into node 1, then all into node 2,
+            and so on.
     """
 
     title: str
@@ -59,7 +60,7 @@ class LayerBox:
     settings: tuple[Setting, ...] = ()
     children: tuple[LayerBox, ...] = ()
     times: int = 1
-    dense: bool = False
+    is_dense_cell: bool = False
 
 
 Part = LayerBox | Setting
@@ -170,7 +171,7 @@ def _layer_box(call: Call, labels: Mapping[str, Label], name: str | None) -> Lay
     # A layer whose only children are one list of layers needs no box around that list.
     if arguments_with_layers == 1 and len(box.children) == 1 and box.children[0].title in names:
         box = replace(box, children=box.children[0].children, settings=box.settings + box.children[0].settings)
-    return replace(box, dense=_is_dense(call.factory))
+    return replace(box, is_dense_cell=_is_dense_cell(call.factory))
 
 
 def _repeat_settings(node: Node, labels: Mapping[str, Label]) -> list[Part]:
@@ -200,7 +201,7 @@ def collapse_equal(boxes: Sequence[LayerBox]) -> tuple[LayerBox, ...]:
     return tuple(replace(box, times=sum(item.times for item in equal)) for box, equal in groups)
 
 
-def dense_rows(box: LayerBox) -> list[tuple[int, list[tuple[int, LayerBox]]]]:
+def list_node_inputs(box: LayerBox) -> list[tuple[int, list[tuple[int, LayerBox]]]]:
     """Return (number, inputs) of each node of a dense cell from node 1 on; an input is (source node, operation)."""
     edges = [child for child in box.children for _ in range(child.times)]
     rows, target = [], 1
@@ -232,7 +233,7 @@ def _parameter_names(factory: Callable[..., Any]) -> list[str]:
     return [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
 
 
-def _is_dense(factory: Callable[..., Any]) -> bool:
+def _is_dense_cell(factory: Callable[..., Any]) -> bool:
     """Return whether a layer is the zoo's dense cell, without importing the zoo, which would load torch."""
     layers = sys.modules.get("ogive.zoo.layers")
     return layers is not None and factory is layers.DenseCell

@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike
 
 from ogive.arrays import FloatArray
 
-NAMED = 400
+MAX_TOOLTIPS = 400
 """Up to this number of points, each point has a tooltip; more points are drawn as a single path."""
 LEFT, RIGHT, TOP, BOTTOM = 62, 14, 12, 46
 """Margins of a plot in pixels."""
@@ -191,7 +191,7 @@ class Plot:
         px, py = self.to_pixels(xs, ys)
         inside = (px >= self.left - 1) & (px <= self.width) & (py >= 0) & (py <= self.height - BOTTOM + 1)
         inside &= np.isfinite(px) & np.isfinite(py)
-        few = len(px) <= NAMED
+        few = len(px) <= MAX_TOOLTIPS
         r = size or (3.2 if few else 2.0 if len(px) <= 3000 else 1.4)
         self._add_to_legend("hollow" if hollow else "dot", css, label)
         if few:

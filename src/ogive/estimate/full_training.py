@@ -32,7 +32,8 @@ class TrainingOrder:
         checkpoint: the checkpoint to start from: the folder of its trial, relative to the folder of the run, and its step.
             None to train from scratch.
         baseline_hash: a hash of the code of the baseline, so that a changed baseline is trained again; None for a trial.
-        earlier_trainings: the number of earlier trainings of the same network with the same seed that saved no weights.
+        earlier_trainings: the number of earlier trainings of the same network with the same seed that this one repeats,
+            because they failed or saved no weights.
     """
 
     network: str

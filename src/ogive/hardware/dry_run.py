@@ -61,7 +61,8 @@ def _dry_run_on(device: str, architecture: Architecture, seed: int) -> DryRunRes
     with torch.random.fork_rng(devices=[]), torch.device(device):
         torch.manual_seed(seed)
         try:
-            # Lazy layers get their shapes in the forward pass of `_run_model`, which can locate a failing layer.
+            # Not `architecture.build()`: it would also run the model to initialize lazy layers, and an error in this run
+            # would not name the layer. `_run_model` initializes lazy layers too, and names the layer that fails.
             model = build_value(tree, architecture)
         except Infeasible as error:
             return DryRunResult(infeasible_reason=str(error) or "Infeasible")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ogive.job.job_folder import add_code_folders, find_folder, find_run_folder
+from ogive.job.job_folder import add_code_folders, find_run_folder, find_run_or_funnel_folder
 from ogive.lazy_imports import lazy_names
 
 if TYPE_CHECKING:
@@ -30,8 +30,8 @@ __all__ = [
     "Job",
     "JobPhase",
     "add_code_folders",
-    "find_folder",
     "find_run_folder",
+    "find_run_or_funnel_folder",
     "load_baseline",
     "load_finalize_arguments",
     "load_job",

@@ -20,11 +20,16 @@ if TYPE_CHECKING:
     from ogive.job.job import Job
 
 CHECKED_SAMPLES = 5
-"""The number of architectures that are sampled for a check. At least one of them must be valid."""
+"""The number of architectures that are sampled for a check."""
 
 
 def check_feasible(source: Source, job: Job) -> None:
-    """Sample architectures, and raise JobError if none of them can be built or screened, or satisfies the constraints."""
+    """Sample architectures, and check that the job can evaluate some of them.
+
+    Raises:
+        JobError: none of the sampled architectures can be built, none can be screened, or none of the architectures that
+            random search proposes satisfies the hard constraints.
+    """
     with locate_errors(source, "space"):
         rng = generator(job.keys.seed, "check")
         samples = [job.space.sample(rng) for _ in range(CHECKED_SAMPLES)]
@@ -33,37 +38,41 @@ def check_feasible(source: Source, job: Job) -> None:
             _check_any(samples, lambda architecture: architecture.build(seed=0), "built", job.folders)
     if any(constraint.hard for constraint in job.constraints):
         strategy = strategies.create("random", job.space, job.objectives, job.constraints)
-        screened = strategies.Constrained(strategies.Deduplicated(strategy), job.estimator.screen)
+        constrained_strategy = strategies.Constrained(strategies.Deduplicated(strategy), job.estimator.screen)
         with locate_errors(source, "constraints"):
             _check_any(samples, job.estimator.screen, "screened", job.folders)
             check_hard_constraints(job.space, job.estimator, job.constraints, job.keys.seed)
-            screened.ask(generator(job.keys.seed, "check"), Pending(), {})
+            # The proposal is not needed: this call raises JobError if no proposal satisfies the hard constraints.
+            constrained_strategy.ask(generator(job.keys.seed, "check"), Pending(), {})
 
 
 def _check_any(
-    samples: Sequence[Architecture], attempt: Callable[[Architecture], object], action: str, folders: Sequence[str]
+    samples: Sequence[Architecture], check: Callable[[Architecture], object], action: str, folders: Sequence[str]
 ) -> None:
-    """Check that one of the architectures can be built or screened.
+    """Check that at least one of the architectures can be built or screened.
 
-    A search can continue after some architectures fail, but not if all of them do. Infeasible ones are not failures.
+    A search continues after the failure of some architectures. An architecture that raises Infeasible is not a failure.
 
     Args:
         samples: the architectures.
-        attempt: a function that builds or screens an architecture; it may raise an exception.
+        check: a function that builds or screens an architecture; it may raise an exception.
         action: "built" or "screened", for the message.
         folders: the folders of the user's code, for the message.
 
     Raises:
-        JobError: all architectures fail. The message contains the first error.
+        JobError: no architecture can be built or screened, and at least one raises another exception than Infeasible. The
+            message contains the first such error.
     """
     errors: list[BaseException] = []
     for architecture in samples:
         try:
-            attempt(architecture)
+            check(architecture)
             return
         except Infeasible:
             continue
         except USER_EXCEPTIONS as error:
             errors.append(error)
     if errors:
-        raise JobError(f"an architecture cannot be {action}: {format_user_error(errors[0], folders)}") from errors[0]
+        raise JobError(
+            f"no sampled architecture can be {action}; the first error: {format_user_error(errors[0], folders)}"
+        ) from errors[0]

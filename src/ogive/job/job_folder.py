@@ -43,7 +43,7 @@ def find_run_folder(run_or_job: str | Path) -> Path:
         JobError: the file is not a valid job.
         RunError: there is no such folder or file, the folder holds no run, or the job has no run yet.
     """
-    folder = find_folder(run_or_job)
+    folder = find_run_or_funnel_folder(run_or_job)
     if (folder / JOURNAL).is_file():
         return folder
     funnel = open_funnel(folder)
@@ -57,8 +57,10 @@ def find_run_folder(run_or_job: str | Path) -> Path:
     raise RunError(f"{path} has no run in {folder} yet; start it: ogive search {path}")
 
 
-def find_folder(run_or_job: str | Path) -> Path:
+def find_run_or_funnel_folder(run_or_job: str | Path) -> Path:
     """Return the folder of a run or of a funnel, given this folder or a job file.
+
+    A given folder need not hold a run. The folder of a job file need not exist yet.
 
     Raises:
         JobError: the file is not a valid job.
@@ -122,4 +124,6 @@ def _read_origin(run: Path) -> dict[str, Any] | None:
     except FileNotFoundError:
         return None
     except (ValueError, KeyError, TypeError) as error:
-        raise RunError(f"{path}: cannot be read: {error}; search with the job again to write it") from error
+        raise RunError(
+            f"{path}: cannot be read: {error}; run `ogive search` with the job file again to rewrite this file"
+        ) from error

@@ -66,7 +66,7 @@ def _read_origin(run: Path) -> dict[str, Any]:
         return {"job": origin["job"], "options": dict(origin.get("options", {}))}
     except (ValueError, KeyError, TypeError) as error:
         raise RunError(
-            f"{run / ORIGIN_FILE}: cannot be read: {error}; search with the job again to write it"
+            f"{run / ORIGIN_FILE}: cannot be read: {error}; run `ogive search` with the job file again to rewrite this file"
         ) from error
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ogive.arrays import FloatArray
-from ogive.drawing.plot import NAMED, AxisScale, Plot, fit_scale
+from ogive.drawing.plot import MAX_TOOLTIPS, AxisScale, Plot, fit_scale
 from ogive.formatting import number, plural
 from ogive.objective import Objective
 from ogive.report.frontier import Knee
@@ -19,7 +19,10 @@ from ogive.run.results import CurvePoint, compute_running_best, expected_best
 HALF_WIDTH = 430.0
 """Width of a figure that has another one beside it, in pixels."""
 ORIGIN_COLOURS = {"initial": "c3", "random": "grey", "": "grey"}
-"""Colours of the origins that are not a model; all other origins get `_COLOURS` in turn."""
+"""Fixed colours of some origins; all other origins get the `_COLOURS` in turn.
+
+An origin says how a trial was proposed, such as "random" or "mutation". It is "" if the strategy does not note it.
+"""
 _COLOURS = ("c0", "c2", "c4", "c5", "c3")
 MAX_LABELLED = 20
 """Up to this number of finalists, the figure names all of them; if there are more, it names only the winners."""
@@ -34,11 +37,11 @@ MIN_LOG_RATIO = 10.0
 def draw_search_curve(
     points: Sequence[CurvePoint], objective: Objective, reference: Sequence[float] = (), unit: str = "epoch"
 ) -> str:
-    """Draw all trials in the order in which they ended, and the best so far as a line.
+    """Draw all trials in the order in which they ended, and the best value so far as a line.
 
     If all trials were trained equally far, their colour shows their origin. Otherwise it shows for how many epochs they were
-    trained, because only the values of those that were trained longest count for the best so far. Ranges in which half of
-    the trials or more have failed are shaded.
+    trained, because the best value so far is that of the trials that were trained longest. Ranges in which half of the
+    trials or more have failed are shaded.
 
     Args:
         points: the points of the search curve.
@@ -46,7 +49,7 @@ def draw_search_curve(
         reference: the values of random trials; a dashed line shows the expected best of 1, 2, ... of them.
         unit: the unit of the steps of trials, in the singular.
     """
-    y_axis, omitted = _value_axis(points, objective)
+    y_axis, omitted = _make_value_axis(points, objective)
     margin = max(0.5, 0.01 * len(points))
     x_axis = AxisScale(1 - margin, len(points) + margin, "trials, in the order in which they ended", whole=True)
     plot = Plot(x_axis, y_axis)
@@ -54,30 +57,30 @@ def draw_search_curve(
         plot.band(low - 0.5, high + 0.5, "bad", "half or more failed")
     infeasible = [p for p in points if math.isfinite(p.value) and not p.feasible]
     _add_points(plot, infeasible, "bad", "violates a constraint", hollow=True)
-    partial = [p for p in points if math.isfinite(p.value) and p.feasible and not p.is_full]
-    full = [p for p in points if p.is_full and p.feasible]
+    partly_trained = [p for p in points if math.isfinite(p.value) and p.feasible and not p.is_full]
+    fully_trained = [p for p in points if p.is_full and p.feasible]
     best_label = "best so far"
-    if partial:
-        for css, label, group in group_by_rung(partial, unit):
+    if partly_trained:
+        for css, label, group in group_by_rung(partly_trained, unit):
             _add_points(plot, group, css, label, hollow=True)
-        if full:
-            epochs = plural(min(p.step for p in full), unit)
-            _add_points(plot, full, "c0", epochs)
+        if fully_trained:
+            epochs = plural(min(p.step for p in fully_trained), unit)
+            _add_points(plot, fully_trained, "c0", epochs)
             best_label = f"best so far, of those with {epochs}"
     else:
-        for origin, css in origin_colours(points).items():
-            _add_points(plot, [p for p in full if p.origin == origin], css, _origin_text(origin))
+        for origin, css in choose_origin_colours(points).items():
+            _add_points(plot, [p for p in fully_trained if p.origin == origin], css, _format_origin(origin))
     failed = [point.position for point in points if math.isnan(point.value)]
     if failed:
         plot.crosses(failed, "bad", "failed")
     if len(reference) > 1:
-        most = min(len(reference), len(points))
-        sizes = np.unique(np.linspace(1, most, min(most, MAX_REFERENCE_POINTS)).round().astype(int))
+        max_size = min(len(reference), len(points))
+        sizes = np.unique(np.linspace(1, max_size, min(max_size, MAX_REFERENCE_POINTS)).round().astype(int))
         expected = expected_best(reference, objective.goal, sizes.tolist())
         plot.line(sizes, expected, "c1", "expected best of as many random trials", dash=True)
-    numbers, best = compute_running_best(points, objective.goal)
-    if best:
-        plot.steps(numbers, best, "c0", best_label)
+    positions, best_values = compute_running_best(points, objective.goal)
+    if positions:
+        plot.steps(positions, best_values, "c0", best_label)
     suffix = f"; {omitted}" if omitted is not None else ""
     about = f"{objective.metric} of {plural(len(points), 'trial')} in their order, and the best so far{suffix}"
     return plot.svg(about)
@@ -85,7 +88,7 @@ def draw_search_curve(
 
 def _add_points(plot: Plot, group: Sequence[CurvePoint], css: str, label: str, hollow: bool = False) -> None:
     if group:
-        with_tooltip = group if len(group) <= NAMED else ()
+        with_tooltip = group if len(group) <= MAX_TOOLTIPS else ()
         tooltips = [f"trial {p.trial}: {number(p.value)}{f', {p.origin}' if p.origin else ''}" for p in with_tooltip]
         plot.dots([p.position for p in group], [p.value for p in group], css, label, tooltips, hollow=hollow)
 
@@ -97,16 +100,17 @@ def group_by_rung(points: Sequence[CurvePoint], unit: str) -> list[tuple[str, st
         The colour, the label and the points of each group. There are at most as many groups as `RUNG_COLOURS`; with more
         different numbers of epochs than colours, adjacent numbers share a group.
     """
-    levels = np.array_split(sorted({point.step for point in points}), len(RUNG_COLOURS))
+    parts = np.array_split(sorted({point.step for point in points}), len(RUNG_COLOURS))
+    # With fewer numbers of epochs than colours, the last parts are empty, and the other parts get the last colours.
+    ranges = [(int(part[0]), int(part[-1])) for part in parts if len(part)]
     groups = []
-    for css, part in zip(RUNG_COLOURS[-sum(len(part) > 0 for part in levels) :], levels, strict=False):
-        low, high = int(part[0]), int(part[-1])
+    for css, (low, high) in zip(RUNG_COLOURS[-len(ranges) :], ranges, strict=True):
         label = plural(low, unit) if low == high else f"{low:,} to {plural(high, unit)}"
         groups.append((css, label, [point for point in points if low <= point.step <= high]))
     return groups
 
 
-def origin_colours(points: Sequence[CurvePoint]) -> dict[str, str]:
+def choose_origin_colours(points: Sequence[CurvePoint]) -> dict[str, str]:
     """Return a colour for each origin, in the order of their first trial."""
     colours: dict[str, str] = {}
     used = 0
@@ -119,21 +123,22 @@ def origin_colours(points: Sequence[CurvePoint]) -> dict[str, str]:
     return colours
 
 
-def _origin_text(origin: str) -> str:
+def _format_origin(origin: str) -> str:
     texts = {"": "trial", "random": "random", "initial": "initial architecture", "warm_start": "from an earlier run"}
     return texts.get(origin, f"proposed by {origin}")
 
 
 def find_failing_ranges(failed: Sequence[bool]) -> list[tuple[int, int]]:
-    """Return first and last number (from 1) of the ranges of trials of which half or more failed.
+    """Return the first and the last position, counted from 1, of each range of trials of which half or more failed.
 
-    Trials are examined in blocks of 10, or of a fortieth of all trials if that is more; adjacent blocks are joined.
+    Trials are examined in blocks of 10 trials, or of a fortieth of all trials if that is more. A block counts if at least
+    half of its trials, and at least three of them, failed. Adjacent blocks that count are joined.
     """
     width = max(10, len(failed) // 40)
     blocks = [(i, failed[i : i + width]) for i in range(0, len(failed), width)]
-    marked = [(i, i + len(block), 2 * sum(block) >= len(block) and sum(block) >= 3) for i, block in blocks]
+    verdicts = [(i, i + len(block), 2 * sum(block) >= len(block) and sum(block) >= 3) for i, block in blocks]
     ranges = []
-    for is_failing, group in groupby(marked, key=lambda item: item[2]):
+    for is_failing, group in groupby(verdicts, key=lambda verdict: verdict[2]):
         members = list(group)
         if is_failing:
             ranges.append((members[0][0] + 1, members[-1][1]))
@@ -141,20 +146,22 @@ def find_failing_ranges(failed: Sequence[bool]) -> list[tuple[int, int]]:
 
 
 def describe_omitted_outliers(points: Sequence[CurvePoint], objective: Objective) -> str | None:
-    """Return how many far outliers on the bad side the search curve omits; None where it omits none."""
-    return _value_axis(points, objective)[1]
+    """Return a text on the far outliers on the bad side that the search curve omits; None if it omits none."""
+    return _make_value_axis(points, objective)[1]
 
 
-def _value_axis(points: Sequence[CurvePoint], objective: Objective) -> tuple[AxisScale, str | None]:
-    """Return the value axis, without far outliers on the bad side, and a text that counts those, or None."""
-    label = _axis_label(objective)
+def _make_value_axis(points: Sequence[CurvePoint], objective: Objective) -> tuple[AxisScale, str | None]:
+    """Return the value axis, without far outliers on the bad side, and a text with their number; None if there are none."""
+    label = _format_axis_label(objective)
     values = np.array([p.value for p in points if math.isfinite(p.value)])
     if not len(values):
         return AxisScale(0, 1, label), None
     costs = values if objective.goal == "minimize" else -values
-    # An outlier is further above the 90% quantile than twice the distance of the best from that quantile.
+    # An outlier exceeds the 90% quantile by more than twice the distance between the best value and this quantile.
     lowest, median, high = np.quantile(costs, [0.0, 0.5, 0.9])
     outside = costs > high + 2 * (high - lowest)
+    # If the median equals the quantile, about 40% of the costs or more are equal. The quantile is then no measure of their
+    # spread, so no trial is omitted.
     if not outside.any() or median == high:
         return _fit_value_scale(values, objective), None
     worst = number(float(values[costs.argmax()]))
@@ -163,7 +170,7 @@ def _value_axis(points: Sequence[CurvePoint], objective: Objective) -> tuple[Axi
 
 
 def _fit_value_scale(values: ArrayLike, objective: Objective, margin: float = 0.04) -> AxisScale:
-    """Return the scale of a value axis: logarithmic for a loss that falls to a tenth, so that its small values differ."""
+    """Return the scale of a value axis. It is logarithmic for a loss that falls to a tenth, so that small values differ."""
     points = np.asarray(values, dtype=np.float64)
     log = (
         objective.goal == "minimize"
@@ -171,16 +178,24 @@ def _fit_value_scale(values: ArrayLike, objective: Objective, margin: float = 0.
         and points.min() > 0
         and points.max() >= MIN_LOG_RATIO * points.min()
     )
-    return fit_scale(points, _axis_label(objective) + (", log scale" if log else ""), log=log, margin=margin)
+    return fit_scale(points, _format_axis_label(objective) + (", log scale" if log else ""), log=log, margin=margin)
 
 
 def draw_best_over(points: Sequence[CurvePoint], objective: Objective, along: Sequence[float], label: str) -> str:
-    """Draw the best so far over a quantity that grows with the trials, such as time or money; `along` [n]."""
-    numbers, best = compute_running_best(points, objective.goal)
+    """Draw the best so far over a quantity that grows with the trials, such as time or money.
+
+    Args:
+        points: [n] the points of the search curve.
+        objective: the objective whose values the points have.
+        along: [n] the quantity at the end of each trial.
+        label: the name of the quantity, with its unit.
+    """
+    positions, best_values = compute_running_best(points, objective.goal)
     x_axis = AxisScale(0.0, max(along[-1], 1e-12) * 1.02, label)
-    plot = Plot(x_axis, _fit_value_scale(best, objective, margin=0.08), HALF_WIDTH, 260)
-    if best:
-        plot.steps([along[n - 1] for n in numbers], best, "c0")
+    plot = Plot(x_axis, _fit_value_scale(best_values, objective, margin=0.08), HALF_WIDTH, 260)
+    if positions:
+        # Positions are counted from 1.
+        plot.steps([along[position - 1] for position in positions], best_values, "c0")
     return plot.svg(f"best {objective.metric} so far over {label}")
 
 
@@ -197,17 +212,17 @@ def draw_pareto_front(
     """Draw two objectives of all trials as points, the front as a line, and the name of the knee.
 
     Args:
-        values: of the two objectives [n, 2].
-        objectives: the two.
-        on_front: whether each trial is on the Pareto front [n].
-        hollow: whether each trial was trained for fewer steps than others, or violates a constraint [n].
-        names: of the trials [n], for tooltips.
-        knee: of the front; None for none.
-        only_pair: these are all objectives of the search. If there are more, the front is seen from one side only, and
-            no dominated area is shaded.
+        values: [n, 2] the values of the two objectives.
+        objectives: the two objectives.
+        on_front: [n] whether each trial is on the Pareto front.
+        hollow: [n] whether each trial was trained for fewer steps than others, or violates a constraint.
+        names: [n] the names of the trials, for tooltips. Each begins with "trial", the id of the trial, and a colon.
+        knee: the knee of the front; None if the front has none.
+        only_pair: whether the search has no other objectives. If it has, the figure is a projection of the front. It is then
+            smaller, and no dominated area is shaded.
     """
     is_front, is_hollow = np.array(on_front, dtype=bool), np.array(hollow, dtype=bool)
-    x_axis, y_axis = (_objective_axis(values[:, i], objectives[i]) for i in range(2))
+    x_axis, y_axis = (_make_objective_axis(values[:, i], objectives[i]) for i in range(2))
     plot = Plot(x_axis, y_axis, 640 if only_pair else HALF_WIDTH, 400 if only_pair else 320)
     order = np.argsort(values[is_front, 0], kind="stable")
     x, y = values[is_front, 0][order], values[is_front, 1][order]
@@ -231,11 +246,11 @@ def draw_pareto_front(
     return plot.svg(f"{objectives[1].metric} against {objectives[0].metric}: {on_the_front} on the front")
 
 
-def _objective_axis(values: FloatArray, objective: Objective) -> AxisScale:
+def _make_objective_axis(values: FloatArray, objective: Objective) -> AxisScale:
     """Return an axis over the values: logarithmic if they are positive and span more than a factor of 30."""
     finite = values[np.isfinite(values)]
     log = len(finite) > 0 and finite.min() > 0 and finite.max() / finite.min() > 30
-    return fit_scale(values, _axis_label(objective) + (", log scale" if log else ""), log=log)
+    return fit_scale(values, _format_axis_label(objective) + (", log scale" if log else ""), log=log)
 
 
 def _add_dominated_area(plot: Plot, x: FloatArray, y: FloatArray, objectives: Sequence[Objective]) -> None:
@@ -244,7 +259,7 @@ def _add_dominated_area(plot: Plot, x: FloatArray, y: FloatArray, objectives: Se
     worst_y = plot.y.high if objectives[1].goal == "minimize" else plot.y.low
     if objectives[0].goal == "maximize":
         x, y = x[::-1], y[::-1]
-    # The front as a staircase.
+    # The edge of the area is a staircase through (x0, y0), (x1, y0), (x1, y1), (x2, y1), ...
     xs, ys = np.repeat(x, 2)[1:], np.repeat(y, 2)[:-1]
     corners = [*zip(xs, ys, strict=True), (worst_x, y[-1]), (worst_x, worst_y), (x[0], worst_y)]
     plot.area([a for a, _ in corners], [b for _, b in corners], "c0", "dominated")
@@ -254,7 +269,7 @@ def _add_dominated_area(plot: Plot, x: FloatArray, y: FloatArray, objectives: Se
 def draw_over_trials(
     counts: Sequence[float], values: Sequence[float], label: str, about: str, x_label: str = "trials"
 ) -> str:
-    """Draw values between 0 and 1 over numbers of trials."""
+    """Draw values between 0 and 1 over the numbers of trials in `counts`."""
     plot = Plot(AxisScale(0, max([*counts, 1]) * 1.02, x_label, whole=True), AxisScale(0, 1, label), HALF_WIDTH, 260)
     plot.steps(counts, values, "c0")
     return plot.svg(about)
@@ -263,13 +278,13 @@ def draw_over_trials(
 def draw_over_time(
     times: Sequence[float], values: Sequence[float], labels: tuple[str, str], about: str, high: float
 ) -> str:
-    """Draw values from 0 to `high` over time; `labels` of the x and the y axis."""
+    """Draw values from 0 to `high` over time. `labels`: the label of the x axis, and that of the y axis."""
     plot = Plot(AxisScale(0, max([*times, 1e-12]) * 1.01, labels[0]), AxisScale(0, high, labels[1]), HALF_WIDTH, 260)
     plot.steps(times, values, "c0")
     return plot.svg(about)
 
 
-def _axis_label(objective: Objective) -> str:
+def _format_axis_label(objective: Objective) -> str:
     return f"{objective.metric} ({'more' if objective.goal == 'maximize' else 'less'} is better)"
 
 
@@ -285,10 +300,10 @@ def draw_full_training(
 
     Args:
         rows: for each finalist its name, its value in the search, and its mean value after full training.
-        metric: of the values.
-        goal: of the metric.
-        winners: names.
-        seeds: by name, the value of each seed; two or more are drawn as a bar from the least to the largest.
+        metric: the metric that is drawn.
+        goal: "minimize" or "maximize".
+        winners: the names of the winners.
+        seeds: for each finalist, its value after full training with each seed. A bar shows the range of two or more values.
     """
     before, after = [a for _, a, _ in rows], [b for _, _, b in rows]
     all_after = [value for name, _, b in rows for value in seeds.get(name, [b])]

@@ -33,7 +33,7 @@ FOOTER = "Written by Ogive from the run's journal."
 SECTIONS: Sequence[Callable[[Subject], Section | None]] = (
     search_curve.build_section,
     pareto_front.build_section,
-    winner.build_section,
+    winner.build_best,
     full_training.build_section,
     winner.build_baseline,
     decisions.build_section,

@@ -45,7 +45,7 @@ def collect_tiles(subject: Subject) -> list[tuple[str, str]]:
     state = subject.state
     failed_by_status = {status: n for status, n in state.status_counts.items() if status.failed}
     return [
-        *_metric_tiles(subject),
+        *_collect_metric_tiles(subject),
         (f"{subject.inactive_count:,} of {state.total_trials:,}", "trials ended or paused"),
         (f"{state.failed_count:,}", f"failed ({nonzero_counts(failed_by_status)})" if state.failed_count else "failed"),
         (duration(state.elapsed_seconds), "elapsed"),
@@ -53,7 +53,7 @@ def collect_tiles(subject: Subject) -> list[tuple[str, str]]:
     ]
 
 
-def _metric_tiles(subject: Subject) -> list[tuple[str, str]]:
+def _collect_metric_tiles(subject: Subject) -> list[tuple[str, str]]:
     if subject.has_several_objectives and subject.full_training is not None:
         return [(f"{len(subject.stages.winners):,}", "on the Pareto front after full training")]
     if subject.has_several_objectives:
@@ -82,8 +82,8 @@ def collect_summary(subject: Subject) -> list[tuple[str, str]]:
         ("Continue?", describe_continuation(subject)),
         ("Next", describe_next_step(subject)),
     ]
-    notes = collect_notes(subject)
-    return [*rows, ("Note", " ".join(as_sentence(note) for note in notes))] if notes else rows
+    warnings = collect_warnings(subject)
+    return [*rows, ("Warning", " ".join(as_sentence(warning) for warning in warnings))] if warnings else rows
 
 
 # -- found -----------------------------------------------------------------------------------------------------------
@@ -93,7 +93,7 @@ def describe_result(subject: Subject) -> str:
     """Return the winner of the last stage that has one."""
     state, best = subject.state, subject.best_trials
     if subject.full_training is not None:
-        return _winner(subject, subject.full_training)
+        return _describe_winner(subject, subject.full_training)
     if not state.trials:
         return "Nothing yet: no trial was started."
     if not best:
@@ -122,20 +122,23 @@ def describe_compared(subject: Subject) -> str:
     return f"the {trials} with {plural(step, subject.step_unit)} ({shorter:,} ended or paused earlier)"
 
 
-def _winner(subject: Subject, result: FullTrainingResult) -> str:
+def _describe_winner(subject: Subject, result: FullTrainingResult) -> str:
     winners, finalists = subject.stages.winners, plural(len(result.finalists), "finalist")
     if subject.has_several_objectives:
-        each = "; ".join(f"trial {winner.trial.id} ({subject.format_metrics(winner)})" for winner in winners)
+        winner_texts = "; ".join(f"trial {winner.trial.id} ({subject.format_metrics(winner)})" for winner in winners)
         are = "is" if len(winners) == 1 else "are"
-        return f"After full training {len(winners)} of {finalists} {are} on the Pareto front: {each}."
+        return f"After full training {len(winners)} of {finalists} {are} on the Pareto front: {winner_texts}."
     winner = winners[0]
     seeds = f", mean over {plural(len(winner.seeds), 'seed')}" if len(winner.seeds) > 1 else ""
     metrics = subject.format_metrics(winner)
     return f"Trial {winner.trial.id} is the winner of full training, of {finalists}: {metrics}{seeds}."
 
 
-def describe_search_ranks(subject: Subject) -> str | None:
-    """Return the value that the winner of full training had in the search; None for several objectives."""
+def describe_winner_in_search(subject: Subject) -> str | None:
+    """Return a sentence that compares the winner of full training with the best trial of the search, by their search values.
+
+    None without full training, or with several objectives.
+    """
     if subject.full_training is None or subject.has_several_objectives:
         return None
     winner, metric = subject.stages.winners[0].trial, subject.state.objectives[0].metric
@@ -155,55 +158,63 @@ def describe_certainty(subject: Subject) -> str:
     if not subject.best_trials:
         return "There is no result yet."
     if subject.full_training is not None:
-        return _certainty_of_winner(subject.full_training)
+        return _describe_certainty_of_winner(subject.full_training)
     if subject.state.test_reads:
-        selection = f"the test split was read {plural(subject.state.test_reads, 'time')}"
+        times = plural(subject.state.test_reads, "time")
+        selection = f"the test split was read {times}; its metrics are unbiased only if nothing was selected by them"
     elif subject.has_several_objectives:
         return "The values are optimistic, because the trials were selected by them."
     else:
         selection = "the value is optimistic, because the trial was selected by it"
-    against_random = _against_random(subject)
-    return as_sentence(selection if against_random is None else f"{against_random}; {selection}")
+    random_comparison = _compare_with_random(subject)
+    return as_sentence(selection if random_comparison is None else f"{random_comparison}; {selection}")
 
 
-def _certainty_of_winner(result: FullTrainingResult) -> str:
+def _describe_certainty_of_winner(result: FullTrainingResult) -> str:
     tested = ", ".join(f"{name} {number(sum(v) / len(v))}" for name, v in result.winner.test.items() if len(v))
     test = f"on the test split it has {tested}" if tested else "the test split was not read"
     if len(result.objectives) > 1 or result.winner.probability is None:
         return as_sentence(test)
     finalists = plural(len(result.finalists), "finalist")
-    return f"It is the best of {finalists} with probability {result.winner.probability:.2f}; {test}."
+    return f"The winner is the best of {finalists} with probability {result.winner.probability:.2f}; {test}."
 
 
-def _against_random(subject: Subject) -> str | None:
-    """Return whether the best trial is better than random search would be; None if this is unknown."""
+def _compare_with_random(subject: Subject) -> str | None:
+    """Return a clause that compares the best trial with random search; None if there are too few random trials."""
     if subject.has_several_objectives:
         return None
     objective = subject.state.objectives[0]
-    separate = subject.comparison.random_reference if subject.comparison else None
-    if separate is not None and separate.metric != objective.metric:
-        separate = None
-    values = subject.random_reference[0] if separate is None else list(separate.values)
+    # The result of a separate random search that was compared with this one; None without such a search.
+    separate_reference = subject.comparison.random_reference if subject.comparison else None
+    if separate_reference is not None and separate_reference.metric != objective.metric:
+        separate_reference = None
+    if separate_reference is not None:
+        values = list(separate_reference.values)
+    else:
+        values, _ = subject.random_reference
     if len(values) < 2:
         return None
-    if separate is None:
+    if separate_reference is None:
         if all(point.origin == "random" for point in subject.curve_points):
             return None
         point = next((p for p in subject.curve_points if p.trial == subject.best_trials[0].id), None)
         if point is not None and point.origin == "random":
-            return "it is itself a random trial, so nothing shows that the search is better than random search"
+            return (
+                "the best trial is itself a random one, so nothing shows that the search is better than random search"
+            )
     n = min(len(values), len(subject.curve_points))
     expected = float(expected_best(values, objective.goal, [n])[0])
     best = subject.best_trials[0].metrics[objective.metric]
     is_better = (best > expected) == (objective.goal == "maximize") and best != expected
     comparison = "better than" if is_better else "not better than"
-    return f"it is {comparison} {number(expected)}, the expected best of {n} random trials"
+    return f"the best trial is {comparison} the expected best of {n} random trials, {number(expected)}"
 
 
 def describe_gap(subject: Subject) -> str | None:
-    """Return how close the values of the best trials of the search are, because one training each cannot rank close trials.
+    """Return a sentence on how close the values of the best trials of the search are.
 
-    None if the trials cannot be compared, or if full training has compared them already.
+    With one training each, trials with close values cannot be ranked reliably. None if the trials cannot be compared, or if
+    full training has compared them already.
     """
     if subject.full_training is not None or subject.has_several_objectives or len(subject.best_trials) < 2:
         return None
@@ -215,9 +226,13 @@ def describe_gap(subject: Subject) -> str | None:
     has_values = metric in first.metrics and metric in last.metrics
     if len(comparable) < 2 or not has_values or not subject.is_feasible(last):
         return None
-    which = "" if len(comparable) == len(subject.best_trials) else f" that reached {plural(highest_step, 'epoch')}"
+    restriction = (
+        "" if len(comparable) == len(subject.best_trials) else f" that reached {plural(highest_step, 'epoch')}"
+    )
     gap = format_metric(abs(first.metrics[metric] - last.metrics[metric]))
-    return f"The {len(comparable)} best trials{which} differ by at most {gap} in {metric}, with one training each."
+    return (
+        f"The {len(comparable)} best trials{restriction} differ by at most {gap} in {metric}, with one training each."
+    )
 
 
 def describe_value_epoch(subject: Subject) -> str | None:
@@ -247,9 +262,9 @@ def describe_cost(subject: Subject) -> str:
     if not state.trials:
         return "Nothing yet."
     workers = plural(state.settings["workers"], "worker")
-    text = f"{duration(state.elapsed_seconds)} on {workers}{_money_spent(state)}"
+    text = f"{duration(state.elapsed_seconds)} on {workers}{_format_money_spent(state)}"
     for final in subject.later_states.values():
-        text += f", and full training {duration(final.elapsed_seconds)}{_money_spent(final)}"
+        text += f", and full training {duration(final.elapsed_seconds)}{_format_money_spent(final)}"
     failed_seconds = sum(trial.seconds for trial in subject.failed_trials)
     if failed_seconds >= MIN_FAILED_SHARE * state.compute_seconds > 0:
         text += f"; failed trials took {duration(failed_seconds)} of {duration(state.compute_seconds)} of compute"
@@ -257,7 +272,7 @@ def describe_cost(subject: Subject) -> str:
     return f"{text}; {format_projection(projected)}." if projected else f"{text}."
 
 
-def _money_spent(state: State) -> str:
+def _format_money_spent(state: State) -> str:
     spent = compute_spending(state)
     return "" if spent.money is None else f" at a cost of {amount(spent.money, spent.currency)}"
 
@@ -273,20 +288,20 @@ def describe_continuation(subject: Subject) -> str:
     if state.end_reason:
         others = [verdict for verdict in stop_verdicts if verdict.reason not in state.end_reason]
         if others:
-            return f"The search ended: {state.end_reason}; also, {_advice(others)}."
+            return f"The search ended: {state.end_reason}; also, {_format_advice(others)}."
         remark = "" if stop_verdicts else "; no stop rule advises against more trials"
         return f"The search ended: {state.end_reason}{remark}."
     if state.error is not None:
         error = state.error.rstrip(".")
-        return f"Yes, by the same call, after you have fixed the error that ended the last session: {error}."
+        return f"Yes: fix the error that ended the last session ({error}), then start the search again in the same way."
     if stop_verdicts:
-        return f"No: {_advice(stop_verdicts)} ({stop_verdicts[0].reason})."
+        return f"No: {_format_advice(stop_verdicts)} ({stop_verdicts[0].reason})."
     if state.is_open:
         return "The search is running, unless its controller was killed, and no stop rule advises to stop."
     return "Yes: the search has not ended, and no stop rule advises to stop."
 
 
-def _advice(verdicts: Sequence[StopVerdict]) -> str:
+def _format_advice(verdicts: Sequence[StopVerdict]) -> str:
     rules = " and ".join(f"`{verdict.rule}`" for verdict in verdicts)
     return f"the stop rule {rules} advises to stop" if len(verdicts) == 1 else f"the stop rules {rules} advise to stop"
 
@@ -300,7 +315,7 @@ def describe_next_step(subject: Subject) -> str:
     if not state.trials:
         return "Start the search: `ogive search JOB`."
     if subject.full_training is not None and subject.best_network is not None:
-        return _use_of_winner(subject, subject.best_network)
+        return _describe_use_of_winner(subject, subject.best_network)
     if not subject.best_trials:
         if subject.trials_with_value:
             return "Loosen the constraints, or widen the space so that more architectures satisfy them."
@@ -312,7 +327,7 @@ def describe_next_step(subject: Subject) -> str:
     return "Use the best network; the test split has been read, so do not select by it again."
 
 
-def _use_of_winner(subject: Subject, winner: Delivery) -> str:
+def _describe_use_of_winner(subject: Subject, winner: Delivery) -> str:
     if winner.missing_weights_reason is not None:
         return f"The winner, trial {winner.trial.id}, has no weights: {winner.missing_weights_reason}."
     option = f" --trial {winner.trial.id}" if len(subject.stages.winners) > 1 else ""
@@ -323,14 +338,12 @@ def _use_of_winner(subject: Subject, winner: Delivery) -> str:
     return f"Export the winner: `ogive export {subject.folder_argument}{option} --to torch`; {tested}."
 
 
-def collect_notes(subject: Subject) -> list[str]:
-    """Return warnings about the best network: the notes of the last stage, and the reason for missing weights."""
-    notes = list(subject.stages.notes)
+def collect_warnings(subject: Subject) -> list[str]:
+    """Return warnings about the best network: those of the last stage, and the reason for missing weights."""
+    warnings = list(subject.stages.notes)
     network = subject.best_network
     if subject.full_training is None and network is not None and subject.state.trains_models:
-        notes += (
-            [f"trial {network.trial.id} has no weights: {network.missing_weights_reason}"]
-            if network.missing_weights_reason is not None
-            else []
-        )
-    return notes
+        reason = network.missing_weights_reason
+        if reason is not None:
+            warnings.append(f"trial {network.trial.id} has no weights: {reason}")
+    return warnings

@@ -71,7 +71,7 @@ class Cache:
         # The fingerprint of a space changes when it gets an example input. The networks stay the same, so results that were
         # stored with the earlier fingerprint are still valid.
         self._key_prefixes = [
-            [fingerprint, *key_parts] for fingerprint in (space.fingerprint, *space.previous_fingerprints)
+            [fingerprint, *key_parts] for fingerprint in (space.fingerprint, *space.fingerprints_without_example)
         ]
         self._continuable = continuable
         try:

@@ -20,9 +20,10 @@ from ogive.seeds import derive
 from ogive.space.fingerprints import describes_same_space
 from ogive.trial import Proposal, Status, Step, Trial, TrialId
 
-# The event at the end of a job for each answer of the schedule. CONTINUE at the last step means that the trial is finished.
+# The event at the end of a job for each action of the schedule. CONTINUE at the last step means that the trial is finished.
 _EVENT_KINDS = {Action.CONTINUE: Kind.FINISHED, Action.PAUSE: Kind.PAUSED, Action.STOP: Kind.STOPPED}
-_ACTIONS = {Kind.FINISHED: Action.CONTINUE, Kind.PAUSED: Action.PAUSE}
+# The answer to the worker after an event. It is STOP after all other events.
+_ANSWERS = {Kind.FINISHED: Action.CONTINUE, Kind.PAUSED: Action.PAUSE}
 _encode = json.JSONEncoder(allow_nan=False).encode
 
 
@@ -37,11 +38,13 @@ def check_proposal(proposal: Proposal, note: Mapping[str, Any], state: State, st
         raise RunError(
             f"strategy {strategy} proposes {proposal.architecture!r}, an architecture of another space than the run's"
         )
-    if proposal.inherit is not None and proposal.inherit[0] not in state.trials:
-        raise RunError(
-            f"strategy {strategy} proposes an architecture that inherits the weights of trial {proposal.inherit[0]}, but "
-            "the run has no such trial"
-        )
+    if proposal.inherit is not None:
+        donor_id, _ = proposal.inherit
+        if donor_id not in state.trials:
+            raise RunError(
+                f"strategy {strategy} proposes an architecture that inherits the weights of trial {donor_id}, but the run "
+                "has no such trial"
+            )
     return _read_back(proposal, note, strategy)
 
 
@@ -74,8 +77,9 @@ def make_repetition(state: State) -> Proposal | None:
 def make_trial(number: TrialId, proposal: Proposal, job: Start, state: State) -> Trial:
     """Return the new trial of a proposal.
 
-    The seed of the trial depends on the architecture and not on the number of the trial, so that runs with the same seed can
-    share results. A repetition has the seed of the failed trial.
+    The seed of the trial depends on the seed of the run, the architecture, and the number of earlier trials of the same
+    architecture, but not on the number of the trial. So runs with the same seed can share results. A repetition has the seed
+    of the failed trial.
     """
     architecture_id = proposal.architecture.id
     repeated = proposal.note.get(REPEATS_NOTE)
@@ -83,18 +87,22 @@ def make_trial(number: TrialId, proposal: Proposal, job: Start, state: State) ->
         seed = derive(int(state.created["seed"]), "trial", architecture_id, state.architecture_counts[architecture_id])
     else:
         seed = state.trials[repeated].seed
-    return Trial(number, proposal, job.fidelity, seed, step_offset=job.step_offset, best_epoch_of=state.best_epoch_rule)
+    return Trial(
+        number, proposal, job.fidelity, seed, step_offset=job.step_offset, best_epoch_rule=state.best_epoch_rule
+    )
 
 
 def make_assignment(trial: Trial, state: State, folder: Path) -> Assignment:
     """Return the assignment for the next attempt of `trial`. `folder`: the folder of the run."""
     inherit = None
     if trial.proposal.inherit is not None:
-        donor = state.trials[trial.proposal.inherit[0]]
-        copy = get_inherited_folder(folder, trial.id)
-        source = str(copy) if copy.is_dir() else get_trial_path(folder, donor)
+        donor_id, donor_step = trial.proposal.inherit
+        donor = state.trials[donor_id]
+        # Use the checkpoint that `inherit_checkpoint` has linked for this trial: the donor may delete its own at any time.
+        linked = get_inherited_folder(folder, trial.id)
+        source = str(linked) if linked.is_dir() else get_trial_path(folder, donor)
         # Checkpoint files are numbered by the steps of the donor's last job, which begin after `step_offset`.
-        inherit = source, trial.proposal.inherit[1] - donor.step_offset
+        inherit = source, donor_step - donor.step_offset
     return Assignment(
         trial=trial.id,
         attempt=trial.attempts + 1,
@@ -110,7 +118,7 @@ def make_assignment(trial: Trial, state: State, folder: Path) -> Assignment:
         step_offset=trial.step_offset,
         missing_metrics=find_missing_metrics(trial, state.metrics_needed),
         max_step=compute_last_allowed_step(trial, state.created["epochs"]) - trial.step_offset,
-        best_epoch_rule=trial.best_epoch_of and trial.best_epoch_of.without_screened(trial.screened),
+        best_epoch_rule=trial.best_epoch_rule and trial.best_epoch_rule.without_screened(trial.screened),
     )
 
 
@@ -140,7 +148,7 @@ def _find_last_step_without_value(trial: Trial, failure: Outcome, epochs: int | 
     """
     if failure.status is Status.MISSING_METRIC:
         return compute_last_allowed_step(trial, epochs)
-    return trial.step if trial.best_epoch_of is None else trial.target_step
+    return trial.step if trial.best_epoch_rule is None else trial.target_step
 
 
 def compute_last_allowed_step(trial: Trial, epochs: int | None) -> Step:
@@ -158,16 +166,19 @@ def get_answer(event: Event | None) -> Action:
 
     It is CONTINUE for a finished trial as well: its evaluation has reached its last step, and returns without being asked.
     """
-    return Action.CONTINUE if event is None else _ACTIONS.get(event.kind, Action.STOP)
+    return Action.CONTINUE if event is None else _ANSWERS.get(event.kind, Action.STOP)
 
 
 def find_value_failure(trial: Trial, metrics_needed: Sequence[str]) -> Outcome | None:
     """Return the failure of a trial without a value: a needed metric is missing or not finite. None if it has a value."""
     missing = find_missing_metrics(trial, metrics_needed)
     not_finite = _find_not_finite(trial, metrics_needed)
-    if not_finite is not None and (not missing or trial.best_epoch_of is None):
+    # Without a best-epoch rule, a value that is not finite ends the trial at once, even if another metric is missing. With
+    # the rule, a missing metric takes precedence: the trial may continue until all metrics are reported, and a later epoch
+    # may have finite values of all of them.
+    if not_finite is not None and (not missing or trial.best_epoch_rule is None):
         reason = f"{not_finite} is {trial.metrics[not_finite]} at step {trial.step}"
-        if trial.best_epoch_of is not None:
+        if trial.best_epoch_rule is not None:
             reason = f"no epoch had finite values of {', '.join(metrics_needed)}: {reason}"
         return Outcome(Status.NOT_FINITE, reason)
     return _make_missing_metric_failure(trial, missing) if missing else None
@@ -176,6 +187,7 @@ def find_value_failure(trial: Trial, metrics_needed: Sequence[str]) -> Outcome |
 def _find_not_finite(trial: Trial, metrics_needed: Sequence[str]) -> str | None:
     """Return the first needed metric whose value is not finite; None if there is none."""
     metrics = trial.metrics
+    # A missing metric counts as finite here, because `find_missing_metrics` finds it.
     return next((name for name in metrics_needed if not math.isfinite(metrics.get(name, 0.0))), None)
 
 
@@ -185,7 +197,8 @@ def _make_missing_metric_failure(trial: Trial, missing: Sequence[str]) -> Outcom
     call = f"trial.report({', '.join(f'{name}=...' for name in missing)})"
     remedy = f"call {call} in each epoch of the train function"
     if "epochs" in trial.fidelity:
-        remedy += f" (here: up to epoch {max(trial.step, trial.target_step) - trial.step_offset})"
+        last_epoch = max(trial.step, trial.target_step) - trial.step_offset
+        remedy += f" (in this trial: up to epoch {last_epoch})"
     reason = f"{', '.join(missing)} was never reported, {other_metrics}; {remedy}"
     return Outcome(Status.MISSING_METRIC, reason)
 
@@ -207,8 +220,9 @@ def get_inherited_metrics(trial: Trial, state: State, step: Step) -> Mapping[str
     missing = find_missing_metrics(trial, state.metrics_needed)
     if not missing or not trial.continues_training or step < compute_last_allowed_step(trial, state.created["epochs"]):
         return {}
-    donor, donor_step = trial.proposal.inherit or (0, 0)
-    reports = reversed(state.trials[donor].reports)
+    assert trial.proposal.inherit is not None  # since it continues the training of another trial
+    donor_id, donor_step = trial.proposal.inherit
+    reports = reversed(state.trials[donor_id].reports)
     metrics = next((report.metrics for report in reports if report.step <= donor_step), {})
     return {name: metrics[name] for name in missing} if all(name in metrics for name in missing) else {}
 

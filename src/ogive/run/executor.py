@@ -60,15 +60,23 @@ class Assignment:
     Attributes:
         trial: the id of the trial.
         attempt: the number of the attempt, from 1.
-        choices: the labels of the architecture.
+        choices: the label of each active decision of the architecture, by the name of the decision.
         id: the id of the architecture.
+        fidelity: the fidelity at which the trial is evaluated.
+        seed: the seed of all random numbers of the trial, in [0, 2**63).
         folder: the folder of the trial, which the executor creates.
+        settings: values that are not part of the architecture, such as a learning rate.
         inherit_from: the folder of the trial whose weights to start from, and the step of its checkpoint; None to start
             without inherited weights.
+        last_reported_step: the last step of this assignment that an earlier attempt has reported; 0 if there is none.
         spent_seconds: compute time of earlier attempts, in seconds; it counts towards the time limit.
-        best_epoch_rule: the fields of `Evaluation.best_epoch_rule`.
-
-    The other attributes are those of `Evaluation`.
+        step_offset: the number of steps that were trained before step 1 of this assignment: by the trial whose weights are
+            inherited, or by this trial at a fidelity from which it could not continue.
+        missing_metrics: the metrics of objectives and constraints that the trial has not reported yet.
+        max_step: the last step up to which training may continue while metrics are missing; 0 for the last step of
+            `fidelity`.
+        best_epoch_rule: the fields of a `BestEpoch`: the metric that selects the best epoch, its goal, and the metrics that
+            an eligible epoch must have; None if the last epoch is the value of the trial.
     """
 
     trial: TrialId

@@ -36,8 +36,8 @@ def find_exceeded_limit(state: State, settings: Settings, now: float, virtual: b
     if not virtual and (reason := find_repeated_failure(state)) is not None:
         return SearchEnd(reason, failures=True)
     failed = state.failed_count - state.uncounted_failures
-    if failed >= settings.failures_allowed:
-        reason = f"{failed} trials have failed, and max_failed_trials is {settings.failures_allowed}"
+    if failed >= settings.failed_trials_limit:
+        reason = f"{failed} trials have failed, and max_failed_trials is {settings.failed_trials_limit}"
         if (common_failure := find_common_failure(state)) is not None:
             reason += f", all with the same failure: {common_failure}"
         return SearchEnd(reason, failures=True)

@@ -28,18 +28,19 @@ _MINIMUM_COUNTS = (
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """Limits and resources of a run. Changes of them are journalled.
+    """Limits and resources of a run. When a run is continued with other settings, the changes are written to the journal.
 
     Attributes:
         max_trials: the number of trials after which the search ends, at least 1; it can only be raised.
-        workers: the number of trials that are trained at a time, at least 1.
+        workers: the number of trials that are trained at a time, at least 1. The run has `workers` * `workers_per_trial`
+            worker processes.
         workers_per_trial: the number of processes that train each trial together (data parallelism), at least 1.
         threads: the number of threads of each process; None for an equal share of the cores.
         max_failed_trials: the number of failed trials at which the search ends; None for a third of `max_trials`.
         retries: the number of further attempts of a trial whose worker was killed or whose host was lost.
         time_limit: the compute time of a trial, all attempts together, in seconds; None for no limit.
-        memory_limit: the memory that a trial may use in addition to the memory of its worker before the trial, in gigabytes;
-            None for no limit.
+        memory_limit: the memory that a trial may use, in gigabytes, not counting the memory that its worker used before the
+            trial started; None for no limit.
         startup_limit: the time that a worker may take to load code and data, in seconds; None for no limit.
         budget: the hours that the search may take, all sessions together, or {"hours": h, "money": m}; None for no limit.
         price: money per worker-hour, or the name of a device or machine in the price file; None for no price.
@@ -77,16 +78,19 @@ class Settings:
             if value is None and name in ("max_failed_trials", "threads"):
                 continue
             if not isinstance(value, int) or isinstance(value, bool) or value < minimum:
-                raise JobError(f"{name}={value!r}: a whole number, at least {minimum}")
+                raise JobError(f"{name}={value!r}: expected a whole number, at least {minimum}")
         for name in ("time_limit", "memory_limit", "startup_limit", "patience"):
             if getattr(self, name) is not None and not _is_positive(getattr(self, name)):
-                raise JobError(f"{name}={getattr(self, name)!r}: a number above 0, or None for no limit")
+                none = "the default" if name == "patience" else "no limit"
+                raise JobError(f"{name}={getattr(self, name)!r}: expected a number above 0, or None for {none}")
         if self.stop not in STOP_MODES:
             raise JobError(
-                f'stop={self.stop!r}: "advise" (stop rules only give advice) or "auto" (they end the search)'
+                f'stop={self.stop!r}: expected "advise" (stop rules only give advice) or "auto" (they end the search)'
             )
         if self.price is not None and not (_is_positive(self.price) or (isinstance(self.price, str) and self.price)):
-            raise JobError(f"price={self.price!r}: money per worker-hour, above 0, or a name in the price file")
+            raise JobError(
+                f"price={self.price!r}: expected money per worker-hour, above 0, or a name in the price file"
+            )
         self._set("budget", _parse_budget(self.budget))
         self._set("criteria", _parse_criteria(self.criteria))
         self._set("alerts", check_routes(self.alerts))
@@ -96,8 +100,8 @@ class Settings:
         object.__setattr__(self, name, value)
 
     @property
-    def failures_allowed(self) -> int:
-        """`max_failed_trials`, or a third of `max_trials`, rounded up."""
+    def failed_trials_limit(self) -> int:
+        """The number of failed trials at which the search ends. By default a third of `max_trials`, rounded up."""
         return self.max_failed_trials or math.ceil(self.max_trials / 3)
 
     @property
@@ -144,7 +148,14 @@ def _is_positive(value: object) -> bool:
 
 
 def _parse_budget(value: object) -> float | dict[str, float] | None:
-    """Return a budget that limits only hours as a number (as in journals of earlier versions), other budgets as a dict."""
+    """Return a budget in the form in which it is stored.
+
+    If only hours are limited, this is a number, as in journals of earlier versions. If money is limited, it is a dict. None
+    means no limit.
+
+    Raises:
+        JobError: the value is not a budget.
+    """
     if value is None or _is_positive(value):
         return value  # type: ignore[return-value]
     if isinstance(value, Mapping) and value and set(value) <= {"hours", "money"}:
@@ -152,14 +163,14 @@ def _parse_budget(value: object) -> float | dict[str, float] | None:
         if all(map(_is_positive, parts.values())):
             return parts.get("hours") if "money" not in parts else parts
     raise JobError(
-        f'budget={value!r}: hours, above 0, or {{"hours": h, "money": m}} with one or both, or None for no limit'
+        f'budget={value!r}: expected hours, above 0, or {{"hours": h, "money": m}} with one or both, or None for no limit'
     )
 
 
 def _parse_criteria(value: object) -> tuple[Constraint, ...]:
     items = [value] if isinstance(value, (Constraint, Mapping)) else value
     if not isinstance(items, Iterable) or isinstance(items, str):
-        raise JobError(f"criteria={value!r}: constraints, such as [Constraint('accuracy', at_least=0.9)]")
+        raise JobError(f"criteria={value!r}: expected constraints, such as [Constraint('accuracy', at_least=0.9)]")
     try:
         return parse_constraints(Constraint(**item) if isinstance(item, Mapping) else item for item in items)
     except (JobError, TypeError) as error:
@@ -171,4 +182,6 @@ def _parse_sinks(value: object) -> tuple[Any, ...]:
     try:
         return tuple(json.loads(json.dumps(list(items))))  # type: ignore[call-overload]
     except (TypeError, ValueError) as error:
-        raise JobError(f"sinks={value!r}: a list of names, or of {{name: {{option: value}}}}: {error}") from error
+        raise JobError(
+            f"sinks={value!r}: expected a list of names, or of {{name: {{option: value}}}}: {error}"
+        ) from error

@@ -289,7 +289,7 @@ class State:
             cached=data.get("cached", False),
             step_offset=data.get("began", 0),
             proposed_at=event.time,
-            best_epoch_of=self.best_epoch_rule,
+            best_epoch_rule=self.best_epoch_rule,
         )
 
     def _update_counts(self, before: Trial | None, trial: Trial, event: Event) -> None:

@@ -26,7 +26,7 @@ class ASHA(Schedule):
     """Promotes a paused trial as soon as it is among the best 1/eta of its rung; otherwise starts a new trial.
 
     Options:
-        min_epochs: r, the number of epochs before the first decision.
+        min_epochs: r, the number of epochs of the bottom rung, where trials are compared for the first time.
         max_epochs: R, the number of epochs of a trial on the top rung. Default: `epochs`, the epochs of full training.
         eta: one of `eta` trials is promoted from each rung; at least 2.
         variant: "promotion" pauses every trial at its rung. "stopping" does not need checkpoints: at each rung a trial
@@ -34,9 +34,11 @@ class ASHA(Schedule):
         capped: whether at most 1/eta of the trials that have reached a rung are promoted. Without this limit, as in the
             paper, every new trial that is the best so far is promoted. With a strategy that keeps finding better
             architectures, this would be nearly every trial.
-        grace: the number of trials on a rung that do not count for promotions: the first trial is promoted when the rung has
-            `grace` + `eta` trials. With `grace` equal to `eta`, the first promoted trial is the best of 2 `eta` trials,
-            not of `eta`. This helps because the first trials of a search are mostly random, and better trials soon follow.
+        grace: the number of trials that a rung needs in addition to `eta` before its first promotion. If `capped`, at most
+            1/eta of the number of its trials less `grace` are promoted in total. With `grace` equal to `eta`, the first
+            promoted trial is the best of 2 `eta` trials, not of `eta`. This helps because the first trials of a search are
+            mostly random, and better trials soon follow. (In other implementations, the grace period is the smallest number
+            of epochs, which is `min_epochs` here.)
         fidelities: other fidelities that grow from rung to rung, with their lowest values; see `Ladder.from_options`.
 
     Trials are ordered as in `ogive.objective.rank_costs`; the older of equally good trials comes first. A failed trial is
@@ -96,10 +98,11 @@ class ASHA(Schedule):
             promotable = self.rungs[k].find_promotable(self.eta, self.capped, self.grace)
             if promotable is not None:
                 return self._make_resume(promotable, k + 1)
-        # Otherwise start a trial on the bottom rung. If no trial may be started, promote a best trial instead. This step is
-        # not in the paper, where a search does not end. If there is none, the controller ignores the Start.
-        last_promotion = None if may_start else self._promote_leader()
-        return last_promotion or Start(self.ladder.fidelities[0])
+        # Otherwise start a trial on the bottom rung. If no trial may be started any more, promote the best trial of a rung
+        # instead (not in the paper, where a search does not end). If no such trial is paused, return a Start, which the
+        # controller ignores.
+        closing_promotion = None if may_start else self._promote_leader()
+        return closing_promotion or Start(self.ladder.fidelities[0])
 
     def _promote_leader(self) -> Job | None:
         """Return the job that promotes the best trial of the highest rung whose best trial is still paused, or None."""
@@ -110,16 +113,21 @@ class ASHA(Schedule):
         return None
 
     def _make_resume(self, trial: TrialId, rung: int) -> Resume:
-        return Resume(trial, self.ladder.fidelities[rung], self.ladder.step_offset(rung))
+        return Resume(trial, self.ladder.fidelities[rung], self.ladder.get_step_offset(rung))
 
     def on_job(self, trial: Trial, job: Start | Resume) -> None:
         if isinstance(job, Resume):
-            for rung in self.rungs[: self.ladder.rung_of(job.until)]:
+            for rung in self.rungs[: self.ladder.find_rung(job.until)]:
                 rung.promote(trial.id)
 
     def on_report(self, trial: Trial, report: Report) -> Action:
-        """Return PAUSE, or STOP in the stopping variant, when the trial reaches a new rung."""
-        reached = sum(step <= report.step for step in self.ladder.steps[:-1])  # the number of rungs
+        """Return PAUSE when the trial reaches a new rung below the top rung, otherwise CONTINUE.
+
+        In the stopping variant, return STOP in place of PAUSE if the trial is not among the best 1/eta of the rung, and
+        CONTINUE if it is.
+        """
+        # The number of rungs below the top rung that the trial has reached.
+        reached = sum(step <= report.step for step in self.ladder.steps[:-1])
         if reached == 0 or trial.id in self.rungs[reached - 1]:
             return Action.CONTINUE
         rung = self.rungs[reached - 1]
@@ -131,7 +139,8 @@ class ASHA(Schedule):
         return Action.CONTINUE if rung.is_in_top(trial.id, self.eta) else Action.STOP
 
     def on_end(self, trial: Trial) -> None:
-        # A trial that ended by itself is complete, so it also counts on the rungs of its job that it has not reached.
+        # A trial whose train function returned before the last step of its job has its final value. It counts with this
+        # value on the remaining rungs up to that step as well.
         if trial.ended_by_itself:
             for step, rung in zip(self.ladder.steps[:-1], self.rungs, strict=True):
                 if trial.step < step <= trial.target_step:

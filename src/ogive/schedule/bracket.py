@@ -70,7 +70,7 @@ class Bracket:
             return Start(
                 self.ladder.fidelities[self.first_rung],
                 {"bracket": self.number},
-                self.ladder.step_offset(self.first_rung),
+                self.ladder.get_step_offset(self.first_rung),
             )
         # No more trials may be started, so the bracket cannot be filled. Once all of its trials have reached the first rung,
         # promote the best of them. `on_resume` then sets `is_filling` to False.
@@ -81,7 +81,7 @@ class Bracket:
 
     def _make_resume(self, trial: TrialId, level: int) -> Resume:
         rung = self.first_rung + level
-        return Resume(trial, self.ladder.fidelities[rung], self.ladder.step_offset(rung))
+        return Resume(trial, self.ladder.fidelities[rung], self.ladder.get_step_offset(rung))
 
     def _target_size(self, level: int) -> int:
         """Return the number of trials to train on a rung: as planned, or fewer if the bracket could not be filled."""

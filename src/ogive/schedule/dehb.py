@@ -109,7 +109,7 @@ class _PromotingBracket(Bracket):
             "best": self.sizes[level],
             "populations": [list(pair) for pair in zip(self.ladder.steps, self._population_sizes, strict=True)],
         }
-        return Start(self.ladder.fidelities[rung], note, self.ladder.step_offset(rung))
+        return Start(self.ladder.fidelities[rung], note, self.ladder.get_step_offset(rung))
 
 
 class _EvolvingBracket(_PromotingBracket):

@@ -19,7 +19,8 @@ class Ladder:
     If epochs are the only fidelity, a trial continues from its checkpoint, and rung k ends at step `steps[k]`, which is its
     number of epochs. With another fidelity (a share of the data, a smaller image, a narrower network), a trial starts from
     scratch on every rung, but the count of its steps continues: rung k has the steps from `steps[k - 1]` + 1 to `steps[k]`.
-    Trials that skip lower rungs have the same steps, so values at equal steps are comparable.
+    A trial that starts on a higher rung k also counts its steps from `steps[k - 1]` + 1. So two trials with equal steps are
+    on the same rung, and their values are comparable.
 
     Attributes:
         fidelities: the fidelity of each rung, the cheapest first.
@@ -60,22 +61,22 @@ class Ladder:
         """
         lowest = check_whole_number(schedule, "min_epochs", min_epochs, at_least=1)
         eta = check_whole_number(schedule, "eta", eta, at_least=2)
-        others = _check_fidelities(schedule, fidelities)
+        others = _parse_fidelities(schedule, fidelities)
         if max_epochs is None and epochs is None:
             if not others:
                 raise JobError(
                     f"{schedule} needs the number of epochs of full training; give epochs, or its option max_epochs"
                 )
-            return _ladder_at_equal_epochs(others, eta, None)
+            return _make_ladder_at_equal_epochs(others, eta, None)
         highest = check_whole_number(schedule, "max_epochs", epochs if max_epochs is None else max_epochs, at_least=1)
         if lowest > highest:
             raise JobError(f"{schedule}: min_epochs is {lowest}, but must be at most max_epochs, which is {highest}")
         if epochs is not None and epochs < highest:
             raise JobError(f"{schedule}: max_epochs is {highest}, but must be at most the {epochs} epochs of a trial")
         if others and lowest == highest:
-            return _ladder_at_equal_epochs(others, eta, highest)
-        # A single rung is an error, except if full training takes one epoch: a phase of a funnel may be so short, whatever
-        # its schedule.
+            return _make_ladder_at_equal_epochs(others, eta, highest)
+        # A single rung is an error, except if full training takes one epoch: all phases of a funnel may use one schedule,
+        # and one of them may train for a single epoch.
         if lowest == highest and epochs != 1:
             remedy = f"min_epochs below {highest}, further fidelities" if highest > 1 else "max_epochs above 1"
             raise JobError(
@@ -85,7 +86,7 @@ class Ladder:
         epochs_of_rungs = list_rung_epochs(lowest, highest, eta)
         if others:
             count = len(epochs_of_rungs)
-            return _ladder_with_restarts(
+            return _make_ladder_with_restarts(
                 [{"epochs": e, **_interpolate(others, k, count)} for k, e in enumerate(epochs_of_rungs)]
             )
         return Ladder(fidelities=tuple({"epochs": e} for e in epochs_of_rungs), steps=epochs_of_rungs)
@@ -98,11 +99,11 @@ class Ladder:
     def __len__(self) -> int:
         return len(self.steps)
 
-    def rung_of(self, fidelity: Fidelity) -> int:
+    def find_rung(self, fidelity: Fidelity) -> int:
         """Return the rung, from 0, at which a job of this fidelity ends."""
         return self.fidelities.index(fidelity)
 
-    def step_offset(self, rung: int) -> Step:
+    def get_step_offset(self, rung: int) -> Step:
         """Return the step after which the epochs of a job that ends on `rung` are counted; see `Start.step_offset`."""
         return self.steps[rung - 1] if self.restarts and rung else 0
 
@@ -121,7 +122,7 @@ def list_rung_epochs(min_epochs: int, max_epochs: int, eta: int) -> tuple[int, .
     return (*epochs, max_epochs) if epochs[-1] < max_epochs else tuple(epochs)
 
 
-def _check_fidelities(schedule: str, fidelities: Any) -> dict[str, float]:
+def _parse_fidelities(schedule: str, fidelities: Any) -> dict[str, float]:
     """Return the lowest values of the fidelities as floats.
 
     Raises:
@@ -148,15 +149,16 @@ def _interpolate(lowest: Mapping[str, float], rung: int, rungs: int) -> dict[str
     return {name: round(low ** (1 - rung / (rungs - 1)), 6) for name, low in lowest.items()}
 
 
-def _ladder_at_equal_epochs(lowest: Mapping[str, float], eta: int, epochs: int | None) -> Ladder:
+def _make_ladder_at_equal_epochs(lowest: Mapping[str, float], eta: int, epochs: int | None) -> Ladder:
     """Return a ladder on which only the fidelities other than epochs grow."""
-    # As many rungs as factors of eta fit between the lowest value and 1; the tolerance is for rounding errors of log.
+    # Count how many factors of eta fit between the lowest value and 1, but at least one. The tolerance is for rounding
+    # errors of log.
     rungs = 1 + max(1, math.floor(math.log(1 / min(lowest.values()), eta) + 1e-9))
     constant = {} if epochs is None else {"epochs": epochs}
-    return _ladder_with_restarts([{**constant, **_interpolate(lowest, k, rungs)} for k in range(rungs)])
+    return _make_ladder_with_restarts([{**constant, **_interpolate(lowest, k, rungs)} for k in range(rungs)])
 
 
-def _ladder_with_restarts(fidelities: list[dict[str, float]]) -> Ladder:
+def _make_ladder_with_restarts(fidelities: list[dict[str, float]]) -> Ladder:
     """Return a ladder on whose rungs trials start from scratch: the steps of a rung follow those of the rung below."""
     steps, last_step = [], 0
     for fidelity in fidelities:

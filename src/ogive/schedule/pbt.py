@@ -229,7 +229,7 @@ def _with_donor_reports(trial: Trial, donor_reports: tuple[Report, ...]) -> Tria
     reports = trial.reports
     if inherited:
         reports = tuple(replace(report, metrics={**inherited, **report.metrics}) for report in reports)
-    return trial.with_changes(reports=(*donor_reports, *reports), best_epoch_of=None)
+    return trial.with_changes(reports=(*donor_reports, *reports), best_epoch_rule=None)
 
 
 def _parse_ranges(settings: Any) -> dict[str, tuple[float, float]]:

@@ -91,8 +91,8 @@ class Rung:
 
         Args:
             eta: the trial must be among the best 1/eta of the rung (rounded down).
-            capped: whether at most 1/eta of the trials, without the first `grace`, may be promoted in total.
-            grace: the number of trials that do not count for promotions.
+            capped: whether at most 1/eta of the number of trials less `grace` may be promoted in total.
+            grace: the number of trials that the rung needs in addition to `eta` before its first promotion.
         """
         top_count, earned = len(self._sorted_keys) // eta, (len(self._sorted_keys) - grace) // eta
         if not self._waiting_keys or earned < 1 or (capped and self.promotion_count >= earned):

@@ -225,7 +225,7 @@ class SinkFolder:
         self.path.mkdir(parents=True, exist_ok=True)
         stored = self._read_mark(mark)
         if stored.get("run", self._run) != self._run:
-            raise RunError(f"{self.path} shows another run; name another folder, or delete this one")
+            raise RunError(f"{self.path} holds the files of another run; name another folder, or delete this one")
         if not stored and any(self.path.iterdir()):
             raise RunError(
                 f"{self.path} holds files that this sink did not write; name another folder, or an empty folder"

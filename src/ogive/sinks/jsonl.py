@@ -14,7 +14,7 @@ from typing import IO, Any
 from ogive.errors import RunError
 from ogive.run.events import Event
 from ogive.sinks.base import Entry, Sink
-from ogive.sinks.rows import RESULT_KINDS, parameters, tags, to_strict_json
+from ogive.sinks.rows import RESULT_KINDS, decisions_and_settings, tags, to_strict_json
 from ogive.trial import Trial
 
 BEGIN = b'{"seq": '
@@ -36,13 +36,13 @@ class JsonLines(Sink):
             raise RunError(f"{self._path} is not a file; name another path")
         self._path.parent.mkdir(parents=True, exist_ok=True)
         self._file = self._path.open("a+b")
-        last = _remove_partial_line(self._file, self._path, created)
+        last_seq = _prepare_file(self._file, self._path, created)
         self._file.seek(0, 2)
-        return last
+        return last_seq
 
     def write(self, entry: Entry) -> None:
         assert self._file is not None, "call open() first"
-        self._file.write((json.dumps(to_strict_json(_line(entry)), allow_nan=False) + "\n").encode())
+        self._file.write((json.dumps(to_strict_json(_make_line(entry)), allow_nan=False) + "\n").encode())
 
     def flush(self) -> None:
         if self._file is not None:
@@ -54,45 +54,55 @@ class JsonLines(Sink):
             self._file = None
 
 
-def _remove_partial_line(file: IO[bytes], path: Path, created: Event) -> int:
-    """Truncate the file after its last complete line, and return the number of that line's event, 0 for an empty file.
+def _prepare_file(file: IO[bytes], path: Path, created: Event) -> int:
+    """Check that the file belongs to the run, and truncate it after its last complete line.
+
+    Args:
+        file: the open file.
+        path: the path of the file, for messages.
+        created: the first event of the run.
+
+    Returns:
+        The `seq` of the event in the last complete line; 0 for an empty file.
 
     Raises:
-        RunError: the file holds another run, or something else than events.
+        RunError: the file holds events of another run, or something else than events.
     """
     file.seek(0)
     lines = file.readlines()
     complete = [line for line in lines if line.endswith(b"\n")]
     try:
+        # The first line may be incomplete, so it is compared with the same number of bytes of BEGIN.
         if lines and not BEGIN.startswith(lines[0][: len(BEGIN)]):
             raise ValueError("its first line is not an event")
-        numbers = [(event["seq"], event["time"]) for event in map(json.loads, complete[:1] + complete[-1:])]
+        # (seq, time) of the first and of the last complete event.
+        events = [(event["seq"], event["time"]) for event in map(json.loads, complete[:1] + complete[-1:])]
     except (ValueError, KeyError, TypeError) as error:
         raise RunError(
             f"{path} holds something else than the events of a run ({error}); name another file, or delete this one"
         ) from error
-    if numbers and numbers[0] != (created.seq, created.time):
-        raise RunError(f"{path} shows another run; name another file, or delete this one")
+    if events and events[0] != (created.seq, created.time):
+        raise RunError(f"{path} holds the events of another run; name another file, or delete this one")
     file.truncate(sum(map(len, complete)))
-    return int(numbers[-1][0]) if numbers else 0
+    return int(events[-1][0]) if events else 0
 
 
-def _line(entry: Entry) -> dict[str, Any]:
+def _make_line(entry: Entry) -> dict[str, Any]:
     event = entry.event
     line: dict[str, Any] = {"seq": event.seq, "time": event.time, "kind": event.kind.value}
     line |= {"trial": event.trial, "step": event.step, "data": dict(event.data)}
     if entry.trial is not None and event.kind in RESULT_KINDS:
-        line["result"] = _result(entry.trial)
+        line["result"] = _make_result(entry.trial)
     if entry.is_improvement:
         line["best"] = [{"trial": trial.id, "metrics": dict(trial.metrics)} for trial in entry.best]
     return line
 
 
-def _result(trial: Trial) -> dict[str, Any]:
+def _make_result(trial: Trial) -> dict[str, Any]:
     return {
         "step": trial.step,
         "metrics": dict(trial.metrics),
-        "decisions": parameters(trial),
+        "decisions": decisions_and_settings(trial),
         "seconds": trial.seconds,
         **tags(trial),
     }

@@ -18,7 +18,7 @@ from typing import Any
 from ogive.errors import MissingExtra
 from ogive.run.events import Event, Kind
 from ogive.sinks.base import Entry, Sink, run_identity
-from ogive.sinks.rows import RESULT_KINDS, NameMapping, best_values, parameters, tags
+from ogive.sinks.rows import RESULT_KINDS, NameMapping, best_values, decisions_and_settings, tags
 from ogive.trial import Trial, TrialId
 
 SEQ, RUN, TRIAL = "ogive.seq", "ogive.run", "ogive.trial"
@@ -129,7 +129,7 @@ class MLflow(Sink):
             self._trials[trial.id] = self._create_run(f"trial {trial.id}", event.time, run_tags)
         run = self._trials[trial.id]
         if event.kind is Kind.PROPOSED:
-            self._log_parameters(run, parameters(trial))
+            self._log_parameters(run, decisions_and_settings(trial))
             self._add_metrics(run, trial.screened, event, 0)
         elif event.kind is Kind.REPORTED:
             self._add_metrics(run, event.data["metrics"], event, event.step or 0)

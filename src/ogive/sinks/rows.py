@@ -35,7 +35,7 @@ def trial_row(trial: Trial) -> dict[str, Any]:
     return columns
 
 
-def parameters(trial: Trial) -> dict[str, Scalar]:
+def decisions_and_settings(trial: Trial) -> dict[str, Scalar]:
     """Return the decisions by name, and the settings of the trial with the prefix `settings.`."""
     settings = {f"settings.{name}": value for name, value in trial.proposal.settings.items()}
     return {name: scalar(value) for name, value in {**trial.architecture.to_json(), **settings}.items()}
@@ -49,7 +49,7 @@ def scalar(value: Any) -> Scalar:
 
 
 def tags(trial: Trial) -> dict[str, str]:
-    """Return the properties of a trial beside its parameters and metrics; those without a value are left out."""
+    """Return the properties of a trial beside its decisions, settings and metrics; those without a value are left out."""
     texts = {
         "architecture": trial.architecture.id,
         "status": trial.status.value,

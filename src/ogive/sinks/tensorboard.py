@@ -16,7 +16,7 @@ from typing import Any
 from ogive.errors import MissingExtra
 from ogive.run.events import Event, Kind
 from ogive.sinks.base import Entry, Sink, SinkFolder
-from ogive.sinks.rows import RESULT_KINDS, best_values, parameters, tags
+from ogive.sinks.rows import RESULT_KINDS, best_values, decisions_and_settings, tags
 from ogive.space import Space
 
 SEARCH = "search"
@@ -59,7 +59,7 @@ class TensorBoard(Sink):
         if trial is not None:
             name = f"trial-{trial.id:06d}"
             if event.kind is Kind.PROPOSED:
-                self._add(name, event.time, 0, _hyperparameters(parameters(trial), name, event.time))
+                self._add(name, event.time, 0, _hyperparameters(decisions_and_settings(trial), name, event.time))
             elif event.kind is Kind.REPORTED:
                 self._add_scalars(name, event, event.step or 0, event.data["metrics"])
             if event.kind in RESULT_KINDS:

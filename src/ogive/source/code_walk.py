@@ -31,7 +31,12 @@ _IGNORED_MEMBERS = frozenset(
 
 
 class CodeWalk(ModuleWalk):
-    """Follows references breadth-first, so that each object is reached in the smallest number of steps."""
+    """Follows references breadth-first, so that each object is reached in the smallest number of steps.
+
+    The result of a walk is `parts`: for the name of each part, the hash of its description. A part is a function, a class
+    with its methods, a module, a value that code may change, or an object from which the walk starts. Where a description
+    refers to a function, a class or a whole module of the project, it contains only the name of that part: "code NAME".
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -48,18 +53,21 @@ class CodeWalk(ModuleWalk):
         except Exception as error:  # noqa: BLE001 - objects of users may raise anything when they are examined
             described = "unknown"
             self.add_missing(self.current, f"examining it raises {type(error).__name__}: {error}")
-        # Code has its own part, and its description is only the name of this part.
+        # The description of a function or class of the project is only a reference, "code NAME": `run` adds the part NAME.
+        # The part of installed code is the version of its package, which has been added already.
         if not isinstance(described, str) or not described.startswith(("code ", "installed ")):
             self.add_part(self.current, described)
-        if isinstance(described, dict) and described.get("text") == "" and callable(value):
-            self.add_missing(self.current, "it is not written in Python")
 
     def run(self) -> None:
         """Describe all queued objects. Each of them may add further objects to the queue."""
         while self.queue:
             value, self.current, self.depth = self.queue.popleft()
             if self.count > MAX_OBJECTS or self.depth > MAX_DEPTH:
-                self.add_missing(self.current, f"it is more than {MAX_DEPTH} steps or {MAX_OBJECTS:,} objects away")
+                self.add_missing(
+                    self.current,
+                    f"the walk over the code ended before this object: at most {MAX_DEPTH} references one after another are "
+                    f"followed, and at most {MAX_OBJECTS:,} objects and values are examined",
+                )
                 return
             count_before = self.count
             try:
@@ -82,9 +90,9 @@ class CodeWalk(ModuleWalk):
     # -- functions -----------------------------------------------------------------------------------------------
 
     def describe_code(self, value: FunctionType | type, role: str) -> Any:
-        """Return the description of a function or class.
+        """Return the description of a function or class: a reference to its part, or the name of installed code.
 
-        Code of the project is queued, and the description is the name of its part. Installed code is described by its name.
+        Code of the project is queued, and `run` describes it later.
         """
         if id(value) in self.part_names:
             return f"code {self.part_names[id(value)]}"
@@ -105,6 +113,7 @@ class CodeWalk(ModuleWalk):
         if isinstance(value, type):
             return self.describe_installed(objects.get_module_name(value), value.__qualname__)
         installed = self.describe_installed(value.__globals__.get("__name__", ""), value.__code__.co_qualname)
+        # "around" are the variables in the closure, such as the function that a decorator wraps.
         described = {"installed": installed, "around": self.describe_installed_closure(value)}
         wrapped = getattr(value, "__wrapped__", None)
         if wrapped is not None:
@@ -115,7 +124,7 @@ class CodeWalk(ModuleWalk):
         code, module = function.__code__, function.__globals__.get("__name__", "")
         self.check_function_file(code, module, name)
         self.add_import_effects(module)
-        used = bytecode.find_attribute_chains(code)
+        attribute_chains = bytecode.find_attribute_chains(code)
         self._check_lookups(code, name)
         self._check_defaults(function)
         attributes = {key: value for key, value in function.__dict__.items() if not key.startswith("__")}
@@ -124,7 +133,7 @@ class CodeWalk(ModuleWalk):
             "defaults": [self.describe(value) for value in function.__defaults__ or ()],
             "keywords": {key: self.describe(value) for key, value in (function.__kwdefaults__ or {}).items()},
             "closure": {
-                key: self.describe(value, used.get(key, bytecode.ESCAPES))
+                key: self.describe(value, attribute_chains.get(key, bytecode.ESCAPES))
                 for key, value in objects.get_closure_cells(function).items()
             },
             "globals": self.describe_globals(code, function.__globals__, module),
@@ -136,14 +145,18 @@ class CodeWalk(ModuleWalk):
                 for key, value in attributes.items()
             },
         }
-        if used.keys() & _SCOPE_BUILTINS - function.__globals__.keys():
+        # Builtins such as `eval` can read any variable of the module and any local variable. So the whole module is
+        # described, and the names of the local variables, which are not part of the digest of the code. A global variable
+        # of the same name hides the builtin.
+        shadowed_names = function.__globals__.keys()
+        if attribute_chains.keys() & (_SCOPE_BUILTINS - shadowed_names):
             described["module"] = None if module not in sys.modules else self.describe(sys.modules[module])
             described["locals"] = [inner.co_varnames for inner in bytecode.iterate_code(code)]
         wrapped = function.__dict__.get("__wrapped__")
         return described if wrapped is None else {**described, "wrapped": self.describe(wrapped)}
 
     def _check_lookups(self, code: CodeType, name: str) -> None:
-        """Record in `missing` if the code looks up other code by names that are computed at run time."""
+        """Record code in `missing` if it looks up other code by names that are computed at run time."""
         lookups = {*(bytecode.find_referenced_names(code) & _LOOKUP_FUNCTIONS)}
         accesses = bytecode.find_module_accesses(code)
         if "sys.modules" in accesses or "sys.modules" in bytecode.find_imported_names(code, ""):
@@ -154,7 +167,10 @@ class CodeWalk(ModuleWalk):
             self.add_missing(name, f"it looks up code by names that are computed at run time ({names})")
 
     def _check_defaults(self, function: FunctionType) -> None:
-        """Record in `missing` the default values that differ from the present content of the file."""
+        """Record in `missing` each default value that the source file no longer has.
+
+        This happens if the file was edited after it was imported.
+        """
         code = function.__code__
         names = code.co_varnames[: code.co_argcount]
         positional = function.__defaults__ or ()
@@ -194,7 +210,16 @@ class CodeWalk(ModuleWalk):
         return described
 
     def _describe_member(self, value: Any, name: str, cls: type, key: str) -> Any:
-        """Return the description of a member of a class. Methods belong to the part of the class, `name`."""
+        """Return the description of a member of a class.
+
+        A method has no part of its own: its description is inside the description of its class.
+
+        Args:
+            value: the member.
+            name: the name of the part of the class.
+            cls: the class.
+            key: the name of the member.
+        """
         match value:
             case FunctionType() if self.is_project_code(value) and id(value) not in self.part_names:
                 self.part_names[id(value)] = name
@@ -216,7 +241,10 @@ class CodeWalk(ModuleWalk):
         )
 
     def _check_class_constant(self, cls: type, key: str, value: Any) -> None:
-        """Record in `missing` a constant in the body of a class that differs from the present content of the file."""
+        """Record a constant in the body of a class in `missing` if the source file no longer has its value.
+
+        This happens if the file was edited after it was imported.
+        """
         file = get_module_file(cls.__module__)
         self.check_constant(value, module=cls.__module__, file=file, variable=f"{cls.__qualname__}.{key}")
 

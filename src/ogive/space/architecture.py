@@ -79,8 +79,8 @@ class Architecture(Mapping[str, Label]):
                 value.
         """
         form = self._canonical_form()
-        hashed = sorted(form._labels.items()) if isinstance(form, Architecture) else form
-        return hash_text(_encode(hashed))
+        content = sorted(form._labels.items()) if isinstance(form, Architecture) else form
+        return hash_text(_encode(content))
 
     def _canonical_form(self) -> Any:
         """Return the space's canonical form of this architecture: an architecture or a JSON value."""
@@ -101,7 +101,7 @@ class Architecture(Mapping[str, Label]):
         )
 
     def to_json(self) -> dict[str, Label]:
-        """Return the labels of the active decisions by name, as JSON for `Space.architecture`."""
+        """Return the labels of the active decisions by name, as JSON. `Space.architecture` reads them."""
         return {name: list(label) if type(label) is tuple else label for name, label in self._labels.items()}
 
     def build(

@@ -34,6 +34,7 @@ class Categorical(Domain):
 
     @cached_property
     def index(self) -> dict[Label, int]:
+        """The index of each label in `labels`."""
         return {label: i for i, label in enumerate(self.labels)}
 
     def parse(self, value: Any) -> Label:
@@ -71,7 +72,10 @@ class Categorical(Domain):
 
 @dataclass(frozen=True)
 class Subset(Domain):
-    """Subsets of `low` to `high` labels, without an order. A label of the decision is the tuple of the chosen labels."""
+    """Subsets of `labels` with `low` to `high` members, without an order.
+
+    A label of the decision is a tuple of its members, in the order in which they are declared.
+    """
 
     labels: tuple[Label, ...]
     low: int
@@ -93,6 +97,7 @@ class Subset(Domain):
 
     @cached_property
     def index(self) -> dict[Label, int]:
+        """The index of each label in `labels`."""
         return {label: i for i, label in enumerate(self.labels)}
 
     def parse(self, value: Any) -> tuple[Label, ...]:
@@ -116,8 +121,9 @@ class Subset(Domain):
             if rank < count:
                 break
             rank, k = rank - count, k + 1
-        # Then go through the labels: of the subsets that are still possible, C(number of later labels, k - 1) contain this
-        # label, and they come first.
+        # Then go through the labels; k is now the number of members still to be chosen. Of the remaining subsets,
+        # C(number of later labels, k - 1) contain the label, and they precede all others. So either the subset is among
+        # them, or they are skipped.
         indices, index = [], 0
         while k:
             with_index = math.comb(len(self.labels) - index - 1, k - 1)
@@ -130,9 +136,12 @@ class Subset(Domain):
         return self._subset(indices)
 
     def pick(self, u: float) -> tuple[Label, ...]:
+        # The limit is for sizes above 2^53, which may be rounded up in the product.
         return self._unrank(min(int(u * self.size), self.size - 1))
 
     def pick_other(self, label: tuple[Label, ...], u: float) -> tuple[Label, ...]:
+        # Draw from all subsets but the last one. If this gives `label` itself, return the last subset in its place: so every
+        # other subset has the same probability.
         other = self._unrank(min(int(u * (self.size - 1)), self.size - 2))
         return other if other != label else self._unrank(self.size - 1)
 

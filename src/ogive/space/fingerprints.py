@@ -14,7 +14,10 @@ if TYPE_CHECKING:
 
 
 def describe_example(example_input: Any) -> Any:
-    """Return the example input as JSON: shapes, and the shape and dtype of tensors. No layer depends on the values."""
+    """Return the example input as JSON. Shapes are unchanged; a tensor is replaced by its shape and dtype.
+
+    The values of tensors are left out, because no layer depends on them.
+    """
     return describe_tree(Constant(_without_values(example_input)))
 
 
@@ -38,8 +41,8 @@ def describes_same_space(a: Space, b: Space) -> bool:
     """
     return (
         a.fingerprint == b.fingerprint
-        or a.fingerprint in b.previous_fingerprints
-        or b.fingerprint in a.previous_fingerprints
+        or a.fingerprint in b.fingerprints_without_example
+        or b.fingerprint in a.fingerprints_without_example
     )
 
 
@@ -73,7 +76,7 @@ def _describe_decision_differences(old: Space, new: Space) -> list[str]:
 
 
 def _without_values(example: Any) -> Any:
-    """Return the example input with a description in place of each tensor."""
+    """Return the example input with a text in place of each tensor: its shape and dtype."""
     if hasattr(example, "shape") and hasattr(example, "dtype"):
         return f"tensor {list(example.shape)} {example.dtype}"
     if isinstance(example, Mapping):
@@ -84,9 +87,10 @@ def _without_values(example: Any) -> Any:
 
 
 def _format_example(example: Any) -> str:
-    """Return the JSON of an example input as the user would write the example input: `(1, 28, 28)`."""
+    """Return an example input, given as `describe_example` returns it, as the user would write it: `(1, 28, 28)`."""
     if isinstance(example, dict) and len(example) == 1:
         ((kind, items),) = example.items()
+        # A list is shown as a tuple, because a space converts the lists in its example input to tuples.
         if kind in ("list", "tuple"):
             return f"({', '.join(map(_format_example, items))}{',' if len(items) == 1 else ''})"
         if kind == "dict":

@@ -118,8 +118,8 @@ class Space:
         return self._fingerprint
 
     @property
-    def previous_fingerprints(self) -> tuple[str, ...]:
-        """The fingerprint of this space without its example input; empty if it has none."""
+    def fingerprints_without_example(self) -> tuple[str, ...]:
+        """A tuple of the fingerprint that this space would have without its example input; empty if it has none."""
         return () if self.tree is None or self.example is None else (fingerprints.compute_fingerprint(self, None),)
 
     def differences(self, other: Space) -> list[str]:

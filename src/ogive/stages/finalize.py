@@ -24,7 +24,7 @@ from ogive.stages.evaluation import evaluate_finalists
 from ogive.stages.finalize_request import FinalizeRequest, read_request, write_request
 from ogive.stages.full_training_result import FOLDER, FullTrainingResult, TrainedNetwork, write_full_training
 from ogive.stages.full_training_run import run_trainings
-from ogive.stages.reuse import describe_code, ensure_idle, find_reusable, list_repeats
+from ogive.stages.reuse import ensure_idle, find_reusable, list_code_messages, list_repeats
 from ogive.stages.training_plan import make_training_plan
 from ogive.stages.winner_files import write_winner
 from ogive.trial import Status, select_comparable
@@ -79,7 +79,7 @@ def finalize(
         ensure_idle(run.folder)
     folder = run.folder / FOLDER
     stored = find_reusable(folder, plan, say)
-    for line in describe_code(run, plan, stored):
+    for line in list_code_messages(run, plan, stored):
         say(line)
     write_request(request, run.folder)
     final = run_trainings(

@@ -13,7 +13,7 @@ from ogive.errors import RunError
 from ogive.files import replace_text
 from ogive.stages.full_training_result import FOLDER
 
-FILE = "finalize.json"
+REQUEST_FILE = "finalize.json"
 """The file in a run's folder that holds the arguments."""
 DEFAULT_TOP, DEFAULT_SEEDS = 10, (0,)
 
@@ -38,7 +38,11 @@ class FinalizeRequest:
 
     @property
     def command(self) -> str:
-        """The command with these arguments, such as `ogive finalize --top 3 --epochs 4`; defaults are left out."""
+        """The command with these arguments, such as `ogive finalize --top 3 --epochs 4`.
+
+        Arguments that have their default values are left out. Seeds other than 0, 1, ... are left out too, because the
+        command has no option for them: it takes them from the stored request, unless the job has the key `finalize`.
+        """
         words = ["ogive", "finalize"]
         words += ["--top", str(self.top)] if self.top != DEFAULT_TOP else []
         count = len(self.seeds)
@@ -50,12 +54,12 @@ class FinalizeRequest:
 
 
 def write_request(request: FinalizeRequest, run: Path) -> None:
-    """Write a request to `finalize.json` in the folder `run`.
+    """Write a request to `finalize.json` in the folder of the run.
 
     Raises:
         RunError: the file cannot be written.
     """
-    path = run / FILE
+    path = run / REQUEST_FILE
     try:
         replace_text(path, json.dumps({**asdict(request), "seeds": list(request.seeds)}) + "\n")
     except (OSError, TypeError) as error:
@@ -68,12 +72,12 @@ def read_request(run: Path | None) -> FinalizeRequest | None:
     Raises:
         RunError: the file cannot be read.
     """
-    if run is None or not (run / FOLDER).exists() or not (run / FILE).exists():
+    if run is None or not (run / FOLDER).exists() or not (run / REQUEST_FILE).exists():
         return None
     try:
-        data = json.loads((run / FILE).read_text(encoding="utf-8"))
+        data = json.loads((run / REQUEST_FILE).read_text(encoding="utf-8"))
         return FinalizeRequest(**{**data, "seeds": tuple(data["seeds"])})
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise RunError(
-            f"{run / FILE} cannot be read: {error}; delete the file and give top, seeds and epochs again"
+            f"{run / REQUEST_FILE} cannot be read: {error}; delete the file and give top, seeds and epochs again"
         ) from error

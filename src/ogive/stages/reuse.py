@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ogive.errors import RunError
+from ogive.formatting import plural
 from ogive.run.estimator import Estimator
 from ogive.run.journal import JOURNAL, Journal
 from ogive.run.state import State
@@ -25,10 +26,11 @@ from ogive.trial import Trial
 if TYPE_CHECKING:
     from ogive.session.stored_run import StoredRun
 
-Say = Callable[[str], object]
+MessageFunction = Callable[[str], object]
+"""A function that is called with a message for the user."""
 
 
-def describe_code(run: StoredRun, plan: TrainingPlan, stored: State | None) -> Iterator[str]:
+def list_code_messages(run: StoredRun, plan: TrainingPlan, stored: State | None) -> Iterator[str]:
     """Yield messages on the user's code: which version full training uses, and whether it saves no weights.
 
     Args:
@@ -49,6 +51,7 @@ def describe_code(run: StoredRun, plan: TrainingPlan, stored: State | None) -> I
             "present version"
         )
     for state in (searched, stored):
+        # Full training will save no weights either only if it has the same code.
         if state is None or state.code_hash != code:
             continue
         # The prefix selects the warnings about complete trainings. Warnings about paused trials have another prefix; full
@@ -61,7 +64,7 @@ def describe_code(run: StoredRun, plan: TrainingPlan, stored: State | None) -> I
             return
 
 
-def find_reusable(folder: Path, plan: TrainingPlan, say: Say) -> State | None:
+def find_reusable(folder: Path, plan: TrainingPlan, say: MessageFunction) -> State | None:
     """Return the state of the earlier full training that this call can continue; None without one.
 
     If the earlier full training had another recipe, other epochs or other code, its folder is renamed, and the result is
@@ -70,7 +73,7 @@ def find_reusable(folder: Path, plan: TrainingPlan, say: Say) -> State | None:
     Args:
         folder: the folder of full training.
         plan: the plan of full training.
-        say: receives a message if the folder is renamed.
+        say: a function that is called with a message for the user if the folder is renamed.
 
     Raises:
         RunError: a controller is working on the earlier full training, or its folder cannot be renamed.
@@ -118,8 +121,8 @@ def _list_code_changes(space: Space, estimator: Estimator, state: State) -> list
     return SearchCode.of(space, estimator).describe_changes(session, (LAYERS, ESTIMATOR))
 
 
-def _move_aside(folder: Path, reason: str, say: Say) -> None:
-    """Rename the folder of an earlier full training to `final-1`, `final-2`, ..., and say why."""
+def _move_aside(folder: Path, reason: str, say: MessageFunction) -> None:
+    """Rename the folder of an earlier full training to `final-1`, `final-2`, ..., and pass the reason to `say`."""
     number = next(n for n in range(1, 10_000) if not folder.with_name(f"{FOLDER}-{n}").exists())
     target = folder.with_name(f"{FOLDER}-{number}")
     try:
@@ -158,6 +161,7 @@ def list_repeats(
         if is_repeated:
             labels, settings = read_training(trial)
             order = TrainingOrder.from_settings(settings)
+            # The count makes the settings of the repetition differ from those of the trial that it repeats.
             order = replace(order, earlier_trainings=order.earlier_trainings + 1)
             repeats.append((labels, {**settings, FULL_TRAINING_SETTING: order.to_json()}))
     return repeats
@@ -172,7 +176,7 @@ def describe_reuse(stored_trials: Mapping[str, Trial], plan: TrainingPlan, repea
     """Return a sentence on how many trainings are reused, and how many are repeated.
 
     Args:
-        stored_trials: trials of the earlier full training, by the key of their training.
+        stored_trials: the trials of the earlier full training, by the key of their training.
         plan: the plan of full training.
         repeats: the trainings that are repeated.
     """
@@ -188,7 +192,7 @@ def describe_reuse(stored_trials: Mapping[str, Trial], plan: TrainingPlan, repea
     text += f"; {repeated_failures} that failed are repeated" if repeated_failures else ""
     failed = sum(trial.status.failed for trial in ended) - repeated_failures
     if failed:
-        text += f"; {failed} of them failed, and are only repeated with retry_failed=True (--retry-failed)"
+        text += f"; {plural(failed, 'reused training')} failed: repeat with retry_failed=True (--retry-failed)"
     return text
 
 

@@ -29,14 +29,15 @@ def probability_below(mean: FloatArray, deviation: FloatArray, threshold: float)
     return np.asarray(ndtr((threshold - mean) / deviation))
 
 
-def expected_area_improvement(
+def exact_expected_hypervolume_improvement(
     mean: FloatArray, deviation: FloatArray, front: FloatArray, reference: FloatArray
 ) -> FloatArray:
     """Return the exact expected hypervolume improvement [m] of candidates for two objectives.
 
     Emmerich, Giannakoglou and Naujoks, "Single- and multiobjective evolutionary optimization assisted by Gaussian random
-    field metamodels" (2006). The authors sum over the cells of a grid. Here the sum is over f + 1 vertical strips, since the
-    height that a candidate gains in a strip does not depend on the position of its first cost within the strip.
+    field metamodels" (2006). The authors sum over the cells of a grid. Here the sum is over the f + 1 vertical strips that
+    the points of the front separate. This suffices, because within one strip the height of the gained area depends only on
+    the second cost of the candidate.
 
     Args:
         mean: [m, 2] the means of the costs of each candidate, which are normally distributed and independent.
@@ -47,18 +48,20 @@ def expected_area_improvement(
     # Points that are not better than the reference in both objectives add no area.
     inside = front[(front < reference).all(axis=1)]
     inside = inside[np.lexsort((inside[:, 1], inside[:, 0]))]
-    # The front cuts the plane into strips: strip j ends at edges[j], and is free below heights[j].
+    # Strip j ends where the first cost is edges[j]. In it, the front dominates the area above heights[j], not that below.
     edges = np.append(inside[:, 0], reference[0])  # [f + 1]
     heights = np.insert(np.minimum.accumulate(inside[:, 1]), 0, reference[1])  # [f + 1]
-    # E[(edge - Y1)+] increases from strip to strip; its difference is the expected width that is gained in a strip.
-    below = expected_improvement(mean[:, :1], deviation[:, :1], edges)  # [m, f + 1]
-    widths = np.diff(below, axis=1, prepend=0.0)
+    # E[(edges[j] - Y1)+] is the expected width that a candidate covers in strips 0 to j together. The difference of two
+    # adjacent values is the expected width in one strip.
+    cumulative_widths = expected_improvement(mean[:, :1], deviation[:, :1], edges)  # [m, f + 1]
+    widths = np.diff(cumulative_widths, axis=1, prepend=0.0)
     # The costs are independent, so the expected area of a strip is its expected width times the expected height.
     return np.asarray((widths * expected_improvement(mean[:, 1:], deviation[:, 1:], heights)).sum(axis=1))
 
 
 def sample_directions(k: int, objectives: int, rng: np.random.Generator) -> FloatArray:
     """Return k random directions [k, o] of unit length, uniform over the directions without negative components."""
+    # The direction of a normal vector is uniform; the absolute values reflect it into the positive orthant.
     d = np.abs(rng.standard_normal((k, objectives)))
     # The scalarization divides by the components, so they must not be 0.
     return np.asarray(np.maximum(d, 1e-6) / np.linalg.norm(d, axis=1, keepdims=True))
@@ -84,14 +87,14 @@ def hypervolume_scalarization(costs: FloatArray, reference: FloatArray, directio
 
 
 def hypervolume_constant(objectives: int) -> float:
-    """Return the factor from a mean `hypervolume_scalarization` to the hypervolume: pi^(o/2) / (2^o Gamma(o/2 + 1))."""
+    """Return the constant of lemma 5, see `hypervolume_scalarization`: pi^(o/2) / (2^o Gamma(o/2 + 1))."""
     return float(math.pi ** (objectives / 2) / (2**objectives * math.gamma(objectives / 2 + 1)))
 
 
-def hypervolume_improvement(
+def sampled_expected_hypervolume_improvement(
     samples: FloatArray, front: FloatArray, reference: FloatArray, directions: FloatArray
 ) -> FloatArray:
-    """Return the expected hypervolume improvement [m] of candidates, estimated from samples of their costs.
+    """Return the expected hypervolume improvement [m] of candidates for any number of objectives, estimated from samples.
 
     Args:
         samples: [s, m, o] samples of the costs of each candidate.
@@ -99,8 +102,8 @@ def hypervolume_improvement(
         reference: [o] the point that bounds the volume.
         directions: [k, o] directions over which the scalarization is averaged.
     """
-    # Apply lemma 5 to the front without and with a candidate. In each direction, the candidate increases the maximum over
-    # the points by the positive part of the difference.
+    # Apply lemma 5 to the front without and with a candidate. In each direction, the candidate increases the maximum of the
+    # scalarization over the points by (its own scalarization - the maximum over the front)+.
     front_values = hypervolume_scalarization(front, reference, directions).max(axis=0, initial=0.0)  # [k]
     candidate_values = hypervolume_scalarization(samples, reference, directions)  # [s, m, k]
     gain = np.maximum(candidate_values - front_values, 0.0).mean(axis=(0, 2))

@@ -1,6 +1,6 @@
 """The default strategy: Gaussian processes at first, evolution in long searches.
 
-The choice follows from measurements (`docs/measured.md`, by `benchmarks/strategies.py`): of the strategies measured there,
+This rule follows from measurements (`docs/measured.md`, by `benchmarks/strategies.py`): of the strategies measured there,
 the Gaussian processes of `gp` need the fewest trials. But each proposal of `gp` takes tenths of a second. A search of many
 thousand trials is only possible if trials are cheap, and then these tenths of a second would dominate its duration. After
 1,000 trials `auto` therefore switches to evolution, which makes a proposal within a millisecond. Evolution receives all
@@ -42,8 +42,8 @@ class Auto(Strategy):
         trials: the number of trials that the search will have, if it is known.
         candidates: the number of candidates that `gp` scores for each proposal.
 
-    The note of every proposal has the name of the strategy that made it as `auto`. The notes of the first proposals, and of
-    all proposals of evolution, also have the reason as `why`.
+    The note of every proposal has the name of the strategy that made it as `auto`. It also has the reason as `why`: for all
+    proposals of evolution, and for those of `gp` until `tell` has received the first trial that this strategy proposed.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class Auto(Strategy):
         self._gp = GaussianProcess(space, objectives, constraints, initial=initial, candidates=candidates)
         self._evolution = RegularizedEvolution(space, objectives, constraints)
         self._trial_ids: set[TrialId] = set()
-        self._is_reason_noted = False  # whether a trial that `tell` received has a note with the reason
+        self._has_own_trials = False  # whether `tell` has received a trial that this strategy proposed
 
     def allow_only(self, allowed: Callable[[Architecture], bool]) -> None:
         super().allow_only(allowed)
@@ -69,8 +69,8 @@ class Auto(Strategy):
 
     def tell(self, trial: Trial) -> None:
         self._trial_ids.add(trial.id)
-        # The notes of trials of a warm start or a list do not have the key "auto", so these trials do not count.
-        self._is_reason_noted |= "auto" in trial.proposal.note
+        # Only proposals of this strategy have the key "auto" in their notes; trials of a warm start or a list do not.
+        self._has_own_trials |= "auto" in trial.proposal.note
         self._evolution.tell(trial)
         if len(self._trial_ids) <= MAX_MODEL_TRIALS:
             self._gp.tell(trial)
@@ -79,8 +79,8 @@ class Auto(Strategy):
         name, reason = self._choose(len(pending.proposals))
         strategy = self._gp if name == "gp" else self._evolution
         proposal = strategy.ask(rng, pending, fidelity)
-        choice = {"auto": name} if self._is_reason_noted and name == "gp" else {"auto": name, "why": reason}
-        return replace(proposal, note={**proposal.note, **choice})
+        own_note = {"auto": name} if self._has_own_trials and name == "gp" else {"auto": name, "why": reason}
+        return replace(proposal, note={**proposal.note, **own_note})
 
     def _choose(self, pending_count: int) -> tuple[str, str]:
         """Return the name of the strategy to ask while `pending_count` trials are pending, and the reason."""
@@ -92,11 +92,12 @@ class Auto(Strategy):
         if pending_count > MAX_PENDING:
             return (
                 "regularized_evolution",
-                f"more than {MAX_PENDING} trials are running: too many results for the model to predict",
+                f"more than {MAX_PENDING} trials are pending, and gp would have to predict the results of all of them",
             )
         outputs = len(self.objectives) + len(self.constraints)
-        models = "a model" if outputs == 1 else f"{outputs} models of objectives and constraints"
+        models = "one model" if outputs == 1 else f"{outputs} models of objectives and constraints"
         return (
             "gp",
-            f"{models}: gp needed the fewest trials in measurements; it is used for the first {MAX_MODEL_TRIALS:,} trials",
+            f"gp needed the fewest trials in measurements; it is used for the first {MAX_MODEL_TRIALS:,} trials "
+            f"with {models}",
         )

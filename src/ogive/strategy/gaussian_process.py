@@ -49,28 +49,32 @@ VOLUME_INTERVAL = 3
 class GaussianProcess(Strategy):
     """Proposes the candidate with the highest acquisition value.
 
-    In a small space, all architectures are candidates. In a large space, the candidates are random samples, and
-    architectures a few mutations or crossovers away from the best.
+    In a space small enough to enumerate, the candidates are drawn from the list of all architectures. In a larger space,
+    they are random samples, and architectures a few mutations or crossovers away from the best.
 
     Options:
         initial: the number of trials that must have a value before the models are used. Until then, proposals are random.
-        candidates: the number of candidates for each proposal; half of them if the space is too large to enumerate.
+        candidates: the number of architectures that are drawn for each proposal. If the space is too large to enumerate,
+            half as many are drawn, and then moves around the best of these are added. All are scored with a few of the
+            models, and the best of them with all models.
         draws: the number of draws of the kernel's parameters from their posterior.
         local: for every `local`-th proposal, the candidates are only the neighbours of the best architecture that have no
-            trial yet. Such a step of local search finds improvements that the model misjudges. The search is stuck if all
-            neighbours of the best architecture have a trial, and finding it took no more trials than have followed it. Then
-            the strategy `local_search`, which starts from random architectures, makes the proposal. So the search leaves a
-            part of the space where the model expects no better architecture. 0 disables these steps. They are also
-            disabled with several objectives, where many trials are best and the steps lost more than they gained.
+            trial yet; if it has no such neighbours, those of the next best architecture. Such a step of local search finds
+            improvements that the model misjudges. The search is stagnant if at least as many trials came after the best
+            trial as up to and including it. In a stagnant search, only the neighbours of the best architecture are
+            candidates. If all of them have a trial, the strategy `local_search`, which starts from random architectures,
+            makes the proposal. So the search leaves a part of the space where the model expects no better architecture. 0
+            disables these steps. They are also disabled with several objectives, where there is no single best architecture,
+            and where they did not improve the results.
         max_fit: at most this many trials are used to fit the models. If there are more, a third of them are the best trials,
             and the others are spread evenly over the remaining ranks. The proposal's note gives the numbers of used and of
             all trials as `fitted_on` and `of`. (The time of a fit grows with the cube of the number of trials.)
-        graph: the graph of an architecture, for the Weisfeiler-Lehman kernel and the paths. One of: a function that returns
-            (labels of nodes, edges as pairs of node indices); "module:function", the name of such a function; "decisions",
-            the graph whose edges lead from a decision to the decisions that it activates; "none", no graph. None for the
-            graph that the space declares, if any. Without a graph, the labels of decisions with equal alternatives are
-            counted instead.
-        depth: the number of iterations of the Weisfeiler-Lehman kernel.
+        graph: the graph of an architecture, for its Weisfeiler-Lehman features and the features of its paths. One of: a
+            function that returns (labels of nodes, edges as pairs of node indices); "module:function", the name of such a
+            function; "decisions", the graph whose edges lead from a decision to the decisions that it activates; "none", no
+            graph. None for the graph that the space declares, if any. Without a graph, the kernel compares how often each
+            label occurs among the decisions with equal alternatives.
+        depth: the number of iterations of the Weisfeiler-Lehman features.
 
     With several objectives, every third ask uses a model of each objective and the hypervolume. The other asks use a model
     of the rank among all trials (front, then crowding distance), which finds good trials that the models of the objectives
@@ -122,7 +126,7 @@ class GaussianProcess(Strategy):
         ask_number = len(trials) + len(pending)
         ranks = observations.ranks().astype(np.float64)
         data = self._select_data(observations, ranks, by_rank=self._uses_rank(ask_number))
-        self._surrogate.failure_reason = None
+        self._surrogate.sampling_error = None
         pending_x = self._pool.embed([proposal.architecture for proposal in pending])
         acquisition = Acquisition.fit(self._surrogate, data, pending_x)
         # Step 3: collect candidates. At every `local`-th ask they are neighbours of the best trials, or the ask is passed to
@@ -132,20 +136,21 @@ class GaussianProcess(Strategy):
         best = [observations.trials[row].architecture for row in best_rows]
         candidates = None
         if self.local and ask_number % self.local == 0:
-            # Row i is the (i + 1)-th trial. The search is stuck if finding the best trial took n trials, and at least n
-            # trials came after it.
-            is_stuck = len(observations.trials) >= 2 * (best_rows[0] + 1)
-            candidates = self._neighbors_of_first(best[:1] if is_stuck else best, excluded, rng)
-            if candidates is None and is_stuck:
+            # Row i is the (i + 1)-th trial. The search is stagnant if the best trial is the n-th, and at least n trials came
+            # after it.
+            is_stagnant = len(observations.trials) >= 2 * (best_rows[0] + 1)
+            candidates = self._find_new_neighbors(best[:1] if is_stagnant else best, excluded, rng)
+            if candidates is None and is_stagnant:
                 return self._local_search.ask(rng, pending, fidelity)
         if candidates is None:
-            candidates = self._draw_candidates(best, excluded, acquisition.cheap_score(), rng)
-        # Step 4: propose the candidate with the highest acquisition value among those that no wrapper would reject.
+            candidates = self._draw_candidates(best, excluded, acquisition.cheap_version(), rng)
+        # Step 4: propose the candidate with the highest acquisition value among those that the strategies wrapped around
+        # this one accept. (They reject duplicates, and violations of hard constraints.)
         scores = acquisition(candidates.x)
         note = {
             "fitted_on": len(data.fit_rows),
             "of": len(observations.trials),
-            **fallback_note(self._surrogate.failure_reason),
+            **fallback_note(self._surrogate.sampling_error),
         }
         if not len(candidates):
             return Proposal(self.space.sample(rng), note={"origin": "random", **note})
@@ -171,26 +176,26 @@ class GaussianProcess(Strategy):
             return [int(row) for row in np.argsort(ranks, kind="stable")[:BEST_TRIALS]]
         return [int(row) for row in rng.permutation(front)[: 4 * BEST_TRIALS]]
 
-    def _neighbors_of_first(
+    def _find_new_neighbors(
         self, centers: Sequence[Architecture], excluded: set[str], rng: np.random.Generator
     ) -> CandidateSet | None:
-        """Return the neighbours whose ids are not `excluded`, of the first center that has any; None if none has any."""
+        """Return the neighbours of the first center that has neighbours without `excluded` ids; None if there is none."""
         neighbors = (self._pool.neighbors(center, excluded, rng) for center in centers)
         return next((candidates for candidates in neighbors if len(candidates)), None)
 
     def _draw_candidates(
-        self, best: Sequence[Architecture], excluded: set[str], cheap_score: Acquisition, rng: np.random.Generator
+        self, best: Sequence[Architecture], excluded: set[str], cheap_acquisition: Acquisition, rng: np.random.Generator
     ) -> CandidateSet:
-        """Return candidates from all parts of the space: those with the best cheap scores."""
+        """Return candidates from all parts of the space: those with the best scores of `cheap_acquisition`."""
         count = self.candidates if self._pool.is_enumerated else self.candidates // 2
         candidates = self._pool.draw(best, excluded, count, rng)
         # In a large space, add moves around the candidates that look best so far.
         for _ in range(0 if self._pool.is_enumerated else REFINEMENTS):
-            best_candidates = candidates.select_best(cheap_score(candidates.x), BEST_TRIALS).architectures
+            best_candidates = candidates.select_best(cheap_acquisition(candidates.x), BEST_TRIALS).architectures
             excluded_now = excluded | {architecture.id for architecture in candidates.architectures}
             candidates = candidates.extended_with(self._pool.draw_near(best_candidates, excluded_now, count // 4, rng))
         # Keep the best quarter, since the full acquisition function takes longer to compute.
-        return candidates.select_best(cheap_score(candidates.x), count // 4)
+        return candidates.select_best(cheap_acquisition(candidates.x), count // 4)
 
     def _select_data(self, observations: Observations, ranks: FloatArray, by_rank: bool) -> AcquisitionData:
         """Return the data that the models are fitted to: all observations, or a subset if there are too many."""

@@ -15,11 +15,11 @@ from ogive.arrays import BoolArray, FloatArray
 from ogive.objective import find_pareto_front
 from ogive.space import Architecture
 from ogive.strategy.acquisition import (
-    expected_area_improvement,
+    exact_expected_hypervolume_improvement,
     expected_improvement,
-    hypervolume_improvement,
     probability_below,
     sample_directions,
+    sampled_expected_hypervolume_improvement,
 )
 from ogive.strategy.observations import Observations, normal_scores, scale_excess, winsorize
 from ogive.surrogates.gp_regression import GPRegression
@@ -31,7 +31,8 @@ TRANSFORMS: dict[str, Transform] = {"normal_scores": normal_scores, "winsorized"
 """The transforms of objectives by name. The name is a part of `ModelledOutput.name`, which seeds the draws of parameters."""
 
 DIRECTIONS, NORMAL_PAIRS = 128, 4
-"""The hypervolume improvement is an average over this many directions, and this many pairs (z, -z) of normal numbers."""
+"""With three or more objectives, the hypervolume improvement is an average over this many random directions from the
+reference point (each of which scalarizes the costs), and over this many pairs (z, -z) of normal numbers."""
 
 MARGIN = 0.1
 """The distance, in standard deviations, of the hypervolume's reference point beyond the worst costs of feasible trials."""
@@ -69,24 +70,24 @@ class AcquisitionData:
         """Return the output with this index; `values(rows)` returns its values [k] for k rows."""
         core = self.core_rows(index)
         # Models of ranks use different draws of the parameters at each ask, since otherwise many asks would share the same
-        # few draws. With different draws, two objectives reach 98.10% (0.14) of the hypervolume, with the same draws
-        # 98.01% (0.10) (docs/measured.md).
-        turn = len(self.observations.trials) if self.by_rank else 0
+        # few draws. With different draws, two objectives reach 98.10% of the hypervolume (standard error 0.14), with the
+        # same draws 98.01% (standard error 0.10); see docs/measured.md.
+        thinning_offset = len(self.observations.trials) if self.by_rank else 0
         return ModelledOutput(
             name=name,
             x=self.embed_rows(self.fit_rows),
             y=values(self.fit_rows),
             core_x=self.embed_rows(core),
             core_y=values(core),
-            turn=turn,
+            thinning_offset=thinning_offset,
         )
 
     def make_failure_output(self) -> ModelledOutput:
         """Return the output that is 1 for failed trials, and -1 for others."""
         failed = [trial.architecture for trial in self.observations.failed]
         core = self.core_rows(self.observations.costs.shape[1] + self.observations.excess.shape[1])
-        # Use at most as many failed trials as other trials. The failed trials of the core change only at milestones, because
-        # the kernel's parameters are drawn again whenever the core changes.
+        # Use at most as many failed trials as other trials. The core takes further failed trials only at milestones, so that
+        # not every failure makes the kernel's parameters be drawn again.
         core_failed = failed[: min(last_milestone(len(failed)), len(core))]
         x, y = self._failure_data(self.fit_rows, failed[: len(self.fit_rows)])
         core_x, core_y = self._failure_data(core, core_failed)
@@ -103,20 +104,21 @@ class Acquisition:
 
     Attributes:
         objective_models: the models of each of o objectives; less is better.
-        limit_models: the models of each output that must be at most 0 for a feasible trial (constraints, failure).
-        feasible: [n] whether a trial satisfies all constraints, for the trials that the objectives were fitted to.
+        feasibility_models: the models of each output that must be at most 0 for a feasible trial (constraints, failure).
+        feasible: for each of the `fit_rows`, whether the trial satisfies all constraints.
     """
 
     objective_models: Sequence[Sequence[GPRegression]]
-    limit_models: Sequence[Sequence[GPRegression]]
+    feasibility_models: Sequence[Sequence[GPRegression]]
     feasible: BoolArray
 
     @staticmethod
     def fit(surrogate: MetricModels, data: AcquisitionData, pending: FloatArray) -> Acquisition:
         """Return the acquisition function for `data` and pending architectures with the embeddings `pending` [w, p]."""
         observations, outputs = data.observations, 1 if data.by_rank else data.observations.costs.shape[1]
-        # With one objective, there are two models of each draw: normal scores are robust, and winsorized values keep the
-        # distances among good trials. With several, only the latter are used, because the hypervolume needs distances.
+        # For one output (one objective, or the rank), each draw of the parameters gives two models, one for each transform:
+        # normal scores are robust, and winsorized values keep the distances among good trials. For several outputs only
+        # winsorized values are modelled, because the hypervolume needs distances.
         transforms = ("normal_scores", "winsorized") if outputs == 1 else ("winsorized",)
 
         def fit_objective(j: int, name: str) -> list[GPRegression]:
@@ -126,7 +128,7 @@ class Acquisition:
             )
             return surrogate.fit(output)
 
-        def fit_limit(j: int) -> list[GPRegression]:
+        def fit_constraint(j: int) -> list[GPRegression]:
             index = observations.costs.shape[1] + j
             output = data.make_output(f"constraint {j}", index, lambda rows: scale_excess(observations.excess[rows, j]))
             return surrogate.fit(output)
@@ -137,16 +139,18 @@ class Acquisition:
             draws = zip(*(fit_objective(j, name) for name in transforms), strict=True)
             objective_models.append([model.condition_on_pending(pending) for draw in draws for model in draw])
         # Model only the constraints that some trial has violated, and failure only if a trial has failed.
-        limit_models = [fit_limit(j) for j, column in enumerate(observations.excess.T) if (column > 0).any()]
+        feasibility_models = [fit_constraint(j) for j, column in enumerate(observations.excess.T) if (column > 0).any()]
         if observations.failed:
-            limit_models.append(surrogate.fit(data.make_failure_output()))
-        return Acquisition(objective_models, limit_models, observations.feasible[data.fit_rows])
+            feasibility_models.append(surrogate.fit(data.make_failure_output()))
+        return Acquisition(objective_models, feasibility_models, observations.feasible[data.fit_rows])
 
-    def cheap_score(self) -> Acquisition:
-        """Return the acquisition function by the first models of each list: faster, and enough to drop poor ones."""
+    def cheap_version(self) -> Acquisition:
+        """Return an acquisition function with fewer models: it is faster, and accurate enough to drop poor candidates."""
         return Acquisition(
+            # Two models of each objective. For one output these are the two transforms of the first draw, and for several
+            # outputs the first two draws.
             objective_models=[models[:2] for models in self.objective_models],
-            limit_models=[models[:1] for models in self.limit_models],
+            feasibility_models=[models[:1] for models in self.feasibility_models],
             feasible=self.feasible,
         )
 
@@ -155,7 +159,7 @@ class Acquisition:
         # Gardner et al. (2014): the improvement times the probability that each constraint holds. Snoek et al. (2012): each
         # factor is averaged over the models, which differ in the draw of the kernel's parameters.
         score = np.ones(len(x))
-        for models in self.limit_models:
+        for models in self.feasibility_models:
             score *= np.mean([probability_below(*model.predict(x), 0.0) for model in models], axis=0)
         # While no trial is feasible, only the probability of being feasible counts.
         if self.feasible.any():
@@ -191,7 +195,9 @@ class Acquisition:
             draws.append(tuple(np.stack(part, axis=1) for part in zip(*moments, strict=True)))
         # Two objectives have a closed form.
         if len(self.objective_models) == 2:
-            improvements = [expected_area_improvement(mean, deviation, front, reference) for mean, deviation in draws]
+            improvements = [
+                exact_expected_hypervolume_improvement(mean, deviation, front, reference) for mean, deviation in draws
+            ]
             return np.asarray(np.mean(improvements, axis=0))
         # More objectives: sample costs, and average over directions. All candidates and all asks share the random numbers.
         rng = np.random.default_rng(0)
@@ -199,4 +205,4 @@ class Acquisition:
         normals = np.concatenate([z, -z])[:, None, :]  # [2 NORMAL_PAIRS, 1, o]
         samples = np.concatenate([mean + normals * deviation for mean, deviation in draws])
         directions = sample_directions(DIRECTIONS, len(self.objective_models), rng)
-        return hypervolume_improvement(samples, front, reference, directions)
+        return sampled_expected_hypervolume_improvement(samples, front, reference, directions)

@@ -35,12 +35,12 @@ def relax(space: Space, mixture: MixtureFunction | None = None) -> Supernet:
     The expression is built as for a single architecture, except that each choice between layers becomes one `Mixture` of
     all its alternatives. A choice inside an alternative becomes a mixture inside that alternative. A decision has one
     vector of architecture parameters, even if it appears at several positions. Lazy layers are materialized in all
-    alternatives. The constraint of the space is ignored.
+    alternatives. The supernet also contains the combinations of labels that the `constraint` of the space forbids.
 
     Args:
         space: a space with choices between layers only.
-        mixture: the function that maps the architecture parameters [alternatives] of a decision to the weights of its
-            mixtures [alternatives]. It is called once for each decision in a forward pass. By default softmax.
+        mixture: the mixture function: it maps the architecture parameters [alternatives] of a decision to the weights
+            [alternatives] of its mixtures. It is called once for each decision in a forward pass. By default softmax.
 
     Raises:
         SpaceError: the space contains a choice between values, or a repeat with an open number of times. (For these, a
@@ -70,7 +70,7 @@ class Supernet(nn.Module):
         space: the relaxed space.
         net: the relaxed expression.
         decisions: the decisions with their architecture parameters, in the order of the decisions of the space.
-        mixture: the function that maps architecture parameters to the weights of the mixtures.
+        mixture: the mixture function, which maps the architecture parameters of a decision to the weights of its mixtures.
         active: the activated architecture; None to mix all alternatives.
     """
 
@@ -139,8 +139,9 @@ class Supernet(nn.Module):
         or eval), device and dtypes as the supernet.
 
         Raises:
-            SpaceError: the architecture belongs to another space, or a layer treats a mixture differently from a single
-                layer, so that the weights of the model differ from those in the supernet.
+            SpaceError: the architecture belongs to another space, or the parameters of the model do not match those in the
+                supernet in name or shape. This happens if a layer looks into its children, and finds a mixture in place of a
+                layer.
         """
         architecture = self._to_own_space(architecture)
         # The initial weights are overwritten below, so drawing them must not advance the caller's random state.
@@ -150,7 +151,7 @@ class Supernet(nn.Module):
         return model.train(self.training)
 
     def _to_own_space(self, architecture: Architecture) -> Architecture:
-        """Return `architecture` as an architecture of `self.space`; it may belong to another object of the same space."""
+        """Return `architecture` as one of `self.space`. It may belong to another `Space` with the same declaration."""
         if architecture.space is self.space:
             return architecture
         try:

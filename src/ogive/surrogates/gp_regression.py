@@ -119,9 +119,9 @@ def condition(kernel: ArchitectureKernel, theta: FloatArray, x: FloatArray, y: F
 
 
 def draw_parameters(
-    kernel: ArchitectureKernel, x: FloatArray, y: FloatArray, *, draws: int, rng: np.random.Generator
+    kernel: ArchitectureKernel, x: FloatArray, y: FloatArray, *, steps: int, rng: np.random.Generator
 ) -> list[FloatArray]:
-    """Return S = `draws` vectors theta, successive steps of a Markov chain on their posterior given y [n] at x [n, p].
+    """Return S = `steps` vectors theta, successive steps of a Markov chain on their posterior given y [n] at x [n, p].
 
     The chain starts at the mode of the posterior. If it started at the mean of the prior, it would take hundreds of steps to
     reach the parameters of a metric without noise, such as a latency from a table.
@@ -145,7 +145,7 @@ def draw_parameters(
     if not math.isfinite(current):
         raise FloatingPointError("no parameters of the Gaussian process explain the data")
     chain = []
-    for _ in range(BURN_IN_STEPS + draws):
+    for _ in range(BURN_IN_STEPS + steps):
         z, current = elliptical_slice_step(z, current, log_likelihood, rng)
         chain.append(prior.mean + prior.deviation * z)
     return chain[BURN_IN_STEPS:]

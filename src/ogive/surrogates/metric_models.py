@@ -37,8 +37,8 @@ class ModelledOutput:
         name: the key under which the models of the output are cached; also part of the seed of the parameters' draws.
         x, y: the embedded architectures [n, p] and the transformed values [n] that the models are conditioned on.
         core_x, core_y: the embedded architectures [k, p] and values [k] from which the kernel's parameters are drawn.
-        turn: the number that selects the draws: step `turn` modulo `THINNING_STEPS` of the chain, and every
-            `THINNING_STEPS`-th step after it.
+        thinning_offset: the first step of the Markov chain that is used, modulo `THINNING_STEPS`. From there, every
+            `THINNING_STEPS`-th step is a draw of the parameters. So another offset gives other draws.
     """
 
     name: str
@@ -46,7 +46,7 @@ class ModelledOutput:
     y: FloatArray
     core_x: FloatArray
     core_y: FloatArray
-    turn: int = 0
+    thinning_offset: int = 0
 
 
 @dataclass
@@ -56,19 +56,22 @@ class MetricModels:
     Attributes:
         kernel: the kernel of all models.
         draws: the number of draws of the kernel's parameters, and of models for each output.
-        failure_reason: the reason why the parameters of an output could not be drawn, so that its models use the mean of the
-            prior; None if there is no failure. The caller resets it to None, and `fit` stores the first failure after that.
+        sampling_error: why the parameters of an output could not be drawn, so that its models use the mean of the prior.
+            None if all could be drawn. The caller resets it to None, and `fit` stores the first error after that.
     """
 
     kernel: ArchitectureKernel
     draws: int
-    failure_reason: str | None = None
+    sampling_error: str | None = None
+    # By name of the output: the bytes of the data from which the entry was computed, and the steps of the chain, with the
+    # error if there was one.
     _parameters: dict[str, tuple[bytes, Sequence[FloatArray], str | None]] = field(default_factory=dict)
+    # By name of the output: the bytes of the data and the parameters of the models, and the models.
     _models: dict[str, tuple[bytes, list[GPRegression]]] = field(default_factory=dict)
 
     def fit(self, output: ModelledOutput) -> list[GPRegression]:
         """Return a Gaussian process for each draw of the parameters."""
-        thetas = self._get_parameters(output)[output.turn % THINNING_STEPS :: THINNING_STEPS]
+        thetas = self._get_parameters(output)[output.thinning_offset % THINNING_STEPS :: THINNING_STEPS]
         key = output.x.tobytes() + output.y.tobytes() + np.concatenate(thetas).tobytes()
         cached = self._models.get(output.name)
         if cached is None or cached[0] != key:
@@ -83,21 +86,25 @@ class MetricModels:
         if cached is None or cached[0] != key:
             cached = (key, *self._draw_parameters(output))
             self._parameters[output.name] = cached
-        self.failure_reason = self.failure_reason or cached[2]
+        self.sampling_error = self.sampling_error or cached[2]
         return cached[1]
 
     def _draw_parameters(self, output: ModelledOutput) -> tuple[Sequence[FloatArray], str | None]:
-        """Return all steps of the chain, and None; if they cannot be computed, the mean of the prior, and the reason."""
-        # The seed does not depend on the run, so that a continued search draws the same parameters.
+        """Return all steps of the chain, and None; if they cannot be computed, the mean of the prior, and the error."""
+        # The seed is fixed, so the draws depend only on the data and the name of the output, not on earlier calls. A search
+        # that is continued in another session draws the same parameters.
         rng = generator(0, "parameters", output.name)
         try:
             chain = draw_parameters(
-                self.kernel, output.core_x, output.core_y, draws=self.draws * THINNING_STEPS, rng=rng
+                self.kernel, output.core_x, output.core_y, steps=self.draws * THINNING_STEPS, rng=rng
             )
             return chain, None
         except NUMERICAL as error:
-            reason = f"parameters of the prior for {output.name}: {format_error(error)}"
-            return [self.kernel.prior.mean] * (self.draws * THINNING_STEPS), reason
+            message = (
+                f"the kernel's parameters for {output.name!r} could not be drawn, so the mean of their prior is used: "
+                f"{format_error(error)}"
+            )
+            return [self.kernel.prior.mean] * (self.draws * THINNING_STEPS), message
 
 
 def last_milestone(n: int) -> int:

@@ -67,10 +67,11 @@ class DataParallel:
                 buffer.copy_(value)
 
     def assign_share(self, batch_size: int) -> tuple[slice, float]:
-        """Return the slice of a batch that this rank processes, and the weight of its mean loss.
+        """Return the slice of a batch that this rank processes, and a factor for the mean loss of the slice.
 
-        Each rank multiplies the mean loss of its slice by the weight. The mean of these values over the ranks is then the
-        mean loss of the batch. If a batch has fewer examples than there are ranks, each rank processes all of it.
+        If each rank multiplies the mean loss of its slice by its factor, the mean of the products over the ranks is the mean
+        loss of the whole batch. (DistributedDataParallel averages the gradients over the ranks.) If a batch has fewer
+        examples than there are ranks, each rank processes all of it.
 
         Args:
             batch_size: the number of examples in the batch.
@@ -93,7 +94,7 @@ class DataParallel:
             torch.set_rng_state(shared_state)
 
     def average(self, value: Tensor) -> Tensor:
-        """Return the mean of a scalar over the ranks."""
+        """Return the mean of a scalar over the ranks. `value` itself is overwritten with the sum."""
         distributed.all_reduce(value)
         return value / self.team.size
 

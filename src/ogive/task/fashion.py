@@ -1,8 +1,8 @@
 """Fashion-MNIST: 70,000 grey-scale images of clothes in ten classes, with an official test split of 10,000.
 
 Xiao, Rasul and Vollgraf (2017), "Fashion-MNIST: a novel image dataset for benchmarking machine learning algorithms". The
-data are read from Debian's package `dataset-fashion-mnist` if it is installed. Otherwise they are downloaded once into the
-cache folder of the user.
+data are read from Debian's package `dataset-fashion-mnist` if it is installed. Otherwise they are downloaded once into a
+cache folder.
 """
 
 from __future__ import annotations
@@ -56,13 +56,14 @@ def load_arrays(
 
     Args:
         package_folder: the folder of Debian's package.
-        cache_folder: the folder of downloaded files; by default in the cache folder of the user, or in `OGIVE_CACHE`.
+        cache_folder: the folder of downloaded files. By default it is `fashion-mnist` in the folder that the environment
+            variable `OGIVE_CACHE` names or, if the variable is not set, in the user's cache folder.
         url: the server to download from.
 
     Raises:
         JobError: the files are missing and cannot be downloaded, or are not the published ones.
     """
-    folder = package_folder if package_folder.is_dir() else cache_folder or _default_cache_folder()
+    folder = package_folder if package_folder.is_dir() else cache_folder or _get_default_cache_folder()
     parts = [_parse_idx(_read_content(folder, name, url)) for name in CHECKSUMS]
     # In `CHECKSUMS`, files of images and files of labels alternate. The last file has the labels of the test split.
     return np.concatenate(parts[0::2]), np.concatenate(parts[1::2]), len(parts[3])
@@ -70,11 +71,11 @@ def load_arrays(
 
 def is_available(package_folder: Path = DEBIAN_FOLDER, cache_folder: Path | None = None) -> bool:
     """Return whether all files are on this machine, so that nothing needs to be downloaded."""
-    folder = package_folder if package_folder.is_dir() else cache_folder or _default_cache_folder()
+    folder = package_folder if package_folder.is_dir() else cache_folder or _get_default_cache_folder()
     return all((folder / f"{name}.gz").is_file() for name in CHECKSUMS)
 
 
-def _default_cache_folder() -> Path:
+def _get_default_cache_folder() -> Path:
     import platformdirs
 
     return Path(os.environ.get("OGIVE_CACHE") or platformdirs.user_cache_dir("ogive")) / "fashion-mnist"

@@ -95,13 +95,13 @@ class Training:
     def _compute_loss(self, x: Tensor, y: Tensor) -> Tensor:
         """Return the mean loss of a batch; with several ranks, a value whose mean over the ranks is this loss."""
         forward: Callable[[Tensor], Any] = self.model
-        weight = 1.0
+        loss_factor = 1.0
         if self._data_parallel is not None:
-            rank_part, weight = self._data_parallel.assign_share(len(y))
+            rank_part, loss_factor = self._data_parallel.assign_share(len(y))
             forward, x, y = self._data_parallel.forward, x[rank_part], y[rank_part]
         logits = check_logits(forward(x), len(y), self.classes)
         loss = F.cross_entropy(logits, y, label_smoothing=self.recipe.label_smoothing)
-        return loss if weight == 1.0 else loss * weight
+        return loss if loss_factor == 1.0 else loss * loss_factor
 
     def state(self) -> dict[str, Any]:
         """Return everything that the next epoch depends on: the state dicts of `model` and `optimizer`."""

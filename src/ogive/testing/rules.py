@@ -13,7 +13,7 @@ from typing import Any
 import cloudpickle
 
 HASH_SEED = "20240229"
-"""The `PYTHONHASHSEED` of the other process."""
+"""The `PYTHONHASHSEED` of the process that `check_another_process_agrees` starts."""
 
 
 def assert_that(condition: bool, message: str) -> None:
@@ -54,21 +54,27 @@ def _get_rule_name(check: Callable[..., None]) -> str:
     return check.__name__.strip("_").removeprefix("check_").replace("_", " ")
 
 
-def check_another_process_agrees(compute: Callable[[Any], list[str]], make_instance: Any) -> None:
-    """A process with another hash seed computes the same results."""
+def check_another_process_agrees(compute: Callable[[Callable[..., Any]], list[str]], make: Callable[..., Any]) -> None:
+    """A process with another hash seed computes the same results.
+
+    Args:
+        compute: a function that is called with `make` in both processes, and returns the results to compare.
+        make: a function that creates the tested object, such as a strategy. Both functions are sent to the other process by
+            cloudpickle.
+    """
     program = "import sys; from ogive.testing.rules import _print_results; _print_results()"
     process = subprocess.run(
         [sys.executable, "-c", program],
-        input=cloudpickle.dumps((compute, make_instance)),
+        input=cloudpickle.dumps((compute, make)),
         capture_output=True,
         env={**os.environ, "PYTHONHASHSEED": HASH_SEED, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
         check=False,
     )
     assert_that(process.returncode == 0, f"the other process failed:\n{process.stderr.decode(errors='replace')}")
-    assert_equal(compute(make_instance), json.loads(process.stdout), "result")
+    assert_equal(compute(make), json.loads(process.stdout), "result")
 
 
 def _print_results() -> None:
-    """Read a function from standard input, and print its results; runs in the other process."""
-    compute, make_instance = cloudpickle.loads(sys.stdin.buffer.read())
-    sys.stdout.write(json.dumps(compute(make_instance)))
+    """Read `compute` and `make` from standard input, and print the results as JSON. The other process runs this function."""
+    compute, make = cloudpickle.loads(sys.stdin.buffer.read())
+    sys.stdout.write(json.dumps(compute(make)))

@@ -37,7 +37,7 @@ def _card(group: FailureGroup) -> Card:
         blocks.append(Text(f"All trials: {numbers}{more}", soft=True))
     if group.example.traceback:
         blocks.append(Fold(f"traceback of trial {group.example.id}", [Code(group.example.traceback)]))
-    return Card(group.status.value.replace("_", " "), [], plural(len(group.trials), "trial"), blocks, bad=True)
+    return Card(group.status.value.replace("_", " "), [], plural(len(group.trials), "trial"), blocks, is_error=True)
 
 
 def _causes(subject: Subject) -> list[Block]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ogive.document.blocks import Block, Drawing, Fold, Items, Section, Table, Text
 from ogive.report import run_figures
 from ogive.report.subject import Subject
-from ogive.report.summary import describe_search_ranks
+from ogive.report.summary import describe_winner_in_search
 from ogive.stages import full_training_text
 from ogive.stages.full_training_result import FOLDER, FullTrainingResult
 
@@ -22,8 +22,8 @@ def build_section(subject: Subject) -> Section:
         return Section("stages", TITLE, [Text(text)])
     head, rows = full_training_text.make_table(result)
     lead, *details = full_training_text.list_conclusions(result)
-    ranks = describe_search_ranks(subject)
-    items = details if ranks is None else [ranks, *details]
+    winner_in_search = describe_winner_in_search(subject)
+    items = details if winner_in_search is None else [winner_in_search, *details]
     blocks: list[Block] = [Text(lead), *_scatter_plots(result), Table(head, rows), Items(items)]
     failures = [f"{network.name}: {text}" for network in result.networks for text in network.failures]
     blocks += [Fold("trainings that failed", [Text(text) for text in failures])] if failures else []

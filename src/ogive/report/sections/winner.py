@@ -24,15 +24,16 @@ MAX_RUNGS = 12
 """The table has at most this many rungs."""
 
 
-def build_section(subject: Subject) -> Section:
+def build_best(subject: Subject) -> Section:
+    """Return the section with a card for each of the best networks."""
     networks = subject.drawn_networks
     if not networks:
         return Section("best", "The best architectures", [Text(as_sentence(explain_no_best(subject.state)))])
     title = "The best architecture" if len(networks) == 1 else f"The best {len(networks)} architectures"
-    cards = Cards([_card(subject, rank, network) for rank, network in enumerate(networks, 1)])
+    cards = Cards([_make_card(subject, rank, network) for rank, network in enumerate(networks, 1)])
     notes = [
         text
-        for text in (_comparability(networks), describe_gap(subject), describe_value_epoch(subject))
+        for text in (_describe_comparability(networks), describe_gap(subject), describe_value_epoch(subject))
         if text is not None
     ]
     blocks: list[Block] = [Text(text) for text in notes]
@@ -41,22 +42,22 @@ def build_section(subject: Subject) -> Section:
     return Section("best", title, [*blocks, cards])
 
 
-def _comparability(networks: list[Delivery]) -> str | None:
+def _describe_comparability(networks: list[Delivery]) -> str | None:
     """Return a sentence about networks whose values cannot be compared with the others; None if all can be compared."""
     if networks[0].stage != networks[-1].stage:
         return "Networks that were trained in full come first; the values of the others are from the search."
     highest_step = max(network.trial.step for network in networks)
     shorter = [network for network in networks if not network.trial.has_reached(highest_step)]
     if shorter and networks[0].stage == SEARCH:
-        verb = "was" if len(shorter) == 1 else "were"
+        was, is_listed = ("was", "is listed") if len(shorter) == 1 else ("were", "are listed")
         return (
-            f"{len(shorter)} of these {verb} trained for less than {plural(highest_step, 'epoch')}, so they are listed "
-            "last: values at different numbers of epochs cannot be compared."
+            f"{len(shorter)} of these {was} trained for less than {plural(highest_step, 'epoch')} and {is_listed} last, "
+            "because values at different numbers of epochs cannot be compared."
         )
     return None
 
 
-def _card(subject: Subject, rank: int, network: Delivery) -> Card:
+def _make_card(subject: Subject, rank: int, network: Delivery) -> Card:
     trial, training = network.trial, network.training
     rows = [
         *((name, format_value(label)) for name, label in trial.architecture.items()),
@@ -72,10 +73,10 @@ def _card(subject: Subject, rank: int, network: Delivery) -> Card:
     fold = Fold("decisions, seed and id", [Keys(rows)])
     winner = ", the winner" if network.is_winner and network.stage == FULL else ""
     title = f"{rank}. trial {trial.id}{winner}"
-    return Card(title, subject.metric_texts(network), _training_note(subject, network), [drawing, fold])
+    return Card(title, subject.metric_texts(network), _describe_training(subject, network), [drawing, fold])
 
 
-def _training_note(subject: Subject, network: Delivery) -> str:
+def _describe_training(subject: Subject, network: Delivery) -> str:
     trial = network.training
     seeds = f", mean over {plural(len(network.seeds), 'seed')}" if len(network.seeds) > 1 else ""
     parts = [f"{network.stage}{seeds}"] if subject.full_training is not None else []
@@ -103,22 +104,26 @@ def build_rungs(subject: Subject) -> Section | None:
     if state.created["schedule"]["name"] == "full":
         return None
     trials = [t for t in subject.trials_with_value if t.status.ended or t.status is Status.PAUSED]
-    levels = sorted({trial.step for trial in trials})
-    if not levels:
+    rung_steps = sorted({trial.step for trial in trials})
+    if not rung_steps:
         return Section("rungs", RUNGS_TITLE, [Text("No trial has reached a rung yet.")])
-    listed = levels if len(levels) <= MAX_RUNGS else [*levels[: MAX_RUNGS - 1], levels[-1]]
+    listed = rung_steps if len(rung_steps) <= MAX_RUNGS else [*rung_steps[: MAX_RUNGS - 1], rung_steps[-1]]
     metrics = [objective.metric for objective in state.objectives]
     rows = []
-    for level, reached, continued, best in summarize_rungs(state, listed):
-        value = ", ".join(format_metric(best.metrics_at(level).get(name)) for name in metrics) if best else ""
-        continued_text = "" if level == levels[-1] else f"{continued:,}"
+    for rung_step, reached, continued, best in summarize_rungs(state, listed):
+        value = ", ".join(format_metric(best.metrics_at(rung_step).get(name)) for name in metrics) if best else ""
+        continued_text = "" if rung_step == rung_steps[-1] else f"{continued:,}"
         best_text = f"trial {best.id}" if best else ""
-        rows.append((plural(level, "epoch"), f"{reached:,}", continued_text, value, best_text))
+        rows.append((plural(rung_step, "epoch"), f"{reached:,}", continued_text, value, best_text))
     note = (
-        f"Schedule {format_plugin(state.created['schedule'])}: the steps at which trials were paused or ended, and how many "
-        "trials continued from there. Values are those at the rung."
+        f"Schedule {format_plugin(state.created['schedule'])}: each row is a number of epochs after which trials were "
+        "paused or ended, with the numbers of trials that reached it and that continued. The metrics are those at "
+        "this epoch."
     )
     head = ["rung", "reached", "continued", ", ".join(metrics), "best trial"]
-    hidden = len(levels) - len(listed)
-    more: list[Block] = [Text(f"{plural(hidden, 'rung')} before the last one not listed.", soft=True)] if hidden else []
+    hidden = len(rung_steps) - len(listed)
+    is_hidden = "is" if hidden == 1 else "are"
+    more: list[Block] = (
+        [Text(f"{plural(hidden, 'rung')} before the last one {is_hidden} not listed.", soft=True)] if hidden else []
+    )
     return Section("rungs", RUNGS_TITLE, [Text(note, soft=True), Table(head, rows), *more])
