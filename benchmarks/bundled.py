@@ -26,7 +26,7 @@ def main() -> None:
     options = parser.parse_args()
     for metric in ("log_loss", "accuracy"):
         print_statistics(metric)
-    print(f"{digits.FILE.name}: {digits.FILE.stat().st_size / 1e6:.2f} MB")
+    print(f"{digits.TABLE_FILE.name}: {digits.TABLE_FILE.stat().st_size / 1e6:.2f} MB")
     if options.searches:
         print_regrets(options.searches)
 

@@ -13,7 +13,7 @@ import argparse
 
 import ogive as og
 from ogive.stages.full_training_result import FullTrainingResult, TrainedNetwork
-from ogive.stages.full_training_text import format_probability, list_conclusions
+from ogive.stages.full_training_text import format_probability_cell, list_conclusions
 
 EPOCHS = 2
 FULL_EPOCHS = 4
@@ -26,7 +26,7 @@ def print_table(result: FullTrainingResult) -> None:
     print(f"{'':10}  search: rank  accuracy   full: rank  accuracy (each seed)       true best")
     for network in result.finalists:
         values = " ".join(f"{value:.4f}" for value in network.values.get("accuracy", ()))
-        probability = "" if network.probability is None else format_probability(network.probability)
+        probability = "" if network.probability is None else format_probability_cell(network.probability)
         before, after = network.rank_before, network.rank_after
         accuracy = search_accuracy(network)
         print(f"{network.name:10}  {before:12}  {accuracy:8.4f}   {after:10}  {values:26} {probability:>9}")

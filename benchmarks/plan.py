@@ -21,12 +21,12 @@ import ogive as og
 from ogive.bench.simulated_search import PluginSpec
 from ogive.objective import Objective
 from ogive.planner import (
-    Epoch,
     Landscape,
     Machine,
+    MeasuredEpoch,
+    MeasuredStartUp,
     PlannedSearch,
     Shape,
-    StartUp,
     Timings,
     WorkerSplit,
     build_plan,
@@ -130,11 +130,14 @@ def measure(machine: Machine, seed: int) -> Timings:
         factor = math.exp(rng.normal(0, machine.spread))
         for workers in MEASURED:
             for epoch in range(1, EPOCHS + 1):
-                seconds = machine.epoch_seconds(workers) * factor * math.exp(rng.normal(0, machine.noise))
-                seconds += machine.attempt_seconds(workers) if epoch == 1 else 0.0
-                epochs.append(Epoch(f"{trial}", workers, epoch, seconds, epoch == 1))
+                seconds = machine.compute_epoch_seconds(workers) * factor * math.exp(rng.normal(0, machine.noise))
+                seconds += machine.compute_attempt_seconds(workers) if epoch == 1 else 0.0
+                epochs.append(MeasuredEpoch(f"{trial}", workers, epoch, seconds, epoch == 1))
     for workers in MEASURED:
-        starts += [StartUp(workers, machine.start_up_seconds(workers) * math.exp(rng.normal(0, 0.1))) for _ in range(3)]
+        starts += [
+            MeasuredStartUp(workers, machine.compute_start_up_seconds(workers) * math.exp(rng.normal(0, 0.1)))
+            for _ in range(3)
+        ]
     return Timings(tuple(epochs), tuple(starts), "devices", "a simulated machine")
 
 
@@ -179,7 +182,9 @@ def evaluate_plans(samples: int) -> None:
                 new_search = simulate_split(
                     landscape(epochs, 5000 + number), search, machine, plan.recommended, 5000 + number
                 )
-                covered.append(plan.row.seconds.low <= new_search.seconds <= plan.row.seconds.high)
+                covered.append(
+                    plan.chosen_forecast.seconds.low <= new_search.seconds <= plan.chosen_forecast.seconds.high
+                )
             all_excesses += excesses
             all_covered += covered
             best = min(means, key=lambda split: means[split][0])
@@ -201,7 +206,7 @@ def compare_splits(seeds: int, trials: int) -> None:
     print(
         f"{trials} trials, up to {epochs} epochs, {seeds} seeds; median seconds of an epoch by the number of devices:"
     )
-    print("  " + ", ".join(f"{k}: {GPUS.epoch_seconds(k):.0f}" for k in (1, 2, 4, 8, 16, 64)))
+    print("  " + ", ".join(f"{k}: {GPUS.compute_epoch_seconds(k):.0f}" for k in (1, 2, 4, 8, 16, 64)))
     columns = f"{'hours':>8}{'regret':>9}"
     head = f"{'schedule':<11}{'W':>4}{'best':>8}{columns}{'worst':>8}{columns}"
     print(f"{head}{'factor':>8}{'+-':>6}{'one each':>10}{columns}")
@@ -264,7 +269,7 @@ def compare_forecasts(repeats: int) -> None:
                     **arguments,
                 )
                 actual = run.state.elapsed_seconds
-            seconds = plan.row.seconds
+            seconds = plan.chosen_forecast.seconds
             errors.append(seconds.expected / actual - 1)
             interval = f"{seconds.low:.1f} to {seconds.high:.1f}"
             load = f"{before:.1f}, {os.getloadavg()[0]:.1f}"

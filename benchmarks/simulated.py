@@ -44,7 +44,7 @@ class MemoryJournal:
         self.events = list(events)
 
     def append(self, events: Sequence[Event]) -> list[Event]:
-        numbered = [event.at(event.time, len(self.events) + i) for i, event in enumerate(events, 1)]
+        numbered = [event.with_time(event.time, len(self.events) + i) for i, event in enumerate(events, 1)]
         self.events += numbered
         return numbered
 

@@ -21,7 +21,7 @@ from rich.console import Console
 from rich.table import Table
 
 import ogive as og
-from ogive.report import draw_text, live_view, read_comparison
+from ogive.report import draw_text, read_comparison, show_live_view
 from ogive.trial import Status
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -56,7 +56,7 @@ def random_search(run: og.Run, estimator: og.estimate.Classifier, constraints: o
         constraints=constraints,
         strategy="random",
         epochs=EPOCHS,
-        seed=run.state.created["seed"],
+        seed=run.state.declaration["seed"],
         max_trials=1000,
         budget=run.state.elapsed_seconds / 3600,
         workers=2,
@@ -88,7 +88,7 @@ def main() -> None:
         f"baseline with half of its {baseline:,} parameters, that is at most {max_parameters:,}\n"
     )
 
-    with live_view() as view:
+    with show_live_view() as view:
         run = og.search(
             space,
             estimator,
@@ -125,7 +125,7 @@ def main() -> None:
     comparison = read_comparison(run.folder)
     assert comparison is not None
     console.print("\non the test split, which is read once:")
-    for network in (comparison.searched, comparison.baseline):
+    for network in (comparison.winner, comparison.baseline):
         accuracy, loss = (sum(network.metrics[m]) / len(SEEDS) for m in ("accuracy", "log_loss"))
         console.print(
             f"  {network.name:<10} accuracy {accuracy:.2%}, log-loss {loss:.4f}, {network.parameters:,} parameters"

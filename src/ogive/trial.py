@@ -116,20 +116,24 @@ class BestEpoch(NamedTuple):
     Attributes:
         metric: the metric of the objective with `epoch="best"`.
         goal: "minimize" or "maximize".
-        needed: the names of the metrics of all objectives and constraints.
+        required_metrics: the names of the metrics of all objectives and constraints.
     """
 
     metric: str
     goal: str
-    needed: tuple[str, ...] = ()
+    required_metrics: tuple[str, ...] = ()
 
     def without_screened(self, screened: Mapping[str, float]) -> BestEpoch:
         """Return a rule that does not require reports to contain the metrics in `screened`."""
-        return self._replace(needed=tuple(name for name in self.needed if name not in screened)) if screened else self
+        return (
+            self._replace(required_metrics=tuple(name for name in self.required_metrics if name not in screened))
+            if screened
+            else self
+        )
 
     def is_eligible(self, metrics: Mapping[str, float]) -> bool:
         """Return whether an epoch with these metrics is eligible: all needed metrics are present and finite."""
-        return are_finite(metrics, (self.metric, *self.needed))
+        return are_finite(metrics, (self.metric, *self.required_metrics))
 
     def cost(self, metrics: Mapping[str, float]) -> float:
         """Return the cost of an eligible epoch; the best epoch has the lowest cost."""

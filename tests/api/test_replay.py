@@ -35,7 +35,7 @@ def test_a_replay_without_changes_selects_the_best_trials_of_the_run() -> None:
     result = replay_rows(top=3)
     assert ids(result) == list(result.original_best) == [5, 1, 2]
     assert [choice.original_rank for choice in result.selected] == [1, 2, 3]
-    assert (result.trials, result.valued) == (6, 5)
+    assert (result.trials, result.comparable_count) == (6, 5)
 
 
 def test_another_objective_or_constraint_selects_other_trials() -> None:
@@ -89,7 +89,7 @@ def test_metrics_that_were_not_recorded_are_refused() -> None:
 
 def test_trials_without_the_metric_are_left_out() -> None:
     result = replay_rows([*ROWS, {"accuracy": 0.99}], objectives="latency")
-    assert (result.trials, result.valued) == (7, 5)
+    assert (result.trials, result.comparable_count) == (7, 5)
     assert 6 not in ids(result)
 
 

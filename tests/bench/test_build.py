@@ -88,7 +88,7 @@ def test_other_files_are_not_read(tmp_path: Path) -> None:
 
 def test_the_bundled_table_is_complete_and_small_and_ranks_architectures() -> None:
     table = digits.load().check_complete()
-    assert digits.FILE.stat().st_size < 2_000_000
+    assert digits.TABLE_FILE.stat().st_size < 2_000_000
     assert (table.size, table.repetitions, table.epochs) == (1554, 3, 32)
     assert [d.describe() for d in table.space.decisions] == [d.describe() for d in digits.make_space().decisions]
     for metric in ("log_loss", "accuracy"):
@@ -101,6 +101,6 @@ def test_the_bundled_table_is_complete_and_small_and_ranks_architectures() -> No
 
 
 def test_without_its_file_the_benchmark_says_how_to_build_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(digits, "FILE", tmp_path / "digits.npz")
+    monkeypatch.setattr(digits, "TABLE_FILE", tmp_path / "digits.npz")
     with pytest.raises(JobError, match=r"is missing; build it with `ogive bench build .*digits.npz`"):
         digits.load()

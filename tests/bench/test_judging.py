@@ -13,7 +13,7 @@ from scipy.stats import rankdata, wilcoxon
 
 import ogive as og
 from ogive.bench import Protocol, compare
-from ogive.bench.anytime_curve import Recorder, get_initial_values
+from ogive.bench.anytime_curve import Recorder, compute_worst_values
 from ogive.bench.catalog import parse_method
 from ogive.bench.comparison_results import collect_results, compute_ranks
 from ogive.bench.problem import Problem
@@ -77,7 +77,7 @@ def test_an_incumbent_that_violates_a_constraint_in_truth_has_the_worst_regret(s
         regret = max(0.0, best - incumbent[1]["accuracy"]) if feasible else best - worst
         recorded = curve[max(n for n in curve if n <= number)]
         assert recorded == pytest.approx(regret), f"after {number} evaluations"
-    assert get_initial_values(problem) == (pytest.approx(best - worst),)
+    assert compute_worst_values(problem) == (pytest.approx(best - worst),)
 
 
 def test_the_front_consists_of_reported_metrics_and_its_hypervolume_of_true_ones() -> None:

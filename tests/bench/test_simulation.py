@@ -37,7 +37,7 @@ def test_random_search_has_the_regret_of_the_order_statistic() -> None:
     for seed in range(seeds):
         _, recorder = run_search(problem, "random", trials=marks[-1], seed=seed)
         regrets = anytime_curve.evaluate_curve(
-            recorder.points, "evaluations", list(map(float, marks)), anytime_curve.get_initial_values(problem)
+            recorder.points, "evaluations", list(map(float, marks)), anytime_curve.compute_worst_values(problem)
         )
         measured[seed] = [row[0] for row in regrets]
     for column, n in enumerate(marks):

@@ -80,7 +80,7 @@ def test_a_search_that_has_proposed_every_architecture_ends(ogive, tmp_path: Pat
         assert "the search ended: every architecture that the space allows was proposed: 3 were evaluated" in done.out
         assert "continue: not possible: there are no architectures left to propose" in done.out
         assert "--max-trials" not in done.out
-    assert open_run(tmp_path / "runs" / "few").state.exhausted
+    assert open_run(tmp_path / "runs" / "few").state.is_exhausted
     (tmp_path / "all.yaml").write_text((tmp_path / "few.yaml").read_text().replace("max_trials: 12", "max_trials: 3"))
     assert "continue: not possible: every architecture was tried" in ogive("search", "all.yaml", "--quiet").out
 

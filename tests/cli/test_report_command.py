@@ -56,7 +56,7 @@ def test_the_suggested_job_loads_runs_and_starts_from_the_best(tmp_path: Path, o
     labels = {decision.name: decision.domain.describe() for decision in suggested.space.decisions}
     assert labels["a"]["labels"] == [4]
     assert labels["z"]["labels"] == ["u", "v"]
-    assert suggested.run.resolve() == (tmp_path / "work" / "runs" / "job-narrower")
+    assert suggested.run_folder.resolve() == (tmp_path / "work" / "runs" / "job-narrower")
     rerun = run_job(load_job(run / "suggested.yaml", {"max_trials": 5}))
     best = json.loads(ogive("top", path, "-k", "3", "--json").out)
     assert [trial.architecture.to_json() for trial in rerun.trials[:3]] == [item["architecture"] for item in best]

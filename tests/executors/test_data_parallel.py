@@ -240,7 +240,7 @@ def test_a_train_function_with_several_ranks_and_faults_of_ranks(tmp_path: Path)
             assert trials[behaviour].metrics.get("rank", 0) == trials[behaviour].metrics.get("orphans", 0) == 0, (
                 behaviour
             )
-    assert run.state.lost_attempts == {trials["is_killed"].id: 1, trials["kills_worker"].id: 1}
+    assert run.state.lost_attempt_counts == {trials["is_killed"].id: 1, trials["kills_worker"].id: 1}
     assert not [message for message, _ in run.state.warnings if not message.startswith(UNSAVED_PREFIX)]
     assert left_running(run.folder) == []
 

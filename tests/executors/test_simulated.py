@@ -60,7 +60,7 @@ def test_faults_are_seeded_and_the_search_completes() -> None:
     assert clock.now() == second_clock.now()
     assert [t.metrics for t in state.trials.values()] == [t.metrics for t in second.trials.values()]
     assert state.status_counts[Status.ERROR] > 0
-    assert sum(state.lost_attempts.values()) > 0, "some workers were preempted"
+    assert sum(state.lost_attempt_counts.values()) > 0, "some workers were preempted"
     assert clock.now() > simulate(4, **options)[1].now()
 
 
@@ -82,7 +82,7 @@ def test_faults_have_the_given_frequencies() -> None:
     assert all(pace in ({1.0}, {5.0}) for pace in paces), "a job is slow from its first epoch to its last"
     assert within(paces.count({5.0}), 45, 22.5)
     preempted, clock = simulate(1, FaultModel(preempt=40, startup=100), **options, retries=999)
-    count = sum(preempted.lost_attempts.values())
+    count = sum(preempted.lost_attempt_counts.values())
     assert within(count, preempted.compute_seconds / 3600 * 40, preempted.compute_seconds / 3600 * 40)
     assert clock.now() == pytest.approx(preempted.compute_seconds + 100 * (1 + count)), (
         "a preempted worker starts up again"

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from ogive.api import Funnel, Go, Phase, funnel, open_funnel, open_run
-from ogive.api.funnel import FUNNEL, evaluate_phase
+from ogive.api.funnel import FUNNEL_FILE, evaluate_phase
 from ogive.errors import JobError, RunError
 from ogive.job import find_run_folder, load_finalize_arguments, load_job, run_funnel
 from ogive.objective import Constraint
@@ -122,7 +122,7 @@ def test_a_killed_funnel_continues_where_it_stopped(tmp_path: Path) -> None:
 def test_a_lost_verdict_is_computed_again(tmp_path: Path) -> None:
     path = write(tmp_path)
     funnel_state = run_phases(path)
-    file = funnel_state.folder / FUNNEL
+    file = funnel_state.folder / FUNNEL_FILE
     data = json.loads(file.read_text())
     data["verdicts"] = data["verdicts"][:1]
     file.write_text(json.dumps(data))
@@ -150,7 +150,7 @@ def test_changed_phases_are_refused(tmp_path: Path) -> None:
     path.write_text(JOB.replace("  smoke:", "  look:"))
     with pytest.raises(RunError, match=r"went through smoke, coarse, fine, and its phases are now look, coarse, fine"):
         run_phases(path)
-    (path.parent / "runs" / "job" / FUNNEL).write_text("{")
+    (path.parent / "runs" / "job" / FUNNEL_FILE).write_text("{")
     with pytest.raises(RunError, match=r"funnel.json cannot be read"):
         run_phases(path)
 

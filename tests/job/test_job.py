@@ -52,8 +52,8 @@ def test_the_run_has_the_declared_settings(tmp_path: Path) -> None:
     assert run.folder == find_run_folder(path) == tmp_path / "runs" / "job"
     assert state.objectives == (Objective("accuracy", "maximize"), Objective("size", "minimize"))
     assert state.constraints == (Constraint("size", at_most=2),)
-    assert state.created["strategy"] == {"name": "regularized_evolution", "options": {"population": 4, "sample": 2}}
-    assert (state.created["seed"], state.settings["max_trials"], len(state.trials)) == (7, 12, 12)
+    assert state.declaration["strategy"] == {"name": "regularized_evolution", "options": {"population": 4, "sample": 2}}
+    assert (state.declaration["seed"], state.settings["max_trials"], len(state.trials)) == (7, 12, 12)
     assert (run.folder / "job.yaml").read_text() == JOB
 
 
@@ -99,8 +99,8 @@ def test_the_folder_of_a_run_may_be_declared_in_the_job_or_on_the_command_line(
 ) -> None:
     path = write(tmp_path / "jobs", job=JOB + "run: elsewhere\n")
     monkeypatch.chdir(tmp_path)
-    assert load_job(path).run == tmp_path / "jobs" / "elsewhere"
-    assert load_job(path, {"run": "here"}).run == Path("here")
+    assert load_job(path).run_folder == tmp_path / "jobs" / "elsewhere"
+    assert load_job(path, {"run": "here"}).run_folder == Path("here")
 
 
 def test_a_useful_job_has_ten_lines(tmp_path: Path) -> None:

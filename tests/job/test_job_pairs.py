@@ -39,12 +39,12 @@ def write(home: Path, name: str, text: str) -> Path:
 
 def test_a_strategy_determines_its_schedule_and_a_warm_start_tries_the_best_trials_first(home: Path) -> None:
     first = run_job(load_job(write(home, "first", "strategy: {dehb: {eta: 3}}\n")))
-    assert first.state.created["schedule"] == {"name": "dehb", "options": {"eta": 3}}
+    assert first.state.declaration["schedule"] == {"name": "dehb", "options": {"eta": 3}}
     assert {trial.step for trial in first.state.trials.values()} >= {1, 3}
     second = run_job(load_job(write(home, "second", "strategy: bohb\nwarm_start: {run: runs/first, trials: 2}\n")))
     trials = list(second.state.trials.values())
     assert [trial.proposal.note["origin"] for trial in trials[:2]] == ["warm_start", "warm_start"]
-    assert second.state.created["schedule"]["name"] == "hyperband"
+    assert second.state.declaration["schedule"]["name"] == "hyperband"
     assert len(run_job(load_job(home / "second.yaml", {"max_trials": 14})).state.trials) == 14
 
 

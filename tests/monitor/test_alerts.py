@@ -250,7 +250,7 @@ class Subscriber:
         assert event is not None
         self.events.append(event)
 
-    def failures(self) -> list[str]:
+    def collect_failures(self) -> list[str]:
         failures, self.pending_failures = self.pending_failures, []
         return failures
 

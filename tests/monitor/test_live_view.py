@@ -17,7 +17,7 @@ from rich.console import Console
 import ogive as og
 from ogive.monitor.live_view import _create_table
 from ogive.monitor.progress import Progress
-from ogive.report import live_view, plain_view
+from ogive.report import show_live_view, show_plain_view
 from ogive.run.alerts import Alert
 from ogive.run.events import Event, Kind
 from ogive.run.results import find_best_trials, find_front
@@ -45,7 +45,7 @@ def test_the_incrementally_updated_best_equals_that_of_the_state(tmp_path: Path,
     progress, checked = Progress(), []
 
     def observe(state: State, event: Event | None) -> None:
-        progress.note(state, event)
+        progress.record_event(state, event)
         if len(state.trials) % 7 == 0 and state.ended_count:
             expected = find_front(state) if several else find_best_trials(state, 1)
             if expected:
@@ -66,15 +66,15 @@ def test_a_trial_at_a_higher_step_replaces_a_better_one_at_a_lower_step() -> Non
     created = {"epochs": 3}
     state = State(SPACE, created, {"max_trials": 5}, (og.Objective("accuracy"),), (), {0: early})
     progress = Progress()
-    progress.note(state, None)
+    progress.record_event(state, None)
     assert progress.best == [early]
     state.trials[1] = late
-    progress.note(state, Event(Kind.FINISHED, 1))
+    progress.record_event(state, Event(Kind.FINISHED, 1))
     assert progress.best == [late]
-    progress.note(state, Event(Kind.PAUSED, 0))  # better, but at a lower step
+    progress.record_event(state, Event(Kind.PAUSED, 0))  # better, but at a lower step
     assert progress.best == [late]
     state.trials[1] = replace(late, status=Status.KILLED)
-    progress.note(state, Event(Kind.FAILED, 1))
+    progress.record_event(state, Event(Kind.FAILED, 1))
     assert progress.best == [early]
 
 
@@ -87,11 +87,11 @@ def test_the_remaining_time_is_estimated_from_this_session_without_cached_trials
     )
     state.status_counts[Status.FINISHED] = 10
     progress = Progress(clock=lambda: now[0])
-    progress.note(state, None)
+    progress.record_event(state, None)
     assert progress.remaining is None
 
     state.trials[20] = Trial(20, Proposal(architecture), cached=True)
-    progress.note(state, Event(Kind.PROPOSED, 20))
+    progress.record_event(state, Event(Kind.PROPOSED, 20))
     state.status_counts[Status.FINISHED] = 15  # one of the five is from the cache: 4 trials in 8 s
     now[0] += 8
     assert progress.remaining == pytest.approx((24 - 15) * 8 / 4)
@@ -104,7 +104,7 @@ def test_the_remaining_time_is_estimated_from_this_session_without_cached_trials
 
 def test_plain_lines_are_printed_at_tenths_and_end_with_a_summary(tmp_path: Path) -> None:
     out = io.StringIO()
-    with live_view(out) as view:  # not a terminal, so the view is plain
+    with show_live_view(out) as view:  # not a terminal, so the view is plain
         run = search(tmp_path / "r", view)
     printed = out.getvalue().splitlines()
     alerts = [line for line in printed if line.startswith("warning: ")]
@@ -124,7 +124,7 @@ def test_an_alert_that_a_route_prints_is_not_printed_again(tmp_path: Path) -> No
         ("some", [{"console": True, "severity": "critical"}], True),
     ):
         out = io.StringIO()
-        with live_view(out) as view:
+        with show_live_view(out) as view:
             run = search(tmp_path / name, view, alerts=routes)
         assert "warning" in {alert.severity for alert in run.state.alerts}
         assert ("warning: " in out.getvalue()) is is_printed
@@ -133,10 +133,10 @@ def test_an_alert_that_a_route_prints_is_not_printed_again(tmp_path: Path) -> No
 @pytest.mark.parametrize("width", [10, 24, 200])
 def test_the_view_fits_any_width(tmp_path: Path, width: int) -> None:
     progress = Progress()
-    run = search(tmp_path / "r", progress.note)
+    run = search(tmp_path / "r", progress.record_event)
     run.state.alerts.append(Alert("warning", "slow", "a [bold]long[/bold] warning\nof two lines " * 5, {}))
     progress = Progress()
-    progress.note(run.state, None)
+    progress.record_event(run.state, None)
     console = Console(file=io.StringIO(), width=width, color_system=None)
     console.print(_create_table(progress))
     lines = console.file.getvalue().splitlines()  # type: ignore[attr-defined]
@@ -148,7 +148,7 @@ def test_the_view_fits_any_width(tmp_path: Path, width: int) -> None:
 
 def test_nothing_is_printed_before_the_first_event_and_errors_are_passed_on() -> None:
     out = io.StringIO()
-    with pytest.raises(KeyboardInterrupt), plain_view(out):
+    with pytest.raises(KeyboardInterrupt), show_plain_view(out):
         raise KeyboardInterrupt
     assert out.getvalue() == ""
 

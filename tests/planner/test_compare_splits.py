@@ -64,9 +64,9 @@ def test_the_time_of_constant_durations_has_a_closed_form(split: WorkerSplit, tr
     """Trials of equal length in rounds of P: ceil(trials / P) durations, after one start-up."""
     k = split.workers_per_trial
     run = simulate_split(landscape(0), full_training_of(trials), CONSTANT, split, 0)
-    trial = CONSTANT.attempt_seconds(k) + 9 * CONSTANT.epoch_seconds(k)
+    trial = CONSTANT.compute_attempt_seconds(k) + 9 * CONSTANT.compute_epoch_seconds(k)
     rounds = math.ceil(trials / split.parallel_trials)
-    assert run.seconds == pytest.approx(CONSTANT.start_up_seconds(k) + rounds * trial)
+    assert run.seconds == pytest.approx(CONSTANT.compute_start_up_seconds(k) + rounds * trial)
     assert run.compute == pytest.approx(trials * trial)
     assert len(run.reports) == 9 * trials
 
@@ -77,7 +77,9 @@ def test_a_promoted_trial_repeats_no_epochs_but_starts_another_attempt() -> None
     run = simulate_split(landscape(0), search, CONSTANT, WorkerSplit(1, 1), 0)
     epochs, attempts = 9 * 1 + 3 * 2 + 1 * 6, 9 + 3 + 1
     expected = (
-        CONSTANT.start_up_seconds(1) + attempts * CONSTANT.attempt_seconds(1) + epochs * CONSTANT.epoch_seconds(1)
+        CONSTANT.compute_start_up_seconds(1)
+        + attempts * CONSTANT.compute_attempt_seconds(1)
+        + epochs * CONSTANT.compute_epoch_seconds(1)
     )
     assert run.seconds == pytest.approx(expected)
 
@@ -112,9 +114,9 @@ def test_the_fastest_split_is_recommended(machine: Machine, best: WorkerSplit) -
         measurements(machine, workers=(1, 2, 4, 8)), full_training_of(9), landscape, 8, seeds=3, proposal_seconds=0.0
     )
     assert plan.recommended == plan.chosen == best
-    assert plan.row.fastest == 1.0
+    assert plan.chosen_forecast.fastest == 1.0
     assert "a probability of over 99%" in plan.sure
-    assert all(row.seconds.expected >= plan.row.seconds.expected for row in plan.rows)
+    assert all(row.seconds.expected >= plan.chosen_forecast.seconds.expected for row in plan.rows)
 
 
 def test_a_split_that_was_not_measured_is_marked() -> None:
@@ -228,7 +230,7 @@ def test_intervals_cover_searches_on_the_true_machine() -> None:
             measurements(machine, seed), full_training_of(8), landscape, 2, seeds=3, seed=seed, proposal_seconds=0.0
         )
         unseen = simulate_split(landscape(500 + seed), full_training_of(8), machine, plan.chosen, 500 + seed)
-        covered += plan.row.seconds.low <= unseen.seconds <= plan.row.seconds.high
+        covered += plan.chosen_forecast.seconds.low <= unseen.seconds <= plan.chosen_forecast.seconds.high
     assert covered >= 11  # of 16; fewer once in 600 times
 
 
@@ -264,10 +266,10 @@ def test_the_pace_ends_at_the_time_of_the_split() -> None:
     plan = build_plan(
         measurements(replace(CONSTANT, spread=0.3)), full_training_of(12), landscape, 4, seeds=3, proposal_seconds=0.0
     )
-    reports = [point[0] for point in plan.row.pace]
+    reports = [point[0] for point in plan.chosen_forecast.pace]
     assert reports[0] == 1
     assert reports[-1] == 9 * 12
-    assert plan.row.pace[-1][2] == pytest.approx(plan.row.seconds.expected)
+    assert plan.chosen_forecast.pace[-1][2] == pytest.approx(plan.chosen_forecast.seconds.expected)
 
 
 @pytest.mark.parametrize(("seconds", "chosen"), [(130.0, WorkerSplit(1, 2)), (1000.0, WorkerSplit(2, 1))])

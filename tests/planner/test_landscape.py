@@ -12,7 +12,7 @@ from scipy.stats import spearmanr
 import ogive as og
 from ogive.errors import JobError
 from ogive.objective import Objective
-from ogive.planner import Epoch, Landscape, Shape, find_bundled_table, fit_shape, limit_epochs
+from ogive.planner import Landscape, MeasuredEpoch, Shape, find_bundled_table, fit_shape, limit_epochs
 from ogive.seeds import generator
 from ogive.space import Space, integer, layer, one_of
 
@@ -20,14 +20,14 @@ SPACE = Space(layer(dict, a=one_of(*"wxyz", name="a"), b=one_of(1, 2, 3, name="b
 LOSS, ACCURACY = Objective("log_loss"), Objective("accuracy")
 
 
-def curves(slope: float, ends: list[float], measured: int, last: int, metric: str = "log_loss") -> list[Epoch]:
+def curves(slope: float, ends: list[float], measured: int, last: int, metric: str = "log_loss") -> list[MeasuredEpoch]:
     """Return power laws that end at `ends`, up to epoch `measured`."""
     epochs = []
     for trial, end in enumerate(ends):
         for e in range(1, measured + 1):
             error = end * (last / e) ** slope
             value = 1 - error if metric == "accuracy" else error
-            epochs.append(Epoch(f"{trial}", 1, e, 1.0, e == 1, {metric: value}))
+            epochs.append(MeasuredEpoch(f"{trial}", 1, e, 1.0, e == 1, {metric: value}))
     return epochs
 
 
@@ -62,7 +62,7 @@ def test_the_interval_from_three_epochs_covers_the_best_of_thirty_networks(objec
     best = np.median([rng.choice(ends, 30).min() for _ in range(100)])
     for _ in range(60):
         epochs = [
-            Epoch(f"{trial}", 1, e, 1.0, e == 1, {objective.metric: value})
+            MeasuredEpoch(f"{trial}", 1, e, 1.0, e == 1, {objective.metric: value})
             for trial, i in enumerate(rng.choice(90, 6, replace=False))
             for e, value in enumerate(whole[i][:3], 1)
         ]
@@ -98,7 +98,7 @@ def test_percentages_are_simulated_like_shares() -> None:
 
 
 def test_without_measured_metrics_the_shape_is_assumed() -> None:
-    assert "assumed" in fit_shape([Epoch("a", 1, 1, 1.0, True)], ACCURACY, 9).basis
+    assert "assumed" in fit_shape([MeasuredEpoch("a", 1, 1, 1.0, True)], ACCURACY, 9).basis
 
 
 def test_the_level_is_more_uncertain_if_more_epochs_are_extrapolated() -> None:
@@ -119,7 +119,7 @@ def test_the_uncertainty_of_the_level_covers_real_curves(objective: Objective) -
     for _ in range(60):
         six = [whole[i][:3] for i in rng.choice(100, 6, replace=False)]
         epochs = [
-            Epoch(f"{trial}", 1, e, 1.0, e == 1, {objective.metric: value})
+            MeasuredEpoch(f"{trial}", 1, e, 1.0, e == 1, {objective.metric: value})
             for trial, curve in enumerate(six)
             for e, value in enumerate(curve, 1)
         ]

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from machines import measurements
 
-from ogive.planner import Machine, StartUp, Timings, fit_machine
+from ogive.planner import Machine, MeasuredStartUp, Timings, fit_machine
 
 MACHINE = Machine(
     serial=0.5,
@@ -25,16 +25,16 @@ MACHINE = Machine(
 def test_without_noise_every_parameter_is_recovered() -> None:
     fitted = fit_machine(measurements(MACHINE))
     assert astuple(fitted.machine) == pytest.approx(astuple(MACHINE), abs=1e-6)
-    interval = fitted.compute_interval(lambda machine: machine.mean_epoch_seconds(16))
-    assert (interval.low, interval.high) == pytest.approx((MACHINE.epoch_seconds(16),) * 2)
+    interval = fitted.compute_interval(lambda machine: machine.compute_mean_epoch_seconds(16))
+    assert (interval.low, interval.high) == pytest.approx((MACHINE.compute_epoch_seconds(16),) * 2)
 
 
 def test_the_cost_of_architectures_does_not_affect_the_scaling() -> None:
     """With a spread of a factor of two and no noise, the ratio of two numbers of workers is exact; the spread is fitted."""
     machine = replace(MACHINE, spread=0.7)
     fitted = fit_machine(measurements(machine, trials=40)).machine
-    assert fitted.epoch_seconds(4) / fitted.epoch_seconds(1) == pytest.approx(
-        machine.epoch_seconds(4) / machine.epoch_seconds(1), rel=1e-6
+    assert fitted.compute_epoch_seconds(4) / fitted.compute_epoch_seconds(1) == pytest.approx(
+        machine.compute_epoch_seconds(4) / machine.compute_epoch_seconds(1), rel=1e-6
     )
     assert fitted.spread == pytest.approx(0.7, rel=0.3)
 
@@ -44,7 +44,7 @@ def test_trials_measured_with_one_number_of_workers_each_show_the_scaling() -> N
     whole = measurements(replace(MACHINE, spread=0.1), trials=90)
     split = [e for e in whole.epochs if e.workers == (1, 2, 4)[int(e.trial) % 3]]
     fitted = fit_machine(Timings(tuple(split), whole.start_ups, "threads", "")).machine
-    assert fitted.epoch_seconds(4) == pytest.approx(MACHINE.epoch_seconds(4), rel=0.1)
+    assert fitted.compute_epoch_seconds(4) == pytest.approx(MACHINE.compute_epoch_seconds(4), rel=0.1)
 
 
 def test_intervals_have_their_nominal_coverage() -> None:
@@ -55,7 +55,7 @@ def test_intervals_have_their_nominal_coverage() -> None:
         fitted = fit_machine(measurements(machine, seed), seed, resamples=60)
         for workers in covered:
             interval = fitted.compute_interval(lambda m, workers=workers: m.mean_epoch_seconds(workers))
-            covered[workers] += interval.low <= machine.mean_epoch_seconds(workers) <= interval.high
+            covered[workers] += interval.low <= machine.compute_mean_epoch_seconds(workers) <= interval.high
     assert min(covered.values()) >= 45, covered  # of 60; a coverage of 0.9 gives fewer once in 2,000 times
     assert covered[2] < 60, "the intervals are not arbitrarily wide"
 
@@ -80,29 +80,29 @@ def test_one_measured_start_up_has_an_interval() -> None:
     machine, rng, covered = replace(MACHINE, start_up_per_worker=0.0), np.random.default_rng(0), 0
     whole = measurements(machine, workers=(1, 2))
     for seed in range(60):
-        timings = replace(whole, start_ups=(StartUp(1, machine.start_up_base * math.exp(rng.normal(0, 0.1))),))
+        timings = replace(whole, start_ups=(MeasuredStartUp(1, machine.start_up_base * math.exp(rng.normal(0, 0.1))),))
         interval = fit_machine(timings, seed, resamples=60).compute_interval(
-            lambda machine: machine.start_up_seconds(1)
+            lambda machine: machine.compute_start_up_seconds(1)
         )
         covered += interval.low <= machine.start_up_base <= interval.high
         assert 1.1 < interval.high / interval.low < 2.5
     assert covered >= 45  # of 60, as above
-    interval = fit_machine(replace(whole, start_ups=(StartUp(1, 2.0),) * 25)).compute_interval(
-        lambda machine: machine.start_up_seconds(1)
+    interval = fit_machine(replace(whole, start_ups=(MeasuredStartUp(1, 2.0),) * 25)).compute_interval(
+        lambda machine: machine.compute_start_up_seconds(1)
     )
     assert 1.0 < interval.high / interval.low < 1.15, "many equal start-ups narrow the interval"
 
 
 def test_epochs_that_get_slower_with_more_workers_have_no_parallel_part() -> None:
     slower = fit_machine(measurements(Machine(serial=1.0, parallel=0.0, communication=3.0), workers=(1, 2))).machine
-    assert slower.epoch_seconds(2) == pytest.approx(4.0)
+    assert slower.compute_epoch_seconds(2) == pytest.approx(4.0)
     assert slower.parallel == 0.0
 
 
 def test_a_single_number_of_workers_does_not_show_the_scaling() -> None:
     fitted = fit_machine(measurements(MACHINE, workers=(2,)))
     assert fitted.has_one_size
-    assert fitted.machine.epoch_seconds(2) == pytest.approx(MACHINE.epoch_seconds(2))
+    assert fitted.machine.compute_epoch_seconds(2) == pytest.approx(MACHINE.compute_epoch_seconds(2))
 
 
 def test_few_trials_give_wider_intervals_than_many() -> None:
@@ -110,7 +110,7 @@ def test_few_trials_give_wider_intervals_than_many() -> None:
 
     def width(trials: int) -> float:
         interval = fit_machine(measurements(machine, 3, trials=trials)).compute_interval(
-            lambda m: m.mean_epoch_seconds(1)
+            lambda m: m.compute_mean_epoch_seconds(1)
         )
         return math.log(interval.high / interval.low)
 

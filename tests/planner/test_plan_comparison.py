@@ -86,7 +86,7 @@ def run_of(plan: Plan, factor: float = 1.0, until: int = 120, ended: bool = Fals
             Event(Kind.ENDED, data={"why": "all done"}, time=real.seconds),
             Event(Kind.CLOSED, time=real.seconds),
         ]
-    return State.from_events(event.at(event.time, number) for number, event in enumerate(events, 1))
+    return State.from_events(event.with_time(event.time, number) for number, event in enumerate(events, 1))
 
 
 def causes(state: State, now: float | None = None) -> list[str]:
@@ -106,9 +106,9 @@ def test_another_machine_than_planned_raises_one_alert(plan: Plan, factor: float
     state = run_of(plan, factor, until=60)
     (alert,) = [alert for alert in alert_rules.find_time_alerts(state, state.time) if alert.cause == cause]
     assert f"the search is {cause.removeprefix('plan:')}" in alert.message
-    assert alert.numbers["total"] == pytest.approx(factor * plan.row.seconds.expected, rel=0.3)
+    assert alert.numbers["total"] == pytest.approx(factor * plan.chosen_forecast.seconds.expected, rel=0.3)
     assert is_session_event(alert.to_event()), "it depends on time, so a continued run may raise another one"
-    state.apply(alert.to_event().at(state.time, 999))
+    state.apply(alert.to_event().with_time(state.time, 999))
     assert causes(state) == [], "one alert for each cause"
 
 
@@ -117,8 +117,10 @@ def test_a_search_without_reports_is_slower_than_planned(plan: Plan) -> None:
     assert causes(state, now=5.0) == []
     (alert,) = (alert for alert in alert_rules.find_time_alerts(state, 500.0) if alert.cause == "plan:slower")
     assert "no report came in 8 min 20 s, the forecast for the start of the workers was 5.1 s" in alert.message
-    late = 500.0 - plan.row.start_up.expected
-    assert alert.numbers["total"] == pytest.approx(plan.row.seconds.expected + late), "its pace is not known yet"
+    late = 500.0 - plan.chosen_forecast.start_up.expected
+    assert alert.numbers["total"] == pytest.approx(plan.chosen_forecast.seconds.expected + late), (
+        "its pace is not known yet"
+    )
 
 
 def test_the_plan_is_reviewed_at_the_end_like_any_projection(plan: Plan) -> None:

@@ -15,13 +15,13 @@ from ogive.cli.main import main
 from ogive.errors import JobError
 from ogive.job import load_job
 from ogive.job.stored_plan import load_plan
-from ogive.planner import Epoch, Plan, Timings, WorkerSplit
+from ogive.planner import MeasuredEpoch, Plan, Timings, WorkerSplit
 from ogive.planner.measure_durations import _sample_candidates
 from ogive.run.events import Kind
 from ogive.run.journal import Journal
 
 ARGUMENTS: dict[str, Any] = {"strategy": "random", "max_trials": 6}
-ROWS = Timings(tuple(Epoch("a", 1, epoch, 2.0, epoch == 1) for epoch in (1, 2)))
+ROWS = Timings(tuple(MeasuredEpoch("a", 1, epoch, 2.0, epoch == 1) for epoch in (1, 2)))
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -75,13 +75,13 @@ def test_a_planned_search_uses_the_split_and_journals_the_forecast(plan: Plan, t
     assert threads == {split.workers_per_trial}
     assert len({span.worker for span in run.state.attempt_intervals}) == split.parallel_trials
     (forecast,) = [data for data in run.state.projections if "plan" in data]
-    assert forecast["hours"][1] * 3600 == pytest.approx(plan.row.seconds.expected)
+    assert forecast["hours"][1] * 3600 == pytest.approx(plan.chosen_forecast.seconds.expected)
 
 
 def test_a_continued_run_keeps_its_split_on_another_machine(
     plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    other = plan.with_parallel_trials(1)
+    other = plan.choose_parallel_trials(1)
     assert other is not None
     og.search(SPACE, Sleeper(), workers=other, run=tmp_path / "run", cache=False, **ARGUMENTS)
     monkeypatch.setattr("ogive.executors.processes.count_cores", lambda: 64)
@@ -115,8 +115,8 @@ def test_epochs_beyond_the_bundled_table_are_simulated_on_a_landscape(epochs: in
     estimator.epochs = epochs  # type: ignore[assignment]
     plan = og.plan(og.zoo.chain(), estimator, source=ROWS, workers=1, seeds=2, strategy="random", max_trials=4)
     assert any("random landscape" in line for line in plan.assumptions)
-    assert plan.row.pace[-1][0] == 4 * (epochs or 1)
-    assert plan.row.seconds.expected == pytest.approx(4 * (epochs or 1) * 2.0, rel=0.05)
+    assert plan.chosen_forecast.pace[-1][0] == 4 * (epochs or 1)
+    assert plan.chosen_forecast.seconds.expected == pytest.approx(4 * (epochs or 1) * 2.0, rel=0.05)
 
 
 def test_a_plan_names_durations_of_another_job(plan: Plan, tmp_path: Path) -> None:

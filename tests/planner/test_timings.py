@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from ogive.errors import JobError
-from ogive.planner import Epoch, StartUp, Timings, read_run_timings, read_timings
+from ogive.planner import MeasuredEpoch, MeasuredStartUp, Timings, read_run_timings, read_timings
 from ogive.run.events import Event, Kind
 from ogive.run.settings import Settings
 from ogive.run.state import State
@@ -23,8 +23,8 @@ ROWS = "trial,workers,epoch,seconds,accuracy\na,1,0,4.5,\na,1,1,2.0,0.5\na,1,2,1
 def test_a_csv_file_is_read(tmp_path: Path) -> None:
     (tmp_path / "durations.csv").write_text(ROWS)
     timings = read_timings(tmp_path / "durations.csv")
-    assert timings.start_ups == (StartUp(1, 4.5),)
-    assert timings.epochs[0] == Epoch("a", 1, 1, 2.0, True, {"accuracy": 0.5})
+    assert timings.start_ups == (MeasuredStartUp(1, 4.5),)
+    assert timings.epochs[0] == MeasuredEpoch("a", 1, 1, 2.0, True, {"accuracy": 0.5})
     assert [epoch.first for epoch in timings.epochs] == [True, False, True]
     assert timings.workers == (1, 2)
 
@@ -32,7 +32,7 @@ def test_a_csv_file_is_read(tmp_path: Path) -> None:
 def test_a_file_may_have_a_unit_and_a_byte_order_mark(tmp_path: Path) -> None:
     (tmp_path / "gpus.csv").write_text("\ufefftrial,unit,workers,epoch,seconds\na,devices,8,1,2\n", encoding="utf-8")
     assert read_timings(tmp_path / "gpus.csv").unit == "devices"
-    assert read_timings(tmp_path / "gpus.csv").epochs == (Epoch("a", 8, 1, 2.0, True),)
+    assert read_timings(tmp_path / "gpus.csv").epochs == (MeasuredEpoch("a", 8, 1, 2.0, True),)
 
 
 @pytest.mark.parametrize("timings", [3, {}, {"epochs": [{"trial": "a"}]}])
@@ -43,7 +43,7 @@ def test_a_malformed_plan_is_refused(tmp_path: Path, timings: object) -> None:
 
 
 def test_metrics_of_a_plan_that_are_not_finite_are_left_out(tmp_path: Path) -> None:
-    timings = Timings((Epoch("a", 1, 1, 2.0, True, {"loss": math.nan, "accuracy": 0.5}),)).to_json()
+    timings = Timings((MeasuredEpoch("a", 1, 1, 2.0, True, {"loss": math.nan, "accuracy": 0.5}),)).to_json()
     timings["epochs"][0]["metrics"]["loss"] = "nan"
     (tmp_path / "plan.json").write_text(json.dumps({"timings": timings}))
     assert read_timings(tmp_path / "plan.json").epochs[0].metrics == {"accuracy": 0.5}
@@ -55,7 +55,7 @@ def test_a_json_file_of_rows_is_read(tmp_path: Path) -> None:
         {"trial": "a", "workers": 1, "epoch": 0, "seconds": 1},
     ]
     (tmp_path / "durations.json").write_text(json.dumps(rows))
-    assert read_timings(tmp_path / "durations.json").epochs == (Epoch("a", 1, 1, 2.0, True),)
+    assert read_timings(tmp_path / "durations.json").epochs == (MeasuredEpoch("a", 1, 1, 2.0, True),)
 
 
 @pytest.mark.parametrize(
@@ -121,12 +121,12 @@ def journal(threads: int, *, cached: bool = False, **varied: float) -> State:
             add(Kind.PROMOTED, trial)
             add(Kind.STARTED, trial)
             add(Kind.REPORTED, trial, 2, 4.9)
-    return State.from_events(event.at(event.time, number) for number, event in enumerate(events, 1))
+    return State.from_events(event.with_time(event.time, number) for number, event in enumerate(events, 1))
 
 
 def test_a_journal_gives_epochs_and_start_ups() -> None:
     timings = read_run_timings(journal(threads=3), "a run")
-    assert timings.start_ups == (StartUp(3, 7.0),)
+    assert timings.start_ups == (MeasuredStartUp(3, 7.0),)
     assert [(e.trial, e.workers, e.epoch, e.seconds, e.first) for e in timings.epochs] == [
         ("0", 3, 1, 2.9, True),
         ("0", 3, 2, 1.9, False),
@@ -138,7 +138,7 @@ def test_a_journal_gives_epochs_and_start_ups() -> None:
 def test_workers_that_start_together_give_one_start_up() -> None:
     state = journal(threads=3)
     state.attempt_intervals.append(replace(state.attempt_intervals[0], worker="worker-1", begin=109.0))
-    assert read_run_timings(state, "a run").start_ups == (StartUp(3, 8.0),)
+    assert read_run_timings(state, "a run").start_ups == (MeasuredStartUp(3, 8.0),)
 
 
 def test_a_run_without_computed_trials_is_refused() -> None:

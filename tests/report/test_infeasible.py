@@ -70,7 +70,7 @@ def test_the_page_and_the_live_view_name_none(run: og.Run) -> None:
     assert "best accuracy" not in page
     assert "1. trial" not in page
     progress = Progress()
-    progress.note(run.state, None)
+    progress.record_event(run.state, None)
     assert progress.best == []
     assert progress.format_best() == "none satisfies the constraints yet"
 

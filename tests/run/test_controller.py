@@ -261,7 +261,7 @@ class LateEnds(Executor):
         self.ending: list[tuple[int, Outcome]] = []
 
     @property
-    def idle(self) -> int:
+    def idle_count(self) -> int:
         return 2 - len(self.jobs) - len(self.ending)
 
     def submit(self, assignment: Assignment) -> str:

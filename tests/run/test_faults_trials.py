@@ -101,7 +101,7 @@ def test_a_trial_whose_worker_is_killed_continues_from_its_checkpoint(
     run = search(folder, SignalSender(folder, 3, signals))
     trial = run.trials[1]
     attempts = len(signals) + 1
-    assert (trial.status, trial.attempts, run.state.lost_attempts[1]) == (Status.FINISHED, attempts, lost)
+    assert (trial.status, trial.attempts, run.state.lost_attempt_counts[1]) == (Status.FINISHED, attempts, lost)
     assert [step for _, step in started_steps(folder / "trials/000001")] == [*range(1, 9)], "no step was done twice"
     assert len({pid for pid, _ in started_steps(folder / "trials/000001")}) == attempts
     plain = search(tmp_path / "plain", None)

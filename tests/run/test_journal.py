@@ -80,7 +80,7 @@ def test_a_second_interrupt_at_any_moment_leaves_complete_transactions(journal: 
     for _ in range(40):
         with (
             pytest.raises(KeyboardInterrupt),
-            handle_signals(lambda reason: None, lambda text: None, lambda: journal.writing),
+            handle_signals(lambda reason: None, lambda text: None, lambda: journal.is_writing),
         ):
             write()
     events = list(journal.read())
@@ -91,7 +91,7 @@ def test_a_second_interrupt_at_any_moment_leaves_complete_transactions(journal: 
 def test_a_journal_cannot_be_created_twice(path: Path) -> None:
     with pytest.raises(RunError, match="exists already"):
         Journal.create(path, [declare(seed=7)])
-    assert State.from_events(Journal(path, writable=False).read()).created["seed"] == 5
+    assert State.from_events(Journal(path, writable=False).read()).declaration["seed"] == 5
     assert [file.name for file in path.parent.iterdir() if "draft" in file.name] == []
 
 

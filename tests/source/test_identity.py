@@ -222,7 +222,7 @@ def test_code_beyond_the_bounds_is_not_identified(tmp_path: Path, monkeypatch: p
     (tmp_path / "chain_of_calls.py").write_text("\n".join([*functions, "def f30(x):\n    return x\n"]))
     chain = importlib.import_module("chain_of_calls")
     assert identify_code([("layer", chain.f15)]).missing == ()
-    assert "20 steps" in identify_code([("layer", chain.f0)]).missing[0]
+    assert "at most 20 references" in identify_code([("layer", chain.f0)]).missing[0]
 
 
 def test_globals_are_identified_by_their_content(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

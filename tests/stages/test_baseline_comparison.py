@@ -19,7 +19,7 @@ from ogive.report import (
     BaselineComparison,
     ComparedNetwork,
     RandomReference,
-    expected_best,
+    compute_expected_best,
     paired_difference,
     read_comparison,
     write_comparison,
@@ -108,7 +108,7 @@ def test_the_verdict_depends_on_goal_and_interval() -> None:
 @given(st.lists(st.floats(-5, 5), min_size=1, max_size=7), st.sampled_from(["maximize", "minimize"]))
 def test_expected_best_is_the_mean_over_all_subsets(values: list[float], goal: str) -> None:
     best = max if goal == "maximize" else min
-    for n, expected in enumerate(expected_best(values, goal), 1):
+    for n, expected in enumerate(compute_expected_best(values, goal), 1):
         subsets = list(itertools.combinations(values, n))
         assert expected == pytest.approx(sum(map(best, subsets)) / len(subsets), abs=1e-9)
 
@@ -117,7 +117,7 @@ def test_expected_best_of_many_values_is_stable() -> None:
     """Of m evenly spaced values the expected best of n is (n / (n + 1)) (m + 1) (order statistics without replacement)."""
     m = 2000
     n = np.arange(1, m + 1)
-    np.testing.assert_allclose(expected_best(np.arange(1, m + 1), "maximize"), n / (n + 1) * (m + 1), rtol=1e-7)
+    np.testing.assert_allclose(compute_expected_best(np.arange(1, m + 1), "maximize"), n / (n + 1) * (m + 1), rtol=1e-7)
 
 
 SPACE = og.Space(og.layer(dict, a=og.one_of(*range(10)), b=og.one_of(*range(10))))

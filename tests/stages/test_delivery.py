@@ -25,7 +25,7 @@ from ogive.errors import RunError, SpaceError
 from ogive.run.events import Event
 from ogive.run.journal import Journal
 from ogive.run.state import State
-from ogive.stages.delivery import FULL, SEARCH, Stages
+from ogive.stages.delivery import FULL_TRAINING, SEARCH, Stages
 
 SPACE = og.Space(og.layer(nn.Linear, 4, og.one_of(2, 3, 4, name="width")), example_input=(4,))
 ACCURACIES = {2: (0.6, 0.6), 3: (0.5, 0.9), 4: (0.4, 0.7)}
@@ -68,7 +68,7 @@ def test_the_winner_of_full_training_is_delivered_with_its_metrics_and_weights(t
     finalize(run, seeds=(0, 3, 5), top=3)
     numbers = numbers_by_width(run)
     winner = run.delivery()
-    assert (winner.trial.id, winner.stage, winner.seed, winner.seeds) == (numbers[3], FULL, 5, (0, 3, 5))
+    assert (winner.trial.id, winner.stage, winner.seed, winner.seeds) == (numbers[3], FULL_TRAINING, 5, (0, 3, 5))
     assert winner.metrics["accuracy"] == pytest.approx(0.905)
     assert winner.mean_metrics["accuracy"] == pytest.approx(0.9 + 8 / 3000)
     model = run.model()
@@ -79,7 +79,7 @@ def test_the_winner_of_full_training_is_delivered_with_its_metrics_and_weights(t
     assert (best.trial.id, best.stage, best.metrics) == (numbers[2], SEARCH, {"accuracy": 0.6})
     assert run.model("best").weight[0, 0].item() == pytest.approx(weight_value(2, 1, best.trial.seed))
     finalist = run.delivery(numbers[4])
-    assert (finalist.stage, finalist.metrics["accuracy"]) == (FULL, pytest.approx(0.705))
+    assert (finalist.stage, finalist.metrics["accuracy"]) == (FULL_TRAINING, pytest.approx(0.705))
     assert run.model(str(numbers[4])).weight[0, 0].item() == pytest.approx(weight_value(4, 2, 5))
     with pytest.raises(RunError, match="found 7; allowed: winner, best, or a number from 0 to 2"):
         run.delivery(7)
@@ -110,7 +110,7 @@ def test_a_note_says_that_full_training_has_not_ended(tmp_path: Path) -> None:
     with pytest.raises(Killed):
         finalize(run, observer=lambda state, event: kill(1, state, event))
     assert run.delivery().stage == SEARCH
-    (note,) = run.stages.notes
+    (note,) = run.stages.warnings
     assert note.startswith(
         "full training has not ended, 1 training left: the winner is still the winner of the search; `ogive"
     )
@@ -118,11 +118,11 @@ def test_a_note_says_that_full_training_has_not_ended(tmp_path: Path) -> None:
     messages: list[str] = []
     run.finalize(seeds=range(1), executor="inline", say=messages.append)  # the arguments of the last call
     assert messages[0] == "as in the last call: top=2, epochs=2"
-    assert run.stages.notes == []
+    assert run.stages.warnings == []
     with pytest.raises(Killed):  # one more seed for both networks, whose trainings are not evaluated yet
         finalize(run, seeds=(0, 1), observer=lambda state, event: kill(3, state, event))
-    assert (run.delivery().stage, run.delivery().seeds) == (FULL, (0,))
-    assert run.stages.notes[0].startswith(
+    assert (run.delivery().stage, run.delivery().seeds) == (FULL_TRAINING, (0,))
+    assert run.stages.warnings[0].startswith(
         "full training has not ended, 1 training left: the winner is from the trainings that were evaluated before"
     )
 
@@ -137,7 +137,7 @@ def test_a_note_names_a_better_trial_that_was_found_later(tmp_path: Path) -> Non
     finalize(run, epochs=1)
     assert run.delivery().trial.id == 0  # its accuracy depends on the numbers of the trials of full training
     run = search(tmp_path / "run", train, max_trials=3)
-    (note,) = run.stages.notes
+    (note,) = run.stages.warnings
     assert note.startswith("the search continued after full training: its best trial is now trial 2 (accuracy 0.2)")
 
 
@@ -169,7 +169,7 @@ def test_the_best_epoch_is_delivered_if_it_is_the_value(tmp_path: Path) -> None:
 
     run = search(tmp_path / "run", train, objectives=og.Objective("accuracy", epoch="best"), epochs=3, max_trials=1)
     finalize(run, epochs=4)
-    for which, stage in (("best", SEARCH), ("winner", FULL)):
+    for which, stage in (("best", SEARCH), ("winner", FULL_TRAINING)):
         delivery = run.delivery(which)
         assert (delivery.stage, delivery.step, delivery.metrics["accuracy"]) == (stage, 2, pytest.approx(1.2))
         assert run.model(which).weight[0, 0].item() == 2
@@ -496,7 +496,7 @@ def test_notes_name_violated_constraints_and_weights_of_another_epoch(tmp_path: 
 
     objective = og.Objective("accuracy", epoch="best")
     run = search(tmp_path / "run", train, objectives=objective, epochs=2)
-    (note,) = run.stages.notes
+    (note,) = run.stages.warnings
     assert "is from epoch 1, but its weights are from epoch 2, the nearest epoch with a checkpoint; let the" in note
     constraint = og.Constraint("latency", at_most=1.0)
     run = search(tmp_path / "constrained", train, constraints=constraint, epochs=1)

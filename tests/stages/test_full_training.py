@@ -293,12 +293,12 @@ def test_notes_name_failed_seeds_and_an_end_by_failures(tmp_path: Path) -> None:
         match=r"3 of 4 trainings: the first 3 trials all ended with .*: the disk is away .*failed trials are repeated",
     ):
         finalize(run)
-    (note,) = run.stages.notes
+    (note,) = run.stages.warnings
     assert note.startswith("full training was ended by failures, so the winner is not from full training: the first 3")
     assert run.delivery().stage == "search"
     failing -= {0, 2}
     finalize(run, seeds=(0, 1, 2), retry_failed=True)
-    assert [note.partition("; ")[0] for note in run.stages.notes] == [
+    assert [note.partition("; ")[0] for note in run.stages.warnings] == [
         f"1 of 3 trainings of {network.name} failed (seed 1: error: OSError: the disk is away), so its values are means "
         "over 2 seeds"
         for network in run.full_training.finalists[:3]

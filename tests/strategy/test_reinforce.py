@@ -58,7 +58,7 @@ def test_the_update_is_along_the_policy_gradient() -> None:
     """With one decision, the gradient by the bias of the logits is -gain * (one-hot - p)."""
     policy = Policy([3], hidden=2, learning_rate=0.0, entropy=0.0)
     head = policy._network["heads"][0]
-    p = policy.sampler().probabilities(0)
+    p = policy.start_sampler().advance_to_decision(0)
     policy.update([[2], [0]], [0.5, -0.25])
     expected = -(0.5 * (np.eye(3)[2] - p) - 0.25 * (np.eye(3)[0] - p)) / 2
     assert head.bias.grad.numpy() == pytest.approx(expected, abs=1e-6)
@@ -66,7 +66,7 @@ def test_the_update_is_along_the_policy_gradient() -> None:
     with torch.no_grad():
         entropic._network["heads"][0].bias[:] = torch.tensor([2.0, 0.0, 0.0])
     entropic._weights = None
-    q = entropic.sampler().probabilities(0)
+    q = entropic.start_sampler().advance_to_decision(0)
     entropic.update([[0]], [0.0])
     entropy = -(q * np.log(q)).sum()
     gradient = q * (np.log(q) + entropy)  # of minus the entropy, by the logits

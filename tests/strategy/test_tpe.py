@@ -15,7 +15,7 @@ from ogive.seeds import generator
 from ogive.space import Space, integer, layer, one_of, real, some_of
 from ogive.strategy import create
 from ogive.strategy.tpe import TPE, _trial_weights
-from ogive.surrogates.parzen import Mixture, label_columns, normal_reference_kernel, tpe_kernel
+from ogive.surrogates.parzen import Mixture, collect_label_columns, make_normal_reference_kernel, make_tpe_kernel
 from ogive.testing.spaces import SPACES, conditional
 from ogive.testing.strategies import check_strategy
 from ogive.trial import Pending, Proposal, Report, Status, Trial
@@ -39,7 +39,7 @@ def test_densities_equal_those_of_optuna(n: int) -> None:
     trials = [MIXED.sample(generator(0, "seen", i)) for i in range(n)]
     points = [MIXED.sample(generator(0, "asked", i)) for i in range(50)]
     weights = np.append(_trial_weights(n), 1.0)
-    kernels = [tpe_kernel(d.domain, label_columns(MIXED, trials)[d.name], 1.0) for d in MIXED.decisions]
+    kernels = [make_tpe_kernel(d.domain, collect_label_columns(MIXED, trials)[d.name], 1.0) for d in MIXED.decisions]
     ours = Mixture(MIXED.decisions, kernels, weights / weights.sum()).log_density(points)
     distributions = {
         "x": optuna.distributions.FloatDistribution(0.0, 1.0),
@@ -62,10 +62,12 @@ def test_densities_sum_to_one_and_samples_follow_them() -> None:
     space = Space(layer(dict, integer(1, 64, log=True, name="n"), one_of(0, 1, 2, name="c")))
     trials = [space.sample(generator(0, i)) for i in range(6)]
     everything = list(space.grid())
-    columns = label_columns(space, trials)
+    columns = collect_label_columns(space, trials)
     for make in (
-        lambda d: tpe_kernel(d.domain, columns[d.name], 1.0),
-        lambda d: normal_reference_kernel(d.domain, columns[d.name], dimensions=2, min_width=1e-3, width_factor=1.0),
+        lambda d: make_tpe_kernel(d.domain, columns[d.name], 1.0),
+        lambda d: make_normal_reference_kernel(
+            d.domain, columns[d.name], dimensions=2, min_width=1e-3, width_factor=1.0
+        ),
     ):
         kernels = [make(decision) for decision in space.decisions]
         n = 7 if len(kernels[1].p) == 7 else 6  # type: ignore[attr-defined]
@@ -81,7 +83,7 @@ def test_densities_sum_to_one_and_samples_follow_them() -> None:
 def test_subsets_are_drawn_with_an_allowed_number_of_members() -> None:
     space = Space(layer(dict, some_of((2, 3), "a", "b", "c", "d", "e", name="s")))
     trials = [space.sample(generator(0, i)) for i in range(5)]
-    kernel = tpe_kernel(space.decisions[0].domain, [a["s"] for a in trials], 1.0)
+    kernel = make_tpe_kernel(space.decisions[0].domain, [a["s"] for a in trials], 1.0)
     rng = generator(2)
     samples = [kernel.draw(i % 6, rng) for i in range(300)]
     assert {len(s) for s in samples} == {2, 3}

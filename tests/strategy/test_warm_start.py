@@ -125,7 +125,7 @@ def test_a_search_begins_with_the_best_of_an_earlier_one_and_journals_the_transf
     (tmp_path / "a" / "journal.db").rename(tmp_path / "moved.db")  # the journal of the new run has all it needs
     continued = run_search(tmp_path / "b", NEW, max_trials=6)
     assert len(continued.trials) == 6
-    assert open_run(tmp_path / "b").state.created["warm_start"] == stored
+    assert open_run(tmp_path / "b").state.declaration["warm_start"] == stored
 
 
 def test_the_warm_start_of_a_run_cannot_be_changed(tmp_path: Path) -> None:

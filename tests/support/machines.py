@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from ogive.planner import Epoch, Machine, StartUp, Timings
+from ogive.planner import Machine, MeasuredEpoch, MeasuredStartUp, Timings
 
 
 def measurements(machine: Machine, seed: int = 0, workers: tuple[int, ...] = (1, 2, 4), trials: int = 6) -> Timings:
@@ -17,9 +17,12 @@ def measurements(machine: Machine, seed: int = 0, workers: tuple[int, ...] = (1,
         factor = math.exp(rng.normal(0, machine.spread))
         for k in workers:
             for epoch in (1, 2, 3):
-                seconds = machine.epoch_seconds(k) * factor * math.exp(rng.normal(0, machine.noise))
-                start_seconds = machine.attempt_seconds(k) if epoch == 1 else 0.0
-                epochs.append(Epoch(f"{trial}", k, epoch, seconds + start_seconds, epoch == 1))
+                seconds = machine.compute_epoch_seconds(k) * factor * math.exp(rng.normal(0, machine.noise))
+                start_seconds = machine.compute_attempt_seconds(k) if epoch == 1 else 0.0
+                epochs.append(MeasuredEpoch(f"{trial}", k, epoch, seconds + start_seconds, epoch == 1))
     for k in workers:
-        starts += [StartUp(k, machine.start_up_seconds(k) * math.exp(rng.normal(0, machine.noise))) for _ in range(2)]
+        starts += [
+            MeasuredStartUp(k, machine.compute_start_up_seconds(k) * math.exp(rng.normal(0, machine.noise)))
+            for _ in range(2)
+        ]
     return Timings(tuple(epochs), tuple(starts), "threads", "a simulated machine")

@@ -27,7 +27,7 @@ class ListLog:
         self.events = list(events)
 
     def append(self, events: Sequence[Event]) -> list[Event]:
-        numbered = [e.at(float(len(self.events)), len(self.events) + 1 + i) for i, e in enumerate(events)]
+        numbered = [e.with_time(float(len(self.events)), len(self.events) + 1 + i) for i, e in enumerate(events)]
         self.events += numbered
         return numbered
 

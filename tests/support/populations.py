@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from ogive.bench.simulated_search import NOWHERE, MemoryLog
+from ogive.bench.simulated_search import NO_FOLDER, MemoryLog
 from ogive.executors.simulated import SimulatedExecutor, VirtualClock
 from ogive.objective import Objective
 from ogive.run.controller import Controller
@@ -59,7 +59,7 @@ def population(workers: int, seed: int, epochs: int = 20, jitter: float = JITTER
     executor = SimulatedExecutor(clock, simulate, workers)
     strategy = Random(SPACE, OBJECTIVES, ())
     controller = Controller(
-        MemoryLog(), [], state, strategy=strategy, schedule=schedule, executor=executor, folder=NOWHERE, clock=clock
+        MemoryLog(), [], state, strategy=strategy, schedule=schedule, executor=executor, folder=NO_FOLDER, clock=clock
     )
     controller.run()
     return state

@@ -16,12 +16,12 @@ from ogive.space import Space, integer, layer, one_of
 from ogive.strategy.gaussian_process import GaussianProcess
 from ogive.surrogates.architecture_kernel import ArchitectureKernel, Embedding
 from ogive.surrogates.graph_features import (
+    build_decision_graph,
     compute_histograms,
-    decision_graph,
     encode_paths,
+    iterate_relabelings,
     list_paths,
     parse_graph_option,
-    relabel,
 )
 from ogive.testing.spaces import SPACES, part
 
@@ -49,8 +49,8 @@ def test_the_kernel_is_positive_semi_definite_for_all_parameters(name: str, seed
 def parameters_of_product_kernel(kernel: ArchitectureKernel, **weights: float) -> np.ndarray:
     """Return parameters with s_1 = 1 and almost nothing else; `weights` are those of components, by "decision_kind"."""
     theta = np.full(len(kernel.prior.mean), -60.0)
-    theta[kernel.C + kernel.H] = 0.0
-    for index, component in enumerate(kernel.components[: kernel.C]):
+    theta[kernel.decision_component_count + kernel.graph_component_count] = 0.0
+    for index, component in enumerate(kernel.components[: kernel.decision_component_count]):
         theta[index] = math.log(weights.get("_".join(component), 1e-30))
     return theta
 
@@ -95,7 +95,7 @@ def test_labels_of_equal_alternatives_are_counted_at_any_position() -> None:
 
 
 def test_weisfeiler_lehman_histograms_do_not_depend_on_the_order_of_nodes() -> None:
-    level0, level1 = relabel(*DIAMOND, depth=1)
+    level0, level1 = iterate_relabelings(*DIAMOND, depth=1)
     assert level0 == ["'in'", "'conv'", "'pool'", "'out'"]
     assert len(set(level1)) == 4
     reordered = ([DIAMOND[0][i] for i in (3, 1, 0, 2)], [(2, 1), (2, 3), (1, 0), (3, 0), (2, 0)])
@@ -122,15 +122,15 @@ def test_the_distance_of_path_columns_counts_different_paths() -> None:
 
 
 def test_the_graph_that_a_space_declares_is_used() -> None:
-    space = Space(layer(part, one_of("a", "b", name="o")), graph=decision_graph)
-    assert parse_graph_option(None, space).args == (decision_graph,)  # called through a check
+    space = Space(layer(part, one_of("a", "b", name="o")), graph=build_decision_graph)
+    assert parse_graph_option(None, space).args == (build_decision_graph,)  # called through a check
     assert parse_graph_option("none", space) is None
     assert ("graph", "paths") in GaussianProcess(space, parse_objectives("accuracy"))._pool.embedding.components
 
 
 def test_the_edges_of_the_decision_graph_lead_to_activated_decisions() -> None:
     space = Space(layer(part, one_of(off=layer(part), on=layer(part, one_of(3, 5, name="k")), name="s")))
-    labels, edges = decision_graph(space.architecture({"s": "on", "k": 5}))
+    labels, edges = build_decision_graph(space.architecture({"s": "on", "k": 5}))
     assert ([label for _, label in labels], edges) == (["'on'", "5"], [(0, 1)])
 
 

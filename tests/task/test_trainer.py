@@ -14,7 +14,7 @@ from torch import nn
 from ogive import task
 from ogive.errors import JobError
 from ogive.seeds import derive
-from ogive.task.recipe import Recipe, compute_learning_rate, override
+from ogive.task.recipe import Recipe, compute_learning_rate, replace_settings
 from ogive.task.trainer import Training, choose_device, evaluate, split_batches
 
 
@@ -159,7 +159,7 @@ def test_a_model_that_does_not_fit_the_task_is_an_error(digits: task.Task, model
 )
 def test_invalid_recipes_are_errors(settings: dict, message: str) -> None:
     with pytest.raises(JobError, match=message):
-        override(Recipe(), settings)
+        replace_settings(Recipe(), settings)
 
 
 def test_training_beyond_the_epochs_of_the_recipe_is_an_error(digits: task.Task) -> None:

@@ -22,7 +22,7 @@ def list_environment_changes(run: Run, history: TrialHistory) -> Iterator[str]:
         history: the trial with the session in which it ran and the threads of its attempts.
     """
     space, estimator = run.space, run.estimator
-    declaration, session = run.state.created, history.session
+    declaration, session = run.state.declaration, history.session
     # The argument is the number of workers, which is not compared.
     present = collect_manifest(1)
     yield from _list_change("host", session.get("host"), present["host"])

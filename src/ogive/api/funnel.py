@@ -36,11 +36,11 @@ from ogive.run.state import State
 if TYPE_CHECKING:
     from ogive.task import Task
 
-FUNNEL = "funnel.json"
+FUNNEL_FILE = "funnel.json"
 """The file in the folder of a funnel that holds the verdicts."""
 FORMAT = 1
 """The version of the file format."""
-START_FROM = 5
+DEFAULT_START_FROM = 5
 """The default number of the previous phase's best architectures that a phase starts with."""
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
@@ -85,7 +85,7 @@ class Phase:
     name: str
     search: Callable[..., Run] | None = None
     finalize: Mapping[str, Any] = field(default_factory=dict)
-    start_from: int = START_FROM
+    start_from: int = DEFAULT_START_FROM
     go: Go = Go()
 
     def __post_init__(self) -> None:
@@ -207,7 +207,7 @@ def open_funnel(folder: str | os.PathLike[str]) -> Funnel | None:
     Raises:
         RunError: the funnel's file is damaged, or has the format of another version.
     """
-    path = Path(folder).absolute() / FUNNEL
+    path = Path(folder).absolute() / FUNNEL_FILE
     try:
         data = json.loads(path.read_text())
     except (FileNotFoundError, NotADirectoryError):
@@ -336,7 +336,7 @@ def _write_funnel(progress: Funnel) -> None:
         "last": progress.last or "",
         "verdicts": [asdict(progress.verdicts[name]) for name in progress.phases if name in progress.verdicts],
     }
-    path = progress.folder / FUNNEL
+    path = progress.folder / FUNNEL_FILE
     try:
         replace_text(path, json.dumps(data, indent=2) + "\n")
     except OSError as error:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ogive.objective import Constraint, ObjectiveSpec
 from ogive.run.estimator import Estimator
 from ogive.run.settings import Settings
-from ogive.session.planned_search import PlanRequest, Say, make_plan
+from ogive.session.planned_search import MessageFunction, PlanRequest, make_plan
 from ogive.session.run_declaration import (
     AUTO,
     LEFT_OUT,
@@ -48,7 +48,7 @@ def plan(
     seeds: int | None = None,
     regret: float | None = None,
     faults: FaultModel | None = None,
-    say: Say = lambda message: None,
+    say: MessageFunction = lambda message: None,
 ) -> Plan:
     """Forecast a search for every split of the workers into parallel trials and workers per trial, and recommend one.
 

@@ -59,28 +59,28 @@ class Replay:
         objectives: the objectives of the replay.
         constraints: the constraints of the replay.
         trials: the number of trials in the journal.
-        valued: the number of trials that can be compared under the objectives and constraints of the replay.
+        comparable_count: the number of trials that can be compared under the objectives and constraints of the replay.
         selected: the best trials of the replay, best first.
         front: with several objectives, the trials that no other trial dominates; empty with one objective.
         original_best: the best trials under the objectives and constraints of the run, best first.
         stops: for each requested stop rule, when it would have stopped the search.
         actual_spending: the spending at the prices that are in the journal.
         replay_spending: the spending at the price of the replay.
-        ended: the reason why the search ended; "" if it is running or was interrupted.
+        end_reason: the reason why the search ended; "" if it is running or was interrupted.
     """
 
     folder: Path
     objectives: tuple[Objective, ...]
     constraints: tuple[Constraint, ...]
     trials: int
-    valued: int
+    comparable_count: int
     selected: tuple[SelectedTrial, ...]
     front: tuple[TrialId, ...]
     original_best: tuple[TrialId, ...]
     stops: tuple[ReplayedStop, ...]
     actual_spending: Spending
     replay_spending: Spending
-    ended: str
+    end_reason: str
 
     def to_json(self) -> dict[str, Any]:
         """Return the replay as JSON, with the metrics and architectures of the selected trials."""
@@ -89,10 +89,10 @@ class Replay:
             "objectives": [objective.to_json() for objective in self.objectives],
             "constraints": [str(constraint) for constraint in self.constraints],
             "trials": self.trials,
-            "valued": self.valued,
+            "valued": self.comparable_count,
             "front": self.front,
             "was": self.original_best,
-            "ended": self.ended,
+            "ended": self.end_reason,
             "chosen": [_describe_selected(selected) for selected in self.selected],
             "stops": [asdict(stop) for stop in self.stops],
             "paid": asdict(self.actual_spending),
@@ -170,7 +170,7 @@ def replay(
         objectives=new_objectives,
         constraints=new_constraints,
         trials=len(original.trials),
-        valued=len(final.trials),
+        comparable_count=len(final.trials),
         selected=tuple(
             SelectedTrial(
                 trial=trial, rank=rank, original_rank=original_ranks.get(trial.id), on_front=trial.id in front
@@ -182,7 +182,7 @@ def replay(
         stops=tuple(compare_stop(rule, stops.get(rule), last_verdicts[rule], final) for rule in rules),
         actual_spending=compute_spending(original),
         replay_spending=compute_spending(final),
-        ended=original.end_reason,
+        end_reason=original.end_reason,
     )
 
 

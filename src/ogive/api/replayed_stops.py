@@ -111,7 +111,7 @@ def _make_stop_point(state: State, verdict: StopVerdict) -> StopPoint:
 
 def _select_valid_trials(state: State) -> State:
     """Return the state with only those trials that have all metrics of the objectives and constraints."""
-    names = state.metrics_needed
+    names = state.compared_metrics
     valid = {
         number: trial
         for number, trial in state.trials.items()

@@ -34,7 +34,7 @@ from ogive.trial import Status, Step, TrialId
 if TYPE_CHECKING:
     from ogive.api.run import Run
 
-Say = Callable[[str], object]
+MessageFunction = Callable[[str], object]
 Metrics = Mapping[str, float]
 
 TIME_METRICS = ("seconds", "*_seconds")
@@ -51,7 +51,7 @@ def reproduce(
     *,
     ignore: Sequence[str] = (),
     folder: Path | None = None,
-    say: Say = lambda message: None,
+    say: MessageFunction = lambda message: None,
 ) -> Reproduction:
     """Repeat a trial and compare every metric at every step.
 
@@ -121,7 +121,7 @@ class _SegmentListener:
     All steps are counted from the start of the segment.
     """
 
-    def __init__(self, stop_step: Step, say: Say) -> None:
+    def __init__(self, stop_step: Step, say: MessageFunction) -> None:
         self.reports: dict[Step, Metrics] = {}
         self.outcome: Outcome | None = None
         self._stop_step = stop_step
@@ -143,7 +143,7 @@ class _SegmentListener:
 class _Repetition:
     """A fresh worker that repeats segments of trials."""
 
-    def __init__(self, run: Run, threads: int, folder: Path, say: Say) -> None:
+    def __init__(self, run: Run, threads: int, folder: Path, say: MessageFunction) -> None:
         self._run = run
         self._say = say
         try:
@@ -199,7 +199,7 @@ class _Repetition:
             step_offset=segment.start_step,
         )
         # Wait until the only worker is idle: it may still be starting, or ending the previous segment.
-        while not self._executor.idle:
+        while not self._executor.idle_count:
             self._executor.poll(listener, POLL_SECONDS)
         self._executor.submit(assignment)
         while listener.outcome is None:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ogive.api.replay import Replay
     from ogive.api.trial_reproduction import Reproduction
     from ogive.run.observers import Observer
-    from ogive.stages.finalize import Say
+    from ogive.stages.finalize import MessageFunction
 
 
 class Run(StoredRun):
@@ -52,7 +52,7 @@ class Run(StoredRun):
             RunError: There is no such trial, no trial has a value, or there are several winners because there are several
                 objectives.
         """
-        return self.stages.delivery(trial)
+        return self.stages.select_delivery(trial)
 
     def model(self, trial: str | int = "winner") -> torch.nn.Module:
         """Return a trained network, on the CPU and in eval mode.
@@ -75,7 +75,7 @@ class Run(StoredRun):
         to: str = "torch",
         output: str | os.PathLike[str] | None = None,
         inputs: Any = None,
-        say: Say | None = None,
+        say: MessageFunction | None = None,
     ) -> Path:
         """Export a network with its weights as a program that runs without Ogive, or export its architecture as JSON.
 
@@ -95,11 +95,11 @@ class Run(StoredRun):
             JobError: `to` has another value.
             RunError: As for `model`; or the export and the model have different outputs, or a file cannot be written.
         """
-        from ogive.stages.finalize import to_stderr
+        from ogive.stages.finalize import print_to_stderr
         from ogive.stages.trained_model import export
 
         target = None if output is None else Path(output)
-        return export(self, self.delivery(trial), to, target, inputs=inputs, say=say or to_stderr)
+        return export(self, self.delivery(trial), to, target, inputs=inputs, say=say or print_to_stderr)
 
     def frame(self) -> pd.DataFrame:
         """Return a table with a row for each trial: status, step, metrics, seconds, and a column for each decision.
@@ -127,7 +127,7 @@ class Run(StoredRun):
         random: Run | None = None,
         workers: int | None = None,
         executor: str = "processes",
-        say: Say | None = None,
+        say: MessageFunction | None = None,
         observer: Observer | None = None,
         **settings: Any,
     ) -> FullTrainingResult:
@@ -176,7 +176,7 @@ class Run(StoredRun):
             JobError: An argument has a wrong type or is out of its range, or no trial of the search has a value.
             RunError: No training succeeded, not all trainings were carried out, or files are missing.
         """
-        from ogive.stages.finalize import finalize, to_stderr
+        from ogive.stages.finalize import finalize, print_to_stderr
 
         return finalize(
             self,
@@ -191,7 +191,7 @@ class Run(StoredRun):
             random=random,
             workers=workers,
             executor=executor,
-            say=say or to_stderr,
+            say=say or print_to_stderr,
             observer=observer,
             **settings,
         )
@@ -237,7 +237,7 @@ class Run(StoredRun):
         *,
         ignore: Sequence[str] = (),
         folder: str | os.PathLike[str] | None = None,
-        say: Say = lambda message: None,
+        say: MessageFunction = lambda message: None,
     ) -> Reproduction:
         """Repeat a trial in a fresh process and compare every metric at every step. The run itself is not changed.
 

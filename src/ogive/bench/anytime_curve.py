@@ -85,7 +85,7 @@ class Recorder:
             self.evaluations += 1
         if event.kind is Kind.REPORTED:
             trial = state.trials[event.trial]
-            if not all(math.isfinite(trial.metrics.get(name, math.nan)) for name in state.metrics_needed):
+            if not all(math.isfinite(trial.metrics.get(name, math.nan)) for name in state.compared_metrics):
                 return
             # Reports at different fidelities are not comparable: only those at the highest fidelity so far count.
             if trial.step > self._highest_step:
@@ -196,7 +196,7 @@ def evaluate_curve(
     return values
 
 
-def get_initial_values(problem: Problem) -> tuple[float, ...]:
+def compute_worst_values(problem: Problem) -> tuple[float, ...]:
     """Return the values of the measures before a search has an incumbent: the largest possible regrets."""
     if len(problem.objectives) > 1:
         return (100.0,)

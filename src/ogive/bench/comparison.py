@@ -23,7 +23,7 @@ from ogive.bench.simulated_search import make_schedule, make_strategy
 from ogive.errors import JobError, RunError
 from ogive.registry import check_positive, check_whole_number
 
-RANDOM = "random"
+RANDOM_SEARCH = "random"
 """The name of random search, which every comparison includes."""
 Progress = Callable[[int, int], None]
 """Receives the number of finished episodes and their total number."""
@@ -125,7 +125,7 @@ def compare(
 
 def _parse_methods(specs: Sequence[str]) -> tuple[Method, ...]:
     methods = {str(method): method for method in map(catalog.parse_method, specs)}
-    methods.setdefault(RANDOM, catalog.parse_method(RANDOM))
+    methods.setdefault(RANDOM_SEARCH, catalog.parse_method(RANDOM_SEARCH))
     return tuple(methods.values())
 
 

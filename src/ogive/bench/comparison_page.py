@@ -13,9 +13,9 @@ import numpy as np
 
 from ogive.bench import comparison_figures
 from ogive.bench.anytime_curve import HYPERVOLUME_GAP
-from ogive.bench.comparison import RANDOM, Comparison
+from ogive.bench.comparison import RANDOM_SEARCH, Comparison
 from ogive.bench.comparison_results import BenchmarkResults, collect_results, compute_ranks
-from ogive.document.blocks import Block, Drawing, Keys, Page, Section, Table, Text
+from ogive.document.blocks import Block, Document, Drawing, NamedValues, Section, Table, Text
 from ogive.document.write import write_page
 from ogive.errors import RunError
 from ogive.formatting import plural
@@ -42,7 +42,7 @@ def write_report(comparison: Comparison, reference: str | None = None) -> Path:
     sections = [_make_benchmark_section(benchmark, reference) for benchmark in results]
     sections += [_make_ranks_section(results), _make_protocol_section(comparison)]
     title, lead = f"Comparison of {plural(len(comparison.methods), 'method')}", _format_lead(comparison, results)
-    page = Page(title, lead, sections, FOOTER, style=comparison_figures.EXTRA_STYLE)
+    page = Document(title, lead, sections, FOOTER, style=comparison_figures.EXTRA_STYLE)
     path = comparison.folder / "report.html"
     try:
         write_page(page, comparison.folder / "report.md", comparison.folder / "figures")
@@ -104,7 +104,7 @@ def _make_benchmark_section(benchmark: BenchmarkResults, reference: str) -> Sect
         drawings.append(_make_figure(f"Over {benchmark.axis.label}: {measure}", f"{slug}-{index}", svg))
     svg = comparison_figures.draw_anytime_curves(benchmark, benchmark.time_axis, len(benchmark.measures) - 1, reference)
     drawings.append(_make_figure(f"Over simulated time: {benchmark.measures[-1]}", f"{slug}-time", svg))
-    tests = [_make_test_table(benchmark, name) for name in dict.fromkeys((reference, RANDOM))]
+    tests = [_make_test_table(benchmark, name) for name in dict.fromkeys((reference, RANDOM_SEARCH))]
     blocks: list[Block] = [*map(Text, texts), *drawings, *_make_regret_tables(benchmark), *tests]
     return Section(slug, benchmark.title, blocks)
 
@@ -234,7 +234,7 @@ def _make_protocol_section(comparison: Comparison) -> Section:
             "The episodes were run with different versions (see the environments below). To use one version for all, "
             "compare in a new folder."
         )
-    return Section("protocol", "Protocol", [*map(Text, texts), Keys(rows)])
+    return Section("protocol", "Protocol", [*map(Text, texts), NamedValues(rows)])
 
 
 def _make_figure(title: str, name: str, svg: str) -> Drawing:

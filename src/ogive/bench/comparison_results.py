@@ -108,7 +108,7 @@ class BenchmarkResults:
 
     def compute_regrets(self, name: str, axis: Axis, positions: Sequence[float]) -> FloatArray:
         """Return the regrets of one method at positions along `axis`: [s, t, m]."""
-        initial = anytime_curve.get_initial_values(self.problem)
+        initial = anytime_curve.compute_worst_values(self.problem)
         # The factor above 1 includes a point exactly at a position, even if rounding has decreased the position.
         scaled_positions = [position * axis.unit_size * (1 + 1e-9) for position in positions]
         rows = [

@@ -20,7 +20,7 @@ CHANNELS = (4, 12, 32)
 KERNELS = (3, 5)
 MIN_DEPTH, MAX_DEPTH = 1, 4
 SEEDS = 3
-FILE = Path(__file__).with_name("digits.npz")
+TABLE_FILE = Path(__file__).with_name("digits.npz")
 
 
 def make_space() -> Space:
@@ -53,13 +53,13 @@ def load(objectives: ObjectiveSpec = "log_loss") -> Table:
     Raises:
         JobError: the file of the table is missing.
     """
-    if not FILE.exists():
+    if not TABLE_FILE.exists():
         raise JobError(
-            f"the table of the benchmark 'digits' is missing; build it with `ogive bench build {FILE}` (about six hours on "
-            "one core; it can be interrupted and continued), or choose another benchmark: see `ogive bench list`"
+            f"the table of the benchmark 'digits' is missing; build it with `ogive bench build {TABLE_FILE}` (six hours "
+            "on one core; it can be interrupted and continued), or choose another benchmark: see `ogive bench list`"
         )
     return load_curves(
-        FILE,
+        TABLE_FILE,
         objectives,
         make_space_without_layers(),
         name="digits",

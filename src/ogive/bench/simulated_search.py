@@ -31,7 +31,7 @@ from ogive.schedule.base import Schedule
 from ogive.strategy.base import Strategy
 from ogive.trial import EMPTY, Step
 
-NOWHERE = Path(os.devnull)
+NO_FOLDER = Path(os.devnull)
 """The folder that the controller of a simulated run receives; nothing is written into it."""
 
 
@@ -68,7 +68,7 @@ class MemoryLog:
     def append(self, events: Sequence[Event]) -> list[Event]:
         first_seq = self._last_seq + 1
         self._last_seq += len(events)
-        return [event.at(event.time, first_seq + index) for index, event in enumerate(events)]
+        return [event.with_time(event.time, first_seq + index) for index, event in enumerate(events)]
 
 
 def make_trajectory(problem: Problem) -> SimulateTrial:
@@ -172,7 +172,7 @@ def simulate(
         strategy=make_strategy(strategy, problem, trials),
         schedule=make_schedule(schedule, problem),
         executor=executor,
-        folder=NOWHERE,
+        folder=NO_FOLDER,
         screen=_make_cached_screen(problem),
         clock=clock,
         observer=lambda state, event: _observe_and_limit(controller, observer, cost, hours, event),

@@ -129,9 +129,9 @@ def _check_reference(against: str | None, methods: list[str]) -> None:
         JobError: it is not.
     """
     from ogive.bench.catalog import parse_method
-    from ogive.bench.comparison import RANDOM
+    from ogive.bench.comparison import RANDOM_SEARCH
 
-    names = [*dict.fromkeys([*(str(parse_method(spec)) for spec in methods), RANDOM])]
+    names = [*dict.fromkeys([*(str(parse_method(spec)) for spec in methods), RANDOM_SEARCH])]
     if against is not None and against not in names:
         raise JobError(f"--against: found {against!r}; allowed are the compared methods: {', '.join(names)}")
 

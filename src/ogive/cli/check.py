@@ -65,7 +65,7 @@ def check(
         costs = None if expected is None else expected.to_json()
         results = {**_preflight_json(preflight), "forecast": costs, "gate": [finding.to_json() for finding in gate]}
         size = size_json(loaded.space)
-        print_json({"job": str(job), "size": size, "run": str(relative_path(loaded.run)), **results, "ok": ok})
+        print_json({"job": str(job), "size": size, "run": str(relative_path(loaded.run_folder)), **results, "ok": ok})
     else:
         if checked:
             print_text(f"functions: constraint, canonical form and graph work for {checked:,} architectures")
@@ -99,7 +99,7 @@ def _print_job(job: Job) -> None:
         print_text(f"phase:     {phase.name}: {text}")
     if not job.phases:
         print_text(f"search:    {_format_search(job)}")
-    print_text(f"run:       {relative_path(job.run)}")
+    print_text(f"run:       {relative_path(job.run_folder)}")
 
 
 def _format_search(job: Job) -> str:

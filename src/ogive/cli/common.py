@@ -45,9 +45,9 @@ def live_observer(quiet: bool) -> Iterator[Observer]:
     if quiet:
         yield lambda state, event: None
         return
-    from ogive.report import live_view
+    from ogive.report import show_live_view
 
-    with live_view() as view:
+    with show_live_view() as view:
         yield view
 
 
@@ -75,7 +75,7 @@ def select_metric_columns(state: State, trials: Iterable[Trial]) -> list[str]:
     """Return the metrics that get a column: those of objectives and constraints, and accuracy, log loss and parameters."""
     reported = {name for trial in trials for name in trial.metrics}
     extra = [name for name in ("accuracy", "log_loss", "parameters") if name in reported]
-    return list(dict.fromkeys([*state.metrics_needed, *extra]))
+    return list(dict.fromkeys([*state.compared_metrics, *extra]))
 
 
 def print_trials(state: State, trials: Sequence[Trial], ranked: bool = True) -> None:
@@ -173,7 +173,7 @@ def print_summary(run: Run) -> None:
 
 def print_warnings(run: Run) -> None:
     """Print the warnings about the winner, and the reasons for missing weights."""
-    for warning in run.stages.notes:
+    for warning in run.stages.warnings:
         print_text(f"warning: {warning}")
     for reason in list_missing_weights_reasons(run):
         print_text(f"no weights: {reason}")

@@ -26,7 +26,7 @@ def print_forecast(forecast: CostForecast | None) -> None:
         cost = "" if part.money is None or forecast.price is None else f", {_format_money(part.money, forecast)}"
         print_text(
             f"forecast:  {part.name}: {plural(part.trainings, 'training')} of {_format_times(part.seconds)}: about "
-            f"{_format_times(part.hours.times(3600))}{cost}{command}"
+            f"{_format_times(part.hours.multiply(3600))}{cost}{command}"
         )
     if forecast.ratio is not None:
         print_text(
@@ -85,10 +85,10 @@ def confirm(job: Job, yes: bool) -> None:
 
 
 def _has_started(job: Job) -> bool:
-    from ogive.api.funnel import FUNNEL
+    from ogive.api.funnel import FUNNEL_FILE
     from ogive.run.journal import JOURNAL
 
-    return any((Path(job.run) / name).exists() for name in (JOURNAL, FUNNEL))
+    return any((Path(job.run_folder) / name).exists() for name in (JOURNAL, FUNNEL_FILE))
 
 
 def _format_times(seconds: Range) -> str:

@@ -60,10 +60,10 @@ def export(
 
     opened = open_run(run, trust=to is Form.TORCH)
     delivery = opened.delivery(trial)
-    for warning in opened.stages.notes if trial == "winner" else ():
+    for warning in opened.stages.warnings if trial == "winner" else ():
         print_text(f"warning: {warning}", file=sys.stderr)
     if to is Form.JSON and output is None:
-        print_json(report.export_json(delivery))
+        print_json(report.describe_delivery(delivery))
         return
     with _exit_on_sigterm():
         path = opened.export(

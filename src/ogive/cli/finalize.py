@@ -188,7 +188,7 @@ def _print_comparison(run: Run) -> None:
     comparison = read_comparison(run.folder)
     if comparison is None:
         return
-    winner, baseline = comparison.searched, comparison.baseline
+    winner, baseline = comparison.winner, comparison.baseline
     goals = {objective.metric: objective.goal for objective in run.state.objectives}
     print_text(
         f"\nmean difference on the {comparison.split} split, {winner.name} minus {baseline.name}, paired by seed:"

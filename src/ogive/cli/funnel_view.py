@@ -166,7 +166,7 @@ def _spending(funnel: Funnel) -> list[Spending]:
 def _format_spending(spent: Sequence[Spending]) -> str:
     """Return `1 h 5 min, 6.43 USD: smoke 2 min, 0.20 USD; ...`, with an amount for each currency."""
     from ogive.formatting import amount, duration
-    from ogive.run.spending import HOUR
+    from ogive.run.spending import SECONDS_PER_HOUR
 
     def format_total(lines: Sequence[Spending]) -> str:
         hours = sum(line.hours for line in lines)
@@ -174,7 +174,9 @@ def _format_spending(spent: Sequence[Spending]) -> str:
         for line in lines:
             if line.money is not None:
                 sums[line.currency] = sums.get(line.currency, 0.0) + line.money
-        return ", ".join([duration(HOUR * hours), *(amount(money, currency) for currency, money in sums.items())])
+        return ", ".join(
+            [duration(SECONDS_PER_HOUR * hours), *(amount(money, currency) for currency, money in sums.items())]
+        )
 
     by_phase = "; ".join(f"{line.stage} {format_total([line])}" for line in spent)
     return f"{format_total(spent)}: {by_phase}"
@@ -192,13 +194,13 @@ def _full_training_json(funnel: Funnel, verdict: PhaseVerdict | None) -> dict[st
     """Return the state and the result of the phase of full training; {} before it has started."""
     from ogive.api import open_run
     from ogive.run.journal import JOURNAL
-    from ogive.stages.full_training_result import FOLDER
+    from ogive.stages.full_training_result import FULL_TRAINING_FOLDER
 
     if not funnel.runs:
         return {}
     last_search = list(funnel.runs.values())[-1]
     if verdict is None:
-        has_started = (last_search / FOLDER / JOURNAL).is_file()
+        has_started = (last_search / FULL_TRAINING_FOLDER / JOURNAL).is_file()
         return {"state": "started"} if has_started else {}
     stages = open_run(last_search).stages
     if stages.full_training_result is None:
@@ -209,7 +211,7 @@ def _full_training_json(funnel: Funnel, verdict: PhaseVerdict | None) -> dict[st
         "state": "trained",
         "best": best,
         "winner": winner.trial.id,
-        "run": str(relative_path(last_search / FOLDER)),
+        "run": str(relative_path(last_search / FULL_TRAINING_FOLDER)),
     }
 
 

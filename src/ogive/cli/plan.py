@@ -88,8 +88,10 @@ def _usage(job: Job) -> str:
     """Return a sentence about how a search uses the plan."""
     from ogive.run.journal import JOURNAL
 
-    if (job.run / JOURNAL).is_file():
-        return f"the run in {relative_path(job.run)} has started and keeps its split; only a new run uses the plan"
+    if (job.run_folder / JOURNAL).is_file():
+        return (
+            f"the run in {relative_path(job.run_folder)} has started and keeps its split; only a new run uses the plan"
+        )
     if job.is_planned:
         return f"ogive search {job.path} uses the plan"
     return f"to use the plan: ogive search {job.path} --parallel-trials auto"
@@ -141,7 +143,7 @@ def _table(plan: Plan, is_narrow: bool) -> Table:
 
     from ogive.formatting import duration, number
     from ogive.planner.recommendation import format_probability
-    from ogive.run.spending import HOUR
+    from ogive.run.spending import SECONDS_PER_HOUR
 
     table = Table(box=None, pad_edge=False, header_style="bold")
     headings = ["", "trials x workers", *([] if is_narrow else ["start-up", "epoch"]), "search"]
@@ -154,7 +156,7 @@ def _table(plan: Plan, is_narrow: bool) -> Table:
         cells = [_format_interval(interval, duration, is_narrow) for interval in times]
         regret = row.regret_seconds
         cells.append("not reached" if regret is None else _format_interval(regret, duration, is_narrow))
-        cells.append(_format_interval(row.worker_hours, lambda hours: duration(hours * HOUR), is_narrow))
+        cells.append(_format_interval(row.worker_hours, lambda hours: duration(hours * SECONDS_PER_HOUR), is_narrow))
         if plan.price is not None and row.money is not None:
             cells.append(_format_interval(row.money, _format_money, is_narrow))
         cells.append(_format_interval(row.value, number, is_narrow))

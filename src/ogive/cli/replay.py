@@ -137,7 +137,9 @@ def _print(result: Replay, state: State) -> None:
     goals = ", ".join(f"{o.goal} {o.metric}" for o in result.objectives)
     constraints = f" with {' and '.join(map(str, result.constraints))}" if result.constraints else ""
     print_text(f"question  {goals}{constraints}")
-    print_text(f"answer    the best of the {result.valued:,} of {plural(result.trials, 'trial')} that can be compared")
+    print_text(
+        f"answer    the best of the {result.comparable_count:,} of {plural(result.trials, 'trial')} that can be compared"
+    )
     if (result.objectives, result.constraints) != (state.objectives, state.constraints):
         goals_of_search = ", ".join(f"{o.goal} {o.metric}" for o in state.objectives)
         print_text(f"          they were proposed to {goals_of_search}; another search would have proposed others")
@@ -193,7 +195,7 @@ def _print_stops(result: Replay) -> None:
 
 def _stop_cells(stop: ReplayedStop, result: Replay) -> tuple[str, str, str, str]:
     from ogive.formatting import duration, number
-    from ogive.run.spending import HOUR
+    from ogive.run.spending import SECONDS_PER_HOUR
 
     if not stop.stops:
         return "-", "-", "-", "-"
@@ -205,16 +207,16 @@ def _stop_cells(stop: ReplayedStop, result: Replay) -> tuple[str, str, str, str]
         lost = f"{number(stop.lost)} {result.objectives[0].metric}" if stop.lost > 0 else "nothing"
     money = f", {_format_money(stop.saved)}" if stop.saved.money is not None else ""
     chosen = "-" if stop.chosen is None else str(stop.chosen)
-    return f"{stop.trials} of {result.trials}", chosen, lost, f"{duration(HOUR * stop.saved.hours)}{money}"
+    return f"{stop.trials} of {result.trials}", chosen, lost, f"{duration(SECONDS_PER_HOUR * stop.saved.hours)}{money}"
 
 
 def _print_cost(result: Replay) -> None:
     from ogive.formatting import duration
-    from ogive.run.spending import HOUR
+    from ogive.run.spending import SECONDS_PER_HOUR
 
     print_text()
     paid, replayed = result.actual_spending, result.replay_spending
-    time = f"{duration(HOUR * paid.hours)}, with {duration(HOUR * paid.worker_hours)} of worker time"
+    time = f"{duration(SECONDS_PER_HOUR * paid.hours)}, with {duration(SECONDS_PER_HOUR * paid.worker_hours)} of worker time"
     if paid.money is None and replayed.money is None:
         print_text(f"cost      {time}; no price is known, add --price")
     elif paid.money == replayed.money:

@@ -147,7 +147,7 @@ def _how_to_continue(job: Path, options: Mapping[str, Any], state: State) -> str
     from ogive.run.settings import Settings
     from ogive.run.spending import compute_spending
 
-    if state.exhausted:
+    if state.is_exhausted:
         return (
             "not possible: there are no architectures left to propose; start a new search with a wider space or another "
             "strategy (see `warm_start`)"

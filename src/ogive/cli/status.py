@@ -59,11 +59,11 @@ def status(run: RunPath, as_json: AsJson = False) -> None:
     winners = stages.winners if stages.full_training_result is not None else []
     if as_json:
         more = {
-            "best": network_json(stages.deliver_searched(best[0])) if best else None,
+            "best": network_json(stages.make_search_delivery(best[0])) if best else None,
             "winners": [
                 {**winner.to_json(), "architecture": winner.trial.architecture.to_json()} for winner in winners
             ],
-            "notes": stages.notes,
+            "notes": stages.warnings,
             "no_weights": list_missing_weights_reasons(opened),
             "cost": cost_text.make_cost_json(states, now),
             "utilisation": busy.mean,

@@ -30,7 +30,7 @@ class Items:
 
 
 @dataclass(frozen=True)
-class Keys:
+class NamedValues:
     """A table of names and values."""
 
     rows: Sequence[tuple[str, object]]
@@ -116,13 +116,13 @@ class Cards:
 
 
 @dataclass(frozen=True)
-class Row:
+class DrawingRow:
     """Drawings side by side, where the page is wide enough."""
 
     drawings: Sequence[Drawing]
 
 
-Block = Text | Items | Keys | Table | Drawing | Code | Fold | Cards | Row
+Block = Text | Items | NamedValues | Table | Drawing | Code | Fold | Cards | DrawingRow
 
 
 @dataclass(frozen=True)
@@ -145,7 +145,7 @@ class Section:
 
 
 @dataclass(frozen=True)
-class Page:
+class Document:
     """A whole document.
 
     Attributes:

@@ -8,11 +8,11 @@ import jinja2
 from markupsafe import Markup as Safe
 from markupsafe import escape
 
-from ogive.document.blocks import Page
+from ogive.document.blocks import Document
 from ogive.drawing.plot import STYLE
 
 
-def render_html(page: Page) -> str:
+def render_html(page: Document) -> str:
     """Return the document as HTML. All text is escaped; drawings are inserted unchanged."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("ogive.document"),

@@ -11,12 +11,12 @@ from ogive.document.blocks import (
     Card,
     Cards,
     Code,
+    Document,
     Drawing,
+    DrawingRow,
     Fold,
     Items,
-    Keys,
-    Page,
-    Row,
+    NamedValues,
     Table,
     Text,
 )
@@ -29,7 +29,7 @@ SaveDrawing = Callable[[Drawing], str]
 """Saves a drawing and returns the link to it."""
 
 
-def render_markdown(page: Page, save_drawing: SaveDrawing) -> str:
+def render_markdown(page: Document, save_drawing: SaveDrawing) -> str:
     """Return the document as CommonMark with tables."""
     lines = [f"# {_escape(page.title)}", _escape(page.lead)]
     lines += [f"**{_escape(question)}** {_escape(answer)}" for question, answer in page.summary]
@@ -64,7 +64,7 @@ def _render_block(block: Block, save_drawing: SaveDrawing, level: int) -> Iterat
             yield _escape(text)
         case Items(lines):
             yield "\n".join(f"- {_escape(line)}" for line in lines)
-        case Keys(rows):
+        case NamedValues(rows):
             yield _table(["", ""], rows)
         case Table():
             yield from _render_title(block.title, level)
@@ -76,7 +76,7 @@ def _render_block(block: Block, save_drawing: SaveDrawing, level: int) -> Iterat
         case Drawing():
             yield from _render_title(block.title, level)
             yield _image(block, save_drawing)
-        case Row(drawings):
+        case DrawingRow(drawings):
             yield "\n".join(_image(drawing, save_drawing) for drawing in drawings)
         case Fold(title, inner):
             yield f"{'#' * min(level, 6)} {_escape(title)}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ogive.document.blocks import Drawing, Page
+from ogive.document.blocks import Document, Drawing
 from ogive.document.html import render_html
 from ogive.document.markdown import render_markdown, standalone
 from ogive.files import replace_text
@@ -13,7 +13,7 @@ SUFFIXES = {"html": ".html", "md": ".md"}
 """The suffix of each format of a document."""
 
 
-def write_page(page: Page, target: Path, figures: Path | None = None) -> None:
+def write_page(page: Document, target: Path, figures: Path | None = None) -> None:
     """Write `page` to `target`: as Markdown if its name ends in `.md`, else as HTML.
 
     Args:

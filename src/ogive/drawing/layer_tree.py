@@ -11,7 +11,19 @@ from typing import Any
 
 from ogive.space import Architecture
 from ogive.space.domain import Label
-from ogive.space.tree import Call, Choose, ChooseSome, Compute, Constant, Group, Node, Splice, Table, Value, build_value
+from ogive.space.tree import (
+    ConstantNode,
+    DerivedNode,
+    DictNode,
+    LayerNode,
+    Node,
+    NumberNode,
+    OneOfNode,
+    RepeatNode,
+    SequenceNode,
+    SomeOfNode,
+    build_value,
+)
 
 MAX_TEXT = 40
 """At most this many characters of a value are shown."""
@@ -98,33 +110,33 @@ def format_value(value: Any) -> str:
 def _parts(node: Node, labels: Mapping[str, Label], name: str | None) -> list[Part]:
     """Return the parts that show `node`, passed as the argument `name`: one, or several for a list that has layers."""
     match node:
-        case Constant(value):
+        case ConstantNode(value):
             return [Setting(name, format_value(value))]
-        case Value(_, decision):
+        case NumberNode(_, decision):
             return [Setting(name, format_value(labels[decision]), True, decision)]
-        case Compute():
+        case DerivedNode():
             decisions = _decisions(node)
             return [
                 Setting(name, format_value(build_value(node, labels)), bool(decisions), ", ".join(decisions) or None)
             ]
-        case Call():
+        case LayerNode():
             return [_layer_box(node, labels, name)]
-        case Choose(_, decision, alternatives):
+        case OneOfNode(_, decision, alternatives):
             label = labels[decision]
             return _chosen_parts(alternatives[label], label, decision, labels, name)
-        case ChooseSome(_, decision, alternatives):
+        case SomeOfNode(_, decision, alternatives):
             chosen = labels[decision]
             parts = [p for label in chosen for p in _chosen_parts(alternatives[label], label, decision, labels, None)]
             if any(isinstance(part, LayerBox) for part in parts):
                 return [_as_box(part) for part in parts]
             return [Setting(name, f"{{{', '.join(map(format_value, chosen))}}}", True, decision)]
-        case Group(_, items):
+        case SequenceNode(_, items):
             return _merge_parts([p for item in items for p in _parts(item, labels, None)], name)
-        case Table(items):
+        case DictNode(items):
             return _merge_parts(
                 [p for key, item in items.items() for p in _parts(item, labels, format_value(key))], name
             )
-        case Splice(_, times, items):
+        case RepeatNode(_, times, items):
             repeated = items[: build_value(times, labels)]
             return [part for item in repeated for part in _parts(item, labels, None)]
 
@@ -152,7 +164,7 @@ def _merge_parts(parts: list[Part], name: str | None) -> list[Part]:
     return [Setting(name, f"[{text}]", any(s.chosen for s in settings), decisions or None)]
 
 
-def _layer_box(call: Call, labels: Mapping[str, Label], name: str | None) -> LayerBox:
+def _layer_box(call: LayerNode, labels: Mapping[str, Label], name: str | None) -> LayerBox:
     names = _parameter_names(call.factory)
     arguments = [(names[i] if i < len(names) else None, node) for i, node in enumerate(call.args)]
     arguments += call.kwargs.items()
@@ -176,8 +188,8 @@ def _layer_box(call: Call, labels: Mapping[str, Label], name: str | None) -> Lay
 
 def _repeat_settings(node: Node, labels: Mapping[str, Label]) -> list[Part]:
     """Return the chosen numbers of repetitions in an argument, as settings of the layer that receives it."""
-    items = node.items if isinstance(node, Group) else (node,)
-    decisions = [name for item in items if isinstance(item, Splice) for name in _decisions(item.times)]
+    items = node.items if isinstance(node, SequenceNode) else (node,)
+    decisions = [name for item in items if isinstance(item, RepeatNode) for name in _decisions(item.times)]
     return [Setting(name, format_value(labels[name]), True, name) for name in decisions]
 
 
@@ -213,9 +225,9 @@ def list_node_inputs(box: LayerBox) -> list[tuple[int, list[tuple[int, LayerBox]
 
 def _decisions(node: Node) -> list[str]:
     """Return the names of the decisions that a computed value depends on."""
-    if isinstance(node, (Choose, Value)):
+    if isinstance(node, (OneOfNode, NumberNode)):
         return [node.decision]
-    operands = node.operands if isinstance(node, Compute) else ()
+    operands = node.operands if isinstance(node, DerivedNode) else ()
     return list(dict.fromkeys(decision for operand in operands for decision in _decisions(operand)))
 
 

@@ -20,7 +20,7 @@ from ogive.run.estimator import Estimator, Evaluation
 from ogive.space import Architecture, Space
 from ogive.task import Recipe, Task
 from ogive.task.proxy import Proxy
-from ogive.task.recipe import override
+from ogive.task.recipe import replace_settings
 from ogive.trial import EMPTY, Fidelity
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ class Classifier(Estimator):
 
     def check(self, space: Space, fidelity: Fidelity, settings: Mapping[str, Any]) -> None:
         proxy = self.proxy.multiply_shares(fidelity)
-        override(self.training, settings)
+        replace_settings(self.training, settings)
         for name in proxy.multipliers:
             if name not in space.multipliers:
                 raise JobError(
@@ -180,7 +180,7 @@ class Classifier(Estimator):
         Raises:
             JobError: a value is not valid.
         """
-        training = override(self.training, recipe)
+        training = replace_settings(self.training, recipe)
         return Classifier(
             self.task.second_split(),
             training,
@@ -222,7 +222,7 @@ class Classifier(Estimator):
 
         proxy = self.proxy.multiply_shares(trial.fidelity)
         train, validation = self.examples(proxy, str(choose_device(self.device, trial.team)))
-        recipe = proxy.scale_recipe(override(self.training, trial.settings))
+        recipe = proxy.scale_recipe(replace_settings(self.training, trial.settings))
         model = build_proxy_model(trial.architecture, trial.seed, proxy, tuple(train[0].shape[1:]))
         training = Training(model, train, self.task.classes, recipe, trial.seed, trial.team)
         # A trial that inherits weights continues the learning rate schedule in the epoch in which they were saved. Full
@@ -287,7 +287,7 @@ def classifier(
         raise JobError(f"task is a {type(task).__name__}, but must be a task, from og.task.classification(...)")
     if recipe is not None and not isinstance(recipe, Recipe):
         raise JobError(f"recipe is a {type(recipe).__name__}, but must be an og.task.Recipe(...)")
-    training = override(recipe or Recipe(), {} if epochs is None else {"epochs": epochs})
+    training = replace_settings(recipe or Recipe(), {} if epochs is None else {"epochs": epochs})
     proxy = Proxy(data_fraction, resolution, width, depth)
     return Classifier(task, training, device, count_parameters=count_parameters, proxy=proxy)
 

@@ -22,7 +22,7 @@ BASELINE = "baseline"
 
 
 @dataclass(frozen=True)
-class TrainingOrder:
+class TrainingRequest:
     """The instruction to train one network with one seed.
 
     Attributes:
@@ -52,11 +52,11 @@ class TrainingOrder:
         return data | {name: value for name, value in optional.items() if value}
 
     @staticmethod
-    def from_settings(settings: Mapping[str, Any]) -> TrainingOrder:
+    def from_settings(settings: Mapping[str, Any]) -> TrainingRequest:
         """Return the order in the settings of a proposal."""
         data = settings[FULL_TRAINING_SETTING]
         checkpoint = (data["start"][0], data["start"][1]) if "start" in data else None
-        return TrainingOrder(
+        return TrainingRequest(
             data["network"], data["trial"], data["seed"], checkpoint, data.get("drawn"), data.get("again", 0)
         )
 
@@ -83,7 +83,7 @@ class FullTraining(Estimator):
         self.estimator.prepare()
 
     def evaluate(self, evaluation: Evaluation) -> None:
-        order = TrainingOrder.from_settings(evaluation.settings)
+        order = TrainingRequest.from_settings(evaluation.settings)
         search_settings = {name: value for name, value in evaluation.settings.items() if name != FULL_TRAINING_SETTING}
         inherit_from = None
         if order.checkpoint is not None:

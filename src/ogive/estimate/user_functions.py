@@ -18,7 +18,7 @@ from ogive.space import Architecture
 from ogive.trial import EMPTY
 
 
-class Train(Estimator):
+class TrainFunctionEstimator(Estimator):
     """The estimator of a train function; created by `train`."""
 
     # Several ranks may train, but the result can depend on their number: `f` may share each batch among the ranks, or draw a
@@ -74,7 +74,7 @@ class Train(Estimator):
         self._f(model, trial)
 
 
-class Function(Estimator):
+class PlainFunctionEstimator(Estimator):
     """The estimator of a plain function of the architecture; created by `function`."""
 
     def __init__(self, f: Callable[[Architecture], Mapping[str, Any]], recipe: Mapping[str, Any] | None) -> None:
@@ -129,7 +129,7 @@ def train(
     *,
     count_parameters: bool = False,
     fidelities: Sequence[str] = (),
-) -> Train:
+) -> TrainFunctionEstimator:
     """Return the estimator of a train function.
 
     For each trial, the model is built from the seed of the trial, the random states of Python, NumPy and PyTorch are set
@@ -149,10 +149,12 @@ def train(
     """
     _check_callable(f, ("model", "trial"))
     _check_recipe(recipe)
-    return Train(f, recipe, count_parameters, tuple(fidelities))
+    return TrainFunctionEstimator(f, recipe, count_parameters, tuple(fidelities))
 
 
-def function(f: Callable[[Architecture], Mapping[str, Any]], recipe: Mapping[str, Any] | None = None) -> Function:
+def function(
+    f: Callable[[Architecture], Mapping[str, Any]], recipe: Mapping[str, Any] | None = None
+) -> PlainFunctionEstimator:
     """Return the estimator of a plain function of the architecture.
 
     The metrics that the function returns are the only report of a trial, at step 1.
@@ -168,7 +170,7 @@ def function(f: Callable[[Architecture], Mapping[str, Any]], recipe: Mapping[str
     """
     _check_callable(f, ("architecture",))
     _check_recipe(recipe)
-    return Function(f, recipe)
+    return PlainFunctionEstimator(f, recipe)
 
 
 def compute_parameters(architecture: Architecture) -> dict[str, float]:

@@ -25,7 +25,7 @@ class InlineExecutor(Executor):
         self._is_recalled = False
 
     @property
-    def idle(self) -> int:
+    def idle_count(self) -> int:
         return 0 if self._assignment else 1
 
     def submit(self, assignment: Assignment) -> str:

@@ -99,7 +99,7 @@ class ProcessExecutor(Executor):
         return WorkerClient(name, mark=self._mark, threads=self._threads, start=start, log=self._folder / f"{name}.log")
 
     @property
-    def idle(self) -> int:
+    def idle_count(self) -> int:
         return sum(worker.is_idle for worker in self._workers)
 
     def submit(self, assignment: Assignment) -> str:

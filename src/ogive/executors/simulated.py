@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from ogive.errors import JobError
 from ogive.run.executor import Assignment, Executor, Listener, Outcome
 from ogive.run.outcome import classify
-from ogive.run.spending import HOUR
+from ogive.run.spending import SECONDS_PER_HOUR
 from ogive.schedule.base import Action
 from ogive.seeds import generator
 from ogive.trial import Status, Step, count_steps
@@ -124,7 +124,7 @@ class SimulatedExecutor(Executor):
         seed: the seed of the faults. The faults of a trial depend only on the seed and on the number of the trial.
     """
 
-    virtual = True
+    is_virtual = True
 
     def __init__(
         self,
@@ -146,7 +146,7 @@ class SimulatedExecutor(Executor):
         self._is_recalled = False
 
     @property
-    def idle(self) -> int:
+    def idle_count(self) -> int:
         return len(self._idle_workers)
 
     def submit(self, assignment: Assignment) -> str:
@@ -163,7 +163,7 @@ class SimulatedExecutor(Executor):
         if faults.straggle or faults.preempt:
             rng = generator(self.seed, "attempt", assignment.trial, assignment.attempt)
             pace *= faults.slowdown if rng.random() < faults.straggle else 1.0
-            preempted_at = now + rng.exponential(HOUR / faults.preempt) if faults.preempt else math.inf
+            preempted_at = now + rng.exponential(SECONDS_PER_HOUR / faults.preempt) if faults.preempt else math.inf
         job = _Job(
             assignment=assignment,
             worker=worker,

@@ -17,7 +17,19 @@ from ogive.export.literals import (
 )
 from ogive.source.objects import get_display_name
 from ogive.space.domain import Label
-from ogive.space.tree import Call, Choose, ChooseSome, Compute, Constant, Group, Node, Splice, Table, Value, build_value
+from ogive.space.tree import (
+    ConstantNode,
+    DerivedNode,
+    DictNode,
+    LayerNode,
+    Node,
+    NumberNode,
+    OneOfNode,
+    RepeatNode,
+    SequenceNode,
+    SomeOfNode,
+    build_value,
+)
 
 WRITABLE_VALUES = (
     "numbers, texts, tensors, arrays, members of enums, dataclasses, classes and functions of modules, and lists, tuples, "
@@ -43,26 +55,26 @@ def format_expression(node: Node, labels: Mapping[str, Label], refer: ReferenceF
     """
     format_node = functools.partial(format_expression, labels=labels, refer=refer)
     match node:
-        case Constant(value):
+        case ConstantNode(value):
             return format_literal(value, refer)
-        case Call():
+        case LayerNode():
             return _format_layer(node, labels, refer)
-        case Group(kind, items):
+        case SequenceNode(kind, items):
             return format_sequence(kind, [format_node(item) for item in _expand_splices(items, labels)])
-        case Table(items):
+        case DictNode(items):
             return format_items("{", [f"{format_literal(k, refer)}: {format_node(v)}" for k, v in items.items()], "}")
-        case Choose(_, decision, alternatives):
+        case OneOfNode(_, decision, alternatives):
             return format_node(alternatives[labels[decision]])
-        case ChooseSome(_, decision, alternatives):
+        case SomeOfNode(_, decision, alternatives):
             selected: Any = labels[decision]
             return format_sequence(list, [format_node(alternatives[label]) for label in selected])
-        case Value() | Compute():
+        case NumberNode() | DerivedNode():
             return format_literal(build_value(node, labels), refer)
-        case Splice():
+        case RepeatNode():
             return format_sequence(list, [format_node(item) for item in _expand_splices((node,), labels)])
 
 
-def _format_layer(node: Call, labels: Mapping[str, Label], refer: ReferenceFormatter) -> str:
+def _format_layer(node: LayerNode, labels: Mapping[str, Label], refer: ReferenceFormatter) -> str:
     def format_argument(argument: str, value: Node) -> str:
         try:
             return format_expression(value, labels, refer)
@@ -96,7 +108,7 @@ def _list_positional_parameters(factory: Callable[..., Any]) -> list[str]:
 def _expand_splices(items: Iterable[Node], labels: Mapping[str, Label]) -> Iterator[Node]:
     """Yield the items. In place of a `repeat`, yield as many of its items as the architecture repeats."""
     for item in items:
-        if isinstance(item, Splice):
+        if isinstance(item, RepeatNode):
             yield from _expand_splices(item.items[: build_value(item.times, labels)], labels)
         else:
             yield item

@@ -49,7 +49,7 @@ def export_torch(
             verified. Other files stay. A file of the user with the name of an exported file is an error.
         inputs: example inputs in the form of `Space(example_input=...)`. A text such as "16:int64" or "tokens=16:int64"
             gives a shape and a data type. None for examples of the task, or the example input of the space.
-        description: further entries of `architecture.json`, such as the result of `export_json`.
+        description: further entries of `architecture.json`, such as the result of `describe_delivery`.
         task: the data that the model was trained on, so that the export accepts raw values and names the classes; None if
             it is unknown.
         seed: the seed with which the model was built. Layers may draw values with it that are not in the state dict.

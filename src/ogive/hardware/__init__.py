@@ -8,7 +8,7 @@ from ogive.lazy_imports import lazy_names
 
 if TYPE_CHECKING:
     from ogive.hardware.model_cost import FLOP_CONVENTION as FLOP_CONVENTION
-    from ogive.hardware.model_cost import Cost as Cost
+    from ogive.hardware.model_cost import ModelCost as ModelCost
     from ogive.hardware.model_cost import activation_memory as activation_memory
     from ogive.hardware.model_cost import flops as flops
     from ogive.hardware.model_cost import measure as measure
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _MODULES = {
     **dict.fromkeys(
-        ("Cost", "FLOP_CONVENTION", "activation_memory", "flops", "measure", "parameters"), "hardware.model_cost"
+        ("ModelCost", "FLOP_CONVENTION", "activation_memory", "flops", "measure", "parameters"), "hardware.model_cost"
     ),
     **dict.fromkeys(("Failure", "Preflight", "Spread"), "hardware.preflight_result"),
     "preflight": "hardware.preflight_checks",
@@ -29,8 +29,8 @@ _MODULES = {
 
 __all__ = [
     "FLOP_CONVENTION",
-    "Cost",
     "Failure",
+    "ModelCost",
     "Preflight",
     "Spread",
     "activation_memory",

@@ -10,7 +10,7 @@ from torch import nn
 from ogive.errors import Infeasible
 from ogive.hardware.example_inputs import make_example_inputs
 from ogive.hardware.locate import OpenCall, explain_mismatch, track_calls
-from ogive.hardware.model_cost import Cost, measure, parameters
+from ogive.hardware.model_cost import ModelCost, measure, parameters
 from ogive.hardware.preflight_result import Failure
 from ogive.space import Architecture
 from ogive.space.tree import build_value
@@ -31,7 +31,7 @@ class DryRunResult:
         meta_error: the error on the meta device, if only the run on the CPU succeeded; otherwise None.
     """
 
-    cost: Cost | None = None
+    cost: ModelCost | None = None
     failure: Failure | None = None
     infeasible_reason: str | None = None
     meta_error: str | None = None

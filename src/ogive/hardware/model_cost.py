@@ -24,7 +24,7 @@ FLOP_CONVENTION = "torch.utils.flop_counter, 2 per multiply-accumulate"
 
 
 @dataclass(frozen=True)
-class Cost:
+class ModelCost:
     """The cost of one model.
 
     Attributes:
@@ -61,7 +61,7 @@ def activation_memory(model: nn.Module, inputs: Any) -> int:
     return measure(model, inputs).activation_memory
 
 
-def measure(model: nn.Module, inputs: Any) -> Cost:
+def measure(model: nn.Module, inputs: Any) -> ModelCost:
     """Measure the cost of a model by one forward pass in eval mode, without gradients, on the device of the model.
 
     The cost depends on shapes only, so a model on the meta device can be measured without computing values.
@@ -73,7 +73,9 @@ def measure(model: nn.Module, inputs: Any) -> Cost:
     counter = FlopCounterMode(display=False)
     with _set_eval_mode(model), torch.no_grad(), _collect_outputs(model) as storages, counter:
         call_model(model, as_arguments(inputs))
-    return Cost(parameters(model), counter.get_total_flops(), sum(storage.nbytes() for storage in storages.values()))
+    return ModelCost(
+        parameters(model), counter.get_total_flops(), sum(storage.nbytes() for storage in storages.values())
+    )
 
 
 @contextmanager

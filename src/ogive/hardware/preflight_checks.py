@@ -9,7 +9,7 @@ from ogive.errors import SpaceError
 from ogive.formatting import plural
 from ogive.hardware.dry_run import DryRunResult, dry_run
 from ogive.hardware.example_inputs import make_example_inputs
-from ogive.hardware.model_cost import FLOP_CONVENTION, Cost
+from ogive.hardware.model_cost import FLOP_CONVENTION, ModelCost
 from ogive.hardware.preflight_result import Failure, Preflight, Spread
 from ogive.seeds import derive, generator
 from ogive.space import Architecture, Space
@@ -167,7 +167,7 @@ def _find_smaller_failure(failure: Failure, seed: int) -> Failure:
 
 
 def _collect_notes(
-    samples: int, architectures: list[Architecture], results: list[DryRunResult], costs: list[Cost]
+    samples: int, architectures: list[Architecture], results: list[DryRunResult], costs: list[ModelCost]
 ) -> tuple[str, ...]:
     """Return the notes of the result.
 

@@ -40,7 +40,7 @@ class Range:
     middle: float
     high: float
 
-    def times(self, factor: float) -> Range:
+    def multiply(self, factor: float) -> Range:
         """Return the range with each amount multiplied by `factor`."""
         return Range(self.low * factor, self.middle * factor, self.high * factor)
 
@@ -151,7 +151,7 @@ def forecast_cost(job: Job) -> CostForecast | None:
         seconds = (get_seconds_per_example(estimator) or first_measurement).compute_training_seconds(
             estimator, search.epochs or estimator.epochs
         )
-        name = search.run.name if job.phases else "search"
+        name = search.run_folder.name if job.phases else "search"
         part = _make_part(name, search, search.keys.max_trials, seconds, price=price, start_up_seconds=start_up_seconds)
         parts.append(part)
     # One part for full training: the last phase of a funnel, or the separate command `ogive finalize`.
@@ -314,11 +314,13 @@ def _make_part(
     """Return the forecast for `trainings` trainings of `seconds` each, limited by the budget of the search."""
     parallel = min(search.parallel_trials, trainings)
     rounds = -(-trainings // parallel)  # rounded up
-    hours = seconds.times(rounds / 3600).plus(start_up_seconds / 3600)
+    hours = seconds.multiply(rounds / 3600).plus(start_up_seconds / 3600)
     budget = search.settings
     if budget.hours is not None and not full:
         hours = hours.at_most(budget.hours)
-    money = None if price is None else hours.times(price.compute_hourly_cost(parallel * search.keys.workers_per_trial))
+    money = (
+        None if price is None else hours.multiply(price.compute_hourly_cost(parallel * search.keys.workers_per_trial))
+    )
     if money is not None and budget.money is not None and not full:
         money = money.at_most(budget.money)
     return Part(

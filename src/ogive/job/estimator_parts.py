@@ -177,9 +177,9 @@ def make_recipe(source: Source, keys: JobKeys) -> Any:
 def builds_models(estimator: Estimator) -> bool:
     """Return whether the estimator builds the model of every architecture. A user's estimator may not need models."""
     from ogive.estimate import Classifier
-    from ogive.estimate.user_functions import Train
+    from ogive.estimate.user_functions import TrainFunctionEstimator
 
-    return isinstance(estimator, (Classifier, Train))
+    return isinstance(estimator, (Classifier, TrainFunctionEstimator))
 
 
 def get_reported_metrics(estimator: Estimator) -> Sequence[str] | None:

@@ -56,8 +56,8 @@ def run_job(
     # A run keeps the threads of the plan with which it was started, and also the split with `parallel_trials: auto`.
     for name in ("threads", *(("workers", "workers_per_trial") if job.is_planned else ())):
         del arguments[name]
-    if (job.run / JOURNAL).is_file():
-        stored = open_run(job.run).state
+    if (job.run_folder / JOURNAL).is_file():
+        stored = open_run(job.run_folder).state
         if "max_trials" not in job.options:
             arguments["max_trials"] = max(arguments["max_trials"], stored.settings["max_trials"])
         is_same_split = arguments.get("workers") == stored.settings["workers"] and arguments["workers_per_trial"] == 1
@@ -72,7 +72,7 @@ def run_job(
     def save_job_then_observe(state: State, event: Event | None) -> None:
         nonlocal is_saved
         if not is_saved:  # the folder of a new run must be empty before the first event
-            save_job_copy(job.run, job.path, job.options, job.folders)
+            save_job_copy(job.run_folder, job.path, job.options, job.folders)
             is_saved = True
         if observer is not None:
             observer(state, event)
@@ -86,7 +86,7 @@ def run_job(
         schedule=job.schedule,
         epochs=job.epochs,
         seed=job.keys.seed,
-        run=job.run,
+        run=job.run_folder,
         executor=job.keys.executor,
         cache=job.keys.cache,
         synchronous=job.keys.synchronous,
@@ -121,7 +121,7 @@ def run_funnel(
     make_phase = functools.partial(
         _make_phase, job=job, make_view=make_view, print_message=print_message, retry_failed=retry_failed
     )
-    return funnel([make_phase(phase) for phase in job.phases], job.run, report_phase)
+    return funnel([make_phase(phase) for phase in job.phases], job.run_folder, report_phase)
 
 
 def _make_phase(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from ogive import schedule as schedules
 from ogive import strategy as strategies
-from ogive.api.funnel import START_FROM, Go
+from ogive.api.funnel import DEFAULT_START_FROM, Go
 from ogive.job import environment, estimator_parts, search_parts
 from ogive.job.feasibility import check_feasible
 from ogive.job.job_folder import get_declared_run_folder
@@ -56,7 +56,7 @@ class Job:
         price: the price in the form of `Settings.price`.
         baseline: a function that returns a hand-drawn network, for comparison with the winner; None if the job has no
             baseline.
-        run: the folder of the run.
+        run_folder: the folder of the run.
         folders: the folders from which the user's code was imported.
         options: the keys that the command line overrides, with their values.
         phases: the phases of the funnel; empty if the job is one search.
@@ -76,7 +76,7 @@ class Job:
     initial: tuple[Mapping[str, Any], ...]
     price: float | str | None
     baseline: Callable[[], Any] | None
-    run: Path
+    run_folder: Path
     folders: tuple[str, ...]
     options: Mapping[str, Any]
     phases: tuple[JobPhase, ...] = ()
@@ -223,7 +223,7 @@ def _make_search(source: Source, keys: JobKeys, shared: _SharedParts) -> Job:
         initial=search_parts.make_initial(source, keys, shared.space),
         price=environment.resolve_price(source, keys),
         baseline=shared.baseline,
-        run=shared.run,
+        run_folder=shared.run,
         folders=tuple(shared.code.folders),
         options=shared.options,
     )
@@ -256,7 +256,7 @@ def _make_phases(source: Source, keys: JobKeys, shared: _SharedParts) -> tuple[J
         for constraint in go.best:
             key = ("phases", name, "go", "best")
             estimator_parts.check_metric(phase_source, key, constraint.metric, search.estimator)
-        start_from = START_FROM if phase.start_from is None else phase.start_from
+        start_from = DEFAULT_START_FROM if phase.start_from is None else phase.start_from
         phases.append(JobPhase(name=name, job=search, finalize={}, start_from=start_from, go=go))
     return tuple(phases)
 

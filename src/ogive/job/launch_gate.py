@@ -141,9 +141,9 @@ def _read_train_function_source(estimator: Estimator) -> str | None:
 
     Also None for other estimators: they save checkpoints themselves, or need none.
     """
-    from ogive.estimate.user_functions import Train
+    from ogive.estimate.user_functions import TrainFunctionEstimator
 
-    if not isinstance(estimator, Train):
+    if not isinstance(estimator, TrainFunctionEstimator):
         return None
     module = sys.modules.get(estimator.function.__module__)
     try:

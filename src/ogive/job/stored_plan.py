@@ -40,7 +40,7 @@ def plan_job(job: Job, request: PlanRequest, say: Callable[[str], object]) -> Pl
 
 def get_plan_path(job: Job) -> Path:
     """Return the path of a job's plan. It is next to the run's folder, since this folder must be empty at the start."""
-    return job.run.with_name(f"{job.run.name}.plan.json")
+    return job.run_folder.with_name(f"{job.run_folder.name}.plan.json")
 
 
 def save_plan(job: Job, plan: Plan) -> Path:
@@ -97,7 +97,7 @@ def make_worker_arguments(job: Job) -> dict[str, Any]:
     plan = load_plan(job) if job.keys.executor == "processes" and job.keys.workers_per_trial == 1 else None
     if job.is_planned:
         return {"workers": plan or "auto"}
-    declared_split = plan.with_parallel_trials(job.parallel_trials) if plan else None
+    declared_split = plan.choose_parallel_trials(job.parallel_trials) if plan else None
     return {"workers": declared_split, "workers_per_trial": 1} if declared_split else {}
 
 

@@ -92,8 +92,8 @@ class Advisor:
         return Advice(
             warnings=warnings,
             alerts=[alert.to_event() for alert in alerts],
-            stop=None if verdict is None else f"stop rule {verdict.rule}: {verdict.reason}",
-            failures=verdict is not None and verdict.rule == "failures",
+            stop_reason=None if verdict is None else f"stop rule {verdict.rule}: {verdict.reason}",
+            is_caused_by_failures=verdict is not None and verdict.rule == "failures",
             projection=self._project_if_due() if verdict is None else None,
         )
 

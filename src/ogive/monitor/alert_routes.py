@@ -60,7 +60,7 @@ class AlertRoutes:
         for thread in self._threads:
             thread.enqueue(alert)
 
-    def failures(self) -> list[str]:
+    def collect_failures(self) -> list[str]:
         """Return the messages on failures since the last call. Each route has at most one message in total."""
         messages = []
         while not self._failures.empty():
@@ -81,7 +81,7 @@ class AlertRoutes:
             if thread.is_alive():
                 thread.report_failure(f"not all alerts were sent within {CLOSE_SECONDS:g} s of the end")
         self._threads = []
-        return self.failures()
+        return self.collect_failures()
 
 
 class _RouteThread(threading.Thread):

@@ -16,7 +16,7 @@ import numpy as np
 
 from ogive.formatting import amount_of_limit, duration, plural
 from ogive.monitor import plan_comparison
-from ogive.monitor.diversity import WINDOW, compute_mean_distance, estimate_random_distance
+from ogive.monitor.diversity import DIVERSITY_WINDOW, compute_mean_distance, estimate_random_distance
 from ogive.monitor.overtraining import MIN_OVERTRAINED_TRIALS, detect_overtraining
 from ogive.monitor.rewards import count_inactive
 from ogive.monitor.stop_rules import StopVerdict
@@ -25,7 +25,7 @@ from ogive.objective import compute_costs, find_pareto_front, total_violation
 from ogive.run import spending
 from ogive.run.alerts import Alert
 from ogive.run.settings import Settings
-from ogive.run.state import LAST_ENDED, State
+from ogive.run.state import MAX_LAST_ENDED, State
 from ogive.space import Space
 from ogive.trial import Status, Trial, select_comparable
 
@@ -36,7 +36,7 @@ can exceed 1 because pending trials continue after the search stops."""
 
 MAX_FAILED_SHARE = 0.2
 """An alert is raised if more than this share of the recent trials failed."""
-FAILED_WINDOW = LAST_ENDED
+FAILED_WINDOW = MAX_LAST_ENDED
 """The number of recent trials. A sudden series of failures is visible in this window earlier than in the whole run."""
 
 MIN_DIVERSITY_SHARE = 0.25
@@ -154,14 +154,18 @@ def find_final_alerts(state: State) -> list[Alert]:
 
 def _check_diversity(state: State) -> Iterator[Alert]:
     """Yield an alert if the last architectures are much more similar to each other than random architectures are."""
-    if "diversity" in state.alert_causes or len(state.trials) < WINDOW or len(state.trials) % DIVERSITY_INTERVAL:
+    if (
+        "diversity" in state.alert_causes
+        or len(state.trials) < DIVERSITY_WINDOW
+        or len(state.trials) % DIVERSITY_INTERVAL
+    ):
         return
-    recent = [trial.architecture for trial in islice(reversed(state.trials.values()), WINDOW)]
+    recent = [trial.architecture for trial in islice(reversed(state.trials.values()), DIVERSITY_WINDOW)]
     distance, random = compute_mean_distance(recent), _compute_random_distance(state.space)
     if distance < MIN_DIVERSITY_SHARE * random:
         message = (
-            f"the last {WINDOW} architectures differ in {distance:.1%} of their decisions on average, random architectures "
-            f"in {random:.1%}: the search explores only a small part of the space"
+            f"the last {DIVERSITY_WINDOW} architectures differ in {distance:.1%} of their decisions on average, "
+            f"random architectures in {random:.1%}: the search explores only a small part of the space"
         )
         numbers = {"distance": distance, "random": random, "limit": MIN_DIVERSITY_SHARE * random}
         yield Alert("info", "diversity", message, numbers)

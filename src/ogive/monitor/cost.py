@@ -13,13 +13,13 @@ import numpy as np
 
 from ogive.arrays import FloatArray
 from ogive.run.prices import Price
-from ogive.run.spending import HOUR, compute_spending
+from ogive.run.spending import SECONDS_PER_HOUR, compute_spending
 from ogive.trial import Status, Trial
 
 if TYPE_CHECKING:
     from ogive.run.state import State
 
-LEVEL = 0.9
+INTERVAL_LEVEL = 0.9
 """The interval of a projection contains the actual value with at least this probability."""
 
 MIN_MEASURED_TRIALS = 10
@@ -27,12 +27,12 @@ MIN_MEASURED_TRIALS = 10
 
 _NOMINAL_LEVEL = 0.95
 """The nominal level of Student's interval. Durations are skewed, so the actual level is lower than the nominal one, but at
-least `LEVEL`."""
+least `INTERVAL_LEVEL`."""
 
 
 @dataclass(frozen=True)
 class Interval:
-    """An expected amount, and bounds that contain the actual amount with a probability of at least `LEVEL`."""
+    """An expected amount, and bounds that contain the actual amount with a probability of at least `INTERVAL_LEVEL`."""
 
     low: float
     expected: float
@@ -100,13 +100,13 @@ def project_cost(state: State, now: float | None = None, price: Price | None = N
     # pending trial, at most the mean is subtracted: a pending trial that takes longer does not shorten the other trials.
     mean = float(measured_seconds.mean())
     pending_seconds = sum(min(state.trials[number].seconds, mean) for number in state.pending)
-    compute = _predict_sum(measured_seconds, trials - done, pending_seconds).scaled_by(1 / HOUR)
+    compute = _predict_sum(measured_seconds, trials - done, pending_seconds).scaled_by(1 / SECONDS_PER_HOUR)
     # Step 2: the wall-clock time. Workers are assumed to be busy for the same share of the time as before.
     busy_share = min(1.0, spent.compute_hours / spent.worker_hours)
     workers = state.session_intervals[-1].workers
     # After the last trial has started, the other workers - 1 workers finish one after another. On average, each of them is
     # in the middle of its trial then. The mean of these waits over all workers is added.
-    final_wait = mean / HOUR * (workers - 1) / (2 * workers) if trials > done else 0.0
+    final_wait = mean / SECONDS_PER_HOUR * (workers - 1) / (2 * workers) if trials > done else 0.0
     wall = compute.scaled_by(1 / (workers * busy_share)).shifted_by(final_wait)
     # Step 3: the price of the reserved workers.
     price = price or state.price

@@ -10,7 +10,7 @@ from typing import Any
 from ogive.formatting import amount, amount_of_limit, duration, number, plural
 from ogive.monitor import cost, plan_comparison
 from ogive.monitor.gain import Gain, compute_gain
-from ogive.monitor.ledger import Saving, compute_ledger
+from ogive.monitor.ledger import LedgerLine, compute_ledger
 from ogive.monitor.stop_rules import StopVerdict
 from ogive.run import spending
 from ogive.run.settings import Settings
@@ -75,7 +75,7 @@ def list_cost_lines(states: dict[str, State], now: float | None = None) -> list[
         lines.append(("price", str(state.price)))
     projection = cost.project_cost(state, now)
     if projection is not None and not state.end_reason and projection.done < projection.trials:
-        lines.append(("projected", f"{format_projection(projection)}; {cost.LEVEL:.0%} interval"))
+        lines.append(("projected", f"{format_projection(projection)}; {cost.INTERVAL_LEVEL:.0%} interval"))
     plan = format_plan_comparison(state, now)
     if plan is not None:
         lines.append(("plan", plan))
@@ -131,7 +131,7 @@ def _format_gain(gain: Gain, currency: str) -> str:
     )
 
 
-def _format_ledger(label: str, lines: Sequence[Saving]) -> list[Line]:
+def _format_ledger(label: str, lines: Sequence[LedgerLine]) -> list[Line]:
     """Return one line with all entries of at least 0.1 s; an empty list if there are no such entries."""
     texts = [f"{s.what} {_format_hours(abs(s.worker_hours))}" for s in lines if abs(s.worker_hours) * HOUR >= 0.1]
     return [(label, "; ".join(texts))] if texts else []

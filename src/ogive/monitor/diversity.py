@@ -14,7 +14,7 @@ from ogive.arrays import IntArray
 from ogive.seeds import generator
 from ogive.space import Space
 
-WINDOW = 50
+DIVERSITY_WINDOW = 50
 """The diversity is computed over this number of the latest proposals."""
 
 
@@ -39,7 +39,7 @@ def compute_mean_distance(architectures: Sequence[Mapping[str, object]]) -> floa
 
 
 def compute_diversity(
-    architectures: Sequence[Mapping[str, object]], window: int = WINDOW, points: int = 200
+    architectures: Sequence[Mapping[str, object]], window: int = DIVERSITY_WINDOW, points: int = 200
 ) -> list[float]:
     """Return the diversity during a search, at up to `points` evenly spaced points.
 

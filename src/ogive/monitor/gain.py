@@ -8,7 +8,7 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 from ogive.run.prices import Price
-from ogive.run.spending import HOUR, compute_spending
+from ogive.run.spending import SECONDS_PER_HOUR, compute_spending
 from ogive.trial import select_comparable
 
 if TYPE_CHECKING:
@@ -76,7 +76,10 @@ def compute_gain(state: State, price: Price | None = None, first: int = 10) -> G
     if points <= 0:
         return None
     first_near_best = next(i for i, merit in enumerate(merits) if merit >= best - POINT)
-    last_point = sum(seconds for _, seconds in merits_and_seconds[first_near_best + 1 : merits.index(best) + 1]) / HOUR
+    last_point = (
+        sum(seconds for _, seconds in merits_and_seconds[first_near_best + 1 : merits.index(best) + 1])
+        / SECONDS_PER_HOUR
+    )
     # Merits are turned back into values of the metric.
     sign = 1 if objective.goal == "maximize" else -1
     spent = compute_spending(state, price=price)

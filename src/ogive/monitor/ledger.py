@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from ogive.formatting import duration
 from ogive.run.prices import Price
-from ogive.run.spending import HOUR, compute_spending
+from ogive.run.spending import SECONDS_PER_HOUR, compute_spending
 from ogive.trial import Status, Trial
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Saving:
+class LedgerLine:
     """A line of the ledger.
 
     Attributes:
@@ -33,7 +33,7 @@ class Saving:
     basis: str
 
 
-def compute_ledger(state: State, finals: Sequence[State] = (), price: Price | None = None) -> list[Saving]:
+def compute_ledger(state: State, finals: Sequence[State] = (), price: Price | None = None) -> list[LedgerLine]:
     """Return the lines of the ledger that are not zero.
 
     Args:
@@ -49,7 +49,7 @@ def compute_ledger(state: State, finals: Sequence[State] = (), price: Price | No
     typical_epoch_seconds = median(epoch_seconds) if epoch_seconds else 0.0
     failed = [trial for trial in trials if trial.status.failed]
     spent = compute_spending(state, price=price)
-    max_epochs = int(state.created.get("epochs") or 0)
+    max_epochs = int(state.declaration.get("epochs") or 0)
     idle_seconds = sum(session.seconds * session.workers for session in state.session_intervals) - state.compute_seconds
     lines = [
         (
@@ -74,7 +74,12 @@ def compute_ledger(state: State, finals: Sequence[State] = (), price: Price | No
     ]
     hourly_price = spent.money / spent.worker_hours if spent.money is not None and spent.worker_hours else None
     return [
-        Saving(what, seconds / HOUR, None if hourly_price is None else seconds / HOUR * hourly_price, basis)
+        LedgerLine(
+            what,
+            seconds / SECONDS_PER_HOUR,
+            None if hourly_price is None else seconds / SECONDS_PER_HOUR * hourly_price,
+            basis,
+        )
         for what, seconds, basis in lines
         if abs(seconds) > 0
     ]

@@ -30,8 +30,8 @@ LINES_PER_SEARCH = 10
 
 
 @contextmanager
-def live_view(stream: TextIO | None = None) -> Iterator[Observer]:
-    """Show a view that is redrawn on a terminal; if `stream` is not a terminal, show `plain_view`.
+def show_live_view(stream: TextIO | None = None) -> Iterator[Observer]:
+    """Show a view that is redrawn on a terminal; if `stream` is not a terminal, use `show_plain_view`.
 
     Other output to stdout and stderr appears above the view. Ctrl-C interrupts the search as usual.
 
@@ -41,7 +41,7 @@ def live_view(stream: TextIO | None = None) -> Iterator[Observer]:
     out = stream if stream is not None else sys.stderr
     console = Console(file=stream) if stream is not None else Console(stderr=True)
     if not is_terminal(out) or console.is_dumb_terminal:
-        with plain_view(out) as observe:
+        with show_plain_view(out) as observe:
             yield observe
         return
     progress = Progress()
@@ -51,7 +51,7 @@ def live_view(stream: TextIO | None = None) -> Iterator[Observer]:
 
             def observe_live(state: State, event: Event | None) -> None:
                 nonlocal next_redraw
-                progress.note(state, event)
+                progress.record_event(state, event)
                 if event is not None and event.kind is Kind.WARNING:
                     live.console.print(Text(f"warning: {_format_warning(event)}", style="yellow"), soft_wrap=True)
                 now = time.monotonic()
@@ -66,7 +66,7 @@ def live_view(stream: TextIO | None = None) -> Iterator[Observer]:
 
 
 @contextmanager
-def plain_view(stream: TextIO | None = None) -> Iterator[Observer]:
+def show_plain_view(stream: TextIO | None = None) -> Iterator[Observer]:
     """Print lines for logs: every ten seconds or tenth of the trials, for each warning and alert, and at the end.
 
     Args:
@@ -78,7 +78,7 @@ def plain_view(stream: TextIO | None = None) -> Iterator[Observer]:
 
     def observe(state: State, event: Event | None) -> None:
         nonlocal next_line, printed_tenths
-        progress.note(state, event)
+        progress.record_event(state, event)
         if event is not None and event.kind is Kind.WARNING:
             print(f"warning: {_format_warning(event)}", file=out, flush=True)
         if event is not None and event.kind is Kind.ALERT and not _is_routed_to_console(state):

@@ -7,7 +7,7 @@ from typing import Any
 
 from ogive.formatting import duration, plural
 from ogive.monitor.cost import Interval
-from ogive.run.spending import HOUR
+from ogive.run.spending import SECONDS_PER_HOUR
 from ogive.run.state import State
 
 TOLERANCE = 1.1
@@ -97,7 +97,7 @@ def read_plan_forecast(state: State) -> PlanForecast | None:
     if settings["max_trials"] != data["trials"] or (settings["workers"], per_trial or split[1]) != split:
         return None
     return PlanForecast(
-        seconds=Interval(*data["hours"]).scaled_by(HOUR),
+        seconds=Interval(*data["hours"]).scaled_by(SECONDS_PER_HOUR),
         trials=data["trials"],
         split=f"{split[0]} x {split[1]} {plan['unit']}",
         start_up=Interval(*plan["start_up"]),

@@ -27,7 +27,7 @@ MIN_TRIALS_FOR_PACE = 3
 class Progress:
     """The progress of a run, updated with every event.
 
-    `note` is fast: it compares only the trial of the event with the best trials so far.
+    `record_event` is fast: it compares only the trial of the event with the best trials so far.
 
     Attributes:
         best: the best trial so far or, with several objectives, the trials that no other trial dominates. If trials are
@@ -46,7 +46,7 @@ class Progress:
         self._projection: cost.Projection | None = None
         self.best: list[Trial] = []
 
-    def note(self, state: State, event: Event | None) -> None:
+    def record_event(self, state: State, event: Event | None) -> None:
         """Record an event that `state` has applied. `event` is None if only time has passed."""
         if self._state is None:
             self._begin(state, event)
@@ -170,10 +170,10 @@ class Progress:
         if len(state.objectives) == 1:
             best = self.best[0]
             metrics = select_shown_metrics(
-                best.metrics, state.metrics_needed if details else [state.objectives[0].metric]
+                best.metrics, state.compared_metrics if details else [state.objectives[0].metric]
             )
             values = ", ".join(f"{name} {number(value)}" for name, value in metrics.items())
-            epochs = f", after {plural(self._step, 'epoch')}" if details and state.created.get("epochs") else ""
+            epochs = f", after {plural(self._step, 'epoch')}" if details and state.declaration.get("epochs") else ""
             return f"{format_trial_name(best)}, {values}{epochs}"
         extremes = []
         for objective in state.objectives:

@@ -39,7 +39,7 @@ from ogive.monitor.trend import (
 )
 from ogive.objective import Constraint, total_violation
 from ogive.run.settings import Settings
-from ogive.run.spending import HOUR, compute_spending
+from ogive.run.spending import SECONDS_PER_HOUR, compute_spending
 from ogive.run.state import State
 from ogive.trial import EMPTY, Status, Trial
 
@@ -153,7 +153,7 @@ def _check_budget(state: State, settings: Settings, now: float | None) -> StopVe
     spent, trials = compute_spending(state, now), count_inactive(state)
     budgets = {"trials": (float(trials), float(state.total_trials), f"{trials:,} of {state.total_trials:,} trials")}
     if settings.hours is not None:
-        text = f"{duration(HOUR * spent.hours)} of {duration(HOUR * settings.hours)}"
+        text = f"{duration(SECONDS_PER_HOUR * spent.hours)} of {duration(SECONDS_PER_HOUR * settings.hours)}"
         budgets["hours"] = (spent.hours, settings.hours, text)
     if settings.money is not None and spent.money is not None:
         text = amount_of_limit(spent.money, settings.money, spent.currency)
@@ -216,7 +216,7 @@ def _check_rewards(state: State, previous: Mapping[str, StopVerdict]) -> list[St
         reason = f"not yet: tested from {FIRST_TEST_TRIALS} trials on"
         return [StopVerdict(rule, False, reason, {"at": 0}) for rule in ("converged", "no_trend")]
     rewards = compute_rewards(state, trials_at_test)
-    strategy = str(state.created["strategy"]["name"])
+    strategy = str(state.declaration["strategy"]["name"])
     return [check_convergence(rewards, trials_at_test), check_no_trend(rewards, trials_at_test, strategy)]
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 from ogive.executors.simulated import FaultModel
 from ogive.planner.compare_splits import SIMULATED_SEEDS, build_plan
 from ogive.planner.landscape import Landscape, Shape, find_bundled_table, fit_shape, limit_epochs
-from ogive.planner.machine import Fit, Machine, fit_machine
+from ogive.planner.machine import Machine, MachineFit, fit_machine
 from ogive.planner.measure_durations import (
     MEASURED_EPOCHS,
     MEASURED_TRIALS,
@@ -22,23 +22,23 @@ from ogive.planner.measure_durations import (
 )
 from ogive.planner.plan import Plan, SplitForecast
 from ogive.planner.simulated_split import PlannedSearch, SimulatedSearch, WorkerSplit, list_splits, simulate_split
-from ogive.planner.timings import Epoch, StartUp, Timings, read_run_timings, read_timings
+from ogive.planner.timings import MeasuredEpoch, MeasuredStartUp, Timings, read_run_timings, read_timings
 
 __all__ = [
     "MEASURED_EPOCHS",
     "MEASURED_TRIALS",
     "SIMULATED_SEEDS",
-    "Epoch",
     "FaultModel",
-    "Fit",
     "Landscape",
     "Machine",
+    "MachineFit",
+    "MeasuredEpoch",
+    "MeasuredStartUp",
     "Plan",
     "PlannedSearch",
     "Shape",
     "SimulatedSearch",
     "SplitForecast",
-    "StartUp",
     "Timings",
     "WorkerSplit",
     "build_plan",

@@ -11,11 +11,11 @@ from ogive.bench.problem import Problem
 from ogive.executors.simulated import FaultModel
 from ogive.formatting import duration, plural
 from ogive.monitor.cost import Interval
-from ogive.planner.machine import Fit, fit_machine
+from ogive.planner.machine import MachineFit, fit_machine
 from ogive.planner.plan import Plan, SplitForecast
 from ogive.planner.recommendation import recommend_split
 from ogive.planner.simulated_split import PlannedSearch, SimulatedSearch, WorkerSplit, list_splits, simulate_split
-from ogive.planner.split_forecasts import NEAR, Searches, draw_mean_seconds, forecast_splits
+from ogive.planner.split_forecasts import MAX_NEAR_RATIO, Searches, draw_mean_seconds, forecast_splits
 from ogive.planner.timings import Timings
 
 SIMULATED_SEEDS = 10
@@ -136,15 +136,15 @@ def build_plan(
     )
 
 
-def _is_fastest_known(searches: Searches, fitted: Fit, seed: int) -> bool:
+def _is_fastest_known(searches: Searches, fitted: MachineFit, seed: int) -> bool:
     """Return whether the split with the least mean time is near the fastest with a probability of `DECISION_PROBABILITY`."""
     seconds = draw_mean_seconds(searches, fitted, seed)
-    near_probabilities = (seconds <= NEAR * seconds.min(axis=0)).mean(axis=1)
+    near_probabilities = (seconds <= MAX_NEAR_RATIO * seconds.min(axis=0)).mean(axis=1)
     return bool(near_probabilities[seconds.mean(axis=1).argmin()] >= DECISION_PROBABILITY)
 
 
 def _measure_proposal_seconds(
-    problem: Problem, search: PlannedSearch, fitted: Fit, split: WorkerSplit, *, faults: FaultModel | None
+    problem: Problem, search: PlannedSearch, fitted: MachineFit, split: WorkerSplit, *, faults: FaultModel | None
 ) -> float:
     """Return the CPU seconds per trial that the controller needs for the proposal and the reports; 0 if negligible."""
     # The simulation trains nothing, so nearly all of its CPU time is the controller's.
@@ -152,7 +152,7 @@ def _measure_proposal_seconds(
     return 0.0 if run.cpu_seconds < NEGLIGIBLE_SHARE * run.seconds else run.cpu_seconds / search.trials
 
 
-def _list_machine_assumptions(timings: Timings, fitted: Fit, rows: Sequence[SplitForecast]) -> list[str]:
+def _list_machine_assumptions(timings: Timings, fitted: MachineFit, rows: Sequence[SplitForecast]) -> list[str]:
     """Return sentences on the measured durations, the fitted terms of the model, and what the model leaves out."""
     machine = fitted.machine
     sentences = [f"durations: {timings.source}", *timings.notes]

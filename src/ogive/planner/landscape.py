@@ -26,7 +26,7 @@ from ogive.bench.problem import Bounds, Problem, StepResult
 from ogive.bench.wrappers import Wrapper
 from ogive.errors import JobError
 from ogive.objective import Objective
-from ogive.planner.timings import Epoch
+from ogive.planner.timings import MeasuredEpoch
 from ogive.schedule.extrapolation import extrapolate_curve
 from ogive.seeds import generator
 from ogive.space import Architecture, Space
@@ -94,7 +94,7 @@ class Shape:
         return (-value if maximize else value) / self.unit
 
 
-def fit_shape(epochs: Sequence[Epoch], objective: Objective, last: int) -> Shape:
+def fit_shape(epochs: Sequence[MeasuredEpoch], objective: Objective, last: int) -> Shape:
     """Return the shape of measured learning curves.
 
     Args:
@@ -314,6 +314,6 @@ def find_bundled_table(space: Space, objective: Objective) -> Problem | None:
     from ogive.bench import digits
 
     table_space = digits.make_space_without_layers()
-    if not digits.FILE.exists() or space.to_json()["decisions"] != table_space.to_json()["decisions"]:
+    if not digits.TABLE_FILE.exists() or space.to_json()["decisions"] != table_space.to_json()["decisions"]:
         return None
     return digits.load(objective.metric) if objective.metric in ("accuracy", "log_loss") else None

@@ -21,12 +21,12 @@ import numpy as np
 
 from ogive.arrays import BoolArray, FloatArray, IntArray
 from ogive.monitor.cost import Interval
-from ogive.planner.timings import Epoch, StartUp, Timings
+from ogive.planner.timings import MeasuredEpoch, MeasuredStartUp, Timings
 from ogive.seeds import generator
 
 RESAMPLES = 200
 """The number of resamplings of the trials, from which intervals are computed."""
-LEVEL = 0.9
+INTERVAL_LEVEL = 0.9
 """The nominal coverage of the intervals."""
 START_NOISE = 0.1
 """The assumed standard deviation of the logarithm of a start-up time. It is assumed, because only few start-ups are
@@ -61,26 +61,26 @@ class Machine:
     spread: float = 0.0
     noise: float = 0.0
 
-    def epoch_seconds(self, workers: int) -> float:
+    def compute_epoch_seconds(self, workers: int) -> float:
         """Return the seconds of an epoch of an architecture of median duration."""
         return self.serial + self.parallel / workers + self.communication * (workers - 1)
 
-    def mean_epoch_seconds(self, workers: int) -> float:
+    def compute_mean_epoch_seconds(self, workers: int) -> float:
         """Return the mean seconds of an epoch over architectures."""
-        # The mean of a log-normal distribution with the median `epoch_seconds`.
-        return self.epoch_seconds(workers) * math.exp((self.spread**2 + self.noise**2) / 2)
+        # The mean of a log-normal distribution with the median `compute_epoch_seconds`.
+        return self.compute_epoch_seconds(workers) * math.exp((self.spread**2 + self.noise**2) / 2)
 
-    def start_up_seconds(self, workers: int) -> float:
+    def compute_start_up_seconds(self, workers: int) -> float:
         """Return the seconds from the start of a worker to its first job."""
         return self.start_up_base + self.start_up_per_worker * workers
 
-    def attempt_seconds(self, workers: int) -> float:
+    def compute_attempt_seconds(self, workers: int) -> float:
         """Return the seconds of an attempt besides its epochs."""
         return self.attempt_base + self.attempt_per_worker * workers
 
 
 @dataclass(frozen=True, kw_only=True)
-class Fit:
+class MachineFit:
     """A fitted machine and its uncertainty.
 
     Attributes:
@@ -105,11 +105,11 @@ class Fit:
 
     def draw_epoch_ratios(self, workers: int) -> FloatArray:
         """Return draws [d] of the ratio of the true mean time of an epoch to its fitted mean time."""
-        return self._draw_ratios(lambda machine: machine.mean_epoch_seconds(workers))
+        return self._draw_ratios(lambda machine: machine.compute_mean_epoch_seconds(workers))
 
     def draw_start_up_ratios(self, workers: int) -> FloatArray:
         """Return draws [d] of the ratio of the true start-up time to its fitted time; ones if the fitted time is 0."""
-        return self._draw_ratios(lambda machine: machine.start_up_seconds(workers))
+        return self._draw_ratios(lambda machine: machine.compute_start_up_seconds(workers))
 
     def _draw_ratios(self, quantity: Callable[[Machine], float]) -> FloatArray:
         """Return draws [d] of the ratio of the true value of a positive quantity to its fitted value."""
@@ -121,21 +121,21 @@ class Fit:
         return np.asarray(np.maximum(values, 1e-3 * fitted) / fitted) ** self.widening
 
     def compute_interval(self, quantity: Callable[[Machine], float]) -> Interval:
-        """Return a positive quantity of the machine with its interval at `LEVEL`."""
+        """Return a positive quantity of the machine with its interval at `INTERVAL_LEVEL`."""
         fitted = quantity(self.machine)
-        low, high = np.quantile(self._draw_ratios(quantity), [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+        low, high = np.quantile(self._draw_ratios(quantity), [(1 - INTERVAL_LEVEL) / 2, (1 + INTERVAL_LEVEL) / 2])
         return Interval(fitted * min(1.0, float(low)), fitted, fitted * max(1.0, float(high)))
 
     def compute_term_interval(self, term: Callable[[Machine], float]) -> Interval:
-        """Return a term of the model, which may be 0, with its interval at `LEVEL`."""
+        """Return a term of the model, which may be 0, with its interval at `INTERVAL_LEVEL`."""
         # A term that may be 0 has no ratios, so the deviations themselves are multiplied.
         fitted = term(self.machine)
         values = fitted + self.widening * (np.array([term(machine) for machine in self.resampled]) - fitted)
-        low, high = np.quantile(values, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+        low, high = np.quantile(values, [(1 - INTERVAL_LEVEL) / 2, (1 + INTERVAL_LEVEL) / 2])
         return Interval(max(0.0, min(fitted, float(low))), fitted, max(fitted, float(high)))
 
 
-def fit_machine(timings: Timings, seed: int = 0, resamples: int = RESAMPLES) -> Fit:
+def fit_machine(timings: Timings, seed: int = 0, resamples: int = RESAMPLES) -> MachineFit:
     """Fit the model to measured durations and, for the intervals, to resampled trials.
 
     A trial that was measured with several numbers of workers shows the scaling, even if its epochs are longer than those of
@@ -158,13 +158,15 @@ def fit_machine(timings: Timings, seed: int = 0, resamples: int = RESAMPLES) -> 
         # Bootstrap: a trial is resampled with all its measurements.
         sample = cells.select(rng.integers(n, size=n))
         factor = math.exp(start_noise * start_rng.normal())
-        resampled_start_ups = [StartUp(s.workers, s.seconds * factor) for s in _resample(timings.start_ups, rng)]
+        resampled_start_ups = [
+            MeasuredStartUp(s.workers, s.seconds * factor) for s in _resample(timings.start_ups, rng)
+        ]
         # A sample in which no trial has a certain number of workers cannot be fitted; use the machine of all trials instead.
         resampled.append(_fit(sample, resampled_start_ups) if sample.is_measured.any(axis=0).all() else machine)
     # Correct for few trials: by the bias of the bootstrap variance, and by Student's quantile instead of the normal one.
-    quantile = float(stdtrit(n - 1, (1 + LEVEL) / 2)) if n > 1 else _NORMAL_QUANTILE
+    quantile = float(stdtrit(n - 1, (1 + INTERVAL_LEVEL) / 2)) if n > 1 else _NORMAL_QUANTILE
     widening = math.sqrt(n / (n - 1)) * quantile / _NORMAL_QUANTILE if n > 1 else 1.0
-    return Fit(
+    return MachineFit(
         machine=machine,
         # A single trial cannot be resampled; then there is no uncertainty.
         resampled=tuple(resampled) or (machine,),
@@ -206,7 +208,7 @@ class _Cells:
 def _summarize(timings: Timings) -> _Cells:
     """Return the measurements of all trials, summarized by cell."""
     rows, columns = {name: i for i, name in enumerate(timings.trials)}, {k: i for i, k in enumerate(timings.workers)}
-    cells: dict[tuple[int, int], list[Epoch]] = {}
+    cells: dict[tuple[int, int], list[MeasuredEpoch]] = {}
     for epoch in timings.epochs:
         cells.setdefault((rows[epoch.trial], columns[epoch.workers]), []).append(epoch)
     means, noise, extras = np.zeros((3, len(rows), len(columns)))
@@ -224,7 +226,7 @@ def _summarize(timings: Timings) -> _Cells:
     return _Cells(workers=timings.workers, means=means, is_measured=is_measured, noise=noise, extras=extras)
 
 
-def _resample(start_ups: Sequence[StartUp], rng: np.random.Generator) -> list[StartUp]:
+def _resample(start_ups: Sequence[MeasuredStartUp], rng: np.random.Generator) -> list[MeasuredStartUp]:
     """Return resampled start-ups: each one is replaced by a random one with the same number of workers."""
     result = []
     for workers in sorted({start_up.workers for start_up in start_ups}):
@@ -233,7 +235,7 @@ def _resample(start_ups: Sequence[StartUp], rng: np.random.Generator) -> list[St
     return result
 
 
-def _fit(cells: _Cells, start_ups: Sequence[StartUp]) -> Machine:
+def _fit(cells: _Cells, start_ups: Sequence[MeasuredStartUp]) -> Machine:
     """Return the machine that fits the measurements."""
     levels, spread = _fit_random_effects(cells)
     serial, parallel, communication = _fit_amdahl(cells.workers, np.exp(levels))

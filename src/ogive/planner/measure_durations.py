@@ -15,7 +15,7 @@ from statistics import mean, median
 from ogive.errors import JobError
 from ogive.executors.processes import ProcessExecutor
 from ogive.formatting import plural
-from ogive.planner.timings import Epoch, StartUp, Timings
+from ogive.planner.timings import MeasuredEpoch, MeasuredStartUp, Timings
 from ogive.run.executor import STARTUP_SECONDS, Assignment, Outcome
 from ogive.schedule.base import Action
 from ogive.seeds import derive, generator
@@ -35,7 +35,7 @@ MAX_SLOWDOWN = 1.25
 POLL_SECONDS = 0.5
 """The longest wait for the executor's next event."""
 
-Say = Callable[[str], object]
+MessageFunction = Callable[[str], object]
 
 
 def list_sizes(workers: int) -> list[int]:
@@ -60,7 +60,7 @@ def measure_durations(
     is_allowed: Callable[[Architecture], bool] = lambda architecture: True,
     time_limit: float | None = None,
     startup_limit: float | None = STARTUP_SECONDS,
-    say: Say = lambda message: None,
+    say: MessageFunction = lambda message: None,
 ) -> Timings:
     """Train the same random architectures with each number of workers per trial, and return the durations.
 
@@ -203,7 +203,7 @@ class _Stopwatch:
     last_epoch: Step
     begin: float
     ready_seconds: list[float] = field(default_factory=list)
-    epochs: list[Epoch] = field(default_factory=list)
+    epochs: list[MeasuredEpoch] = field(default_factory=list)
     first_trials: dict[str, str] = field(default_factory=dict)
     completed: list[str] = field(default_factory=list)
     reason: str = ""
@@ -226,7 +226,7 @@ class _Stopwatch:
         now = time.monotonic()
         is_first = all(epoch.trial != name for epoch in self.epochs)
         self.epochs.append(
-            Epoch(
+            MeasuredEpoch(
                 trial=name,
                 workers=self.workers,
                 epoch=step,
@@ -257,7 +257,7 @@ class _Stopwatch:
         ratios = [median(self._list_later_seconds(name)) / median(other._list_later_seconds(name)) for name in common]
         return len(ratios) > 1 and median(ratios) > MAX_SLOWDOWN
 
-    def list_epochs(self) -> list[Epoch]:
+    def list_epochs(self) -> list[MeasuredEpoch]:
         """Return the epochs of the completed trials, except the first epoch of each worker.
 
         The first epoch of a worker includes loading and compiling, which belong to the start-up. If trials have only one
@@ -266,7 +266,7 @@ class _Stopwatch:
         first_trials = set(self.first_trials.values()) if self.last_epoch > 1 else set()
         return [e for e in self.epochs if e.trial in self.completed and not (e.first and e.trial in first_trials)]
 
-    def compute_start_up(self) -> StartUp:
+    def compute_start_up(self) -> MeasuredStartUp:
         """Return the start-up of a worker: the time until it is ready, and the extra time of its first trial.
 
         Workers that start together slow each other down, so their median is one measurement.
@@ -281,7 +281,7 @@ class _Stopwatch:
             for name in self.first_trials.values()
             if name in extras and self.last_epoch > 1
         ]
-        return StartUp(self.workers, median(self.ready_seconds) + (mean(additional) if additional else 0.0))
+        return MeasuredStartUp(self.workers, median(self.ready_seconds) + (mean(additional) if additional else 0.0))
 
     def _compute_extra_seconds(self, name: str) -> float:
         """Return the seconds by which the first epoch of a trial took longer than its later epochs."""
@@ -298,7 +298,7 @@ def _wait_until_ready(executor: ProcessExecutor, watch: _Stopwatch, count: int) 
     """Wait until all `count` workers are ready."""
     while len(watch.ready_seconds) < count:
         executor.poll(watch, POLL_SECONDS)
-        watch.ready_seconds += [time.monotonic() - watch.begin] * (executor.idle - len(watch.ready_seconds))
+        watch.ready_seconds += [time.monotonic() - watch.begin] * (executor.idle_count - len(watch.ready_seconds))
 
 
 def _train_architectures(
@@ -318,7 +318,7 @@ def _train_architectures(
     trial_number = 0
     while True:
         is_slower = previous is not None and watch.is_slower_than(previous)
-        while executor.idle and queue and not is_slower and len(watch.completed) + watch.running < count:
+        while executor.idle_count and queue and not is_slower and len(watch.completed) + watch.running < count:
             name, architecture = queue.pop(0)
             assignment = Assignment(
                 trial=trial_number,

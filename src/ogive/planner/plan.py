@@ -10,12 +10,12 @@ from ogive.monitor.cost import Interval
 from ogive.planner.simulated_split import WorkerSplit
 from ogive.planner.timings import Timings
 from ogive.run.prices import Price
-from ogive.run.spending import HOUR
+from ogive.run.spending import SECONDS_PER_HOUR
 
 
 @dataclass(frozen=True, kw_only=True)
 class SplitForecast:
-    """The forecast for one split. The intervals have a nominal coverage of `ogive.planner.machine.LEVEL`.
+    """The forecast for one split. The intervals have a nominal coverage of `ogive.planner.machine.INTERVAL_LEVEL`.
 
     Attributes:
         split: the split of the workers.
@@ -91,15 +91,15 @@ class Plan:
     fingerprint: str = ""
 
     @property
-    def row(self) -> SplitForecast:
+    def chosen_forecast(self) -> SplitForecast:
         """The forecast for the chosen split."""
-        return self.find_row(self.chosen)
+        return self.find_forecast(self.chosen)
 
-    def find_row(self, split: WorkerSplit) -> SplitForecast:
+    def find_forecast(self, split: WorkerSplit) -> SplitForecast:
         """Return the forecast for a split of the plan."""
         return next(row for row in self.rows if row.split == split)
 
-    def with_parallel_trials(self, parallel_trials: int) -> Plan | None:
+    def choose_parallel_trials(self, parallel_trials: int) -> Plan | None:
         """Return the plan with the split of `parallel_trials` parallel trials chosen; None if the plan has no such split."""
         splits = [row.split for row in self.rows if row.split.parallel_trials == parallel_trials]
         return replace(self, chosen=splits[0]) if splits else None
@@ -109,13 +109,13 @@ class Plan:
 
         `ogive.monitor.plan_comparison` reads it.
         """
-        row, money = self.row, self.row.money
+        row, money = self.chosen_forecast, self.chosen_forecast.money
         return {
             "done": 0,
             "trials": self.trials,
-            "hours": _to_list(row.seconds.scaled_by(1 / HOUR)),
+            "hours": _to_list(row.seconds.scaled_by(1 / SECONDS_PER_HOUR)),
             # An interval of width 0: the plan does not forecast the uncertainty of the compute time.
-            "compute_hours": [row.computes / HOUR] * 3,
+            "compute_hours": [row.computes / SECONDS_PER_HOUR] * 3,
             "money": None if money is None else _to_list(money),
             "currency": self.price.currency if self.price else "",
             "plan": {

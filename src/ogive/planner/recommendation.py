@@ -8,10 +8,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from ogive.formatting import duration
-from ogive.planner.machine import Fit
+from ogive.planner.machine import MachineFit
 from ogive.planner.plan import SplitForecast
 from ogive.planner.simulated_split import WorkerSplit
-from ogive.planner.split_forecasts import NEAR, Searches
+from ogive.planner.split_forecasts import MAX_NEAR_RATIO, Searches
 
 MAX_SLOWDOWN = 1.5
 """A slower split with better architectures is preferred if it takes at most this multiple of the time."""
@@ -21,7 +21,9 @@ MAX_TIE_RATIO = 1.01
 """Splits whose expected times differ by at most this factor are equally fast; then the time to the target regret decides."""
 
 
-def recommend_split(rows: Sequence[SplitForecast], searches: Searches, fitted: Fit) -> tuple[WorkerSplit, str, str]:
+def recommend_split(
+    rows: Sequence[SplitForecast], searches: Searches, fitted: MachineFit
+) -> tuple[WorkerSplit, str, str]:
     """Return the recommended split, the reason for the recommendation, and its certainty.
 
     The recommended split is the fastest of those splits for which no other split finds significantly better architectures.
@@ -64,7 +66,7 @@ def _format_reason(best: SplitForecast, rows: Sequence[SplitForecast], contender
     factor = slowest / best.seconds.expected
     others = (
         f"compared with {duration(slowest)} for the slowest split ({factor:.2g} times as long)"
-        if factor >= NEAR
+        if factor >= MAX_NEAR_RATIO
         else "about the same as every other split"
     )
     reason = f"{duration(best.seconds.expected)}, {others}"
@@ -76,7 +78,7 @@ def _format_reason(best: SplitForecast, rows: Sequence[SplitForecast], contender
     return reason
 
 
-def _format_certainty(best: SplitForecast, contenders: Sequence[SplitForecast], fitted: Fit) -> str:
+def _format_certainty(best: SplitForecast, contenders: Sequence[SplitForecast], fitted: MachineFit) -> str:
     """Return the certainty of the recommendation of `best`, as a clause.
 
     Args:
@@ -84,7 +86,7 @@ def _format_certainty(best: SplitForecast, contenders: Sequence[SplitForecast], 
         contenders: the forecasts for the splits for which no other split finds significantly better architectures.
         fitted: the machine and its uncertainty.
     """
-    nearness = f"within {NEAR - 1:.0%} of the fastest with a probability of {format_probability(best.near)}"
+    nearness = f"within {MAX_NEAR_RATIO - 1:.0%} of the fastest with a probability of {format_probability(best.near)}"
     if any(row.seconds.expected < best.seconds.expected for row in contenders):
         certainty = f"it is {nearness}"
     else:

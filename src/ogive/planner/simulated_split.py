@@ -148,9 +148,9 @@ def make_trajectories(
         noise = generator(seed, "epochs", assignment.id).normal(
             0, machine.noise, size=count_steps(assignment.fidelity) + 1
         )
-        epoch_seconds = machine.epoch_seconds(workers) * factor * compute_relative_duration(assignment.fidelity)
+        epoch_seconds = machine.compute_epoch_seconds(workers) * factor * compute_relative_duration(assignment.fidelity)
         delay = proposal_seconds if assignment.last_reported_step == 0 else 0.0
-        start_seconds = machine.attempt_seconds(workers) + delay
+        start_seconds = machine.compute_attempt_seconds(workers) + delay
         for observation in problem.evaluate(architecture, assignment.fidelity, assignment.seed):
             if observation.step > assignment.last_reported_step:
                 seconds = start_seconds + epoch_seconds * float(np.exp(noise[observation.step]))
@@ -198,7 +198,9 @@ def simulate_split(
         if event is not None and event.kind is Kind.REPORTED:
             reports.append(event.time)
 
-    fault_options = vars(faults or FaultModel()) | {"startup": machine.start_up_seconds(split.workers_per_trial)}
+    fault_options = vars(faults or FaultModel()) | {
+        "startup": machine.compute_start_up_seconds(split.workers_per_trial)
+    }
     begin = time.process_time()
     state = simulate(
         problem,

@@ -13,13 +13,13 @@ import numpy as np
 
 from ogive.arrays import FloatArray
 from ogive.monitor.cost import Interval
-from ogive.planner.machine import LEVEL, Fit, Machine
+from ogive.planner.machine import INTERVAL_LEVEL, Machine, MachineFit
 from ogive.planner.plan import SplitForecast
 from ogive.planner.simulated_split import PlannedSearch, SimulatedSearch, WorkerSplit
-from ogive.run.spending import HOUR
+from ogive.run.spending import SECONDS_PER_HOUR
 from ogive.seeds import generator
 
-NEAR = 1.1
+MAX_NEAR_RATIO = 1.1
 """A split is near the fastest split if it takes at most this multiple of the fastest split's time."""
 RESAMPLES = 1000
 """The number of draws of the mean time of each split, by which the splits are compared."""
@@ -35,7 +35,7 @@ Searches = Mapping[WorkerSplit, Sequence[SimulatedSearch]]
 
 
 def forecast_splits(
-    searches: Searches, fitted: Fit, planned: PlannedSearch, *, regret: float, seed: int
+    searches: Searches, fitted: MachineFit, planned: PlannedSearch, *, regret: float, seed: int
 ) -> list[SplitForecast]:
     """Return the forecast for each split.
 
@@ -55,21 +55,21 @@ def forecast_splits(
         seconds = _predict_seconds(_draw_machine_seconds(run_seconds, split, fitted), run_seconds, seed)
         money_per_second = None
         if planned.price is not None:
-            money_per_second = planned.price.compute_hourly_cost(planned.count_billed_workers(split)) / HOUR
+            money_per_second = planned.price.compute_hourly_cost(planned.count_billed_workers(split)) / SECONDS_PER_HOUR
         rows.append(
             SplitForecast(
                 split=split,
-                epoch=fitted.compute_interval(partial(Machine.mean_epoch_seconds, workers=workers_per_trial)),
-                start_up=fitted.compute_interval(partial(Machine.start_up_seconds, workers=workers_per_trial)),
+                epoch=fitted.compute_interval(partial(Machine.compute_mean_epoch_seconds, workers=workers_per_trial)),
+                start_up=fitted.compute_interval(partial(Machine.compute_start_up_seconds, workers=workers_per_trial)),
                 seconds=seconds,
                 regret_seconds=_predict_regret_seconds(
                     [run.find_time_to_regret(regret) for run in runs], split, fitted
                 ),
-                worker_hours=seconds.scaled_by(split.workers / HOUR),
+                worker_hours=seconds.scaled_by(split.workers / SECONDS_PER_HOUR),
                 money=None if money_per_second is None else seconds.scaled_by(money_per_second),
                 value=predict_value([run.value for run in runs]),
                 fastest=float(np.mean(fastest_index == index)),
-                near=float(np.mean(mean_seconds[index] <= NEAR * least_seconds)),
+                near=float(np.mean(mean_seconds[index] <= MAX_NEAR_RATIO * least_seconds)),
                 pace=_predict_pace(runs, split, fitted),
                 beyond=workers_per_trial > fitted.measured[-1],
                 computes=float(np.mean([run.compute for run in runs])),
@@ -78,7 +78,7 @@ def forecast_splits(
     return rows
 
 
-def draw_mean_seconds(searches: Searches, fitted: Fit, seed: int) -> FloatArray:
+def draw_mean_seconds(searches: Searches, fitted: MachineFit, seed: int) -> FloatArray:
     """Return draws of the true mean duration of each split, as an array [number of splits, RESAMPLES].
 
     Each draw resamples the seeds, and takes another machine that fits the measurements. A draw uses the same seeds and the
@@ -97,14 +97,14 @@ def draw_mean_seconds(searches: Searches, fitted: Fit, seed: int) -> FloatArray:
     return np.stack(rows)
 
 
-def _draw_machine_seconds(seconds: Sequence[float] | FloatArray, split: WorkerSplit, fitted: Fit) -> FloatArray:
+def _draw_machine_seconds(seconds: Sequence[float] | FloatArray, split: WorkerSplit, fitted: MachineFit) -> FloatArray:
     """Return draws [d] of the mean of `seconds` with other machines that fit the measurements.
 
     The searches need not be simulated again for this: if all durations are multiplied by a factor, the duration of the
     search is multiplied by the same factor, because decisions depend only on the order of events. The start-up has a
     separate factor.
     """
-    start_up = fitted.machine.start_up_seconds(split.workers_per_trial)
+    start_up = fitted.machine.compute_start_up_seconds(split.workers_per_trial)
     mean = float(np.mean(seconds))
     start_ups = start_up * fitted.draw_start_up_ratios(split.workers_per_trial)
     return np.asarray(start_ups + max(0.0, mean - start_up) * fitted.draw_epoch_ratios(split.workers_per_trial))
@@ -127,11 +127,11 @@ def _predict_seconds(draws: FloatArray, seconds: Sequence[float], seed: int) -> 
         repeated = np.repeat(draws, max(1, PREDICTION_DRAWS // len(draws)))
         deviations = np.clip(rng.standard_t(n - 1, size=len(repeated)), -MAX_DEVIATIONS, MAX_DEVIATIONS)
         draws = repeated * np.exp(spread * deviations)
-    low, high = np.quantile(draws, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    low, high = np.quantile(draws, [(1 - INTERVAL_LEVEL) / 2, (1 + INTERVAL_LEVEL) / 2])
     return Interval(min(float(low), mean), mean, max(float(high), mean))
 
 
-def _predict_regret_seconds(times: Sequence[float], split: WorkerSplit, fitted: Fit) -> Interval | None:
+def _predict_regret_seconds(times: Sequence[float], split: WorkerSplit, fitted: MachineFit) -> Interval | None:
     """Return the time at which a search reaches the target regret; None if fewer than half of the searches reach it.
 
     The expected time is the mean over the searches that reach the target regret. The bounds are the earliest and the latest
@@ -146,7 +146,7 @@ def _predict_regret_seconds(times: Sequence[float], split: WorkerSplit, fitted: 
     if 2 * len(finite_times) < len(times) or not finite_times:
         return None
     ratios = fitted.draw_epoch_ratios(split.workers_per_trial)
-    low, high = np.quantile(ratios, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    low, high = np.quantile(ratios, [(1 - INTERVAL_LEVEL) / 2, (1 + INTERVAL_LEVEL) / 2])
     latest = max(finite_times) * max(1.0, float(high)) if len(finite_times) == len(times) else math.inf
     return Interval(min(finite_times) * min(1.0, float(low)), float(np.mean(finite_times)), latest)
 
@@ -173,14 +173,14 @@ def predict_value(values: Sequence[float]) -> Interval:
     # the range of the metric.
     is_positive, is_share = finite.min() > 0, finite.min() > 0 and finite.max() < 1
     transformed = logit(finite) if is_share else np.log(finite) if is_positive else finite
-    half_width = stdtrit(n - 1, (1 + LEVEL) / 2) * transformed.std(ddof=1) * math.sqrt(1 + 1 / n)
+    half_width = stdtrit(n - 1, (1 + INTERVAL_LEVEL) / 2) * transformed.std(ddof=1) * math.sqrt(1 + 1 / n)
     bounds = np.array([transformed.mean() - half_width, transformed.mean() + half_width])
     low, high = expit(bounds) if is_share else np.exp(bounds) if is_positive else bounds
     return Interval(min(float(low), expected), expected, max(float(high), expected))
 
 
 def _predict_pace(
-    runs: Sequence[SimulatedSearch], split: WorkerSplit, fitted: Fit
+    runs: Sequence[SimulatedSearch], split: WorkerSplit, fitted: MachineFit
 ) -> tuple[tuple[int, float, float, float], ...]:
     """Return the seconds until the first report and until each tenth of the reports, in the form of `SplitForecast.pace`."""
     total = min(len(run.reports) for run in runs)

@@ -24,7 +24,7 @@ UNITS = ("threads", "devices")
 
 
 @dataclass(frozen=True)
-class Epoch:
+class MeasuredEpoch:
     """One epoch of one trial.
 
     Attributes:
@@ -45,7 +45,7 @@ class Epoch:
 
 
 @dataclass(frozen=True)
-class StartUp:
+class MeasuredStartUp:
     """A measured start-up of a worker. Workers that start at the same time are one measurement.
 
     Attributes:
@@ -69,8 +69,8 @@ class Timings:
         notes: sentences for the reader of the plan.
     """
 
-    epochs: tuple[Epoch, ...]
-    start_ups: tuple[StartUp, ...] = ()
+    epochs: tuple[MeasuredEpoch, ...]
+    start_ups: tuple[MeasuredStartUp, ...] = ()
     unit: str = "threads"
     source: str = ""
     notes: tuple[str, ...] = field(default=())
@@ -99,8 +99,10 @@ class Timings:
     def from_json(data: Mapping[str, Any]) -> Timings:
         """Return the durations that `to_json` wrote."""
         return Timings(
-            epochs=tuple(Epoch(**{**epoch, "metrics": _read_metrics(epoch["metrics"])}) for epoch in data["epochs"]),
-            start_ups=tuple(StartUp(**start) for start in data["start_ups"]),
+            epochs=tuple(
+                MeasuredEpoch(**{**epoch, "metrics": _read_metrics(epoch["metrics"])}) for epoch in data["epochs"]
+            ),
+            start_ups=tuple(MeasuredStartUp(**start) for start in data["start_ups"]),
             unit=data["unit"],
             source=data["source"],
             notes=tuple(data["notes"]),
@@ -134,13 +136,13 @@ def read_run_timings(state: State, source: str) -> Timings:
     return Timings(tuple(epochs), tuple(_read_start_ups(state, workers)), unit, source)
 
 
-def _read_epochs(state: State, workers: Sequence[int]) -> list[Epoch]:
+def _read_epochs(state: State, workers: Sequence[int]) -> list[MeasuredEpoch]:
     """Return the epochs of all computed trials; `workers` are the workers per trial of each session."""
     session_begins = [interval.begin for interval in state.session_intervals]
     attempt_begins: dict[int, list[float]] = {}
     for attempt in state.attempt_intervals:
         attempt_begins.setdefault(attempt.trial, []).append(attempt.begin)
-    epochs: list[Epoch] = []
+    epochs: list[MeasuredEpoch] = []
     for trial in state.trials.values():
         if trial.cached:
             continue
@@ -153,7 +155,7 @@ def _read_epochs(state: State, workers: Sequence[int]) -> list[Epoch]:
             session = max((i for i, begin in enumerate(session_begins) if begin <= report.time), default=-1)
             if report.seconds > 0 and session >= 0:
                 epochs.append(
-                    Epoch(
+                    MeasuredEpoch(
                         trial=f"{trial.id}",
                         workers=workers[session],
                         epoch=report.step,
@@ -165,7 +167,7 @@ def _read_epochs(state: State, workers: Sequence[int]) -> list[Epoch]:
     return epochs
 
 
-def _read_start_ups(state: State, workers: Sequence[int]) -> list[StartUp]:
+def _read_start_ups(state: State, workers: Sequence[int]) -> list[MeasuredStartUp]:
     """Return a start-up for each session: the median time from its begin to the first attempt of each worker."""
     start_ups = []
     for session, session_workers in zip(state.session_intervals, workers, strict=True):
@@ -174,7 +176,7 @@ def _read_start_ups(state: State, workers: Sequence[int]) -> list[StartUp]:
             if session.begin <= attempt.begin <= session.end:
                 first_attempts.setdefault(attempt.worker, attempt.begin - session.begin)
         if seconds := [second for second in first_attempts.values() if second > 0]:
-            start_ups.append(StartUp(session_workers, median(seconds)))
+            start_ups.append(MeasuredStartUp(session_workers, median(seconds)))
     return start_ups
 
 
@@ -237,7 +239,7 @@ def parse_rows(rows: Iterable[Mapping[str, Any]], source: str) -> Timings:
         )
         seconds = _read_seconds(row, f"{source}, row {number}")
         if epoch == 0:
-            start_ups.append(StartUp(workers, seconds))
+            start_ups.append(MeasuredStartUp(workers, seconds))
             continue
         trial = row.get("trial", row.get("architecture"))
         if trial in (None, ""):
@@ -245,7 +247,7 @@ def parse_rows(rows: Iterable[Mapping[str, Any]], source: str) -> Timings:
                 f"{source}, row {number}: no trial (or architecture); give each architecture a name of its own"
             )
         epochs.append(
-            Epoch(
+            MeasuredEpoch(
                 trial=str(trial),
                 workers=workers,
                 epoch=epoch,

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 
 from ogive.formatting import amount, amount_of_limit, duration, plural
 from ogive.monitor.cost import review_projections
-from ogive.monitor.diversity import WINDOW, compute_mean_distance, estimate_random_distance
+from ogive.monitor.diversity import DIVERSITY_WINDOW, compute_mean_distance, estimate_random_distance
 from ogive.monitor.gain import compute_gain
 from ogive.monitor.stop_rules import INVALID_SHARE
 from ogive.report.subject import Subject
 from ogive.run.settings import Settings
-from ogive.run.spending import HOUR, compute_spending
+from ogive.run.spending import SECONDS_PER_HOUR, compute_spending
 from ogive.space.domain import IntegerRange, RealRange
 from ogive.space.training_decisions import training_decisions
 
@@ -57,7 +57,7 @@ def _settings(subject: Subject) -> Settings:
 
 
 def check_fingerprints(subject: Subject) -> Answer:
-    fingerprints = subject.state.created["fingerprints"]
+    fingerprints = subject.state.declaration["fingerprints"]
     evidence = ", ".join(f"{name} {value}" for name, value in fingerprints.items())
     return yes_or_no(
         bool(fingerprints), f"fingerprints: {evidence}", "the estimator has no fingerprints of its data or split"
@@ -80,7 +80,7 @@ def check_limits(subject: Subject) -> Answer:
 def check_budget_is_set(subject: Subject) -> Answer:
     settings = _settings(subject)
     currency = subject.state.price.currency if subject.state.price else ""
-    limits = [duration(HOUR * settings.hours)] if settings.hours is not None else []
+    limits = [duration(SECONDS_PER_HOUR * settings.hours)] if settings.hours is not None else []
     limits += [amount(settings.money, currency or "of money")] if settings.money is not None else []
     return yes_or_no(bool(limits), " and ".join(limits), "only max_trials limits the search; no `budget` is set")
 
@@ -97,7 +97,7 @@ def check_alert_routes(subject: Subject) -> Answer:
 
 
 def check_checkpoints(subject: Subject) -> Answer:
-    if not subject.state.created["epochs"]:
+    if not subject.state.declaration["epochs"]:
         return Answer(NOT_APPLICABLE, "the estimator has no epochs: a trial is one step")
     if subject.folder is None or not subject.trials_with_value:
         return Answer(NOT_APPLICABLE, "no trial has reached its first checkpoint yet")
@@ -141,7 +141,7 @@ def check_utilisation(subject: Subject) -> Answer:
 
 
 def check_diversity(subject: Subject) -> Answer:
-    recent = [trial.architecture for trial in subject.trials[-WINDOW:]]
+    recent = [trial.architecture for trial in subject.trials[-DIVERSITY_WINDOW:]]
     if len(recent) < 2:
         return Answer(NOT_APPLICABLE, "fewer than two architectures were proposed")
     distance, random = compute_mean_distance(recent), estimate_random_distance(subject.state.space)
@@ -236,7 +236,7 @@ def check_budget_is_kept(subject: Subject) -> Answer:
     spent = compute_spending(subject.state)
     parts = []
     if settings.hours is not None:
-        text = f"{duration(HOUR * spent.hours)} of {duration(HOUR * settings.hours)}"
+        text = f"{duration(SECONDS_PER_HOUR * spent.hours)} of {duration(SECONDS_PER_HOUR * settings.hours)}"
         parts.append((spent.hours <= BUDGET_TOLERANCE * settings.hours, text))
     if settings.money is not None and spent.money is not None:
         text = amount_of_limit(spent.money, settings.money, spent.currency)
@@ -268,4 +268,6 @@ def check_cost_of_gain(subject: Subject) -> Answer:
     gained = compute_gain(subject.state)
     if gained is None:
         return Answer(NOT_APPLICABLE, "the best is not better than the first trials yet")
-    return Answer(YES, f"{duration(HOUR * gained.hours_per_point)} of worker time for 0.01 of {gained.metric}")
+    return Answer(
+        YES, f"{duration(SECONDS_PER_HOUR * gained.hours_per_point)} of worker time for 0.01 of {gained.metric}"
+    )

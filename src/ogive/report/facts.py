@@ -10,7 +10,7 @@ from typing import Any
 from ogive.formatting import plural
 from ogive.hashing import hash_json
 from ogive.run.state import State
-from ogive.session.search_code import ESTIMATOR, SOURCES
+from ogive.session.search_code import ESTIMATOR_PART, SOURCES
 from ogive.space import SizeBounds
 
 MAX_SESSIONS = 10
@@ -24,7 +24,7 @@ def reproduction_facts(state: State) -> dict[str, Any]:
         A dict with these keys. `manifest` and `decisions`: pairs of names and values. `sessions`: for each session, its
         number and its rows of names and values. `earlier_sessions`: a text about sessions that are not listed, or None.
     """
-    created = state.created
+    created = state.declaration
     manifest = [
         ("run seed", created["seed"]),
         ("strategy", format_plugin(created["strategy"])),
@@ -55,7 +55,9 @@ def _hash_sources(session: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return a session's record with one hash for all source files of a kind."""
     if SOURCES not in session:
         return session
-    hashes = {"estimator" if kind == ESTIMATOR else kind: hash_json(parts) for kind, parts in session[SOURCES].items()}
+    hashes = {
+        "estimator" if kind == ESTIMATOR_PART else kind: hash_json(parts) for kind, parts in session[SOURCES].items()
+    }
     return {**session, SOURCES: hashes}
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from ogive.formatting import duration, plural
 from ogive.report.checklist_answers import NO, NOT_APPLICABLE, YES, Answer, yes_or_no
 from ogive.report.subject import Subject
-from ogive.run.spending import HOUR, compute_spending
+from ogive.run.spending import SECONDS_PER_HOUR, compute_spending
 
 MIN_RANDOM_TRIALS = 10
 """At least this many random trials of the run itself count as a comparison with random search."""
@@ -45,14 +45,14 @@ def check_final_seeds(subject: Subject) -> Answer:
 def check_method_version(subject: Subject) -> Answer:
     recorded = [session.get("versions", {}).get("ogive") for session in subject.state.sessions]
     versions = [str(version) for version in dict.fromkeys(recorded) if version]
-    name = subject.state.created["strategy"]["name"]
+    name = subject.state.declaration["strategy"]["name"]
     return yes_or_no(
         bool(versions), f"strategy {name} of Ogive {', '.join(versions)}", "no session recorded its versions"
     )
 
 
 def check_method_options(subject: Subject) -> Answer:
-    created = subject.state.created
+    created = subject.state.declaration
     return Answer(YES, f"seed {created['seed']}; options {created['strategy']['options'] or 'as by default'}")
 
 
@@ -101,7 +101,7 @@ def check_random_search(subject: Subject) -> Answer:
 
 
 def check_repetition(subject: Subject) -> Answer:
-    return Answer(NO, f"this is one run, with seed {subject.state.created['seed']}")
+    return Answer(NO, f"this is one run, with seed {subject.state.declaration['seed']}")
 
 
 def check_tabular_benchmark(subject: Subject) -> Answer:
@@ -117,15 +117,16 @@ def check_tuning_of_recipe(subject: Subject) -> Answer:
 
 def check_total_time(subject: Subject) -> Answer:
     search = compute_spending(subject.state)
-    text = f"search {duration(HOUR * search.hours)}, with {duration(HOUR * search.compute_hours)} of compute"
+    elapsed, compute = duration(SECONDS_PER_HOUR * search.hours), duration(SECONDS_PER_HOUR * search.compute_hours)
+    text = f"search {elapsed}, with {compute} of compute"
     if not subject.later_states:
         return Answer(NO, f"{text}; no full training yet")
     final = compute_spending(next(iter(subject.later_states.values())))
-    return Answer(YES, f"{text}; full training {duration(HOUR * final.compute_hours)} of compute")
+    return Answer(YES, f"{text}; full training {duration(SECONDS_PER_HOUR * final.compute_hours)} of compute")
 
 
 def check_setup(subject: Subject) -> Answer:
-    has_recipe = subject.state.created["recipe"] is not None
+    has_recipe = subject.state.declaration["recipe"] is not None
     sessions = plural(len(subject.state.sessions), "session")
     evidence = f"the journal has the recipe, the settings, and the versions, threads and seeds of {sessions}"
     return yes_or_no(has_recipe and bool(subject.state.sessions), evidence, "the estimator does not declare its recipe")

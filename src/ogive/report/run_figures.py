@@ -14,7 +14,7 @@ from ogive.drawing.plot import MAX_TOOLTIPS, AxisScale, Plot, fit_scale
 from ogive.formatting import number, plural
 from ogive.objective import Objective
 from ogive.report.frontier import Knee
-from ogive.run.results import CurvePoint, compute_running_best, expected_best
+from ogive.run.results import CurvePoint, compute_expected_best, compute_running_best
 
 HALF_WIDTH = 430.0
 """Width of a figure that has another one beside it, in pixels."""
@@ -55,10 +55,10 @@ def draw_search_curve(
     plot = Plot(x_axis, y_axis)
     for low, high in find_failing_ranges([math.isnan(point.value) for point in points]):
         plot.band(low - 0.5, high + 0.5, "bad", "half or more failed")
-    infeasible = [p for p in points if math.isfinite(p.value) and not p.feasible]
+    infeasible = [p for p in points if math.isfinite(p.value) and not p.is_feasible]
     _add_points(plot, infeasible, "bad", "violates a constraint", hollow=True)
-    partly_trained = [p for p in points if math.isfinite(p.value) and p.feasible and not p.is_full]
-    fully_trained = [p for p in points if p.is_full and p.feasible]
+    partly_trained = [p for p in points if math.isfinite(p.value) and p.is_feasible and not p.is_full]
+    fully_trained = [p for p in points if p.is_full and p.is_feasible]
     best_label = "best so far"
     if partly_trained:
         for css, label, group in group_by_rung(partly_trained, unit):
@@ -76,7 +76,7 @@ def draw_search_curve(
     if len(reference) > 1:
         max_size = min(len(reference), len(points))
         sizes = np.unique(np.linspace(1, max_size, min(max_size, MAX_REFERENCE_POINTS)).round().astype(int))
-        expected = expected_best(reference, objective.goal, sizes.tolist())
+        expected = compute_expected_best(reference, objective.goal, sizes.tolist())
         plot.line(sizes, expected, "c1", "expected best of as many random trials", dash=True)
     positions, best_values = compute_running_best(points, objective.goal)
     if positions:

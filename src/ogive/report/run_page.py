@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from ogive.document.blocks import Page, Section
+from ogive.document.blocks import Document, Section
 from ogive.document.html import render_html
 from ogive.document.write import SUFFIXES, write_page
 from ogive.errors import JobError, RunError
@@ -87,10 +87,10 @@ def render(state: State, name: str, comparison: BaselineComparison | None = None
     return render_html(build_page(Subject(state, folder, name, comparison)))
 
 
-def build_page(subject: Subject) -> Page:
+def build_page(subject: Subject) -> Document:
     """Return the content of the report, before it is rendered as HTML or Markdown."""
     sections = [section for build in SECTIONS if (section := build(subject)) is not None]
-    return Page(
+    return Document(
         title=subject.name,
         lead=summary.describe_search(subject),
         sections=sections,

@@ -162,7 +162,7 @@ class Subject:
         """The networks that are drawn, `best_network` first."""
         if self.full_training is not None:
             return self.stages.rank_networks(MAX_DRAWN)
-        return [self.stages.deliver_searched(trial) for trial in self.best_trials]
+        return [self.stages.make_search_delivery(trial) for trial in self.best_trials]
 
     @cached_property
     def failure_causes(self) -> list[FailureCause]:
@@ -183,7 +183,7 @@ class Subject:
     @property
     def step_unit(self) -> str:
         """The unit of a trial's steps, in the singular: "epoch" or "step"."""
-        return "epoch" if self.state.created["epochs"] else "step"
+        return "epoch" if self.state.declaration["epochs"] else "step"
 
     @property
     def has_several_objectives(self) -> bool:
@@ -202,7 +202,7 @@ class Subject:
         metrics = network.mean_metrics if isinstance(network, Delivery) else network.metrics
         return [
             (name, format_metric(value))
-            for name, value in select_shown_metrics(metrics, self.state.metrics_needed).items()
+            for name, value in select_shown_metrics(metrics, self.state.compared_metrics).items()
         ]
 
     def format_metrics(self, network: Trial | Delivery) -> str:

@@ -14,7 +14,7 @@ from ogive.monitor.stop_rules import StopVerdict
 from ogive.report import facts
 from ogive.report.sections.cost import format_projection
 from ogive.report.subject import Subject, format_metric
-from ogive.run.results import expected_best, explain_no_best
+from ogive.run.results import compute_expected_best, explain_no_best
 from ogive.run.spending import compute_spending
 from ogive.run.state import State
 from ogive.stages.delivery import Delivery
@@ -27,7 +27,7 @@ MIN_FAILED_SHARE = 0.01
 def describe_search(subject: Subject) -> str:
     """Return what was searched, in one sentence."""
     state = subject.state
-    created = state.created
+    created = state.declaration
     goals = " and ".join(f"{'highest' if o.goal == 'maximize' else 'lowest'} {o.metric}" for o in state.objectives)
     constraints = f" subject to {', '.join(map(str, state.constraints))}" if state.constraints else ""
     schedule = ""
@@ -203,7 +203,7 @@ def _compare_with_random(subject: Subject) -> str | None:
                 "the best trial is itself a random one, so nothing shows that the search is better than random search"
             )
     n = min(len(values), len(subject.curve_points))
-    expected = float(expected_best(values, objective.goal, [n])[0])
+    expected = float(compute_expected_best(values, objective.goal, [n])[0])
     best = subject.best_trials[0].metrics[objective.metric]
     is_better = (best > expected) == (objective.goal == "maximize") and best != expected
     comparison = "better than" if is_better else "not better than"
@@ -340,7 +340,7 @@ def _describe_use_of_winner(subject: Subject, winner: Delivery) -> str:
 
 def collect_warnings(subject: Subject) -> list[str]:
     """Return warnings about the best network: those of the last stage, and the reason for missing weights."""
-    warnings = list(subject.stages.notes)
+    warnings = list(subject.stages.warnings)
     network = subject.best_network
     if subject.full_training is None and network is not None and subject.state.trains_models:
         reason = network.missing_weights_reason

@@ -67,7 +67,7 @@ class AttemptRecorder:
         self._fold, self._clock, self._folder = fold, clock, folder
         self._retries, self._cache, self._is_stopping = retries, cache, is_stopping
         self._state = fold.state
-        self._epochs: int | None = fold.state.created["epochs"]
+        self._epochs: int | None = fold.state.declaration["epochs"]
 
     # -- the listener --------------------------------------------------------------------------------------------
 
@@ -129,10 +129,10 @@ class AttemptRecorder:
             event = replace(event, data={**data, "metrics": {**metrics, **inherited}})
         # The schedule receives the same record as in a continued run, which reads it from the journal.
         trial = add_report(previous, event)
-        decision = decide_end(trial, self._fold.ask_schedule(trial), self._state.metrics_needed, self._epochs)
+        decision = decide_end(trial, self._fold.ask_schedule(trial), self._state.compared_metrics, self._epochs)
         self._fold.write_report(event, decision)
         if decision is None and trial.step >= trial.target_step:
-            missing = ", ".join(find_missing_metrics(trial, self._state.metrics_needed))
+            missing = ", ".join(find_missing_metrics(trial, self._state.compared_metrics))
             self.warn_once(f"{missing} {REPORTED_LATE}", number)
         if decision is not None and decision.kind is not Kind.FAILED and number in self.running:
             self._store_result(number)
@@ -161,7 +161,7 @@ class AttemptRecorder:
             Whether an event was written. If so, the trial is now paused or has ended.
         """
         action = self._fold.pending_actions.get(trial.id)
-        event = None if action is None else decide_end(trial, action, self._state.metrics_needed, self._epochs)
+        event = None if action is None else decide_end(trial, action, self._state.compared_metrics, self._epochs)
         if event is None:
             return False
         self._fold.write(event)
@@ -204,7 +204,7 @@ class AttemptRecorder:
 
         The value of the trial is that of its last report, or of its best one if the best epoch counts.
         """
-        failure = find_value_failure(trial, self._state.metrics_needed)
+        failure = find_value_failure(trial, self._state.compared_metrics)
         if failure is not None:
             # A trial that continues the training of a donor may have the donor's value; an empty report adds it.
             if trial.step < trial.target_step and get_inherited_metrics(trial, self._state, trial.target_step):
@@ -225,7 +225,7 @@ class AttemptRecorder:
 
     def _is_retried(self, trial: Trial, outcome: Outcome) -> bool:
         # A worker that is lost while the session ends may have been killed by the end, so its trial does not fail.
-        has_attempts_left = self._is_stopping() or self._state.lost_attempts[trial.id] < self._retries
+        has_attempts_left = self._is_stopping() or self._state.lost_attempt_counts[trial.id] < self._retries
         return outcome.status in RETRYABLE and has_attempts_left
 
     def delete_checkpoints(self, number: TrialId) -> None:

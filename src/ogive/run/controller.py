@@ -98,8 +98,8 @@ class Controller:
         self.subscribers = subscribers
         self.monitor = monitor
         self.tick = tick
-        self.seed = int(state.created["seed"])
-        self.pending = Pending(state.pending, id_counts=state.pending_ids)
+        self.seed = int(state.declaration["seed"])
+        self.pending = Pending(state.pending, id_counts=state.pending_architecture_counts)
         self.end_reason = ""  # the reason that the search would have for its end if no more work is found
         self.is_stopping = False
         self._unused_rng = generator(self.seed, "job")  # the argument for schedules that use no random numbers
@@ -167,7 +167,7 @@ class Controller:
 
     def _check_limits(self) -> None:
         """End the search if it has reached a limit."""
-        end = find_exceeded_limit(self.state, self.settings, self.fold.now, self.executor.virtual)
+        end = find_exceeded_limit(self.state, self.settings, self.fold.now, self.executor.is_virtual)
         if end is not None:
             self._end_search(end.reason, failures=end.failures)
 
@@ -184,7 +184,7 @@ class Controller:
         if self.monitor:
             self.fold.write(*self.monitor.find_timed_alerts(self.fold.now, is_last))
         for subscriber in self.subscribers:
-            for message in subscriber.failures():
+            for message in subscriber.collect_failures():
                 self.attempts.on_warning(message)
         self._next_alerts = self.clock.monotonic() + ALERT_SECONDS
 
@@ -196,8 +196,8 @@ class Controller:
         for message in advice.warnings:
             self.attempts.on_warning(message)
         self.fold.write(*advice.alerts)
-        if advice.stop is not None:
-            self._end_search(advice.stop, failures=advice.failures)
+        if advice.stop_reason is not None:
+            self._end_search(advice.stop_reason, failures=advice.is_caused_by_failures)
         if advice.projection is not None and not self.is_stopping:
             self.fold.write(advice.projection)
 
@@ -217,7 +217,7 @@ class Controller:
     def _assign_work(self) -> bool:
         """Start attempts until no worker is idle; return False if there is nothing to start, or the session is stopping."""
         self._check_limits()
-        while self.executor.idle and not self.is_stopping:
+        while self.executor.idle_count and not self.is_stopping:
             waiting = next((trial for trial in self.state.waiting if trial not in self.attempts.running), None)
             if waiting is not None:
                 trial = self.state.trials[waiting]

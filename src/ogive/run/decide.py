@@ -84,7 +84,9 @@ def make_trial(number: TrialId, proposal: Proposal, job: Start, state: State) ->
     architecture_id = proposal.architecture.id
     repeated = proposal.note.get(REPEATS_NOTE)
     if repeated is None:
-        seed = derive(int(state.created["seed"]), "trial", architecture_id, state.architecture_counts[architecture_id])
+        seed = derive(
+            int(state.declaration["seed"]), "trial", architecture_id, state.architecture_counts[architecture_id]
+        )
     else:
         seed = state.trials[repeated].seed
     return Trial(
@@ -116,8 +118,8 @@ def make_assignment(trial: Trial, state: State, folder: Path) -> Assignment:
         last_reported_step=max(0, trial.step - trial.step_offset),
         spent_seconds=trial.seconds,
         step_offset=trial.step_offset,
-        missing_metrics=find_missing_metrics(trial, state.metrics_needed),
-        max_step=compute_last_allowed_step(trial, state.created["epochs"]) - trial.step_offset,
+        missing_metrics=find_missing_metrics(trial, state.compared_metrics),
+        max_step=compute_last_allowed_step(trial, state.declaration["epochs"]) - trial.step_offset,
         best_epoch_rule=trial.best_epoch_rule and trial.best_epoch_rule.without_screened(trial.screened),
     )
 
@@ -217,8 +219,12 @@ def get_inherited_metrics(trial: Trial, state: State, step: Step) -> Mapping[str
     values are still valid. The result is empty if no metric is missing; if `step` is not the last step, so that the trial
     may still report the metrics itself; or if the donor has not reported all of them either.
     """
-    missing = find_missing_metrics(trial, state.metrics_needed)
-    if not missing or not trial.continues_training or step < compute_last_allowed_step(trial, state.created["epochs"]):
+    missing = find_missing_metrics(trial, state.compared_metrics)
+    if (
+        not missing
+        or not trial.continues_training
+        or step < compute_last_allowed_step(trial, state.declaration["epochs"])
+    ):
         return {}
     assert trial.proposal.inherit is not None  # since it continues the training of another trial
     donor_id, donor_step = trial.proposal.inherit

@@ -70,7 +70,7 @@ class Event:
     time: float = 0.0
     seq: int = 0
 
-    def at(self, time: float, seq: int = 0) -> Event:
+    def with_time(self, time: float, seq: int = 0) -> Event:
         """Return a copy of the event with another time and number. (`dataclasses.replace` takes three times as long.)"""
         return Event(self.kind, self.trial, self.step, self.data, time, seq)
 

@@ -139,15 +139,15 @@ class Executor(ABC):
     """Runs evaluations. See the docstring of the module for the guarantees of implementations.
 
     Attributes:
-        virtual: whether time is virtual and nothing is trained. Failures are then simulated, and repeated failures do not
+        is_virtual: whether time is virtual and nothing is trained. Failures are then simulated, and repeated failures do not
             end a search.
     """
 
-    virtual: bool = False
+    is_virtual: bool = False
 
     @property
     @abstractmethod
-    def idle(self) -> int:
+    def idle_count(self) -> int:
         """The number of assignments that can be submitted now."""
 
     @abstractmethod

@@ -83,16 +83,16 @@ class Fold:
         if not events:
             return
         now = self._clock.now()
-        self._append_and_apply([event if event.time else event.at(now) for event in events], None)
+        self._append_and_apply([event if event.time else event.with_time(now) for event in events], None)
 
     def write_report(self, report: Event, decision: Event | None) -> None:
         """Write a report that the schedule has answered already, and in the same transaction the event of the decision."""
-        events = [report] if decision is None else [report, decision.at(report.time)]
+        events = [report] if decision is None else [report, decision.with_time(report.time)]
         self._append_and_apply(events, Kind.REPORTED)
 
     def ask_schedule(self, trial: Trial) -> Action:
         """Return the schedule's answer to the last report of `trial`; CONTINUE, without asking, if there is no value."""
-        if find_value_failure(trial, self.state.metrics_needed):
+        if find_value_failure(trial, self.state.compared_metrics):
             return Action.CONTINUE
         with convert_plugin_errors("schedule", self._schedule):
             return self._schedule.on_report(trial, trial.reports[-1])

@@ -53,7 +53,7 @@ class Journal:
         clock: the clock that sets the time of each event.
 
     Attributes:
-        writing: whether a transaction is being written, which should not be ended by a KeyboardInterrupt.
+        is_writing: whether a transaction is being written, which should not be ended by a KeyboardInterrupt.
 
     Raises:
         RunError: there is no journal at `path`, or it cannot be read.
@@ -61,7 +61,7 @@ class Journal:
 
     def __init__(self, path: Path, *, synchronous: str = "NORMAL", writable: bool = True, clock: Clock | None = None):
         self.path = path
-        self.writing = False
+        self.is_writing = False
         self._writable = writable
         self._folder_identity: FolderIdentity | None = None
         self._clock = clock or WallClock()
@@ -100,7 +100,7 @@ class Journal:
                 connection.execute(META.insert(), {"schema": SCHEMA})
                 connection.execute(LEASE.insert(), {"token": 0, "beat": 0, "holder": ""})
                 connection.execute(
-                    INSERT_EVENTS, [make_event_row(event.at(now), i + 1) for i, event in enumerate(first)]
+                    INSERT_EVENTS, [make_event_row(event.with_time(now), i + 1) for i, event in enumerate(first)]
                 )
             engine.dispose()
             publish(draft, path)
@@ -260,8 +260,8 @@ class Journal:
         """
         assert self._token is not None, "append needs the lease"
         now = self._clock.now()
-        events = [event if event.time else event.at(now) for event in events]
-        self.writing = True
+        events = [event if event.time else event.with_time(now) for event in events]
+        self.is_writing = True
         try:
             with self._convert_errors():
                 if self._last_seq is None:
@@ -276,8 +276,8 @@ class Journal:
                 self._connection.commit()
             self._last_seq += len(rows)
         finally:
-            self.writing = False
-        return [event.at(event.time, row["seq"]) for event, row in zip(events, rows, strict=True)]
+            self.is_writing = False
+        return [event.with_time(event.time, row["seq"]) for event, row in zip(events, rows, strict=True)]
 
     def close(self) -> None:
         """Give the lease back and close the database. Further calls do nothing."""

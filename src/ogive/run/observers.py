@@ -44,7 +44,7 @@ class Subscriber(Protocol):
     def __call__(self, state: State, event: Event | None) -> None:
         """Put an event that `state` has applied into the queue of the subscriber's thread."""
 
-    def failures(self) -> list[str]:
+    def collect_failures(self) -> list[str]:
         """Return the failures since the last call."""
 
     def close(self) -> list[str]:
@@ -58,15 +58,15 @@ class Advice:
     Attributes:
         warnings: messages to journal as warnings.
         alerts: events to journal in one transaction.
-        stop: the reason why the search should end now; None if it should continue.
-        failures: whether the search should end because trials failed.
+        stop_reason: the reason why the search should end now; None if it should continue.
+        is_caused_by_failures: whether the search should end because trials failed.
         projection: the event of a new projection; None if there is no new one.
     """
 
     warnings: Sequence[str] = ()
     alerts: Sequence[Event] = ()
-    stop: str | None = None
-    failures: bool = False
+    stop_reason: str | None = None
+    is_caused_by_failures: bool = False
     projection: Event | None = None
 
 

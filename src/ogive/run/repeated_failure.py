@@ -63,7 +63,7 @@ def _has_value(state: State) -> bool:
     counts = state.status_counts
     if counts[Status.FINISHED] or counts[Status.STOPPED] or counts[Status.PAUSED]:
         return True
-    return any(are_finite(state.trials[number].metrics, state.metrics_needed) for number in state.pending)
+    return any(are_finite(state.trials[number].metrics, state.compared_metrics) for number in state.pending)
 
 
 def _describe(trial: Trial) -> str:

@@ -93,7 +93,7 @@ class CurvePoint:
         value: the value of the objective; NaN if the trial failed.
         step: the last step that the trial reported, such as its epochs; 0 if it reported nothing.
         is_full: whether the trial has a value and no trial was trained longer.
-        feasible: whether the trial has a value and satisfies all constraints.
+        is_feasible: whether the trial has a value and satisfies all constraints.
         origin: the origin of the proposal, such as "random" or "mutation"; "" if the strategy does not note it.
         time: the time at which the trial became inactive, in seconds since the start of the run; see `convert_to_run_time`.
         spent_seconds: compute time of this trial and of all trials that became inactive before it, in seconds.
@@ -104,7 +104,7 @@ class CurvePoint:
     value: float
     step: int
     is_full: bool
-    feasible: bool
+    is_feasible: bool
     origin: str = ""
     time: float = 0.0
     spent_seconds: float = 0.0
@@ -129,7 +129,7 @@ def compute_search_curve(state: State, objective: Objective) -> list[CurvePoint]
             value=value if has_value else math.nan,
             step=trial.step,
             is_full=has_value and trial.has_reached(step),
-            feasible=has_value and (not state.constraints or total_violation(metrics, state.constraints) == 0),
+            is_feasible=has_value and (not state.constraints or total_violation(metrics, state.constraints) == 0),
             origin=origins[trial.id],
             time=float(times[index]),
             spent_seconds=float(spent[index]),
@@ -163,7 +163,7 @@ def find_origins(state: State) -> dict[TrialId, str]:
     proposal whose note has the entry in `MODEL_NOTE_ENTRIES`, and "model" from this proposal on.
     """
     origins = {trial.id: str(trial.proposal.note.get("origin", "")) for trial in state.trials.values()}
-    name = state.created["strategy"]["name"]
+    name = state.declaration["strategy"]["name"]
     if any(origins.values()) or (name not in MODEL_NOTE_ENTRIES and name != "random"):
         return origins
     entry = MODEL_NOTE_ENTRIES.get(name, "")
@@ -186,7 +186,7 @@ def compute_running_best(points: Sequence[CurvePoint], goal: str) -> tuple[list[
     positions: list[int] = []
     values: list[float] = []
     for point in points:
-        if point.is_full and point.feasible:
+        if point.is_full and point.is_feasible:
             positions.append(point.position)
             values.append(select_better(values[-1], point.value) if values else point.value)
     if positions and positions[-1] < points[-1].position:
@@ -195,7 +195,7 @@ def compute_running_best(points: Sequence[CurvePoint], goal: str) -> tuple[list[
     return positions, values
 
 
-def expected_best(values: ArrayLike, goal: str, sizes: Sequence[int] | None = None) -> FloatArray:
+def compute_expected_best(values: ArrayLike, goal: str, sizes: Sequence[int] | None = None) -> FloatArray:
     """Return the expected best of n values that are drawn without replacement, for each n in `sizes`.
 
     This is an unbiased estimate of the expected best of n random trials: Tang et al., "Showing Your Work Doesn't Always
@@ -226,7 +226,7 @@ def expected_best(values: ArrayLike, goal: str, sizes: Sequence[int] | None = No
 
 
 def collect_random_values(state: State, points: Sequence[CurvePoint] | None = None) -> tuple[list[float], str]:
-    """Return the values of the random trials of a run, for `expected_best`.
+    """Return the values of the random trials of a run, for `compute_expected_best`.
 
     Args:
         state: the state of the run.
@@ -238,7 +238,7 @@ def collect_random_values(state: State, points: Sequence[CurvePoint] | None = No
     """
     if len(state.objectives) != 1:
         return [], "A random reference is drawn for a single objective only."
-    name = state.created["strategy"]["name"]
+    name = state.declaration["strategy"]["name"]
     origins = find_origins(state)
     if not any(origins.values()):
         return [], f"There is no random reference: strategy {name} does not say which of its trials are random."
@@ -247,7 +247,7 @@ def collect_random_values(state: State, points: Sequence[CurvePoint] | None = No
     random.sort(key=lambda point: point.trial)
     if any(not point.is_full for point in random):
         return [], "There is no random reference: not all random trials were trained as far as the best."
-    if any(not point.feasible for point in random):
+    if any(not point.is_feasible for point in random):
         return (
             [],
             "There is no random reference: some random trials violate a constraint, and so have no rank by value.",

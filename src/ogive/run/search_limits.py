@@ -35,7 +35,7 @@ def find_exceeded_limit(state: State, settings: Settings, now: float, virtual: b
     """
     if not virtual and (reason := find_repeated_failure(state)) is not None:
         return SearchEnd(reason, failures=True)
-    failed = state.failed_count - state.uncounted_failures
+    failed = state.failed_count - state.uncounted_failure_count
     if failed >= settings.failed_trials_limit:
         reason = f"{failed} trials have failed, and max_failed_trials is {settings.failed_trials_limit}"
         if (common_failure := find_common_failure(state)) is not None:
@@ -45,7 +45,7 @@ def find_exceeded_limit(state: State, settings: Settings, now: float, virtual: b
         return None
     spent = spending.compute_spending(state, now)
     if settings.hours is not None and spent.hours >= settings.hours:
-        return SearchEnd(f"the budget of {formatting.duration(settings.hours * spending.HOUR)} is used up")
+        return SearchEnd(f"the budget of {formatting.duration(settings.hours * spending.SECONDS_PER_HOUR)} is used up")
     if settings.money is not None and spent.money is not None and spent.money >= settings.money:
         kind = "budget" if spent.currency else "money budget"
         return SearchEnd(f"the {kind} of {formatting.amount(settings.money, spent.currency)} is used up")

@@ -16,7 +16,7 @@ from ogive.run.timeline import SessionInterval
 if TYPE_CHECKING:
     from ogive.run.state import State
 
-HOUR = 3600.0
+SECONDS_PER_HOUR = 3600.0
 """The number of seconds in an hour."""
 
 
@@ -91,15 +91,19 @@ def _sum_intervals(
 ) -> Spending:
     # A session without a price is billed at the price of the last session that had one.
     prices = [(interval, price or interval.price or state.price) for interval in intervals]
-    money = sum(p.compute_hourly_cost(interval.process_count) * interval.seconds / HOUR for interval, p in prices if p)
+    money = sum(
+        p.compute_hourly_cost(interval.process_count) * interval.seconds / SECONDS_PER_HOUR
+        for interval, p in prices
+        if p
+    )
     has_price = any(p for _, p in prices)
     return Spending(
         stage=stage,
         device=device,
         workers=intervals[-1].workers if intervals else 0,
-        hours=sum(interval.seconds for interval in intervals) / HOUR,
-        worker_hours=sum(interval.seconds * interval.workers for interval in intervals) / HOUR,
-        compute_hours=sum(interval.compute_seconds for interval in intervals) / HOUR,
+        hours=sum(interval.seconds for interval in intervals) / SECONDS_PER_HOUR,
+        worker_hours=sum(interval.seconds * interval.workers for interval in intervals) / SECONDS_PER_HOUR,
+        compute_hours=sum(interval.compute_seconds for interval in intervals) / SECONDS_PER_HOUR,
         money=money if has_price else None,
         currency=next((p.currency for _, p in prices if p), ""),
     )

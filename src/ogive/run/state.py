@@ -31,7 +31,7 @@ _WITHOUT_EFFECT_ON_TRIALS = frozenset({Kind.WARNING, Kind.TEST_READ, Kind.ALERT}
 REPEATS_NOTE = "repeats"
 """The entry of a proposal's note that names the failed trial whose architecture is proposed again."""
 
-LAST_ENDED = 20
+MAX_LAST_ENDED = 20
 """At most this many trials are in `State.last_ended`."""
 
 
@@ -41,28 +41,28 @@ class State:
 
     Attributes:
         space: the declared space with its layers, or the space that was read from the journal, which has no layers.
-        created: the data of the event that created the run.
+        declaration: the data of the event that created the run.
         settings: the settings that may change while a run is continued: max_trials, workers, limits, budget.
         objectives: the objectives of the run.
         constraints: the constraints of the run.
         trials: all trials, by id.
         pending: the proposals of pending trials (waiting or running), by trial.
-        pending_ids: the number of pending trials of each architecture id.
+        pending_architecture_counts: the number of pending trials of each architecture id.
         waiting: the trials that wait for a worker, in the order in which they began to wait; a dict as an ordered set.
         status_counts: the number of trials of each status.
-        last_ended: the ended trials with the highest ids, at most `LAST_ENDED`, as a heap.
+        last_ended: the ended trials with the highest ids, at most `MAX_LAST_ENDED`, as a heap.
         architecture_counts: the number of trials of each architecture id.
-        lost_attempts: for each trial, the number of its attempts whose worker was killed or lost.
+        lost_attempt_counts: for each trial, the number of its attempts whose worker was killed or lost.
         job_count: the number of jobs of the schedule that were carried out.
         compute_seconds: compute time of all trials, in seconds.
         elapsed_seconds: the time in which a controller ran, in seconds.
         end_reason: the reason why the search has ended; "" if the search has not ended.
-        exhausted: whether the search has ended because the strategy cannot propose any more architectures.
+        is_exhausted: whether the search has ended because the strategy cannot propose any more architectures.
         ended_by_failures: whether the search has ended because too many trials failed, because the first ones all failed in
             the same way, or because of the stop rule on failures.
         error: the error that ended the last session; None if it ended normally or is running.
-        uncounted_failures: the number of failed trials that `max_failed_trials` does not count: those of a search that ended
-            by failures and was continued, and those that are repeated.
+        uncounted_failure_count: the number of failed trials that `max_failed_trials` does not count: those of a search that
+            ended by failures and was continued, and those that are repeated.
         failed_in_session: the trials that have failed since the last session began, in this order.
         warnings: messages for the user, each with the trial that it is about, or None.
         test_reads: the number of times that the test split was used.
@@ -82,26 +82,26 @@ class State:
     """
 
     space: Space
-    created: Mapping[str, Any]
+    declaration: Mapping[str, Any]
     settings: dict[str, Any]
     objectives: tuple[Objective, ...]
     constraints: tuple[Constraint, ...]
     trials: dict[TrialId, Trial] = field(default_factory=dict)
     pending: dict[TrialId, Proposal] = field(default_factory=dict)
-    pending_ids: Counter[str] = field(default_factory=Counter)
+    pending_architecture_counts: Counter[str] = field(default_factory=Counter)
     waiting: dict[TrialId, None] = field(default_factory=dict)
     status_counts: Counter[Status] = field(default_factory=Counter)
     last_ended: list[TrialId] = field(default_factory=list)
     architecture_counts: Counter[str] = field(default_factory=Counter)
-    lost_attempts: Counter[TrialId] = field(default_factory=Counter)
+    lost_attempt_counts: Counter[TrialId] = field(default_factory=Counter)
     job_count: int = 0
     compute_seconds: float = 0.0
     elapsed_seconds: float = 0.0
     end_reason: str = ""
-    exhausted: bool = False
+    is_exhausted: bool = False
     ended_by_failures: bool = False
     error: str | None = None
-    uncounted_failures: int = 0
+    uncounted_failure_count: int = 0
     failed_in_session: list[TrialId] = field(default_factory=list)
     warnings: list[tuple[str, TrialId | None]] = field(default_factory=list)
     test_reads: int = 0
@@ -139,7 +139,7 @@ class State:
         data = first.data
         state = State(
             space=space or Space.from_json(data["space"]),
-            created=data,
+            declaration=data,
             settings=dict(data["settings"]),
             objectives=tuple(Objective(**item) for item in data["objectives"]),
             constraints=tuple(Constraint(**item) for item in data["constraints"]),
@@ -195,7 +195,7 @@ class State:
         return self.sessions[-1].get("code") or None if self.sessions else None
 
     @cached_property
-    def metrics_needed(self) -> tuple[str, ...]:
+    def compared_metrics(self) -> tuple[str, ...]:
         """The metrics of the objectives and constraints."""
         metrics = [objective.metric for objective in self.objectives]
         metrics += [constraint.metric for constraint in self.constraints]
@@ -205,7 +205,7 @@ class State:
     def best_epoch_rule(self) -> BestEpoch | None:
         """The rule that selects the best epoch as the value of a trial; None if the last epoch is the value."""
         objective = next((objective for objective in self.objectives if objective.epoch == "best"), None)
-        return None if objective is None else BestEpoch(objective.metric, objective.goal, self.metrics_needed)
+        return None if objective is None else BestEpoch(objective.metric, objective.goal, self.compared_metrics)
 
     def apply(self, event: Event) -> Trial | None:
         """Update the state from an event; return the new record of the trial that it changed, if any."""
@@ -239,9 +239,15 @@ class State:
         self.sessions.append(event.data)
         self.session_intervals.append(SessionInterval.from_event(event.time, event.data, self.settings))
         if self.ended_by_failures:
-            self.uncounted_failures = self.failed_count
+            self.uncounted_failure_count = self.failed_count
         self.failed_in_session = []
-        self.is_open, self.end_reason, self.exhausted, self.ended_by_failures, self.error = True, "", False, False, None
+        self.is_open, self.end_reason, self.is_exhausted, self.ended_by_failures, self.error = (
+            True,
+            "",
+            False,
+            False,
+            None,
+        )
 
     def _apply_to_run(self, event: Event) -> None:
         match event.kind:
@@ -252,7 +258,7 @@ class State:
             case Kind.CHANGED:
                 self.settings.update(event.data)
             case Kind.ENDED:
-                self.end_reason, self.exhausted = event.data["why"], event.data.get("exhausted", False)
+                self.end_reason, self.is_exhausted = event.data["why"], event.data.get("exhausted", False)
                 # Journals of earlier versions have no entry `failures`, so it is derived from the reason.
                 self.ended_by_failures = event.data.get("failures", "max_failed_trials is" in self.end_reason)
             case Kind.WARNING:
@@ -261,7 +267,7 @@ class State:
                 self.test_reads += 1
             case Kind.REPEATING:
                 self.repeated_by |= dict.fromkeys(event.data["trials"])
-                self.uncounted_failures = self.failed_count
+                self.uncounted_failure_count = self.failed_count
             case Kind.ALERT:
                 self.alerts.append(Alert.from_event(event))
                 self.alert_causes.add(self.alerts[-1].cause)
@@ -315,7 +321,7 @@ class State:
         if kind is Kind.PUT_BACK:
             self.lost_seconds += seconds
             if "status" in event.data:
-                self.lost_attempts[trial.id] += 1
+                self.lost_attempt_counts[trial.id] += 1
 
     def _change_status(self, previous: Status | None, trial: Trial, event: Event) -> None:
         status, number = trial.status, trial.id
@@ -326,15 +332,15 @@ class State:
             self.failed_in_session.append(number)
         if status.ended:
             heappush(self.last_ended, number)
-            if len(self.last_ended) > LAST_ENDED:
+            if len(self.last_ended) > MAX_LAST_ENDED:
                 heappop(self.last_ended)
         is_pending = status is Status.WAITING or status is Status.RUNNING
         if is_pending and number not in self.pending:
             self.pending[number] = trial.proposal
-            self.pending_ids[trial.architecture.id] += 1
+            self.pending_architecture_counts[trial.architecture.id] += 1
         elif not is_pending and number in self.pending:
             del self.pending[number]
-            self.pending_ids[trial.architecture.id] -= 1
+            self.pending_architecture_counts[trial.architecture.id] -= 1
         if status is Status.WAITING:
             self.waiting[number] = None
         elif previous is Status.WAITING:

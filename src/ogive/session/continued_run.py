@@ -68,7 +68,9 @@ def open_session(
     first, *events = journal.read()
     data = declared.to_json()
     checked = {name: data[name] for name in (*fixed, "estimator", "fingerprints")}
-    check_unchanged(State.from_events([first]).created, declared.space, checked, folder=folder, recipe=data["recipe"])
+    check_unchanged(
+        State.from_events([first]).declaration, declared.space, checked, folder=folder, recipe=data["recipe"]
+    )
     stored = {**first.data["settings"], **collect_setting_changes(events)}
     previous = Settings.from_json(stored)
     if changeable.get("workers", previous.workers) != previous.workers:

@@ -135,7 +135,7 @@ def run_session(
             )
             if cache_warning is not None:
                 controller.warn_once(cache_warning)
-            with handle_signals(controller.stop, _print_message, lambda: journal.writing):
+            with handle_signals(controller.stop, _print_message, lambda: journal.is_writing):
                 reason = controller.run()
     except BaseException as error:
         reason = type(error).__name__
@@ -242,9 +242,9 @@ def _open_view(observer: Observer | None) -> Iterator[Observer]:
     if observer is not None:
         yield observer
         return
-    from ogive.monitor.live_view import live_view
+    from ogive.monitor.live_view import show_live_view
 
-    with live_view() as view:
+    with show_live_view() as view:
         yield view
 
 

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from ogive.planner import Plan, Timings
     from ogive.schedule.base import Schedule
 
-Say = Callable[[str], object]
+MessageFunction = Callable[[str], object]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,7 +70,9 @@ class PlanRequest:
             raise JobError(f"regret={self.regret!r}: expected a number, at least 0, in the unit of the first objective")
 
 
-def make_plan(declared: RunSpec, estimator: Estimator, settings: Settings, request: PlanRequest, say: Say) -> Plan:
+def make_plan(
+    declared: RunSpec, estimator: Estimator, settings: Settings, request: PlanRequest, say: MessageFunction
+) -> Plan:
     """Return the plan of a declared search.
 
     Args:
@@ -147,7 +149,7 @@ def compute_plan_fingerprint(declared: RunSpec, settings: Settings) -> str:
 
 
 def _measure_durations(
-    declared: RunSpec, estimator: Estimator, settings: Settings, request: PlanRequest, *, say: Say
+    declared: RunSpec, estimator: Estimator, settings: Settings, request: PlanRequest, *, say: MessageFunction
 ) -> Timings:
     """Train trials on this machine, and return their durations."""
     from ogive import planner
@@ -205,7 +207,7 @@ def _read_source(source: str | os.PathLike[str] | StoredRun | Timings, declared:
                 f"{path} is neither the folder of a run nor a file; give one of them (durations as CSV or JSON)"
             )
         return planner.read_timings(path)
-    created = source.state.created
+    created = source.state.declaration
     timings = planner.read_run_timings(source.state, f"the run in {source.folder}")
     now, before = declared.fingerprints, created["fingerprints"]
     differences = sorted(name for name in {*now, *before} if now.get(name) != before.get(name))
@@ -327,10 +329,12 @@ def apply_plan(plan: Any, declared: RunSpec, estimator: Estimator, settings: Set
     if plan == AUTO:
         plan = make_plan(declared, estimator, settings, PlanRequest(), say=_print_message)
     split = plan.chosen
-    # The user may have chosen another split of the plan, with `Plan.with_parallel_trials`.
+    # The user may have chosen another split of the plan, with `Plan.choose_parallel_trials`.
     is_recommended = split == plan.recommended
     workers = f"{split.workers_per_trial} of {plan.workers} {plan.unit} each"
-    reason = plan.why if is_recommended else f"{duration(plan.row.seconds.expected)}, the split that you chose"
+    reason = (
+        plan.why if is_recommended else f"{duration(plan.chosen_forecast.seconds.expected)}, the split that you chose"
+    )
     _print_message(f"plan: {plural(split.parallel_trials, 'trial')} at a time, {workers}: {reason}")
     _print_message(f"plan: {plan.sure if is_recommended else f'{plan.recommended} is recommended: {plan.why}'}")
     per_trial_setting = "threads" if plan.unit == "threads" else "workers_per_trial"

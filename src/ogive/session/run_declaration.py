@@ -51,7 +51,7 @@ class PluginSpec:
     options: Mapping[str, Any]
 
     @staticmethod
-    def of(kind: str, spec: Any) -> PluginSpec:
+    def parse(kind: str, spec: Any) -> PluginSpec:
         """Return the name and the options of "name", {"name": {option: value}} or an object.
 
         Args:
@@ -110,7 +110,7 @@ def make_strategy(
         strategy = _copy_for_run(spec, space, objectives, constraints)
         has_duplicates = isinstance(strategy, Listed)
     else:
-        named = _require_name("strategy", PluginSpec.of("strategy", spec))
+        named = _require_name("strategy", PluginSpec.parse("strategy", spec))
         strategy = strategies.create(named.name, space, tuple(objectives), tuple(constraints), **named.options)
         has_duplicates = named.name == "listed"
     if warm_start:
@@ -177,11 +177,11 @@ def choose_schedule(strategy: StrategySpec, schedule: ScheduleSpec) -> ScheduleS
         set_options = {o: value for o, value in options.items() if value is not None}
         required = {strategy.schedule: set_options} if strategy.schedule else None
     else:
-        named = PluginSpec.of("strategy", strategy)
+        named = PluginSpec.parse("strategy", strategy)
         name, required = named.name, strategies.paired_schedule(named.name, named.options)
     if required is None:
         return schedule
-    if schedule is not None and PluginSpec.of("schedule", schedule) != PluginSpec.of("schedule", required):
+    if schedule is not None and PluginSpec.parse("schedule", schedule) != PluginSpec.parse("schedule", required):
         raise JobError(
             f"strategy {name!r} brings its own schedule, {next(iter(required))!r}; leave schedule={schedule!r} out (the "
             "options of the schedule are options of the strategy)"
@@ -207,7 +207,7 @@ def make_schedule(
     if isinstance(spec, Schedule):
         # Copied, so that the trials of one run do not affect the next run.
         return copy.deepcopy(spec)
-    named = _require_name("schedule", PluginSpec.of("schedule", spec or "full"))
+    named = _require_name("schedule", PluginSpec.parse("schedule", spec or "full"))
     return schedules.create(
         named.name, objectives=tuple(objectives), constraints=tuple(constraints), epochs=epochs, **named.options
     )
@@ -281,8 +281,8 @@ class RunSpec:
             space=space,
             objectives=parse_objectives(objectives),
             constraints=parse_constraints(constraints),
-            strategy=PluginSpec.of("strategy", strategy),
-            schedule=PluginSpec.of("schedule", schedule or "full"),
+            strategy=PluginSpec.parse("strategy", strategy),
+            schedule=PluginSpec.parse("schedule", schedule or "full"),
             epochs=epochs,
             seed=seed,
             estimator=f"{type(estimator).__module__}:{type(estimator).__qualname__}",

@@ -13,12 +13,12 @@ from ogive.space import Space
 
 SOURCES = "sources"
 """The key of a session's record that holds the parts of its code."""
-LAYERS, RULES, ESTIMATOR = "layers", "rules", "judge"
+LAYERS_PART, RULES, ESTIMATOR_PART = "layers", "rules", "judge"
 """The names of the parts of the code in journals. Journals call the estimator "judge"."""
 _PHRASES = {
-    LAYERS: ("layers", "built from"),
+    LAYERS_PART: ("layers", "built from"),
     RULES: ("space's constraint, canonical form or graph", "proposed under"),
-    ESTIMATOR: ("train function", "evaluated by"),
+    ESTIMATOR_PART: ("train function", "evaluated by"),
 }
 """For messages: the name of each part, and a phrase for what trials have to do with it ("trials were built from ...")."""
 PARTS = tuple(_PHRASES)
@@ -108,7 +108,7 @@ class SearchCode:
 
     @property
     def _identities(self) -> dict[str, CodeIdentity]:
-        return {LAYERS: self.layers, RULES: self.rules, ESTIMATOR: self.estimator}
+        return {LAYERS_PART: self.layers, RULES: self.rules, ESTIMATOR_PART: self.estimator}
 
 
 def _format_change(part: str, names: Sequence[str]) -> str:

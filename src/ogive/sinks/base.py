@@ -136,7 +136,7 @@ class EventFeeder:
         else:
             trial = self._state.apply(event)
         state, previous_best = self._state, self._progress.best
-        self._progress.note(state, event)
+        self._progress.record_event(state, event)
         if trial is None and event.trial is not None:
             trial = state.trials.get(event.trial)
         best = self._progress.best

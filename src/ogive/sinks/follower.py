@@ -48,7 +48,7 @@ class Followers:
             for thread in self._threads:
                 thread.new_events.set()
 
-    def failures(self) -> list[str]:
+    def collect_failures(self) -> list[str]:
         """Return a message for each sink that was dropped since the last call."""
         messages = []
         while not self._messages.empty():
@@ -56,7 +56,7 @@ class Followers:
         return messages
 
     def close(self) -> list[str]:
-        """Let the sinks write the rest of the journal, and end them; return messages like `failures`."""
+        """Let the sinks write the rest of the journal, and end them; return messages like `collect_failures`."""
         deadline = time.monotonic() + self._close_seconds
         for thread in self._threads:
             thread.ending.set()
@@ -71,7 +71,7 @@ class Followers:
                     )
                 )
         self._threads = []
-        return self.failures() + unfinished
+        return self.collect_failures() + unfinished
 
 
 class _Follower(threading.Thread):

@@ -6,7 +6,17 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from ogive.space.build import ExampleInput
-from ogive.space.tree import Call, Choose, ChooseSome, Compute, Constant, Group, Node, Splice, Table
+from ogive.space.tree import (
+    ConstantNode,
+    DerivedNode,
+    DictNode,
+    LayerNode,
+    Node,
+    OneOfNode,
+    RepeatNode,
+    SequenceNode,
+    SomeOfNode,
+)
 
 if TYPE_CHECKING:
     from ogive.space.space import Space
@@ -32,22 +42,22 @@ def rule_sources(space: Space) -> list[Source]:
 def _collect_sources(node: Node) -> Iterator[Source]:
     """Yield (role, object) for every object below `node` that has code."""
     match node:
-        case Constant(value) if not isinstance(value, (type(None), bool, int, float, str)):
+        case ConstantNode(value) if not isinstance(value, (type(None), bool, int, float, str)):
             yield "argument", value
-        case Call(_, factory, args, kwargs):
+        case LayerNode(_, factory, args, kwargs):
             yield "layer", factory
             for item in (*args, *kwargs.values()):
                 yield from _collect_sources(item)
-        case Compute(function, operands):
+        case DerivedNode(function, operands):
             yield "derived value", function
             for item in operands:
                 yield from _collect_sources(item)
-        case Choose(_, _, alternatives) | ChooseSome(_, _, alternatives):
+        case OneOfNode(_, _, alternatives) | SomeOfNode(_, _, alternatives):
             for item in alternatives.values():
                 yield from _collect_sources(item)
-        case Group(_, items) | Splice(_, _, items):
+        case SequenceNode(_, items) | RepeatNode(_, _, items):
             for item in items:
                 yield from _collect_sources(item)
-        case Table(items):
+        case DictNode(items):
             for item in items.values():
                 yield from _collect_sources(item)

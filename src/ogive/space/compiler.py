@@ -21,7 +21,18 @@ from ogive.space.declaration import Choice, DerivedValue, Expression, Layer, Rep
 from ogive.space.domain import Categorical, Domain, IntegerRange, Label, Subset
 from ogive.space.multipliers import Scale
 from ogive.space.table import Conjunction, Decision, are_all_labels, conjoin, simplify, sort_by_dependency
-from ogive.space.tree import Call, Choose, ChooseSome, Compute, Constant, Group, Node, Splice, Table, Value
+from ogive.space.tree import (
+    ConstantNode,
+    DerivedNode,
+    DictNode,
+    LayerNode,
+    Node,
+    NumberNode,
+    OneOfNode,
+    RepeatNode,
+    SequenceNode,
+    SomeOfNode,
+)
 
 _Position = tuple[int, str]
 """The id of the layer or choice that contains a node, and the path from there."""
@@ -77,14 +88,14 @@ class _Compiler:
                 return self._compile_choice(value, path, when, position)
             # A scaled value has the path and the position of its operand.
             case DerivedValue() if isinstance(value.function, Scale):
-                return Compute(value.function, (self.compile_node(value.operands[0], path, when, position),))
+                return DerivedNode(value.function, (self.compile_node(value.operands[0], path, when, position),))
             case DerivedValue():
                 # The operands have positions below this one: `c * 2` at two positions is `c` at two positions.
                 operands = (
                     self.compile_node(v, _join(path, str(i)), when, _extend_position(position, str(i)))
                     for i, v in enumerate(value.operands)
                 )
-                return Compute(value.function, tuple(operands))
+                return DerivedNode(value.function, tuple(operands))
             case Repeat():
                 raise SpaceError(
                     f"{value!r} at {path or 'the root'!r}: a repeat can only be spliced into positional arguments or "
@@ -92,14 +103,14 @@ class _Compiler:
                 )
             # Each build gets a new list or dict, because a factory may change it.
             case list() | tuple() if type(value) in (list, tuple):
-                return Group(type(value), self._compile_items(value, path, when, position))
+                return SequenceNode(type(value), self._compile_items(value, path, when, position))
             case dict() if type(value) is dict and not any(map(_contains_expression, value)):
                 items = {
                     k: self.compile_node(v, _join(path, str(k)), when, _extend_position(position, str(k)))
                     for k, v in value.items()
                 }
-                return Table(items)
-        return Constant(_check_constant(value, path))
+                return DictNode(items)
+        return ConstantNode(_check_constant(value, path))
 
     def _compile_items(
         self, values: Any, path: str, when: Conjunction, position: _Position, names: Any = ()
@@ -125,9 +136,9 @@ class _Compiler:
             k: self.compile_node(v, _join(path, k), when, _extend_position(position, k))
             for k, v in value.kwargs.items()
         }
-        return Call(path, value.factory, args, kwargs)
+        return LayerNode(path, value.factory, args, kwargs)
 
-    def _compile_repeat(self, value: Repeat, path: str, when: Conjunction, position: _Position) -> Splice:
+    def _compile_repeat(self, value: Repeat, path: str, when: Conjunction, position: _Position) -> RepeatNode:
         """Compile a repeat: every item up to the largest number of repetitions, under its condition."""
         declared_times = value.times.operands[0] if isinstance(value.times, DerivedValue) else value.times
         # `counts` gives the number of repetitions for each label of `decision`. A constant number has no decision and the
@@ -135,12 +146,12 @@ class _Compiler:
         if isinstance(declared_times, Choice):
             times_path = _join(path, "times")
             times: Node = self._compile_choice(declared_times, times_path, when, (id(value), "times"))
-            assert isinstance(times, (Choose, Value))
+            assert isinstance(times, (OneOfNode, NumberNode))
             decision, counts = times.decision, _repetitions(declared_times)
         else:
-            times, decision, counts = Constant(declared_times), "", {0: declared_times}
+            times, decision, counts = ConstantNode(declared_times), "", {0: declared_times}
         if isinstance(value.times, DerivedValue):
-            times = Compute(value.times.function, (times,))
+            times = DerivedNode(value.times.function, (times,))
         items = []
         for i in range(max(counts.values())):
             # Item i is reached under the labels that give more than i repetitions.
@@ -153,26 +164,28 @@ class _Compiler:
                 )
             self.references.append(item)
             items.append(
-                Constant(None) if item_when is None else self.compile_node(item, f"{path}[{i}]", item_when, position)
+                ConstantNode(None)
+                if item_when is None
+                else self.compile_node(item, f"{path}[{i}]", item_when, position)
             )
-        return Splice(path, times, tuple(items))
+        return RepeatNode(path, times, tuple(items))
 
     def _compile_choice(self, value: Choice, path: str, when: Conjunction, position: _Position) -> Node:
         """Compile a choice: record its decision, and compile its alternatives."""
         decision = value.name or path or "root"
         self._record(decision, value, path=path, when=when, position=position)
         if value.alternatives is None:
-            return Value(path, decision)
+            return NumberNode(path, decision)
         nodes: dict[Label, Node] = {}
         for label, alternative in value.alternatives.items():
             label_when = conjoin(when, decision, frozenset([label]), is_subset=isinstance(value.domain, Subset))
             # No architecture reaches this alternative.
             if label_when is None:
-                nodes[label] = Constant(None)
+                nodes[label] = ConstantNode(None)
             else:
                 label_path = _join(path, str(label))
                 nodes[label] = self.compile_node(alternative, label_path, label_when, (id(value), str(label)))
-        kind = Choose if isinstance(value.domain, Categorical) else ChooseSome
+        kind = OneOfNode if isinstance(value.domain, Categorical) else SomeOfNode
         return kind(path, decision, nodes)
 
     def _record(self, decision: str, value: Choice, *, path: str, when: Conjunction, position: _Position) -> None:
@@ -273,22 +286,22 @@ def describe_tree(node: Node, scales: bool = False) -> Any:
     """
     describe = functools.partial(describe_tree, scales=scales)
     match node:
-        case Constant(value):
+        case ConstantNode(value):
             return _describe_value(value)
-        case Call(_, factory, args, kwargs):
+        case LayerNode(_, factory, args, kwargs):
             described = {k: describe(v) for k, v in kwargs.items()}
             return {"call": _import_path(factory), "args": [describe(a) for a in args], "kwargs": described}
-        case Group(kind, items):
+        case SequenceNode(kind, items):
             return {kind.__name__: [describe(item) for item in items]}
-        case Table(items):
+        case DictNode(items):
             return {"dict": {str(key): describe(item) for key, item in items.items()}}
-        case Choose(_, decision, alternatives) | ChooseSome(_, decision, alternatives):
+        case OneOfNode(_, decision, alternatives) | SomeOfNode(_, decision, alternatives):
             return {"decision": decision, "of": {str(k): describe(v) for k, v in alternatives.items()}}
-        case Value(_, decision):
+        case NumberNode(_, decision):
             return {"decision": decision}
-        case Splice(_, times, items):
+        case RepeatNode(_, times, items):
             return {"times": describe(times), "items": [describe(item) for item in items]}
-        case Compute(function, operands):
+        case DerivedNode(function, operands):
             if isinstance(function, Scale) and not scales:  # without a multiplier its value is that of the operand
                 return describe(operands[0])
             return {"compute": _import_path(function), "operands": [describe(o) for o in operands]}

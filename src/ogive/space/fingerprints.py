@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ogive.hashing import hash_json
 from ogive.space.compiler import describe_tree
-from ogive.space.tree import Constant
+from ogive.space.tree import ConstantNode
 
 if TYPE_CHECKING:
     from ogive.space.space import Space
@@ -18,7 +18,7 @@ def describe_example(example_input: Any) -> Any:
 
     The values of tensors are left out, because no layer depends on them.
     """
-    return describe_tree(Constant(_without_values(example_input)))
+    return describe_tree(ConstantNode(_without_values(example_input)))
 
 
 def compute_fingerprint(space: Space, example: Any) -> str:

@@ -14,7 +14,7 @@ from typing import Any
 
 from ogive.errors import SpaceError
 from ogive.space.declaration import Choice, DerivedValue, OpenValue
-from ogive.space.tree import Call, Choose, ChooseSome, Compute, Group, Node, Splice, Table
+from ogive.space.tree import DerivedNode, DictNode, LayerNode, Node, OneOfNode, RepeatNode, SequenceNode, SomeOfNode
 
 MULTIPLIERS = ("width", "depth")
 
@@ -74,16 +74,16 @@ def scaled(value: int | OpenValue, multiplier: str) -> DerivedValue:
 def collect_multipliers(node: Node | None) -> frozenset[str]:
     """Return the multipliers that affect at least one value of a tree."""
     match node:
-        case Compute(function, operands):
+        case DerivedNode(function, operands):
             multipliers = {function.multiplier} if isinstance(function, Scale) else set()
             return frozenset(multipliers).union(*map(collect_multipliers, operands))
-        case Call(_, _, args, kwargs):
+        case LayerNode(_, _, args, kwargs):
             return frozenset().union(*map(collect_multipliers, (*args, *kwargs.values())))
-        case Group(_, items):
+        case SequenceNode(_, items):
             return frozenset().union(*map(collect_multipliers, items))
-        case Table(items) | Choose(_, _, items) | ChooseSome(_, _, items):
+        case DictNode(items) | OneOfNode(_, _, items) | SomeOfNode(_, _, items):
             return frozenset().union(*map(collect_multipliers, items.values()))
-        case Splice(_, times, parts):
+        case RepeatNode(_, times, parts):
             return collect_multipliers(times).union(*map(collect_multipliers, parts))
     return frozenset()
 

@@ -10,7 +10,7 @@ from ogive.errors import SpaceError
 from ogive.formatting import plural
 from ogive.space.domain import Categorical, Domain, IntegerRange, Label, RealRange, Subset
 from ogive.space.table import Conjunction, Decision, are_all_labels, simplify
-from ogive.space.tree import Call, Choose, ChooseSome, Compute, Group, Node, Splice, Table
+from ogive.space.tree import DerivedNode, DictNode, LayerNode, Node, OneOfNode, RepeatNode, SequenceNode, SomeOfNode
 
 Only = Mapping[str, Sequence[Label]]
 """The alternatives to keep, for some of the decisions: labels of a `one_of` or a `some_of`, or the two ends of a range."""
@@ -112,25 +112,25 @@ class _Pruner:
 
     def prune_node(self, node: Node) -> Node:
         match node:
-            case Call(path, factory, args, kwargs):
-                return Call(
+            case LayerNode(path, factory, args, kwargs):
+                return LayerNode(
                     path,
                     factory,
                     self.prune_nodes(args),
                     {key: self.prune_node(value) for key, value in kwargs.items()},
                 )
-            case Group(kind, items):
-                return Group(kind, self.prune_nodes(items))
-            case Table(items):
-                return Table({key: self.prune_node(value) for key, value in items.items()})
-            case Choose(path, decision, alternatives):
-                return Choose(path, decision, self.prune_alternatives(decision, alternatives))
-            case ChooseSome(path, decision, alternatives):
-                return ChooseSome(path, decision, self.prune_alternatives(decision, alternatives))
-            case Splice(path, times, items):
-                return Splice(path, self.prune_node(times), self.prune_nodes(items))
-            case Compute(function, operands):
-                return Compute(function, self.prune_nodes(operands))
+            case SequenceNode(kind, items):
+                return SequenceNode(kind, self.prune_nodes(items))
+            case DictNode(items):
+                return DictNode({key: self.prune_node(value) for key, value in items.items()})
+            case OneOfNode(path, decision, alternatives):
+                return OneOfNode(path, decision, self.prune_alternatives(decision, alternatives))
+            case SomeOfNode(path, decision, alternatives):
+                return SomeOfNode(path, decision, self.prune_alternatives(decision, alternatives))
+            case RepeatNode(path, times, items):
+                return RepeatNode(path, self.prune_node(times), self.prune_nodes(items))
+            case DerivedNode(function, operands):
+                return DerivedNode(function, self.prune_nodes(operands))
         return node
 
     def prune_nodes(self, nodes: Sequence[Node]) -> tuple[Node, ...]:

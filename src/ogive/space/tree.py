@@ -14,14 +14,14 @@ from ogive.user_code import USER_EXCEPTIONS
 
 
 @dataclass(frozen=True)
-class Constant:
+class ConstantNode:
     """A plain value."""
 
     value: Any
 
 
 @dataclass(frozen=True)
-class Call:
+class LayerNode:
     """A layer: `factory(*args, **kwargs)`. `path` is the position in the declaration; "" is the root."""
 
     path: str
@@ -31,7 +31,7 @@ class Call:
 
 
 @dataclass(frozen=True)
-class Group:
+class SequenceNode:
     """A list or a tuple of nodes."""
 
     kind: type
@@ -39,14 +39,14 @@ class Group:
 
 
 @dataclass(frozen=True)
-class Table:
+class DictNode:
     """A dict of nodes."""
 
     items: Mapping[Any, Node]
 
 
 @dataclass(frozen=True)
-class Choose:
+class OneOfNode:
     """A `one_of`: the label of `decision` selects the alternative. `path` is the position in the declaration."""
 
     path: str
@@ -55,7 +55,7 @@ class Choose:
 
 
 @dataclass(frozen=True)
-class ChooseSome:
+class SomeOfNode:
     """A `some_of`: the label of `decision`, a tuple, selects the list of alternatives."""
 
     path: str
@@ -64,7 +64,7 @@ class ChooseSome:
 
 
 @dataclass(frozen=True)
-class Value:
+class NumberNode:
     """An `integer` or a `real`: the label of `decision` itself."""
 
     path: str
@@ -72,7 +72,7 @@ class Value:
 
 
 @dataclass(frozen=True)
-class Splice:
+class RepeatNode:
     """A `repeat`: the first `times` of `items`, spliced into the surrounding list or arguments."""
 
     path: str
@@ -81,14 +81,16 @@ class Splice:
 
 
 @dataclass(frozen=True)
-class Compute:
+class DerivedNode:
     """A derived value: `function(*operands)`."""
 
     function: Callable[..., Any]
     operands: tuple[Node, ...]
 
 
-Node = Constant | Call | Group | Table | Choose | ChooseSome | Value | Splice | Compute
+Node = (
+    ConstantNode | LayerNode | SequenceNode | DictNode | OneOfNode | SomeOfNode | NumberNode | RepeatNode | DerivedNode
+)
 
 
 def build_value(node: Node, choices: Mapping[str, Label]) -> Any:
@@ -98,9 +100,9 @@ def build_value(node: Node, choices: Mapping[str, Label]) -> Any:
         Exception: whatever a factory raises, with a note that names the position of the layer.
     """
     match node:
-        case Constant(value):
+        case ConstantNode(value):
             return value
-        case Call(path, factory, args, kwargs):
+        case LayerNode(path, factory, args, kwargs):
             values = _build_items(args, choices)
             keywords = {key: build_value(value, choices) for key, value in kwargs.items()}
             try:
@@ -108,24 +110,24 @@ def build_value(node: Node, choices: Mapping[str, Label]) -> Any:
             except USER_EXCEPTIONS as error:
                 error.add_note(f"while building the layer at {path or 'the root'!r} of the space")
                 raise
-        case Group(kind, items):
+        case SequenceNode(kind, items):
             return kind(_build_items(items, choices))
-        case Table(items):
+        case DictNode(items):
             return {key: build_value(value, choices) for key, value in items.items()}
-        case Choose(_, decision, alternatives):
+        case OneOfNode(_, decision, alternatives):
             return build_value(alternatives[choices[decision]], choices)
-        case ChooseSome(_, decision, alternatives):
+        case SomeOfNode(_, decision, alternatives):
             return [build_value(alternatives[label], choices) for label in choices[decision]]
-        case Value(_, decision):
+        case NumberNode(_, decision):
             return choices[decision]
-        case Compute(function, operands):
+        case DerivedNode(function, operands):
             values = [build_value(operand, choices) for operand in operands]
             try:
                 return function(*values)
             except USER_EXCEPTIONS as error:
                 error.add_note(f"while computing {function.__name__}({', '.join(map(repr, values))}) in the space")
                 raise
-        case Splice():
+        case RepeatNode():
             return _build_items((node,), choices)
 
 
@@ -133,7 +135,7 @@ def _build_items(items: tuple[Node, ...], choices: Mapping[str, Label]) -> list[
     """Evaluate `items` in order, and splice repeats into the list."""
     values: list[Any] = []
     for item in items:
-        if isinstance(item, Splice):
+        if isinstance(item, RepeatNode):
             times = build_value(item.times, choices)
             values.extend(_build_items(item.items[:times], choices))
         else:

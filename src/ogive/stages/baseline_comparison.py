@@ -75,7 +75,7 @@ class BaselineComparison:
     """A comparison of two networks that were trained with the same recipe and seeds.
 
     Attributes:
-        searched: the network of the search.
+        winner: the network of the search.
         baseline: the hand-drawn network.
         seeds: the seeds of the trainings; the i-th value of every metric belongs to the i-th seed, for both networks.
         split: the split on which the metrics were measured, such as "test" or "validation".
@@ -86,7 +86,7 @@ class BaselineComparison:
         RunError: a metric does not have one value for each seed.
     """
 
-    searched: ComparedNetwork
+    winner: ComparedNetwork
     baseline: ComparedNetwork
     seeds: Sequence[int]
     split: str
@@ -94,7 +94,7 @@ class BaselineComparison:
     random_reference: RandomReference | None = None
 
     def __post_init__(self) -> None:
-        for network in (self.searched, self.baseline):
+        for network in (self.winner, self.baseline):
             for metric, values in network.metrics.items():
                 if len(values) != len(self.seeds):
                     raise RunError(
@@ -140,7 +140,7 @@ class BaselineComparison:
         for difference in data["differences"].values():
             difference.update({side: _finite_or_none(difference[side]) for side in ("low", "high")})
         # "found" is the key of the searched network in files of all versions.
-        return {"found": data.pop("searched"), **data}
+        return {"found": data.pop("winner"), **data}
 
     @staticmethod
     def from_json(data: Mapping[str, Any]) -> BaselineComparison:
@@ -152,7 +152,7 @@ class BaselineComparison:
         try:
             reference = data.get("random_reference")
             return BaselineComparison(
-                searched=ComparedNetwork(**data["found"]),
+                winner=ComparedNetwork(**data["found"]),
                 baseline=ComparedNetwork(**data["baseline"]),
                 seeds=tuple(data["seeds"]),
                 split=str(data["split"]),

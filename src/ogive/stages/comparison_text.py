@@ -20,7 +20,7 @@ def make_comparison_tables(comparison: BaselineComparison, objectives: Sequence[
         objectives: the objectives of the search. The goals of other metrics are derived from the metrics' names, if
             possible.
     """
-    searched, baseline, seeds = comparison.searched, comparison.baseline, comparison.seeds
+    searched, baseline, seeds = comparison.winner, comparison.baseline, comparison.seeds
     goals = {objective.metric: objective.goal for objective in objectives}
     rows = [
         (

@@ -10,20 +10,25 @@ from typing import Any
 
 from ogive.errors import RunError
 from ogive.estimate.checkpoint import SavedCheckpoint, find_value_checkpoint
-from ogive.estimate.full_training import TrainingOrder
+from ogive.estimate.full_training import TrainingRequest
 from ogive.formatting import plural
 from ogive.run.results import explain_no_best, find_best_trials, find_front
 from ogive.run.state import State
 from ogive.run.trial_folder import get_trial_folder
 from ogive.run.trial_labels import FULL_TRAINING_SETTING
 from ogive.run.unsaved_weights import find_unsaved_reason
-from ogive.stages.full_training_result import FOLDER, FullTrainingResult, TrainedNetwork, read_full_training
+from ogive.stages.full_training_result import (
+    FULL_TRAINING_FOLDER,
+    FullTrainingResult,
+    TrainedNetwork,
+    read_full_training,
+)
 from ogive.stages.stage_notes import list_winner_warnings
 from ogive.stages.stage_states import read_stage_states
 from ogive.stages.weights_file import find_winner_weights
 from ogive.trial import Status, Trial
 
-SEARCH, FULL = "search", "full training"
+SEARCH, FULL_TRAINING = "search", "full training"
 """The names of the stages."""
 
 
@@ -67,7 +72,7 @@ class Delivery:
     @property
     def title(self) -> str:
         """The network, its stage and its seeds, such as "trial 3, full training of 2 epochs, mean over 3 seeds"."""
-        epochs = f" of {plural(self.training.step, 'epoch')}" if self.state.created["epochs"] else ""
+        epochs = f" of {plural(self.training.step, 'epoch')}" if self.state.declaration["epochs"] else ""
         seeds = f", mean over {plural(len(self.seeds), 'seed')}" if len(self.seeds) > 1 else ""
         return f"trial {self.trial.id}, {self.stage}{epochs}{seeds}"
 
@@ -106,7 +111,7 @@ class Delivery:
                 "network again"
             )
         remedy = "`ogive finalize` trains the network in full and keeps the weights"
-        if self.stage == FULL:
+        if self.stage == FULL_TRAINING:
             remedy = "`ogive finalize --retrain` (retrain=True) trains the network again"
         elif self.trial.cached:
             return f"its result comes from the evaluation cache; {remedy}"
@@ -167,9 +172,9 @@ class Stages:
             return [
                 self._deliver_finalist(self.full_training_result[name]) for name in self.full_training_result.winners
             ]
-        return [self.deliver_searched(self.state.trials[number]) for number in self.best_search_trials]
+        return [self.make_search_delivery(self.state.trials[number]) for number in self.best_search_trials]
 
-    def delivery(self, which: str | int = "winner") -> Delivery:
+    def select_delivery(self, which: str | int = "winner") -> Delivery:
         """Return one network.
 
         Args:
@@ -187,7 +192,7 @@ class Stages:
         if which == "winner":
             return self._require_one(self.winners)
         if which == "best":
-            return self._require_one([self.deliver_searched(self.state.trials[n]) for n in self.best_search_trials])
+            return self._require_one([self.make_search_delivery(self.state.trials[n]) for n in self.best_search_trials])
         trials = self.state.trials
         text = str(which)
         if not text.isdigit() or int(text) not in trials:
@@ -199,18 +204,18 @@ class Stages:
             raise RunError(f"trial: found {which!r}; allowed: winner, best, or {allowed}")
         trial = trials[int(text)]
         network = self._finalists.get(trial.id)
-        return self.deliver_searched(trial) if network is None else self._deliver_finalist(network)
+        return self.make_search_delivery(trial) if network is None else self._deliver_finalist(network)
 
     def rank_networks(self, k: int) -> list[Delivery]:
         """Return the best `k` networks: the finalists by their rank in full training, then other trials of the search."""
         finalists = sorted(self._finalists.values(), key=lambda network: network.rank_after or 0)
         deliveries = [self._deliver_finalist(network) for network in finalists]
         best_trials = find_best_trials(self.state, k + len(deliveries))
-        deliveries += [self.deliver_searched(trial) for trial in best_trials if trial.id not in self._finalists]
+        deliveries += [self.make_search_delivery(trial) for trial in best_trials if trial.id not in self._finalists]
         return deliveries[:k]
 
     @cached_property
-    def notes(self) -> list[str]:
+    def warnings(self) -> list[str]:
         """The warnings about the winners that a user should read before using them, one sentence each."""
         return list_winner_warnings(self)
 
@@ -244,7 +249,7 @@ class Stages:
             )
         raise RunError(f"{self.folder}: {explain_no_best(self.state)}")
 
-    def deliver_searched(self, trial: Trial) -> Delivery:
+    def make_search_delivery(self, trial: Trial) -> Delivery:
         """Return a trial with the weights of the search."""
         saved, metrics = _find_weights(trial, self.folder)
         return Delivery(
@@ -270,19 +275,20 @@ class Stages:
         assert network.trial is not None
         if self.full_training_state is None:
             raise RunError(
-                f"{self.folder / FOLDER} has lost its journal; remove this folder and run `ogive finalize` again"
+                f"{self.folder / FULL_TRAINING_FOLDER} has lost its journal; remove this folder and run "
+                "`ogive finalize` again"
             )
         trial = self.state.trials[network.trial]
         index = self.full_training_result.find_best_index(network)
         training = _find_training(self.full_training_state, network, index)
-        saved, metrics = _find_weights(training, self.folder / FOLDER)
+        saved, metrics = _find_weights(training, self.folder / FULL_TRAINING_FOLDER)
         trial_settings = {
             name: value for name, value in training.proposal.settings.items() if name != FULL_TRAINING_SETTING
         }
         mean = {name: sum(values) / len(values) for name, values in network.values.items() if len(values)}
         return Delivery(
             trial=trial,
-            stage=FULL,
+            stage=FULL_TRAINING,
             training=training,
             state=self.full_training_state,
             search=self.state,
@@ -302,7 +308,7 @@ def _find_training(final: State, network: TrainedNetwork, index: int) -> Trial:
     if network.trainings:
         return final.trials[network.trainings[index]]
     # Results of earlier versions do not have the numbers of the trainings. Take the latest training with this seed.
-    orders = {number: TrainingOrder.from_settings(trial.proposal.settings) for number, trial in final.trials.items()}
+    orders = {number: TrainingRequest.from_settings(trial.proposal.settings) for number, trial in final.trials.items()}
     key = network.name, network.seeds[index]
     return final.trials[max(n for n, order in orders.items() if (order.network, order.seed) == key)]
 

@@ -13,7 +13,7 @@ from ogive.formatting import plural
 from ogive.objective import Objective, compute_costs, find_pareto_front, rank_metrics, total_violation
 from ogive.run.state import State
 from ogive.stages.delivery import find_checkpoint
-from ogive.stages.full_training_result import FOLDER, Agreement, Bias, FullTrainingResult, TrainedNetwork
+from ogive.stages.full_training_result import FULL_TRAINING_FOLDER, Agreement, Bias, FullTrainingResult, TrainedNetwork
 from ogive.stages.network_scores import add_best_probabilities, measure_on_test_split
 from ogive.stages.training_plan import TrainingPlan, index_trainings, make_training_key
 from ogive.stats.rank_correlation import MIN_PAIRS, rank_correlations
@@ -90,7 +90,7 @@ def _collect_networks(
     trainings = plan.list_trainings()
     trials = index_trainings(final)
     by_name: dict[str, list[tuple[int, Trial]]] = {}
-    for training, (_, _, order) in zip(trainings, plan.orders, strict=True):
+    for training, (_, _, order) in zip(trainings, plan.requests, strict=True):
         trial = trials.get(make_training_key(training))
         if trial is None or not trial.status.ended:
             done = sum(t.status.ended for t in final.trials.values())
@@ -154,7 +154,7 @@ def _make_network(
 
 def _find_weights_file(run: StoredRun, trial: Trial) -> str:
     """Return the file with the weights of a training, relative to the run's folder; "" without weights."""
-    saved = find_checkpoint(trial, run.folder / FOLDER)
+    saved = find_checkpoint(trial, run.folder / FULL_TRAINING_FOLDER)
     return str(saved.path.relative_to(run.folder)) if saved is not None and saved.has_model else ""
 
 

@@ -22,7 +22,12 @@ from ogive.space.fingerprints import describes_same_space
 from ogive.stages.baseline_comparison import BaselineComparison, ComparedNetwork, RandomReference, write_comparison
 from ogive.stages.evaluation import evaluate_finalists
 from ogive.stages.finalize_request import FinalizeRequest, read_request, write_request
-from ogive.stages.full_training_result import FOLDER, FullTrainingResult, TrainedNetwork, write_full_training
+from ogive.stages.full_training_result import (
+    FULL_TRAINING_FOLDER,
+    FullTrainingResult,
+    TrainedNetwork,
+    write_full_training,
+)
 from ogive.stages.full_training_run import run_trainings
 from ogive.stages.reuse import ensure_idle, find_reusable, list_code_messages, list_repeats
 from ogive.stages.training_plan import make_training_plan
@@ -33,10 +38,10 @@ if TYPE_CHECKING:
     from ogive.run.observers import Observer
     from ogive.session.stored_run import StoredRun
 
-Say = Callable[[str], object]
+MessageFunction = Callable[[str], object]
 
 
-def to_stderr(message: str) -> None:
+def print_to_stderr(message: str) -> None:
     """Print a message to standard error."""
     print(message, file=sys.stderr, flush=True)
 
@@ -55,7 +60,7 @@ def finalize(
     random: StoredRun | None = None,
     workers: int | None = None,
     executor: str = "processes",
-    say: Say = to_stderr,
+    say: MessageFunction = print_to_stderr,
     observer: Observer | None = None,
     **settings: Any,
 ) -> FullTrainingResult:
@@ -77,7 +82,7 @@ def finalize(
             "the search finds later"
         )
         ensure_idle(run.folder)
-    folder = run.folder / FOLDER
+    folder = run.folder / FULL_TRAINING_FOLDER
     stored = find_reusable(folder, plan, say)
     for line in list_code_messages(run, plan, stored):
         say(line)
@@ -101,7 +106,7 @@ def finalize(
     return result
 
 
-def _complete_request(run: StoredRun, arguments: Mapping[str, Any], say: Say) -> FinalizeRequest:
+def _complete_request(run: StoredRun, arguments: Mapping[str, Any], say: MessageFunction) -> FinalizeRequest:
     """Return the request of this call. Missing arguments are taken from the last call or, without one, from the defaults."""
     previous_request = read_request(run.folder)
     stored = {
@@ -151,7 +156,9 @@ def _make_random_reference(run: StoredRun, random: StoredRun) -> RandomReference
     Raises:
         JobError: `random` is not a random search of the same space.
     """
-    if random.state.created["strategy"]["name"] != "random" or not describes_same_space(random.state.space, run.space):
+    if random.state.declaration["strategy"]["name"] != "random" or not describes_same_space(
+        random.state.space, run.space
+    ):
         raise JobError(f"random={random!r}: expected a run of the same space with strategy='random'")
     metric = run.state.objectives[0].metric
     step, _ = select_comparable(run.top(1), at_least=1)
@@ -161,7 +168,7 @@ def _make_random_reference(run: StoredRun, random: StoredRun) -> RandomReference
     return RandomReference(metric, [trial.metrics_at(step)[metric] for trial in trials], note)
 
 
-def _record_reading(run: StoredRun, split: str, say: Say) -> None:
+def _record_reading(run: StoredRun, split: str, say: MessageFunction) -> None:
     """Append an event to the journal that the test split is read, with a warning if it was read before.
 
     Choices that were made after the first reading may depend on its result, so the test split is not a fair test of them.

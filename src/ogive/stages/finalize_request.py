@@ -11,7 +11,7 @@ from typing import Any
 
 from ogive.errors import RunError
 from ogive.files import replace_text
-from ogive.stages.full_training_result import FOLDER
+from ogive.stages.full_training_result import FULL_TRAINING_FOLDER
 
 REQUEST_FILE = "finalize.json"
 """The file in a run's folder that holds the arguments."""
@@ -72,7 +72,7 @@ def read_request(run: Path | None) -> FinalizeRequest | None:
     Raises:
         RunError: the file cannot be read.
     """
-    if run is None or not (run / FOLDER).exists() or not (run / REQUEST_FILE).exists():
+    if run is None or not (run / FULL_TRAINING_FOLDER).exists() or not (run / REQUEST_FILE).exists():
         return None
     try:
         data = json.loads((run / REQUEST_FILE).read_text(encoding="utf-8"))

@@ -15,9 +15,9 @@ from ogive.stages.full_training_text import list_conclusions, make_table
 from ogive.stats.paired import paired_difference
 from ogive.stats.rank_correlation import Correlation
 
-FOLDER = "final"
+FULL_TRAINING_FOLDER = "final"
 """The folder of full training in a run's folder."""
-FILE = "result.json"
+RESULT_FILE = "result.json"
 """The file in the folder of full training that holds the result."""
 
 Values = Mapping[str, Sequence[float]]
@@ -233,7 +233,7 @@ def write_full_training(result: FullTrainingResult, run: Path) -> Path:
     Raises:
         RunError: the file cannot be written.
     """
-    path = run / FOLDER / FILE
+    path = run / FULL_TRAINING_FOLDER / RESULT_FILE
     try:
         replace_text(path, json.dumps(result.to_json(), indent=1, allow_nan=False) + "\n")
     except OSError as error:
@@ -247,7 +247,7 @@ def read_full_training(run: Path) -> FullTrainingResult | None:
     Raises:
         RunError: the file cannot be read.
     """
-    path = run / FOLDER / FILE
+    path = run / FULL_TRAINING_FOLDER / RESULT_FILE
     if not path.exists():
         return None
     try:

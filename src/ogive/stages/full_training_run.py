@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ogive.run.observers import Observer
     from ogive.session.stored_run import StoredRun
 
-Say = Callable[[str], object]
+MessageFunction = Callable[[str], object]
 
 
 def run_trainings(
@@ -33,7 +33,7 @@ def run_trainings(
     repeated: Sequence[Training],
     workers: int | None,
     executor: str,
-    say: Say,
+    say: MessageFunction,
     observer: Observer | None,
     settings: Mapping[str, Any],
 ) -> State:
@@ -104,18 +104,18 @@ def _name_interruption(folder: Path) -> Iterator[None]:
 class _ProgressMessages:
     """An observer that sends a message for each training that ends, for output that is not a terminal."""
 
-    def __init__(self, say: Say) -> None:
+    def __init__(self, say: MessageFunction) -> None:
         self.say = say
 
     def __call__(self, state: State, event: Event | None) -> None:
-        from ogive.estimate.full_training import TrainingOrder
+        from ogive.estimate.full_training import TrainingRequest
 
         if event is not None and event.kind is Kind.WARNING:
             self.say(f"warning: {event.data['message']}")
         if event is None or event.trial is None or event.kind not in (Kind.FINISHED, Kind.FAILED):
             return
         trial = state.trials[event.trial]
-        order = TrainingOrder.from_settings(trial.proposal.settings)
+        order = TrainingRequest.from_settings(trial.proposal.settings)
         name = f"{order.network}, seed {order.seed}"
         if trial.status is Status.FINISHED:
             values = ", ".join(f"{o.metric} {number(trial.metrics[o.metric])}" for o in state.objectives)

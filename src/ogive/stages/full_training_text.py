@@ -145,7 +145,7 @@ def make_table(result: FullTrainingResult) -> tuple[list[str], list[Sequence[str
     return head, [_make_row(network, metrics, test_metrics) for network in result.networks]
 
 
-def format_probability(probability: float) -> str:
+def format_probability_cell(probability: float) -> str:
     """Return an estimated probability in per cent, never as 0% or 100%."""
     if probability < 0.01:
         return "<1%"
@@ -154,7 +154,7 @@ def format_probability(probability: float) -> str:
 
 def _make_row(network: TrainedNetwork, metrics: Sequence[str], test_metrics: Sequence[str]) -> list[str]:
     cells = [network.name, str(network.rank_before or "-"), str(network.rank_after or "-")]
-    cells.append("-" if network.probability is None else format_probability(network.probability))
+    cells.append("-" if network.probability is None else format_probability_cell(network.probability))
     for metric in metrics:
         searched_value, trained_value = network.searched.get(metric), network.mean(metric)
         if trained_value is None and network.seeds:

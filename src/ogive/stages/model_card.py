@@ -12,7 +12,7 @@ from ogive.errors import RunError
 from ogive.files import replace_text
 from ogive.formatting import duration, number, plural
 from ogive.run.state import State
-from ogive.stages.full_training_result import FOLDER, Bias, FullTrainingResult, TrainedNetwork
+from ogive.stages.full_training_result import FULL_TRAINING_FOLDER, Bias, FullTrainingResult, TrainedNetwork
 
 FILE = "MODEL_CARD.md"
 """The file of the card in the folder of full training."""
@@ -41,7 +41,7 @@ def write_card(
     Raises:
         RunError: the file cannot be written.
     """
-    path = run / FOLDER / FILE
+    path = run / FULL_TRAINING_FOLDER / FILE
     try:
         replace_text(path, format_card(state, result, network, index, facts=facts, name=run.name))
     except OSError as error:
@@ -191,7 +191,7 @@ def _format_mean(values: Sequence[float]) -> str:
 
 
 def _list_choice(state: State, result: FullTrainingResult, network: TrainedNetwork) -> Iterable[tuple[str, object]]:
-    created = state.created
+    created = state.declaration
     yield (
         "searched",
         f"{plural(len(state.trials), 'trial')}, strategy {created['strategy']['name']}, seed {created['seed']}",

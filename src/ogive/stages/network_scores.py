@@ -15,7 +15,12 @@ import numpy as np
 from ogive.arrays import FloatArray
 from ogive.errors import RunError
 from ogive.objective import total_violation
-from ogive.stages.full_training_result import FOLDER, FullTrainingResult, TrainedNetwork, read_full_training
+from ogive.stages.full_training_result import (
+    FULL_TRAINING_FOLDER,
+    FullTrainingResult,
+    TrainedNetwork,
+    read_full_training,
+)
 from ogive.stages.training_plan import TrainingPlan
 from ogive.stats.best_probability import best_probabilities, estimate_noise
 
@@ -116,7 +121,7 @@ def _load_weights(run: Path, network: TrainedNetwork, index: int) -> Mapping[str
     from ogive.estimate import load_checkpoint
 
     file = network.weights[index]
-    path = run / file if file else run / FOLDER
+    path = run / file if file else run / FULL_TRAINING_FOLDER
     if not file or not path.is_file():
         raise RunError(
             f"the weights of {network.name}, seed {network.seeds[index]}, are not in {path} any more; finalize again with "

@@ -16,10 +16,10 @@ from ogive.run.trial_labels import FULL_TRAINING_SETTING
 from ogive.run.unsaved_weights import UNSAVED_PREFIX, find_unsaved_reason
 from ogive.session.declaration_changes import check_unchanged
 from ogive.session.run_declaration import RunSpec
-from ogive.session.search_code import ESTIMATOR, LAYERS, SearchCode
+from ogive.session.search_code import ESTIMATOR_PART, LAYERS_PART, SearchCode
 from ogive.space import Space
 from ogive.stages.delivery import find_checkpoint
-from ogive.stages.full_training_result import FOLDER
+from ogive.stages.full_training_result import FULL_TRAINING_FOLDER
 from ogive.stages.training_plan import Training, TrainingPlan, index_trainings, make_training_key, read_training
 from ogive.trial import Trial
 
@@ -102,7 +102,7 @@ def find_reusable(folder: Path, plan: TrainingPlan, say: MessageFunction) -> Sta
     ).to_json()
     arguments = {name: declared[name] for name in ("objectives", "epochs", "estimator", "fingerprints")}
     try:
-        check_unchanged(stored.created, plan.space, arguments, folder=folder, recipe=declared["recipe"])
+        check_unchanged(stored.declaration, plan.space, arguments, folder=folder, recipe=declared["recipe"])
     except RunError as error:
         # The lines of the message between the first and the last line are the differences.
         differences = [line.strip() for line in str(error).splitlines()[1:-1]]
@@ -118,13 +118,13 @@ def find_reusable(folder: Path, plan: TrainingPlan, say: MessageFunction) -> Sta
 def _list_code_changes(space: Space, estimator: Estimator, state: State) -> list[str]:
     """Return a sentence for each change in the code of the layers and the train function since a run's last session."""
     session = state.sessions[-1] if state.sessions else {}
-    return SearchCode.of(space, estimator).describe_changes(session, (LAYERS, ESTIMATOR))
+    return SearchCode.of(space, estimator).describe_changes(session, (LAYERS_PART, ESTIMATOR_PART))
 
 
 def _move_aside(folder: Path, reason: str, say: MessageFunction) -> None:
     """Rename the folder of an earlier full training to `final-1`, `final-2`, ..., and pass the reason to `say`."""
-    number = next(n for n in range(1, 10_000) if not folder.with_name(f"{FOLDER}-{n}").exists())
-    target = folder.with_name(f"{FOLDER}-{number}")
+    number = next(n for n in range(1, 10_000) if not folder.with_name(f"{FULL_TRAINING_FOLDER}-{n}").exists())
+    target = folder.with_name(f"{FULL_TRAINING_FOLDER}-{number}")
     try:
         folder.rename(target)
     except OSError as error:
@@ -146,7 +146,7 @@ def list_repeats(
         retrain: whether to repeat trainings without weights.
         retry_failed: whether to repeat trainings that failed.
     """
-    from ogive.estimate.full_training import TrainingOrder
+    from ogive.estimate.full_training import TrainingRequest
 
     stored_trials = {} if stored is None else index_trainings(stored)
     repeats: list[Training] = []
@@ -160,7 +160,7 @@ def list_repeats(
             is_repeated = retrain and plan.estimator.trains_models and not _has_weights(trial, folder)
         if is_repeated:
             labels, settings = read_training(trial)
-            order = TrainingOrder.from_settings(settings)
+            order = TrainingRequest.from_settings(settings)
             # The count makes the settings of the repetition differ from those of the trial that it repeats.
             order = replace(order, earlier_trainings=order.earlier_trainings + 1)
             repeats.append((labels, {**settings, FULL_TRAINING_SETTING: order.to_json()}))
@@ -187,7 +187,7 @@ def describe_reuse(stored_trials: Mapping[str, Trial], plan: TrainingPlan, repea
     ]
     repeated_failures = sum(stored_trials[make_training_key(training)].status.failed for training in repeats)
     without_weights = len(repeats) - repeated_failures
-    text = f"{len(ended) - len(repeats)} of {len(plan.orders)} trainings are reused"
+    text = f"{len(ended) - len(repeats)} of {len(plan.requests)} trainings are reused"
     text += f"; {without_weights} without weights are repeated" if without_weights else ""
     text += f"; {repeated_failures} that failed are repeated" if repeated_failures else ""
     failed = sum(trial.status.failed for trial in ended) - repeated_failures

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from ogive.formatting import number, plural
 from ogive.stages.finalize_request import read_request
-from ogive.stages.full_training_result import FOLDER
+from ogive.stages.full_training_result import FULL_TRAINING_FOLDER
 
 if TYPE_CHECKING:
     from ogive.stages.delivery import Stages
@@ -51,7 +51,7 @@ def _describe_unfinished_training(stages: Stages) -> Sequence[str]:
         if result is None
         else "the winner is from the trainings that were evaluated before"
     )
-    earlier_folders = [path.name for path in sorted((stages.folder or Path()).glob(f"{FOLDER}-*"))]
+    earlier_folders = [path.name for path in sorted((stages.folder or Path()).glob(f"{FULL_TRAINING_FOLDER}-*"))]
     earlier = ""
     if earlier_folders and result is None:
         earlier = f" (an earlier full training is kept in {', '.join(earlier_folders)})"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ogive.run.journal import JOURNAL, Journal
 from ogive.run.state import State
-from ogive.stages.full_training_result import FOLDER
+from ogive.stages.full_training_result import FULL_TRAINING_FOLDER
 
 
 def read_stage_states(folder: Path, state: State) -> dict[str, State]:
@@ -17,8 +17,8 @@ def read_stage_states(folder: Path, state: State) -> dict[str, State]:
         state: the state of the search.
     """
     states = {"search": state}
-    if (folder / FOLDER / JOURNAL).is_file():
-        journal = Journal(folder / FOLDER / JOURNAL, writable=False)
+    if (folder / FULL_TRAINING_FOLDER / JOURNAL).is_file():
+        journal = Journal(folder / FULL_TRAINING_FOLDER / JOURNAL, writable=False)
         try:
             states["final"] = State.from_events(journal.read())
         finally:

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 from ogive.errors import JobError, OgiveError, RunError
 from ogive.estimate import Classifier, load_checkpoint
 from ogive.export.export_folder import ABOUT, read_export_form
-from ogive.session.search_code import LAYERS, SearchCode
-from ogive.stages.delivery import FULL, Delivery
-from ogive.stages.trial_json import export_json
+from ogive.session.search_code import LAYERS_PART, SearchCode
+from ogive.stages.delivery import FULL_TRAINING, Delivery
+from ogive.stages.trial_json import describe_delivery
 from ogive.stages.weights_file import DESCRIPTION_KEY, WEIGHTS, describe_weights
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 EXPORT_FORMS = ("json", "torch")
 """The allowed values of `to`."""
-Say = Callable[[str], object]
+MessageFunction = Callable[[str], object]
 
 
 def load_weights(delivery: Delivery) -> Mapping[str, torch.Tensor]:
@@ -59,7 +59,7 @@ def list_code_changes(run: StoredRun, delivery: Delivery) -> list[str]:
     The model is built from the present code, although its metrics were measured with the previous code. This is not an
     error: most changes do not affect the result, and some models can only be exported after a change.
     """
-    return SearchCode.of(run.space, run.estimator).describe_changes(delivery.session, (LAYERS,))
+    return SearchCode.of(run.space, run.estimator).describe_changes(delivery.session, (LAYERS_PART,))
 
 
 def _format_code_warnings(delivery: Delivery, changes: Sequence[str]) -> Iterator[str]:
@@ -95,7 +95,7 @@ def _explain_mismatch(run: StoredRun, delivery: Delivery) -> str:
     """Return why weights do not fit the network that the space builds now, and what to do."""
     estimator = run.estimator
     architecture = run.space.architecture(delivery.trial.architecture.to_json())
-    if delivery.stage != FULL and isinstance(estimator, Classifier):
+    if delivery.stage != FULL_TRAINING and isinstance(estimator, Classifier):
         shares = estimator.find_incompatible_shares(architecture, delivery.training.fidelity)
         if shares:
             proxy = " and ".join(f"{name} {share:g}" for name, share in shares.items())
@@ -116,7 +116,7 @@ def export(
     output: Path | None = None,
     *,
     inputs: Any = None,
-    say: Say = lambda message: None,
+    say: MessageFunction = lambda message: None,
 ) -> Path:
     """Export a network as JSON, or with its weights as a program that needs only PyTorch.
 
@@ -140,7 +140,7 @@ def export(
     if to not in EXPORT_FORMS:
         raise JobError(f"to={to!r}: expected {' or '.join(map(repr, EXPORT_FORMS))}")
     folder = output or run.folder / "exports" / f"{delivery.trial.id:06d}"
-    description = export_json(delivery)
+    description = describe_delivery(delivery)
     if to == "json":
         return _write_json(folder, description)
     from ogive.export import export_torch
@@ -191,7 +191,7 @@ def _write_json(output: Path, description: Mapping[str, Any]) -> Path:
     return path
 
 
-def _find_task(run: StoredRun, say: Say) -> TaskData | None:
+def _find_task(run: StoredRun, say: MessageFunction) -> TaskData | None:
     """Return the description of the training data; None if only the user's train function knows it."""
     from ogive.export import read_task_data
 

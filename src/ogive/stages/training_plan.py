@@ -21,13 +21,13 @@ from ogive.trial import Trial
 
 if TYPE_CHECKING:
     from ogive.estimate import Classifier
-    from ogive.estimate.full_training import FullTraining, TrainingOrder
+    from ogive.estimate.full_training import FullTraining, TrainingRequest
     from ogive.session.stored_run import StoredRun
 
 Training = tuple[Mapping[str, Any], Mapping[str, Any]]
 """The labels of an architecture, and the settings of the proposal to train it."""
 
-OrderedTraining = tuple[Mapping[str, Any], Mapping[str, Any], "TrainingOrder"]
+OrderedTraining = tuple[Mapping[str, Any], Mapping[str, Any], "TrainingRequest"]
 """The labels of an architecture, the settings of its trial in the search, and the network, seed and weights to train."""
 
 
@@ -42,7 +42,7 @@ class TrainingPlan:
         estimator: the estimator that carries out the trainings.
         epochs: the epochs of each training; None if the estimator has no epochs.
         objectives: the objectives of the search that are measured by training.
-        orders: all trainings, in the order in which they are carried out.
+        requests: all trainings, in the order in which they are carried out.
     """
 
     space: Space
@@ -51,12 +51,12 @@ class TrainingPlan:
     estimator: FullTraining
     epochs: int | None
     objectives: tuple[Objective, ...]
-    orders: tuple[OrderedTraining, ...]
+    requests: tuple[OrderedTraining, ...]
 
     def list_trainings(self) -> list[Training]:
         """Return the trainings in the form in which they are read from a journal, so that both can be compared."""
         trainings: list[Training] = []
-        for labels, settings, order in self.orders:
+        for labels, settings, order in self.requests:
             labels, settings = json.loads(json.dumps([labels, {**settings, FULL_TRAINING_SETTING: order.to_json()}]))
             trainings.append((labels, settings))
         return trainings
@@ -139,7 +139,7 @@ def make_training_plan(run: StoredRun, request: FinalizeRequest, baseline: Calla
         max_epochs: int | None = trainer.epochs
     else:
         estimator = FullTraining(search_estimator, baseline, changes)
-        max_epochs = epochs or run.state.created["epochs"]
+        max_epochs = epochs or run.state.declaration["epochs"]
     objectives = [
         objective for objective in run.state.objectives if objective.metric in finalists[0].reports[-1].metrics
     ]
@@ -154,7 +154,7 @@ def make_training_plan(run: StoredRun, request: FinalizeRequest, baseline: Calla
         estimator=estimator,
         epochs=max_epochs,
         objectives=tuple(objectives),
-        orders=tuple(_list_orders(run, finalists, seeds, from_weights=request.from_weights, baseline=baseline)),
+        requests=tuple(_list_orders(run, finalists, seeds, from_weights=request.from_weights, baseline=baseline)),
     )
 
 
@@ -175,18 +175,18 @@ def _list_orders(
     baseline: Callable[[], Any] | None,
 ) -> list[OrderedTraining]:
     """Return all trainings: first all networks with the first seed, then all networks with the second seed, and so on."""
-    from ogive.estimate.full_training import BASELINE, BaselineNetwork, TrainingOrder
+    from ogive.estimate.full_training import BASELINE, BaselineNetwork, TrainingRequest
 
     starts = {trial.id: _find_starting_weights(run, trial) if from_weights else None for trial in finalists}
     orders: list[OrderedTraining] = []
     for seed in seeds:
         for trial in finalists:
-            order = TrainingOrder(f"trial {trial.id}", trial.id, seed, starts[trial.id])
+            order = TrainingRequest(f"trial {trial.id}", trial.id, seed, starts[trial.id])
             orders.append((trial.architecture.to_json(), trial.proposal.settings, order))
         if baseline is not None:
             # A trial needs an architecture, but the baseline is not in the space. The architecture of the first finalist is
             # a placeholder.
-            order = TrainingOrder(BASELINE, None, seed, baseline_hash=BaselineNetwork(baseline).hash)
+            order = TrainingRequest(BASELINE, None, seed, baseline_hash=BaselineNetwork(baseline).hash)
             orders.append((finalists[0].architecture.to_json(), {}, order))
     return orders
 

@@ -8,10 +8,10 @@ from typing import Any
 from ogive.stages.delivery import Delivery
 
 
-def export_json(delivery: Delivery) -> dict[str, Any]:
+def describe_delivery(delivery: Delivery) -> dict[str, Any]:
     """Return a network as JSON: its architecture, its metrics, and how the stage that delivers it trained it."""
     trial, training = delivery.trial, delivery.training
-    searched, created = delivery.search.created, delivery.state.created
+    searched, created = delivery.search.declaration, delivery.state.declaration
     return {
         "architecture": trial.architecture.to_json(),
         "id": trial.architecture.id,

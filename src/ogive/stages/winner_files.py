@@ -12,7 +12,7 @@ from ogive.errors import OgiveError, RunError
 from ogive.files import replace_text, write_flushed
 from ogive.formatting import number
 from ogive.stages.delivery import Delivery, Stages
-from ogive.stages.full_training_result import FOLDER, FullTrainingResult, TrainedNetwork
+from ogive.stages.full_training_result import FULL_TRAINING_FOLDER, FullTrainingResult, TrainedNetwork
 from ogive.stages.model_card import write_card
 from ogive.stages.trained_model import load_weights
 from ogive.stages.training_plan import TrainingPlan
@@ -40,12 +40,12 @@ def write_winner(run: StoredRun, plan: TrainingPlan, result: FullTrainingResult,
         say(f"warning: {winner.title}: no weights: {winner.missing_weights_reason}")
         # Delete the files of an earlier winner.
         for name in (DESCRIPTION, WEIGHTS):
-            (run.folder / FOLDER / name).unlink(missing_ok=True)
+            (run.folder / FULL_TRAINING_FOLDER / name).unlink(missing_ok=True)
     else:
-        _save_weights(run.folder / FOLDER, winner)
+        _save_weights(run.folder / FULL_TRAINING_FOLDER, winner)
     facts = {**_collect_facts(run, plan, result.winner), "weights": winner.missing_weights_reason or ""}
     write_card(run.state, result, result.winner, result.find_best_index(result.winner), facts=facts, run=run.folder)
-    for warning in stages.notes:
+    for warning in stages.warnings:
         say(f"warning: {warning}")
     for winner in stages.winners:
         values = ", ".join(

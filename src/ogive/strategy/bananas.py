@@ -25,7 +25,7 @@ from ogive.strategy.candidate_pool import first_allowed
 from ogive.strategy.fallback import random_on_numerical_error
 from ogive.strategy.observations import collect_observations, normal_scores
 from ogive.surrogates.graph_features import list_paths, parse_graph_option
-from ogive.surrogates.metric_models import subsample_rows
+from ogive.surrogates.metric_models import select_rows_by_rank
 from ogive.surrogates.network_ensemble import Ensemble, fit_ensemble
 from ogive.trial import Fidelity, Pending, Proposal, Trial, TrialId
 
@@ -99,7 +99,7 @@ class Bananas(Strategy):
         if not candidates:
             return Proposal(self.space.sample(rng), note={"origin": "random", "instead_of_mutation": "all are known"})
         # Steps 2.i and 2.iii: train the ensemble, and evaluate the acquisition function phi at each candidate.
-        rows = subsample_rows(ranks.astype(np.float64), self.max_fit)
+        rows = select_rows_by_rank(ranks.astype(np.float64), self.max_fit)
         architectures = [observations.trials[row].architecture for row in rows]
         scores = self._sample_scores(
             architectures, normal_scores(ranks[rows].astype(np.float64)), candidates=candidates, rng=rng

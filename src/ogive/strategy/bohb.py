@@ -23,7 +23,7 @@ from ogive.strategy.base import Strategy
 from ogive.strategy.density_ratio import GoodBadSplit, maximize_density_ratio, split_good_bad
 from ogive.strategy.fallback import random_on_numerical_error
 from ogive.strategy.observations import collect_observations
-from ogive.surrogates.parzen import Mixture, label_columns, normal_reference_kernel
+from ogive.surrogates.parzen import Mixture, collect_label_columns, make_normal_reference_kernel
 from ogive.trial import Fidelity, Pending, Proposal, Trial, TrialId
 
 NAME = "strategy 'bohb'"
@@ -124,9 +124,9 @@ class BOHB(Strategy):
 
     def _density(self, architectures: Sequence[Architecture], bandwidth_factor: float = 1.0) -> Mixture:
         """Return a kernel density estimator with equal weights (section 3.2), a product of kernels of all decisions."""
-        decisions, columns = self.space.decisions, label_columns(self.space, architectures)
+        decisions, columns = self.space.decisions, collect_label_columns(self.space, architectures)
         kernels = [
-            normal_reference_kernel(
+            make_normal_reference_kernel(
                 decision.domain,
                 columns[decision.name],
                 dimensions=len(decisions),

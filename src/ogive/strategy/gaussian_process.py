@@ -28,7 +28,7 @@ from ogive.strategy.local_search import LocalSearch
 from ogive.strategy.observations import Observations, collect_observations
 from ogive.surrogates.architecture_kernel import ArchitectureKernel, Embedding
 from ogive.surrogates.graph_features import parse_graph_option
-from ogive.surrogates.metric_models import MetricModels, Rows, last_milestone, subsample_rows
+from ogive.surrogates.metric_models import MetricModels, RowIndices, find_last_milestone, select_rows_by_rank
 from ogive.trial import Fidelity, Pending, Proposal, Trial, TrialId
 
 NAME = "strategy 'gp'"
@@ -205,16 +205,16 @@ class GaussianProcess(Strategy):
         # The model of failure gets half as many rows, since up to the same number of failed trials is added to them.
         limits = [limit] * outputs + [limit // 2]
 
-        def core_rows(output: int) -> Rows:
+        def core_rows(output: int) -> RowIndices:
             # Parameters are drawn again at milestones. The milestones of each output are shifted by one trial, so that no
             # ask draws the parameters of all outputs.
-            first_rows = np.arange(last_milestone(max(1, n - output)))
-            return subsample_rows(observations.select(first_rows).ranks().astype(np.float64), limits[output])
+            first_rows = np.arange(find_last_milestone(max(1, n - output)))
+            return select_rows_by_rank(observations.select(first_rows).ranks().astype(np.float64), limits[output])
 
         return AcquisitionData(
             observations=observations,
             embed=self._pool.embed,
-            fit_rows=subsample_rows(ranks, self.max_fit),
+            fit_rows=select_rows_by_rank(ranks, self.max_fit),
             core_rows=core_rows,
             by_rank=by_rank,
         )

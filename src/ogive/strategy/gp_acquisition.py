@@ -23,7 +23,7 @@ from ogive.strategy.acquisition import (
 )
 from ogive.strategy.observations import Observations, normal_scores, scale_excess, winsorize
 from ogive.surrogates.gp_regression import GPRegression
-from ogive.surrogates.metric_models import MetricModels, ModelledOutput, Rows, last_milestone
+from ogive.surrogates.metric_models import MetricModels, ModelledOutput, RowIndices, find_last_milestone
 
 Transform = Callable[[FloatArray], FloatArray]
 
@@ -53,20 +53,20 @@ class AcquisitionData:
 
     observations: Observations
     embed: Callable[[Sequence[Architecture]], FloatArray]
-    fit_rows: Rows
-    core_rows: Callable[[int], Rows]
+    fit_rows: RowIndices
+    core_rows: Callable[[int], RowIndices]
     by_rank: bool
 
-    def embed_rows(self, rows: Rows) -> FloatArray:
+    def embed_rows(self, rows: RowIndices) -> FloatArray:
         """Return the embedding [k, p] of k rows."""
         return self.embed([self.observations.trials[row].architecture for row in rows])
 
-    def select_costs(self, rows: Rows) -> FloatArray:
+    def select_costs(self, rows: RowIndices) -> FloatArray:
         """Return the modelled costs [k, o] of k rows. Ranks are computed among these rows only."""
         observations = self.observations.select(rows)
         return observations.ranks().astype(np.float64)[:, None] if self.by_rank else observations.costs
 
-    def make_output(self, name: str, index: int, values: Callable[[Rows], FloatArray]) -> ModelledOutput:
+    def make_output(self, name: str, index: int, values: Callable[[RowIndices], FloatArray]) -> ModelledOutput:
         """Return the output with this index; `values(rows)` returns its values [k] for k rows."""
         core = self.core_rows(index)
         # Models of ranks use different draws of the parameters at each ask, since otherwise many asks would share the same
@@ -88,12 +88,12 @@ class AcquisitionData:
         core = self.core_rows(self.observations.costs.shape[1] + self.observations.excess.shape[1])
         # Use at most as many failed trials as other trials. The core takes further failed trials only at milestones, so that
         # not every failure makes the kernel's parameters be drawn again.
-        core_failed = failed[: min(last_milestone(len(failed)), len(core))]
+        core_failed = failed[: min(find_last_milestone(len(failed)), len(core))]
         x, y = self._failure_data(self.fit_rows, failed[: len(self.fit_rows)])
         core_x, core_y = self._failure_data(core, core_failed)
         return ModelledOutput(name="failure", x=x, y=y, core_x=core_x, core_y=core_y)
 
-    def _failure_data(self, rows: Rows, failed: Sequence[Architecture]) -> tuple[FloatArray, FloatArray]:
+    def _failure_data(self, rows: RowIndices, failed: Sequence[Architecture]) -> tuple[FloatArray, FloatArray]:
         x = np.concatenate([self.embed_rows(rows), self.embed(failed)])
         return x, np.repeat([-1.0, 1.0], [len(rows), len(failed)])
 

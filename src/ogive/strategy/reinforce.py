@@ -136,21 +136,21 @@ class Reinforce(Strategy):
                     "so its values have no probability"
                 )
             actions.append(labels.index(architecture[decision.name]))
-        return float(np.exp(self._policy.log_probability(actions)))
+        return float(np.exp(self._policy.compute_log_probability(actions)))
 
     def _sample(self, rng: np.random.Generator) -> tuple[Architecture, Actions]:
         """Sample an architecture from the policy, and return it with the action at each decision."""
         labels: dict[str, Label] = {}
         actions: Actions = []
-        sampler = self._policy.sampler()
+        sampler = self._policy.start_sampler()
         for index, decision in enumerate(self.space.decisions):
             if not decision.is_active(labels):
                 actions.append(None)
                 continue
             # a_t ~ P(a_t | a_(t-1:1)), by inverse transform sampling.
-            p = sampler.probabilities(index)
+            p = sampler.advance_to_decision(index)
             action = min(int(np.searchsorted(np.cumsum(p), rng.random() * p.sum(), "right")), len(p) - 1)
-            sampler.take(index, action)
+            sampler.set_next_input(index, action)
             actions.append(action)
             # Uniform within the part, which is a single label if there are as many parts as labels.
             labels[decision.name] = decision.domain.pick((action + min(rng.random(), 1 - 1e-9)) / len(p))

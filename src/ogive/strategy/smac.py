@@ -25,7 +25,7 @@ from ogive.strategy.base import Strategy
 from ogive.strategy.candidate_pool import first_allowed
 from ogive.strategy.fallback import random_on_numerical_error
 from ogive.strategy.observations import Observations, collect_observations, normal_scores
-from ogive.surrogates.metric_models import subsample_rows
+from ogive.surrogates.metric_models import select_rows_by_rank
 from ogive.trial import Fidelity, Pending, Proposal, Trial, TrialId
 
 NAME = "strategy 'smac'"
@@ -125,7 +125,7 @@ class SMAC(Strategy):
         ranks = np.concatenate([trial_ranks, np.full(len(failed), trial_ranks.max() + 1)])
         architectures = [*(trial.architecture for trial in observations.trials), *failed]
         # Section 4.1: fit a random forest.
-        rows = subsample_rows(ranks, self.max_fit)
+        rows = select_rows_by_rank(ranks, self.max_fit)
         x = self.space.encode([architectures[row] for row in rows])
         y = normal_scores(ranks[rows])
         return _FittedModel(

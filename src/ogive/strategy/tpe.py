@@ -25,7 +25,7 @@ from ogive.strategy.base import Strategy
 from ogive.strategy.density_ratio import GoodBadSplit, maximize_density_ratio, split_good_bad
 from ogive.strategy.fallback import random_on_numerical_error
 from ogive.strategy.observations import collect_observations
-from ogive.surrogates.parzen import Mixture, label_columns, tpe_kernel
+from ogive.surrogates.parzen import Mixture, collect_label_columns, make_tpe_kernel
 from ogive.trial import Fidelity, Pending, Proposal, Trial, TrialId
 
 NAME = "strategy 'tpe'"
@@ -114,7 +114,7 @@ class TPE(Strategy):
     ) -> Architecture | None:
         """Return the best of the candidates that are drawn from a joint density of all decisions."""
         decisions = self.space.decisions
-        l, g = (self._mixture(decisions, label_columns(self.space, group)) for group in (good, bad))  # noqa: E741
+        l, g = (self._mixture(decisions, collect_label_columns(self.space, group)) for group in (good, bad))  # noqa: E741
         candidates = [Architecture(self.space, l.draw(rng)) for _ in range(self.candidates)]
         return maximize_density_ratio(self.space, candidates, l, g)
 
@@ -125,7 +125,7 @@ class TPE(Strategy):
 
         None if the space's constraint allows none of `MAX_TRIES` such architectures.
         """
-        columns = label_columns(self.space, good), label_columns(self.space, bad)
+        columns = collect_label_columns(self.space, good), collect_label_columns(self.space, bad)
         densities: dict[str, tuple[Mixture, Mixture]] = {}  # a cache: l and g of each decision
         for _ in range(MAX_TRIES):
             labels: dict[str, Label] = {}
@@ -161,7 +161,7 @@ class TPE(Strategy):
         # Section 4.2: the prior is one more component of the mixture. The published weights are equal; those of
         # `_trial_weights` come from later practice.
         weights = np.append(_trial_weights(n), self.prior_weight)
-        kernels = [tpe_kernel(d.domain, columns[d.name], self.prior_weight) for d in decisions]
+        kernels = [make_tpe_kernel(d.domain, columns[d.name], self.prior_weight) for d in decisions]
         return Mixture(decisions, kernels, weights / weights.sum())
 
 

@@ -10,7 +10,18 @@ from torch import nn
 
 from ogive.errors import SpaceError
 from ogive.space.domain import Label
-from ogive.space.tree import Call, Choose, ChooseSome, Compute, Constant, Group, Node, Splice, Table, Value
+from ogive.space.tree import (
+    ConstantNode,
+    DerivedNode,
+    DictNode,
+    LayerNode,
+    Node,
+    NumberNode,
+    OneOfNode,
+    RepeatNode,
+    SequenceNode,
+    SomeOfNode,
+)
 from ogive.supernet.mixture import Mixture, RelaxedDecision
 
 _NO_LABELS: Mapping[str, Label] = MappingProxyType({})
@@ -30,9 +41,9 @@ def relax_tree(
         SpaceError: the node is a choice between values, or a repeat with an open number of times.
     """
     match node:
-        case Constant(value):
+        case ConstantNode(value):
             return value
-        case Call(path, factory, args, kwargs):
+        case LayerNode(path, factory, args, kwargs):
             values = _relax_items(args, decisions, enclosing_labels)
             keywords = {name: relax_tree(value, decisions, enclosing_labels) for name, value in kwargs.items()}
             try:
@@ -40,24 +51,24 @@ def relax_tree(
             except Exception as error:
                 error.add_note(f"while relaxing the layer at {path or 'the root'!r} of the space")
                 raise
-        case Group(kind, items):
+        case SequenceNode(kind, items):
             return kind(_relax_items(items, decisions, enclosing_labels))
-        case Table(items):
+        case DictNode(items):
             return {name: relax_tree(value, decisions, enclosing_labels) for name, value in items.items()}
         # This choice is inside an alternative of the same decision, so only one label is possible here.
-        case Choose(_, decision, alternatives) if decision in enclosing_labels:
+        case OneOfNode(_, decision, alternatives) if decision in enclosing_labels:
             return relax_tree(alternatives[enclosing_labels[decision]], decisions, enclosing_labels)
         # The relaxation of DARTS (section 2.2): instead of one alternative, a mixture of all of them.
-        case Choose():
+        case OneOfNode():
             return _build_mixture(node, decisions, enclosing_labels)
         # Values cannot be mixed: a layer of width 12 is not a weighted sum of layers with the widths 8 and 16.
-        case Value(path, decision) | ChooseSome(path, decision, _):
+        case NumberNode(path, decision) | SomeOfNode(path, decision, _):
             raise _make_value_error(decision, path)
-        case Compute(function, operands):
+        case DerivedNode(function, operands):
             return function(*(relax_tree(operand, decisions, enclosing_labels) for operand in operands))
         # Here the repeat is not an element of a list or of positional arguments, but for example a keyword argument. Its
         # value is a list.
-        case Splice():
+        case RepeatNode():
             return _relax_items((node,), decisions, enclosing_labels)
 
 
@@ -67,7 +78,7 @@ def _relax_items(
     """Build the values of `items` in order, with the layers of a repeat as separate elements of the list."""
     values: list[Any] = []
     for item in items:
-        if isinstance(item, Splice):
+        if isinstance(item, RepeatNode):
             times = _compute_repeats(item, enclosing_labels)
             values.extend(_relax_items(item.items[:times], decisions, enclosing_labels))
         else:
@@ -75,23 +86,23 @@ def _relax_items(
     return values
 
 
-def _compute_repeats(node: Splice, enclosing_labels: Mapping[str, Label]) -> int:
+def _compute_repeats(node: RepeatNode, enclosing_labels: Mapping[str, Label]) -> int:
     """Return the number of times of a repeat.
 
     Raises:
         SpaceError: the number of times is a decision that the enclosing alternatives do not determine.
     """
     match node.times:
-        case Constant(times):
+        case ConstantNode(times):
             return int(times)
-        case Choose(_, decision, alternatives) if decision in enclosing_labels:
+        case OneOfNode(_, decision, alternatives) if decision in enclosing_labels:
             return _compute_repeats(
-                Splice(node.path, alternatives[enclosing_labels[decision]], node.items), enclosing_labels
+                RepeatNode(node.path, alternatives[enclosing_labels[decision]], node.items), enclosing_labels
             )
         # The number is scaled by a depth multiplier. A supernet is built at full size, so the multiplier is ignored.
-        case Compute(_, (number,)):
-            return _compute_repeats(Splice(node.path, number, node.items), enclosing_labels)
-        case Choose(_, decision, _) | Value(_, decision):
+        case DerivedNode(_, (number,)):
+            return _compute_repeats(RepeatNode(node.path, number, node.items), enclosing_labels)
+        case OneOfNode(_, decision, _) | NumberNode(_, decision):
             raise SpaceError(
                 f"the repeat at {node.path!r} has an open number of times, the decision {decision!r}: a supernet needs an "
                 "elastic layer for it, which skips the layers beyond the chosen depth; declare a choice between the layer "
@@ -101,7 +112,7 @@ def _compute_repeats(node: Splice, enclosing_labels: Mapping[str, Label]) -> int
 
 
 def _build_mixture(
-    node: Choose, decisions: dict[str, RelaxedDecision], enclosing_labels: Mapping[str, Label]
+    node: OneOfNode, decisions: dict[str, RelaxedDecision], enclosing_labels: Mapping[str, Label]
 ) -> Mixture:
     """Return the mixture of all alternatives of a choice.
 
@@ -121,9 +132,9 @@ def _build_mixture(
     return Mixture(decisions[node.decision], node.path, modules)
 
 
-def _make_alternative_error(node: Choose, label: Label, value: Any) -> SpaceError:
+def _make_alternative_error(node: OneOfNode, label: Label, value: Any) -> SpaceError:
     """Return the error for an alternative that is not a layer."""
-    if all(isinstance(alternative, Constant) for alternative in node.alternatives.values()):
+    if all(isinstance(alternative, ConstantNode) for alternative in node.alternatives.values()):
         return _make_value_error(node.decision, node.path)
     return SpaceError(
         f"the alternative {label!r} of the decision {node.decision!r} at {node.path!r} is {value!r}, but a supernet can mix "

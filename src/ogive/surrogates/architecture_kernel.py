@@ -180,8 +180,8 @@ class ArchitectureKernel:
     Attributes:
         component, components: the attributes of the embedding with these names.
         decision_columns: d, the number of columns of decisions.
-        C: the number of components of decisions.
-        H: the number of components of the graph.
+        decision_component_count: the number of components of decisions.
+        graph_component_count: the number of components of the graph.
         prior: the prior of theta.
     """
 
@@ -189,15 +189,16 @@ class ArchitectureKernel:
         self.component = embedding.component
         self.components = embedding.components
         self.decision_columns = embedding.decision_columns
-        self.C = embedding.decision_components
-        self.H = len(embedding.components) - self.C
+        self.decision_component_count = embedding.decision_components
+        self.graph_component_count = len(embedding.components) - self.decision_component_count
         # The components "active" only say whether a decision is active; lambda is chosen for the others.
-        distance_components = max(1, sum(kind != "active" for _, kind in embedding.components[: self.C]))
-        mean = [math.log(LAMBDA / distance_components)] * self.C + [math.log(MU / distance_components)] * self.H
-        deviation = [1.0] * (self.C + self.H)
+        decision_count, graph_count = self.decision_component_count, self.graph_component_count
+        distance_count = max(1, sum(kind != "active" for _, kind in embedding.components[:decision_count]))
+        mean = [math.log(LAMBDA / distance_count)] * decision_count + [math.log(MU / distance_count)] * graph_count
+        deviation = [1.0] * (decision_count + graph_count)
         # s_3 is a parameter only if there are components of the graph.
-        mean += [0.0, math.log(LINEAR)] + [math.log(GRAPH)] * (self.H > 0) + [math.log(NOISE)]
-        deviation += [0.7, 1.0] + [1.0] * (self.H > 0) + [1.5]
+        mean += [0.0, math.log(LINEAR)] + [math.log(GRAPH)] * (graph_count > 0) + [math.log(NOISE)]
+        deviation += [0.7, 1.0] + [1.0] * (graph_count > 0) + [1.5]
         self.prior = Prior(np.array(mean), np.array(deviation))
 
     def noise(self, theta: FloatArray) -> float:
@@ -207,47 +208,58 @@ class ArchitectureKernel:
     def __call__(self, theta: FloatArray, a: FloatArray, b: FloatArray) -> FloatArray:
         """Return k [n, m] between the rows of `a` [n, p] and `b` [m, p], without noise."""
         d = self.decision_columns
-        weights = np.exp(theta[: self.C + self.H])[self.component]  # [p], lambda or mu of each column
+        weights = self._get_column_weights(theta)
         s = self._get_variances(theta)
         # s_1 exp(-sum_c lambda_c D_c)
         k = _exponential_kernel(a[:, :d], b[:, :d], weights[:d], s[0])
         # s_2 sum_c 2 <x_c, x'_c> / C
-        k += (a[:, :d] * (2.0 * s[1] / max(1, self.C))) @ b[:, :d].T
+        k += (a[:, :d] * (2.0 * s[1] / max(1, self.decision_component_count))) @ b[:, :d].T
         # s_3 sum_h exp(-mu_h |w_h - w'_h|^2) / H
-        for level in range(self.H):
-            columns = self.component == self.C + level
-            k += _exponential_kernel(a[:, columns], b[:, columns], weights[columns], s[2] / self.H)
+        for level in range(self.graph_component_count):
+            columns = self.component == self.decision_component_count + level
+            k += _exponential_kernel(a[:, columns], b[:, columns], weights[columns], s[2] / self.graph_component_count)
         return k
 
     def diagonal(self, theta: FloatArray, a: FloatArray) -> FloatArray:
         """Return k(x, x) [n] for the rows of `a` [n, p], without noise."""
         s = self._get_variances(theta)
-        linear = s[1] / max(1, self.C) * 2.0 * (a[:, : self.decision_columns] ** 2).sum(axis=1)
-        return np.asarray(linear + s[0] + (s[2] if self.H else 0.0))
+        linear = s[1] / max(1, self.decision_component_count) * 2.0 * (a[:, : self.decision_columns] ** 2).sum(axis=1)
+        return np.asarray(linear + s[0] + (s[2] if self.graph_component_count else 0.0))
 
-    def weighted_gradient(self, theta: FloatArray, a: FloatArray, g: FloatArray) -> FloatArray:
+    def compute_weighted_gradient(self, theta: FloatArray, a: FloatArray, g: FloatArray) -> FloatArray:
         """Return sum_ij g_ij dk(a_i, a_j)/dtheta [len(theta)], noise included, for `a` [n, p] and symmetric `g` [n, n]."""
         d = self.decision_columns
-        weights = np.exp(theta[: self.C + self.H])[self.component]
+        weights = self._get_column_weights(theta)
         s = self._get_variances(theta)
         # The derivative of each kernel by its log s is the kernel itself. The derivative of s_1 exp(...) by log lambda_c is
         # -lambda_c D_c times s_1 exp(...).
         g_k = g * _exponential_kernel(a[:, :d], a[:, :d], weights[:d], s[0])
         by_column = [weights[:d] * _weighted_squares(a[:, :d], g_k)]
-        by_variance = [g_k.sum(), 2.0 * s[1] / max(1, self.C) * np.vdot(a[:, :d], g @ a[:, :d])]
-        for level in range(self.H):
-            columns = self.component == self.C + level
-            g_k = g * _exponential_kernel(a[:, columns], a[:, columns], weights[columns], s[2] / self.H)
+        by_variance = [g_k.sum(), 2.0 * s[1] / max(1, self.decision_component_count) * np.vdot(a[:, :d], g @ a[:, :d])]
+        for level in range(self.graph_component_count):
+            columns = self.component == self.decision_component_count + level
+            g_k = g * _exponential_kernel(
+                a[:, columns], a[:, columns], weights[columns], s[2] / self.graph_component_count
+            )
             by_column.append(weights[columns] * _weighted_squares(a[:, columns], g_k))
             # The derivative by log s_3 is a sum over the levels. The first level adds the entry to the list.
             by_variance[2:] = [sum(by_variance[2:]) + g_k.sum()]
         # D_c is a sum over the columns of a component.
-        by_weight = -np.bincount(self.component, weights=np.concatenate(by_column), minlength=self.C + self.H)
+        by_weight = -np.bincount(
+            self.component,
+            weights=np.concatenate(by_column),
+            minlength=self.decision_component_count + self.graph_component_count,
+        )
         return np.array([*by_weight, *by_variance, math.exp(theta[-1]) * np.trace(g)])
+
+    def _get_column_weights(self, theta: FloatArray) -> FloatArray:
+        """Return lambda or mu of each column of an encoding [p]."""
+        component_weights = np.exp(theta[: self.decision_component_count + self.graph_component_count])
+        return np.asarray(component_weights[self.component])
 
     def _get_variances(self, theta: FloatArray) -> FloatArray:
         """Return s_1, s_2 and, if H > 0, s_3."""
-        return np.asarray(np.exp(theta[self.C + self.H : -1]))
+        return np.asarray(np.exp(theta[self.decision_component_count + self.graph_component_count : -1]))
 
 
 def _exponential_kernel(a: FloatArray, b: FloatArray, weights: FloatArray, variance: float) -> FloatArray:

@@ -69,7 +69,9 @@ class GPRegression:
         """The gradient of the log marginal likelihood with respect to theta (equation 5.9)."""
         # 1/2 trace((alpha alpha^T - K^-1) dK/dtheta)
         inverse = cho_solve((self.factor, True), np.eye(len(self.y)), check_finite=False)
-        return self.kernel.weighted_gradient(self.theta, self.x, 0.5 * (np.outer(self.weights, self.weights) - inverse))
+        return self.kernel.compute_weighted_gradient(
+            self.theta, self.x, 0.5 * (np.outer(self.weights, self.weights) - inverse)
+        )
 
     @cached_property
     def _inverse_factor(self) -> FloatArray:  # [n, n]
@@ -100,10 +102,10 @@ class GPRegression:
         if not len(x):
             return self
         y = np.concatenate([self.y, self.predict(x)[0]])
-        return condition(self.kernel, self.theta, np.concatenate([self.x, x]), y)
+        return condition_process(self.kernel, self.theta, np.concatenate([self.x, x]), y)
 
 
-def condition(kernel: ArchitectureKernel, theta: FloatArray, x: FloatArray, y: FloatArray) -> GPRegression:
+def condition_process(kernel: ArchitectureKernel, theta: FloatArray, x: FloatArray, y: FloatArray) -> GPRegression:
     """Return the Gaussian process conditioned on y [n] at x [n, p].
 
     Raises:
@@ -132,7 +134,7 @@ def draw_parameters(
     prior = kernel.prior
 
     def model(z: FloatArray) -> GPRegression:
-        return condition(kernel, prior.mean + prior.deviation * z, x, y)
+        return condition_process(kernel, prior.mean + prior.deviation * z, x, y)
 
     def log_likelihood(z: FloatArray) -> float:
         try:

@@ -37,8 +37,8 @@ def parse_graph_option(spec: Any, space: Space) -> GraphFunction | None:
     """Return the graph function that an option names. The result of a user's function is checked at each call.
 
     Args:
-        spec: None for the graph that the space declares, "none" for no graph, "decisions" for `decision_graph`, a function
-            of an architecture, or "module:function".
+        spec: None for the graph that the space declares, "none" for no graph, "decisions" for `build_decision_graph`, a
+            function of an architecture, or "module:function".
         space: the search space.
 
     Raises:
@@ -51,7 +51,7 @@ def parse_graph_option(spec: Any, space: Space) -> GraphFunction | None:
     if callable(spec):
         return partial(compute_graph, spec)
     if spec == "decisions":
-        return decision_graph
+        return build_decision_graph
     if isinstance(spec, str) and ":" in spec:
         module, _, name = spec.partition(":")
         try:
@@ -66,7 +66,7 @@ def parse_graph_option(spec: Any, space: Space) -> GraphFunction | None:
     )
 
 
-def decision_graph(architecture: Architecture) -> tuple[Labels, Edges]:
+def build_decision_graph(architecture: Architecture) -> tuple[Labels, Edges]:
     """Return the graph of active decisions: an edge goes from a decision to each decision that its label activates.
 
     Unlike the graph of a network, this graph can be computed for every space. The label of a node consists of the
@@ -86,7 +86,7 @@ def decision_graph(architecture: Architecture) -> tuple[Labels, Edges]:
     return labels, sorted(edges)
 
 
-def relabel(labels: Labels, edges: Edges, depth: int) -> Iterator[list[str]]:
+def iterate_relabelings(labels: Labels, edges: Edges, depth: int) -> Iterator[list[str]]:
     """Yield the labels of all nodes at the levels 0 ... `depth` of the Weisfeiler-Lehman algorithm.
 
     At each level, a node's label is combined with the sorted labels of its predecessors and of its successors. (The paper
@@ -128,7 +128,7 @@ def compute_histograms(graphs: Sequence[tuple[Labels, Edges]], depth: int) -> Fl
     """
     counts = np.zeros((len(graphs), depth + 1, WIDTH))
     for row, (labels, edges) in enumerate(graphs):
-        for level, current in enumerate(relabel(labels, edges, depth)):
+        for level, current in enumerate(iterate_relabelings(labels, edges, depth)):
             for label in current:
                 counts[row, level, zlib.crc32(label.encode()) % WIDTH] += math.sqrt(0.5)
     return counts.reshape(len(graphs), (depth + 1) * WIDTH)

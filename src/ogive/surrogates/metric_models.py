@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 from ogive.arrays import FloatArray
 from ogive.seeds import generator
 from ogive.surrogates.architecture_kernel import ArchitectureKernel
-from ogive.surrogates.gp_regression import GPRegression, condition, draw_parameters
+from ogive.surrogates.gp_regression import GPRegression, condition_process, draw_parameters
 from ogive.surrogates.numerical_errors import NUMERICAL, format_error
 
-Rows = NDArray[np.int64]
+RowIndices = NDArray[np.int64]
 
 GROWTH_FACTOR = 1.1
 """Parameters are drawn again when the number of trials has grown by this factor."""
@@ -75,7 +75,7 @@ class MetricModels:
         key = output.x.tobytes() + output.y.tobytes() + np.concatenate(thetas).tobytes()
         cached = self._models.get(output.name)
         if cached is None or cached[0] != key:
-            cached = key, [condition(self.kernel, theta, output.x, output.y) for theta in thetas]
+            cached = key, [condition_process(self.kernel, theta, output.x, output.y) for theta in thetas]
             self._models[output.name] = cached
         return cached[1]
 
@@ -107,7 +107,7 @@ class MetricModels:
             return [self.kernel.prior.mean] * (self.draws * THINNING_STEPS), message
 
 
-def last_milestone(n: int) -> int:
+def find_last_milestone(n: int) -> int:
     """Return the largest milestone that is at most `n`.
 
     Milestones are the whole numbers up to 20. Each later milestone is a tenth larger than the one before it, rounded down.
@@ -118,7 +118,7 @@ def last_milestone(n: int) -> int:
     return milestone
 
 
-def subsample_rows(values: FloatArray, limit: int) -> Rows:
+def select_rows_by_rank(values: FloatArray, limit: int) -> RowIndices:
     """Return the ascending indices of at most `limit` of the `values` [n].
 
     If there are more than `limit` values, a third of the indices are those of the smallest values. The others are those of

@@ -174,7 +174,7 @@ class Mixture:
         return labels
 
 
-def tpe_kernel(domain: Domain, labels: Labels, prior_weight: float) -> ParzenKernel:
+def make_tpe_kernel(domain: Domain, labels: Labels, prior_weight: float) -> ParzenKernel:
     """Return the kernel of TPE: a component around each of the n `labels`, and the prior as the last component.
 
     Bergstra et al. (2011), section 4.2, with the bounds and weights of Watanabe, "Tree-structured Parzen estimator:
@@ -208,7 +208,7 @@ def tpe_kernel(domain: Domain, labels: Labels, prior_weight: float) -> ParzenKer
     raise TypeError(f"no kernel for {domain!r}")
 
 
-def normal_reference_kernel(
+def make_normal_reference_kernel(
     domain: Domain, labels: Labels, *, dimensions: int, min_width: float, width_factor: float
 ) -> ParzenKernel:
     """Return the kernel of BOHB: a component around each of the n `labels`, all with the same width.
@@ -288,6 +288,6 @@ def _compute_neighbour_distances(centers: FloatArray) -> FloatArray:
     return widths
 
 
-def label_columns(space: Space, architectures: Sequence[Architecture]) -> dict[str, list[Label | None]]:
+def collect_label_columns(space: Space, architectures: Sequence[Architecture]) -> dict[str, list[Label | None]]:
     """Return the labels [n] of each decision in n architectures; None where the decision is inactive."""
     return {d.name: [a.get(d.name) for a in architectures] for d in space.decisions}

@@ -75,7 +75,7 @@ class Policy:
         self._hidden = hidden
         self._weights: dict[str, FloatArray] | None = None  # a cache of `weights`
 
-    def sampler(self) -> Sampler:
+    def start_sampler(self) -> Sampler:
         """Return a sampler for one architecture, which starts at the first decision."""
         return Sampler(self)
 
@@ -96,7 +96,7 @@ class Policy:
         self._adam.step()
         self._weights = None
 
-    def log_probability(self, actions: Actions) -> float:
+    def compute_log_probability(self, actions: Actions) -> float:
         """Return the log probability of the actions of one architecture."""
         with self._torch.no_grad():
             return float(self._log_probabilities([actions])[0])
@@ -143,7 +143,7 @@ class Sampler:
         self._h = self._c = np.zeros(self._weights["cell.weight_hh"].shape[1])
         self._row = 0
 
-    def probabilities(self, index: int) -> FloatArray:
+    def advance_to_decision(self, index: int) -> FloatArray:
         """Return the probabilities of the parts of the decision at `index`, given the parts of the decisions before it.
 
         This advances the LSTM, so it must be called once for each active decision, in order.
@@ -157,6 +157,6 @@ class Sampler:
         self._h = expit(o) * np.tanh(self._c)
         return np.asarray(softmax(w[f"heads.{index}.weight"] @ self._h + w[f"heads.{index}.bias"]))
 
-    def take(self, index: int, part: int) -> None:
+    def set_next_input(self, index: int, part: int) -> None:
         """Make the embedding of this part of the decision at `index` the next input."""
         self._row = self._first_rows[index] + part

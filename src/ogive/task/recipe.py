@@ -71,7 +71,7 @@ class Recipe:
             _check_number("gradient_clip", self.gradient_clip, lambda v: v > 0, "above 0, or None")
 
 
-def override(recipe: Recipe, settings: Mapping[str, Any]) -> Recipe:
+def replace_settings(recipe: Recipe, settings: Mapping[str, Any]) -> Recipe:
     """Return the recipe with some values replaced.
 
     Raises:

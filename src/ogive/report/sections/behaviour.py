@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 
-from ogive.document.blocks import Block, Drawing, Row, Section, Text
+from ogive.document.blocks import Block, Drawing, DrawingRow, Section, Text
 from ogive.formatting import duration
-from ogive.monitor.diversity import WINDOW, compute_diversity, estimate_random_distance, list_sample_points
+from ogive.monitor.diversity import DIVERSITY_WINDOW, compute_diversity, estimate_random_distance, list_sample_points
 from ogive.report import run_figures
 from ogive.report.sections.search_curve import time_unit
 from ogive.report.subject import Subject
-from ogive.run.spending import HOUR
+from ogive.run.spending import SECONDS_PER_HOUR
 
 MAX_POINTS = 80
 """The diversity curve has at most this many points."""
@@ -21,7 +21,7 @@ def build_section(subject: Subject) -> Section:
     parts = [part for part in (_diversity(subject), _utilisation(subject)) if part is not None]
     if not parts:
         return Section("behaviour", title, [Text("Too few trials were started to show diversity or utilisation.")])
-    blocks: list[Block] = [Row([drawing for drawing, _ in parts])]
+    blocks: list[Block] = [DrawingRow([drawing for drawing, _ in parts])]
     return Section("behaviour", title, [*blocks, *(Text(note, soft=True) for _, note in parts)])
 
 
@@ -37,8 +37,8 @@ def _diversity(subject: Subject) -> tuple[Drawing, str] | None:
     )
     repeats = len(proposed) - len({architecture.id for architecture in proposed})
     note = (
-        f"Diversity is the mean share of decisions in which two of the last {WINDOW} architectures differ. It is now "
-        f"{values[-1]:.2f}; random sampling has {estimate_random_distance(subject.state.space):.2f}. "
+        f"Diversity is the mean share of decisions in which two of the last {DIVERSITY_WINDOW} architectures differ. "
+        f"It is now {values[-1]:.2f}; random sampling has {estimate_random_distance(subject.state.space):.2f}. "
         f"{repeats:,} of {len(proposed):,} proposals repeat an earlier network."
     )
     return Drawing("diversity", svg, description), note
@@ -49,10 +49,10 @@ def _utilisation(subject: Subject) -> tuple[Drawing, str] | None:
     utilisation = subject.utilisation
     if not utilisation.reserved_hours:
         return None
-    total_seconds = HOUR * float(utilisation.hours[-1])
+    total_seconds = SECONDS_PER_HOUR * float(utilisation.hours[-1])
     size, unit = time_unit(total_seconds)
     bins = [
-        (HOUR * float(start) / size, float(share))
+        (SECONDS_PER_HOUR * float(start) / size, float(share))
         for start, share in zip(utilisation.hours[:-1], utilisation.share, strict=True)
         if math.isfinite(share)
     ]
@@ -61,9 +61,11 @@ def _utilisation(subject: Subject) -> tuple[Drawing, str] | None:
     svg = run_figures.draw_over_time(
         [*times, total_seconds / size], [*shares, shares[-1]], (unit, "busy share of the workers"), description, 1.05
     )
+    reserved, busy = (
+        duration(SECONDS_PER_HOUR * hours) for hours in (utilisation.reserved_hours, utilisation.busy_hours)
+    )
     note = (
-        f"Utilisation: workers were reserved for {duration(HOUR * utilisation.reserved_hours)} and were busy for "
-        f"{duration(HOUR * utilisation.busy_hours)} of this time ({100 * utilisation.mean:.0f}%). Times without a "
-        "controller are not counted."
+        f"Utilisation: workers were reserved for {reserved} and were busy for {busy} of this time "
+        f"({100 * utilisation.mean:.0f}%). Times without a controller are not counted."
     )
     return Drawing("utilisation", svg, description), note

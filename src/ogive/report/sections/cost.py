@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ogive.document.blocks import Block, Keys, Section, Table, Text
+from ogive.document.blocks import Block, NamedValues, Section, Table, Text
 from ogive.formatting import amount, as_sentence, duration, number, plural
 from ogive.monitor.cost import Interval, Projection, project_cost, review_projections
 from ogive.monitor.cost_text import format_plan_comparison
 from ogive.monitor.gain import compute_gain
-from ogive.monitor.ledger import Saving, compute_ledger
+from ogive.monitor.ledger import LedgerLine, compute_ledger
 from ogive.report.subject import Subject
-from ogive.run.spending import HOUR, Spending, compute_spending_by_device
+from ogive.run.spending import SECONDS_PER_HOUR, Spending, compute_spending_by_device
 
 TITLE = "Cost and savings"
 
@@ -48,9 +48,9 @@ def _spending_table(lines: Sequence[Spending]) -> Table:
             line.stage,
             line.device,
             f"{line.workers}",
-            duration(HOUR * line.hours),
-            duration(HOUR * line.worker_hours),
-            duration(HOUR * line.compute_hours),
+            duration(SECONDS_PER_HOUR * line.hours),
+            duration(SECONDS_PER_HOUR * line.worker_hours),
+            duration(SECONDS_PER_HOUR * line.compute_hours),
             *([format_money(line.money, line.currency)] if has_price else []),
         )
         for line in lines
@@ -63,7 +63,10 @@ def _spending_table(lines: Sequence[Spending]) -> Table:
 
 
 def _hours(interval: Interval) -> str:
-    return f"{duration(HOUR * interval.expected)} ({duration(HOUR * interval.low)} to {duration(HOUR * interval.high)})"
+    expected, low, high = (
+        duration(SECONDS_PER_HOUR * hours) for hours in (interval.expected, interval.low, interval.high)
+    )
+    return f"{expected} ({low} to {high})"
 
 
 def _money(interval: Interval, currency: str) -> str:
@@ -96,7 +99,7 @@ def _projection_reviews(subject: Subject) -> list[Block]:
         (
             f"after {plural(review.done, 'trial')}" if review.done else "by the plan, before the start",
             _hours(review.hours),
-            duration(HOUR * review.actual_hours),
+            duration(SECONDS_PER_HOUR * review.actual_hours),
             "yes" if review.is_within_interval else "no",
         )
         for review in projections
@@ -115,17 +118,17 @@ def _cost_of_gain(subject: Subject) -> list[Block]:
         (f"median {gained.metric} of the first trials", number(gained.start)),
         (f"best {gained.metric}", number(gained.best)),
         ("gain, in units of 0.01", number(gained.points)),
-        ("worker time for each 0.01", duration(HOUR * gained.hours_per_point)),
+        ("worker time for each 0.01", duration(SECONDS_PER_HOUR * gained.hours_per_point)),
     ]
     if gained.money_per_point is not None:
         currency = subject.state.price.currency if subject.state.price else ""
         rows.append(("money for each 0.01", format_money(gained.money_per_point, currency)))
     if gained.last_point:
-        rows.append(("compute time for the last 0.01", duration(HOUR * gained.last_point)))
-    return [Keys(rows)]
+        rows.append(("compute time for the last 0.01", duration(SECONDS_PER_HOUR * gained.last_point)))
+    return [NamedValues(rows)]
 
 
-def _savings_table(lines: Sequence[Saving], currency: str) -> list[Block]:
+def _savings_table(lines: Sequence[LedgerLine], currency: str) -> list[Block]:
     if not lines:
         text = "Nothing was saved or wasted: no trial was stopped early, cached, repeated or failed."
         return [Text(text, soft=True)]
@@ -134,7 +137,7 @@ def _savings_table(lines: Sequence[Saving], currency: str) -> list[Block]:
     rows = [
         (
             line.what,
-            f"{'saved' if line.worker_hours > 0 else 'wasted'} {duration(HOUR * abs(line.worker_hours))}",
+            f"{'saved' if line.worker_hours > 0 else 'wasted'} {duration(SECONDS_PER_HOUR * abs(line.worker_hours))}",
             *([format_money(line.money, currency)] if has_price else []),
             line.basis,
         )

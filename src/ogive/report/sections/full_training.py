@@ -7,7 +7,7 @@ from ogive.report import run_figures
 from ogive.report.subject import Subject
 from ogive.report.summary import describe_winner_in_search
 from ogive.stages import full_training_text
-from ogive.stages.full_training_result import FOLDER, FullTrainingResult
+from ogive.stages.full_training_result import FULL_TRAINING_FOLDER, FullTrainingResult
 
 TITLE = "Full training"
 
@@ -15,7 +15,7 @@ TITLE = "Full training"
 def build_section(subject: Subject) -> Section:
     result = subject.full_training
     if result is None:
-        if subject.folder is not None and (subject.folder / FOLDER).is_dir():
+        if subject.folder is not None and (subject.folder / FULL_TRAINING_FOLDER).is_dir():
             text = "Full training has begun and has not ended; `ogive finalize` continues it."
         else:
             text = "The best were not trained in full yet; `ogive finalize` trains them and compares the results."

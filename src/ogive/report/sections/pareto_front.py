@@ -6,7 +6,7 @@ from itertools import combinations
 
 import numpy as np
 
-from ogive.document.blocks import Block, Drawing, Row, Section, Table, Text
+from ogive.document.blocks import Block, Drawing, DrawingRow, Section, Table, Text
 from ogive.formatting import number, plural
 from ogive.objective import compute_costs
 from ogive.report import run_figures
@@ -79,7 +79,7 @@ def _figures(subject: Subject) -> list[Block]:
     more: list[Block] = (
         [Text(f"{plural(hidden, 'more pair')} of objectives are not drawn.", soft=True)] if hidden else []
     )
-    return [drawings[0] if len(pairs) == 1 else Row(drawings), *more]
+    return [drawings[0] if len(pairs) == 1 else DrawingRow(drawings), *more]
 
 
 def _tooltip(subject: Subject, trial: Trial, row: np.ndarray) -> str:
@@ -101,7 +101,7 @@ def _dominated_volume(subject: Subject) -> list[Block]:
         f"objective among {plural(len(trials), 'comparable trial')}. The first half of the trials dominates "
         f"{number(shares[len(shares) // 2])}."
     )
-    return [Row([Drawing("volume", svg, about)]), Text(note, soft=True)]
+    return [DrawingRow([Drawing("volume", svg, about)]), Text(note, soft=True)]
 
 
 def _table(subject: Subject) -> list[Block]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ogive.document.blocks import Block, Code, Fold, Keys, Section, Text
+from ogive.document.blocks import Block, Code, Fold, NamedValues, Section, Text
 from ogive.formatting import plural
 from ogive.report import facts
 from ogive.report.subject import Subject
@@ -19,8 +19,10 @@ def build_section(subject: Subject) -> Section:
             Code(f"ogive reproduce {subject.folder_argument} --trial {subject.best_network.trial.id}"),
         ]
     blocks += [
-        Keys(reproduction["manifest"]),
-        Fold(f"the space: {plural(len(reproduction['decisions']), 'decision')}", [Keys(reproduction["decisions"])]),
+        NamedValues(reproduction["manifest"]),
+        Fold(
+            f"the space: {plural(len(reproduction['decisions']), 'decision')}", [NamedValues(reproduction["decisions"])]
+        ),
     ]
     if not reproduction["sessions"]:
         return Section("repeat", TITLE, [*blocks, Text("No session was recorded.")])
@@ -28,5 +30,5 @@ def build_section(subject: Subject) -> Section:
         blocks.append(Text(reproduction["earlier_sessions"], soft=True))
     for session in reproduction["sessions"]:
         is_last = session is reproduction["sessions"][-1]
-        blocks.append(Fold(f"session {session['number']}", [Keys(session["rows"])], open=is_last))
+        blocks.append(Fold(f"session {session['number']}", [NamedValues(session["rows"])], open=is_last))
     return Section("repeat", TITLE, blocks)

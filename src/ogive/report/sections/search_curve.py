@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from ogive.document.blocks import Block, Drawing, Row, Section, Text
+from ogive.document.blocks import Block, Drawing, DrawingRow, Section, Text
 from ogive.formatting import as_sentence, plural
 from ogive.objective import Objective
 from ogive.report import run_figures
 from ogive.report.subject import Subject
 from ogive.run.prices import Price
 from ogive.run.results import CurvePoint, compute_search_curve
-from ogive.run.spending import HOUR
+from ogive.run.spending import SECONDS_PER_HOUR
 
 TITLE = "Search curve"
 
@@ -65,7 +65,7 @@ def _curves(
     blocks: list[Block] = [Drawing(name, svg, f"{objective.metric} of every trial and the best so far")]
     omitted = run_figures.describe_omitted_outliers(points, objective)
     blocks += [Text(as_sentence(omitted), soft=True)] if omitted is not None else []
-    if not any(point.is_full and point.feasible for point in points):
+    if not any(point.is_full and point.is_feasible for point in points):
         is_infeasible = any(point.is_full for point in points)
         reason = "no trial satisfies the constraints" if is_infeasible else "no trial has a value yet"
         return [*blocks, Text(f"There is no best so far: {reason}.", soft=True)]
@@ -75,14 +75,14 @@ def _curves(
     for quantity, values, label in (
         ("time", [point.time for point in points], "of the search"),
         ("compute", [point.spent_seconds for point in points], "of compute"),
-        ("money", [hourly_price * point.time / HOUR for point in points], ""),
+        ("money", [hourly_price * point.time / SECONDS_PER_HOUR for point in points], ""),
     ):
         size, unit = (1.0, f"money {currency}".strip()) if quantity == "money" else time_unit(max(values))
         if max(values) > 0:
             along = [value / size for value in values]
             svg = run_figures.draw_best_over(points, objective, along, f"{unit} {label}".strip())
             rows.append(Drawing(f"{name}-{quantity}", svg, f"the best {objective.metric} so far over {quantity}"))
-    return [*blocks, Row(rows)] if rows else blocks
+    return [*blocks, DrawingRow(rows)] if rows else blocks
 
 
 def time_unit(seconds: float) -> tuple[float, str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ogive.document.blocks import Block, Card, Cards, Drawing, Fold, Keys, Section, Table, Text
+from ogive.document.blocks import Block, Card, Cards, Drawing, Fold, NamedValues, Section, Table, Text
 from ogive.drawing.architecture_drawing import draw_svg
 from ogive.drawing.layer_tree import NO_LAYERS, format_value
 from ogive.formatting import as_sentence, duration, plural
@@ -14,8 +14,8 @@ from ogive.report.summary import describe_gap, describe_value_epoch
 from ogive.run.results import explain_no_best, summarize_rungs
 from ogive.run.trial_folder import get_trial_folder
 from ogive.stages.comparison_text import make_comparison_tables
-from ogive.stages.delivery import FULL, SEARCH, Delivery
-from ogive.stages.full_training_result import FOLDER
+from ogive.stages.delivery import FULL_TRAINING, SEARCH, Delivery
+from ogive.stages.full_training_result import FULL_TRAINING_FOLDER
 from ogive.trial import Status
 
 BASELINE_TITLE = "Comparison with a baseline"
@@ -64,14 +64,17 @@ def _make_card(subject: Subject, rank: int, network: Delivery) -> Card:
         ("seed", network.seed),
         ("architecture id", trial.architecture.id),
         ("all metrics", ", ".join(f"{name} {format_metric(value)}" for name, value in network.mean_metrics.items())),
-        ("folder", str(get_trial_folder(Path(FOLDER if network.stage == FULL else ""), training))),
+        (
+            "folder",
+            str(get_trial_folder(Path(FULL_TRAINING_FOLDER if network.stage == FULL_TRAINING else ""), training)),
+        ),
     ]
-    if network.stage == FULL:
+    if network.stage == FULL_TRAINING:
         in_search = ", ".join(f"{name} {format_metric(value)}" for name, value in trial.metrics.items())
         rows.append(("in the search", f"{in_search} ({plural(trial.step, 'epoch')})"))
     drawing = Drawing(f"best{rank}", draw_svg(trial.architecture), f"the architecture of trial {trial.id}")
-    fold = Fold("decisions, seed and id", [Keys(rows)])
-    winner = ", the winner" if network.is_winner and network.stage == FULL else ""
+    fold = Fold("decisions, seed and id", [NamedValues(rows)])
+    winner = ", the winner" if network.is_winner and network.stage == FULL_TRAINING else ""
     title = f"{rank}. trial {trial.id}{winner}"
     return Card(title, subject.metric_texts(network), _describe_training(subject, network), [drawing, fold])
 
@@ -80,7 +83,7 @@ def _describe_training(subject: Subject, network: Delivery) -> str:
     trial = network.training
     seeds = f", mean over {plural(len(network.seeds), 'seed')}" if len(network.seeds) > 1 else ""
     parts = [f"{network.stage}{seeds}"] if subject.full_training is not None else []
-    parts += [plural(trial.step, "epoch")] if network.state.created["epochs"] else []
+    parts += [plural(trial.step, "epoch")] if network.state.declaration["epochs"] else []
     parts += [trial.status.value] if trial.status is not Status.FINISHED else []
     parts += ["from the cache" if trial.cached else duration(trial.seconds)]
     return ", ".join(parts)
@@ -101,7 +104,7 @@ def build_baseline(subject: Subject) -> Section:
 def build_rungs(subject: Subject) -> Section | None:
     """Return the section with the number of trials on each rung; None if the schedule trains every trial in full."""
     state = subject.state
-    if state.created["schedule"]["name"] == "full":
+    if state.declaration["schedule"]["name"] == "full":
         return None
     trials = [t for t in subject.trials_with_value if t.status.ended or t.status is Status.PAUSED]
     rung_steps = sorted({trial.step for trial in trials})
@@ -116,7 +119,7 @@ def build_rungs(subject: Subject) -> Section | None:
         best_text = f"trial {best.id}" if best else ""
         rows.append((plural(rung_step, "epoch"), f"{reached:,}", continued_text, value, best_text))
     note = (
-        f"Schedule {format_plugin(state.created['schedule'])}: each row is a number of epochs after which trials were "
+        f"Schedule {format_plugin(state.declaration['schedule'])}: each row is a number of epochs after which trials were "
         "paused or ended, with the numbers of trials that reached it and that continued. The metrics are those at "
         "this epoch."
     )
