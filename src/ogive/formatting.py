@@ -20,6 +20,15 @@ def number(value: float) -> str:
     return f"{value:.4g}"
 
 
+def rounded_amount(value: float, unit: str = "") -> str:
+    """Return `value` >= 0 with three significant digits and an SI prefix: 532, 12.3 k, 4.21 M; 1.2 GB with the unit B."""
+    for size, prefix in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, "")):
+        # 999.6 k rounds to 1 M, not to 1,000 k.
+        if value >= 0.9995 * size:
+            return f"{float(f'{value / size:.3g}'):g} {prefix}{unit}".rstrip()
+    return f"{value:.3g} {unit}".rstrip()
+
+
 def duration(seconds: float) -> str:
     """Return a duration in its two largest units: 0.004 s, 0.4 s, 45 s, 2 min 3 s, 1 h 5 min, 3 d 4 h."""
     if not math.isfinite(seconds):

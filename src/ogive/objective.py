@@ -125,7 +125,7 @@ class Constraint:
         return max(0.0, excess / abs(threshold) if threshold else excess)
 
     def __str__(self) -> str:
-        return f"{self.metric} {'<=' if self.at_most is not None else '>='} {self.threshold:.15g}"
+        return f"{self.metric} {'<=' if self.at_most is not None else '>='} {self.threshold:,.15g}"
 
 
 ObjectiveSpec = str | Objective | Sequence[str | Objective]

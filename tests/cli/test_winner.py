@@ -151,7 +151,7 @@ def test_a_search_without_weights_shows_the_reason_at_its_end(ogive: Ogive, tmp_
     assert "--to torch" not in done.out
     assert f"no weights are kept: {reason}" in done.err  # the live view's last line
     for command in ("status", "top"):
-        assert f"no weights: {reason}" in ogive(command, "win.yaml").out
+        assert f"has no weights: {reason}" in ogive(command, "win.yaml").out
     ogive("report", "win.yaml", "--to", "md")
     assert f"has no weights: {reason}" in (tmp_path / "runs" / "win" / "report.md").read_text()
     done = ogive("finalize", "win.yaml", "--epochs", "1")

@@ -247,3 +247,14 @@ def test_a_preflight_of_one_architecture_reports_its_costs():
     assert result.parameters.median == parameters(model) == 20
     assert result.flops.median == flops(model, torch.zeros(1, 3))
     assert result.activation_memory.median == 20
+
+
+def test_the_text_has_units_that_people_read():
+    space = Space(layer(nn.Sequential, layer(nn.Linear, 1000, 2000), layer(nn.ReLU)), example_input=(1000,))
+    text = str(preflight(space, samples=2))
+    assert [line.split() for line in text.splitlines()[4:8]] == [
+        ["min", "median", "max"],
+        ["parameters", *("2 M 2 M 2 M".split())],
+        ["FLOPs", *("4 M 4 M 4 M".split())],
+        ["activation", "memory", *("16 kB 16 kB 16 kB".split())],
+    ]

@@ -11,7 +11,7 @@ import typer
 from ogive.cli.common import AsJson, JobFile, relative_path
 from ogive.cli.cost_prompt import print_forecast
 from ogive.cli.space import size_json, size_text
-from ogive.cli.terminal import console, print_json, print_text
+from ogive.cli.terminal import print_json, print_text
 
 if TYPE_CHECKING:
     from ogive.hardware import Preflight
@@ -69,9 +69,7 @@ def check(
     else:
         if checked:
             print_text(f"functions: constraint, canonical form and graph work for {checked:,} architectures")
-        print_text(
-            f"preflight: {preflight or 'skipped: set example_input in the space, then architectures are built and run'}"
-        )
+        _print_preflight(loaded, preflight)
         if not no_forecast:
             print_forecast(expected)
         _print_gate(gate)
@@ -122,13 +120,12 @@ def _print_gate(gate: Sequence[Finding]) -> None:
 
     names = [finding.name for finding in gate if finding.verdict == SET]
     print_text(f"\nlaunch gate: {', '.join(names)} set" if names else "\nlaunch gate:")
-    out = console()
     for verdict, label in ((MISSING, "missing"), (NOTE, "note")):
         for finding in gate:
             if finding.verdict == verdict:
-                out.print(f"  {label}: {finding.name}: {finding.reason}", markup=False, highlight=False)
+                print_text(f"  {label}: {finding.name}: {finding.reason}")
                 if finding.line:
-                    out.print(f"      {finding.line}", markup=False, highlight=False)
+                    print(f"      {finding.line}")
 
 
 def _run_preflight(job: Job, samples: int) -> Preflight | None:
@@ -138,6 +135,18 @@ def _run_preflight(job: Job, samples: int) -> Preflight | None:
     if job.space.example_input is None:
         return None
     return hardware.preflight(job.space, samples=samples, seed=job.keys.seed)
+
+
+def _print_preflight(job: Job, preflight: Preflight | None) -> None:
+    """Print the preflight, and the share of its samples that satisfies each constraint on parameters."""
+    if preflight is None:
+        print_text("preflight: skipped: set example_input in the space, then architectures are built and run")
+        return
+    print_text(f"preflight: {preflight}")
+    for constraint in job.constraints:
+        if constraint.metric == "parameters" and preflight.costs:
+            satisfied = sum(not constraint.violation({"parameters": cost.parameters}) for cost in preflight.costs)
+            print_text(f"  {satisfied / len(preflight.costs):6.1%} of the samples satisfy {constraint}")
 
 
 def _preflight_json(preflight: Preflight | None) -> dict[str, Any]:

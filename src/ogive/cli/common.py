@@ -172,11 +172,12 @@ def print_summary(run: Run) -> None:
 
 
 def print_warnings(run: Run) -> None:
-    """Print the warnings about the winner, and the reasons for missing weights."""
+    """Print the warnings about the winners, among them the reasons for missing weights."""
     for warning in run.stages.warnings:
         print_text(f"warning: {warning}")
-    for reason in list_missing_weights_reasons(run):
-        print_text(f"no weights: {reason}")
+    for winner in run.stages.winners:
+        if winner.state.trains_models and winner.missing_weights_reason is not None:
+            print_text(f"warning: trial {winner.trial.id} has no weights: {winner.missing_weights_reason}")
 
 
 def list_missing_weights_reasons(run: Run) -> list[str]:

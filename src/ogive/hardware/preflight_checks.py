@@ -10,7 +10,7 @@ from ogive.formatting import plural
 from ogive.hardware.dry_run import DryRunResult, dry_run
 from ogive.hardware.example_inputs import make_example_inputs
 from ogive.hardware.model_cost import FLOP_CONVENTION, ModelCost
-from ogive.hardware.preflight_result import Failure, Preflight, Spread
+from ogive.hardware.preflight_result import Failure, Preflight
 from ogive.seeds import derive, generator
 from ogive.space import Architecture, Space
 from ogive.space.domain import Categorical, IntegerRange
@@ -63,9 +63,7 @@ def preflight(space: Space, samples: int = 200, seed: int = 0) -> Preflight:
         duplicates=1 - len({architecture.id for architecture in architectures}) / len(architectures),
         failed=len(failures) / len(architectures),
         failures=_find_smallest_failures(failures, seed),
-        parameters=Spread.from_values([cost.parameters for cost in costs]),
-        flops=Spread.from_values([cost.flops for cost in costs]),
-        activation_memory=Spread.from_values([cost.activation_memory for cost in costs]),
+        costs=tuple(costs),
         notes=_collect_notes(samples, architectures, results, costs),
     )
 
@@ -180,8 +178,8 @@ def _collect_notes(
     notes = []
     if costs:
         notes.append(
-            "parameters, FLOPs and activation memory are given for batch size 1; FLOPs are counted by "
-            f"{FLOP_CONVENTION}; activation memory is the size of the outputs of the innermost modules"
+            f"for batch size 1; FLOPs are counted by {FLOP_CONVENTION}; activation memory is the size of the outputs of the "
+            "innermost modules"
         )
     if len(architectures) < samples:
         notes.append(

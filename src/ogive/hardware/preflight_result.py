@@ -5,8 +5,13 @@ from __future__ import annotations
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
+from ogive.formatting import plural, rounded_amount
 from ogive.space import Architecture
+
+if TYPE_CHECKING:
+    from ogive.hardware.model_cost import ModelCost
 
 
 @dataclass(frozen=True)
@@ -61,20 +66,19 @@ class Failure:
         return f"{text}\n    smallest architecture with this failure: {self.architecture}"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Preflight:
     """The result of building and running sampled architectures without training.
 
     Attributes:
         samples: the number of sampled architectures.
         draws: the number of random draws, including those that violate the constraint.
-        infeasible: the share of the draws that violate the constraint or raise `Infeasible`.
+        infeasible: the share of the draws that violate the constraint of the space or raise `Infeasible`.
         reasons: the reasons why draws were infeasible, each with its number of draws; the most frequent reason first.
         duplicates: the share of the samples whose id equals that of an earlier sample.
         failed: the share of the samples that cannot be built or run.
         failures: the smallest architecture of each kind of failure, the most frequent first.
-        parameters, flops, activation_memory: the spread over the samples that can be run, at batch size 1; None if no
-            sample can be run. Activation memory is in bytes. For the conventions see `ogive.hardware.measure`.
+        costs: the cost of each sample that can be run, at batch size 1.
         notes: sentences on how the numbers were obtained.
     """
 
@@ -85,10 +89,23 @@ class Preflight:
     duplicates: float
     failed: float
     failures: tuple[Failure, ...]
-    parameters: Spread | None
-    flops: Spread | None
-    activation_memory: Spread | None
+    costs: tuple[ModelCost, ...]
     notes: tuple[str, ...] = ()
+
+    @property
+    def parameters(self) -> Spread | None:
+        """The spread of the number of parameters; None if no sample can be run."""
+        return Spread.from_values([cost.parameters for cost in self.costs])
+
+    @property
+    def flops(self) -> Spread | None:
+        """The spread of the FLOPs, see `FLOP_CONVENTION`; None if no sample can be run."""
+        return Spread.from_values([cost.flops for cost in self.costs])
+
+    @property
+    def activation_memory(self) -> Spread | None:
+        """The spread of the activation memory in bytes, see `ogive.hardware.measure`; None if no sample can be run."""
+        return Spread.from_values([cost.activation_memory for cost in self.costs])
 
     @property
     def ok(self) -> bool:
@@ -96,19 +113,21 @@ class Preflight:
         return not self.failures
 
     def __str__(self) -> str:
-        lines = [f"{self.samples} architectures sampled in {self.draws} draws"]
-        lines += [f"  infeasible  {self.infeasible:7.1%} of the draws"]
+        lines = [f"{plural(self.samples, 'architecture')} sampled"]
+        lines += [f"  {self.infeasible:6.1%} of {plural(self.draws, 'draw')} violate the constraint of the space"]
         lines += [f"    {count} x {reason}" for reason, count in self.reasons]
-        lines += [f"  duplicates  {self.duplicates:7.1%}", f"  failing     {self.failed:7.1%}"]
-        lines += [f"  {failure.count} x {failure}" for failure in self.failures]
-        if self.parameters and self.flops and self.activation_memory:
-            lines += [f"  {'':<26}{'min':>16}{'median':>16}{'max':>16}"]
-            rows = (
-                ("parameters", self.parameters),
-                ("FLOPs", self.flops),
-                ("activation memory, bytes", self.activation_memory),
-            )
-            lines += [
-                f"  {name:<26}{spread.min:>16,.0f}{spread.median:>16,.0f}{spread.max:>16,.0f}" for name, spread in rows
-            ]
+        lines += [f"  {self.duplicates:6.1%} of the samples are duplicates"]
+        lines += [f"  {self.failed:6.1%} of the samples cannot be built or run"]
+        lines += [f"    {failure.count} x {failure}" for failure in self.failures]
+        spreads = (
+            ("parameters", self.parameters, ""),
+            ("FLOPs", self.flops, ""),
+            ("activation memory", self.activation_memory, "B"),
+        )
+        lines += [f"  {'':<18}{'min':>12}{'median':>12}{'max':>12}"] if self.costs else []
+        lines += [
+            f"  {name:<18}" + "".join(f"{rounded_amount(v, unit):>12}" for v in (spread.min, spread.median, spread.max))
+            for name, spread, unit in spreads
+            if spread is not None
+        ]
         return "\n".join([*lines, *(f"  note: {note}" for note in self.notes)])
