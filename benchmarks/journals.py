@@ -4,8 +4,9 @@
     python benchmarks/journals.py compare before.json    # with the new code, on the same machine
 
 The searches use each strategy with one objective, and with two objectives and a constraint, and each schedule, on a
-conditional space with a constraint function. Decisions are compared: proposals with their notes, reports, promotions, and
-ends of trials. Messages, times, and the assignment to workers are not. The exit code is 1 if a journal differs.
+conditional space with a constraint function. All events are compared, except those whose content depends on time
+(`TIMED`). Messages, times, versions and fingerprints of the code are not compared (`IGNORED_FIELDS`). The exit code is 1 if
+a journal differs.
 """
 
 from __future__ import annotations
@@ -22,11 +23,12 @@ from typing import Any
 
 import ogive as og
 
-DECISIONS = frozenset(
-    {"proposed", "reported", "promoted", "paused", "finished", "stopped", "failed", "put_back", "ended", "repeating"}
+TIMED = frozenset({"projected", "alert", "opened"})
+"""The kinds of events that depend on the time that trials take."""
+IGNORED_FIELDS = frozenset(
+    {"why", "reason", "message", "traceback", "seconds", "versions", "environment", "code", "estimator"}
 )
-IGNORED_FIELDS = frozenset({"why", "reason", "message", "traceback", "seconds", "saved", "cached", "settings"})
-"""Fields that contain messages, or depend on time."""
+"""Fields that contain messages, or depend on time, the machine, or names and text of the code."""
 SCHEDULES: dict[str, dict[str, Any]] = {
     "pbt": {"settings": {"learning_rate": [0.001, 0.1]}, "population": 4, "interval": 3},
     "progressive_dynamic_hurdles": {"models": 5},
@@ -91,12 +93,12 @@ def searches() -> Iterator[tuple[str, dict[str, Any]]]:
         )
 
 
-def collect_decisions(arguments: dict[str, Any], folder: Path) -> list[Any]:
-    """Run a search, and return the events of its journal that are decisions."""
+def collect_events(arguments: dict[str, Any], folder: Path) -> list[Any]:
+    """Run a search, and return the events of its journal that do not depend on time."""
     search = partial(og.search, SPACE, og.estimate.train(train), executor="inline", seed=7, run=folder, cache=False)
     run = search(**{"objectives": "accuracy", "epochs": 1, **arguments})
     lines = Path(run.log("jsonl")).read_text().splitlines()
-    events = [event for event in map(json.loads, lines) if event["kind"] in DECISIONS]
+    events = [event for event in map(json.loads, lines) if event["kind"] not in TIMED]
     return [[event["kind"], event["trial"], event["step"], _remove_ignored(event["data"])] for event in events]
 
 
@@ -114,7 +116,7 @@ def main() -> int:
     journals = {}
     with tempfile.TemporaryDirectory() as folder:
         for number, (name, arguments) in enumerate(searches()):
-            journals[name] = collect_decisions(arguments, Path(folder) / str(number))
+            journals[name] = collect_events(arguments, Path(folder) / str(number))
             print(f"{name}: {len(journals[name]):,} events", file=sys.stderr, flush=True)
     if options.what == "write":
         options.file.write_text(json.dumps(journals))

@@ -116,7 +116,7 @@ def run_search(folder: Path, space: Space, **arguments: Any) -> Any:
 def test_a_search_begins_with_the_best_of_an_earlier_one_and_journals_the_transfer(tmp_path: Path) -> None:
     first = run_search(tmp_path / "a", OLD, max_trials=20)
     second = run_search(tmp_path / "b", NEW, max_trials=4, warm_start={"run": tmp_path / "a", "trials": 3})
-    stored = second.state.created["warm_start"]
+    stored = second.state.declaration["warm_start"]
     trials = list(second.state.trials.values())
     assert [t.architecture.to_json() for t in trials[:3]] == stored["architectures"]
     assert [t.proposal.note["origin"] for t in trials] == ["warm_start"] * 3 + ["random"]
