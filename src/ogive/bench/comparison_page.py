@@ -14,7 +14,7 @@ import numpy as np
 from ogive.bench import comparison_figures
 from ogive.bench.anytime_curve import HYPERVOLUME_GAP
 from ogive.bench.comparison import RANDOM_SEARCH, Comparison
-from ogive.bench.comparison_results import BenchmarkResults, collect_results, compute_ranks
+from ogive.bench.comparison_results import MIN_BENCHMARKS, BenchmarkResults, collect_results, compute_ranks
 from ogive.document.blocks import Block, Document, Drawing, NamedValues, Section, Table, Text
 from ogive.document.write import write_page
 from ogive.errors import RunError
@@ -137,6 +137,7 @@ def _describe_irregularities(benchmark: BenchmarkResults) -> list[str]:
 
 
 def _make_regret_tables(benchmark: BenchmarkResults) -> list[Table]:
+    """Return a table for each measure: its mean regret at each position, by method."""
     result = []
     positions = benchmark.table_positions
     for index, measure in enumerate(benchmark.measures):
@@ -180,7 +181,7 @@ def _make_test_table(benchmark: BenchmarkResults, reference: str) -> Table:
         f"({benchmark.end_position:.4g} {benchmark.axis.unit_name}); below 0 is better. Wilcoxon's signed-rank test, "
         "corrected by Holm's method over the rows of this table."
     )
-    return Table(head, rows, frozenset({5}), f"Against {reference}", note)
+    return Table(head, rows, text_columns=frozenset({5}), title=f"Against {reference}", note=note)
 
 
 def _make_ranks_section(results: Sequence[BenchmarkResults]) -> Section:
@@ -198,7 +199,7 @@ def _make_ranks_section(results: Sequence[BenchmarkResults]) -> Section:
         f"equal: p {'' if p < 1e-4 else '= '}{_format_p(p)}. Methods joined by a bar do not differ significantly "
         "(Nemenyi's test at level 0.05, Demsar 2006)."
     ]
-    if block_kind.startswith("("):
+    if len(results) < MIN_BENCHMARKS:
         texts.append(
             "Because there are few benchmarks, methods are ranked for each pair of benchmark and seed. The ranks hold for "
             "these benchmarks, not for others."
@@ -238,7 +239,7 @@ def _make_protocol_section(comparison: Comparison) -> Section:
 
 
 def _make_figure(title: str, name: str, svg: str) -> Drawing:
-    return Drawing(name, svg, title, title)
+    return Drawing(name, svg, about=title, title=title)
 
 
 def _make_slug(text: str) -> str:

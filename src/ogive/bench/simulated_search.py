@@ -37,7 +37,7 @@ NO_FOLDER = Path(os.devnull)
 
 @dataclass(frozen=True)
 class PluginSpec:
-    """The name of a strategy or a schedule, with its options."""
+    """The name of a strategy, a schedule or a benchmark, with its options."""
 
     name: str
     options: Mapping[str, Any] = field(default_factory=dict)

@@ -113,7 +113,10 @@ class _PromotingBracket(Bracket):
 
 
 class _EvolvingBracket(_PromotingBracket):
-    """A bracket that starts new trials on each rung, once all trials on the rung below were trained, ended or failed."""
+    """A bracket that starts new trials on each rung, once all trials on the rung below were trained, ended or failed.
+
+    Here `started_count` and `is_filling` describe the current rung only, and `rungs` is not used.
+    """
 
     def next_job(self, may_start: bool) -> Start | None:
         return self._start_job(self.level) if self.is_filling and may_start else None

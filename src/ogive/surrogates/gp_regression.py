@@ -153,7 +153,7 @@ def draw_parameters(
     return chain[BURN_IN_STEPS:]
 
 
-def _find_mode(model: Callable[[FloatArray], GPRegression], parameters: int) -> FloatArray:
+def _find_mode(model: Callable[[FloatArray], GPRegression], parameter_count: int) -> FloatArray:
     """Return the approximate mode z of the posterior, whose prior is a standard normal distribution."""
     from scipy.optimize import minimize  # the import takes a tenth of a second
 
@@ -164,10 +164,12 @@ def _find_mode(model: Callable[[FloatArray], GPRegression], parameters: int) -> 
             value = 0.5 * float(z @ z) - process.log_marginal_likelihood
             gradient = z - process.kernel.prior.deviation * process.log_likelihood_gradient
         except (LinAlgError, ArithmeticError):
-            return IMPOSSIBLE_COST, np.zeros(parameters)
-        return (value, gradient) if math.isfinite(value + gradient.sum()) else (IMPOSSIBLE_COST, np.zeros(parameters))
+            return IMPOSSIBLE_COST, np.zeros(parameter_count)
+        return (
+            (value, gradient) if math.isfinite(value + gradient.sum()) else (IMPOSSIBLE_COST, np.zeros(parameter_count))
+        )
 
-    start, bounds = np.zeros(parameters), [(-MAX_DEVIATIONS, MAX_DEVIATIONS)] * parameters
+    start, bounds = np.zeros(parameter_count), [(-MAX_DEVIATIONS, MAX_DEVIATIONS)] * parameter_count
     result = minimize(cost, start, jac=True, bounds=bounds, method="L-BFGS-B", options={"maxiter": MAX_MODE_STEPS})
     return np.asarray(result.x)
 
