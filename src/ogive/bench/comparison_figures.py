@@ -8,7 +8,8 @@ from xml.sax.saxutils import escape
 import numpy as np
 
 from ogive.bench.comparison_results import Axis, BenchmarkResults
-from ogive.drawing.plot import CHARACTER, AxisScale, Plot
+from ogive.drawing.axis_scale import AxisScale
+from ogive.drawing.plot import CHARACTER, Plot
 from ogive.stats.comparison_tests import indistinguishable_groups, mean_interval
 
 COLOUR_COUNT = 10

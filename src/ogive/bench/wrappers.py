@@ -109,8 +109,7 @@ class Noisy(Wrapper):
         rng = generator(seed, "noise", architecture.id)
         noise = rng.standard_normal(((self.epochs or 1) + 1, len(self.objectives)))
         for result in super().evaluate(architecture, fidelity, seed):
-            # Row 0 is not used, because steps start at 1. The modulo has an effect only if a problem reports steps beyond its
-            # `epochs`.
+            # Row 0 is not used, because steps start at 1. The modulo has an effect only on steps beyond `epochs`.
             offsets = self.deviation * noise[result.step % len(noise)]
             noisy_metrics = {
                 objective.metric: result.metrics[objective.metric] + float(offset)
