@@ -7,6 +7,7 @@ from xml.sax.saxutils import escape
 
 import numpy as np
 
+from ogive.bench.comparison import RANDOM_SEARCH
 from ogive.bench.comparison_results import Axis, BenchmarkResults
 from ogive.drawing.axis_scale import AxisScale
 from ogive.drawing.plot import CHARACTER, Plot
@@ -32,12 +33,12 @@ MIN_RELATIVE_REGRET = 1e-3
 
 def get_style_class(index: int, name: str) -> str:
     """Return the CSS class of a method's colour; random search is grey."""
-    return "grey" if name == "random" else f"c{index % COLOUR_COUNT}"
+    return "grey" if name == RANDOM_SEARCH else f"c{index % COLOUR_COUNT}"
 
 
 def select_methods_with_intervals(names: Sequence[str], reference: str) -> list[str]:
     """Return the methods whose intervals are drawn: all, or the reference and random search if there are many."""
-    return [name for name in names if len(names) <= MAX_INTERVALS or name in (reference, "random")]
+    return [name for name in names if len(names) <= MAX_INTERVALS or name in (reference, RANDOM_SEARCH)]
 
 
 def draw_anytime_curves(results: BenchmarkResults, axis: Axis, measure: int, reference: str) -> str:
@@ -72,7 +73,7 @@ def draw_anytime_curves(results: BenchmarkResults, axis: Axis, measure: int, ref
     # The lines are drawn after all areas, so that no area covers a line.
     for index, (name, (mean, _, _)) in enumerate(intervals.items()):
         label = name + " " * (len(name) // 6)  # the spaces widen the legend, so that the name fits in wide fonts
-        is_dashed = index >= COLOUR_COUNT and name != "random"
+        is_dashed = index >= COLOUR_COUNT and name != RANDOM_SEARCH
         plot.steps(positions, np.clip(mean, floor, y.high), classes[name], label, dash=is_dashed)
     description = f"{measure_name} over {axis.label}: " + ", ".join(
         f"{name} ends at {mean[-1]:.4g}" for name, (mean, _, _) in intervals.items()

@@ -62,7 +62,8 @@ class MemoryLog:
     """A journal that numbers events but does not store them, because a simulation needs only the state in memory."""
 
     def __init__(self) -> None:
-        # The controller receives the event `opened`, number 1, as an event that is in the journal already.
+        # The controller receives the event `opened`, number 1, as an event that is in the journal already. (The event
+        # `created` also has the number 1; a simulation does not use the numbers.)
         self._last_seq = 1
 
     def append(self, events: Sequence[Event]) -> list[Event]:

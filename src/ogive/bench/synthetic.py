@@ -148,6 +148,8 @@ class Chain(Problem):
         rng = generator(seed, "chain")
         # The best depth is at least half of the maximum.
         self._best_depth = int(rng.integers(max(2, depth // 2), depth + 1))
+        # The values of the labels: 1 for the best width and operation of a layer. The operations have the values 1, 0.7, 0.4
+        # and 0 in random order.
         self._label_values: dict[str, dict[Any, float]] = {
             **{
                 f"width{i}": dict(zip(self.WIDTHS, _make_peaked_values(rng, len(self.WIDTHS)), strict=True))

@@ -49,6 +49,7 @@ class AxisScale:
         if self.log:
             return self._list_log_ticks(count)
         step = _round_step((self.high - self.low) / count, self.whole)
+        # The tolerance includes a tick at an end of the axis in spite of rounding errors.
         first = math.ceil(self.low / step - 1e-9)
         last = math.floor(self.high / step + 1e-9)
         return [round(n * step, 12) for n in range(first, last + 1)]

@@ -68,6 +68,7 @@ def render_svg(box: LayerBox) -> str:
 
 
 def _box_picture(box: LayerBox) -> LayerPicture:
+    """Return the picture of a layer: a frame around its title, its settings, and the pictures of the layers inside."""
     lines = [*_header_lines(box), *(_node_line(row) for row in (list_node_inputs(box) if box.is_dense_cell else ()))]
     text = _text_picture(lines)
     body = _columns_picture(box.children) if box.children and not box.is_dense_cell else None
@@ -143,6 +144,7 @@ def _node_line(row: tuple[int, list[tuple[int, LayerBox]]]) -> list[Segment]:
 
 
 def _text_picture(lines: Sequence[Sequence[Segment]]) -> LayerPicture:
+    """Return the picture of lines of text."""
     width = max(sum(len(text) for text, _ in line) for line in lines) * CHARACTER_WIDTH
 
     def draw(x: float, y: float) -> Iterator[str]:

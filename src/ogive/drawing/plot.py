@@ -224,6 +224,7 @@ class Plot:
         return "".join([head, *self._draw_axes(), *self.marks, *legend, "</svg>"])
 
     def _draw_axes(self) -> Iterable[str]:
+        """Yield the axes with their labels, and the ticks with their grid lines."""
         foot, right = self.height - BOTTOM, self.width - RIGHT
         x_ticks = self.x.ticks(max(3, min(9, int((right - self.left) / X_TICK_DISTANCE))))
         for value, text in zip(x_ticks, format_ticks(x_ticks), strict=True):
@@ -264,6 +265,7 @@ def _overlap(a: TextBox, b: TextBox) -> bool:
 
 
 def _legend_symbol(kind: str, css: str) -> str:
+    """Return the symbol of a legend entry; `kind` is dot, hollow, shade, cross, dash or line."""
     match kind:
         case "dot":
             return f'<circle class="f {css}" cx="10" cy="0" r="3.6"/>'

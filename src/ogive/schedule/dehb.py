@@ -29,7 +29,7 @@ class DEHBBrackets(Hyperband):
     - `bracket`: the number of the bracket.
     - `step`: the last step of the trial's rung.
     - `from`: the last step of the rung whose trials are the parents.
-    - `best`: the number of best trials on this rung that are parents.
+    - `best`: the number of trials on that rung that are parents: the best ones.
     - `populations`: for each rung, its last step and the size of its subpopulation.
     """
 

@@ -197,7 +197,7 @@ class PBT(Schedule):
 
     def _collect_donor_reports(self, trial: Trial) -> tuple[Report, ...]:
         """Return the donor's reports up to the step from which a new trial continues; none if it continues no training."""
-        donor_id, step = trial.proposal.inherit or (-1, 0)
+        donor_id, step = trial.proposal.inherit or (-1, 0)  # -1 is the id of no trial, and the number of no member
         donor = self._members.get(self._member_of.get(donor_id, -1))
         if donor is None or donor.record.id != donor_id or not trial.continues_training:
             return ()

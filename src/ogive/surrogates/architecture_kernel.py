@@ -199,9 +199,9 @@ class ArchitectureKernel:
         mean = [math.log(LAMBDA / distance_count)] * decision_count + [math.log(MU / distance_count)] * graph_count
         # Standard deviations of logarithms: with 1.0, a parameter is usually within a factor e of its median.
         deviation = [1.0] * (decision_count + graph_count)
-        # s_3 is a parameter only if there are components of the graph.
-        mean += [0.0, math.log(LINEAR)] + [math.log(GRAPH)] * (graph_count > 0) + [math.log(NOISE)]
-        deviation += [0.7, 1.0] + [1.0] * (graph_count > 0) + [1.5]
+        # Then s_1, whose median is 1, s_2, s_3 (a parameter only if there are components of the graph), and the noise.
+        mean += [0.0, math.log(LINEAR), *([math.log(GRAPH)] if graph_count else []), math.log(NOISE)]
+        deviation += [0.7, 1.0, *([1.0] if graph_count else []), 1.5]
         self.prior = Prior(np.array(mean), np.array(deviation))
 
     def noise(self, theta: FloatArray) -> float:

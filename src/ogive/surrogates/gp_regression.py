@@ -90,9 +90,9 @@ class GPRegression:
         cross = self.kernel(self.theta, self.x, x)  # [n, m]
         v = self._inverse_factor @ cross  # [n, m]
         variance = self.kernel.diagonal(self.theta, x) - np.einsum("ij,ij->j", v, v)
-        # `noise` is a flag: as a factor, it adds the variance of the noise or 0.
-        deviation = np.sqrt(np.maximum(variance, 1e-10) + noise * self.kernel.noise(self.theta))
-        return cross.T @ self.weights, deviation
+        # Rounding errors can make a variance of 0 slightly negative.
+        variance = np.maximum(variance, 1e-10) + (self.kernel.noise(self.theta) if noise else 0.0)
+        return cross.T @ self.weights, np.sqrt(variance)
 
     def condition_on_pending(self, x: FloatArray) -> GPRegression:
         """Return the process as if pending points `x` [w, p] had ended with the predicted means.
