@@ -133,7 +133,7 @@ def test_a_space_from_a_journal_is_drawn_as_a_list_of_decisions() -> None:
 
 def test_importing_the_report_package_loads_neither_matplotlib_nor_torch() -> None:
     program = (
-        "import sys, ogive.report as r; r.draw_text; r.show_live_view; r.BaselineComparison; r.describe_delivery; "
+        "import sys, ogive.report as r; r.draw_text; r.show_live_view; r.BaselineComparison; r.write_report; "
         "sys.exit(' '.join(m for m in ('torch', 'matplotlib', 'pandas') if m in sys.modules) or 0)"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)

@@ -90,7 +90,7 @@ def test_labels_of_equal_alternatives_are_counted_at_any_position() -> None:
     embedding, _ = embed_samples(space, 1, 0)
     labels = ("aab", "aba", "bbb")
     x = embedding([space.architecture({f"e{i}": c for i, c in enumerate(row)} | {"other": "a"}) for row in labels])
-    counts = x[:, embedding.component == len(embedding.components) - 1] * math.sqrt(2)
+    counts = x[:, embedding.component_of_column == len(embedding.components) - 1] * math.sqrt(2)
     assert counts.round(9).tolist() == [[2, 1], [2, 1], [0, 3]]
 
 

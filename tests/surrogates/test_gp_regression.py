@@ -29,7 +29,7 @@ def test_posterior_and_marginal_likelihood_equal_those_of_scikit_learn() -> None
     x, z = (embedding([space.sample(rng) for _ in range(40)]) for _ in range(2))
     y = rng.standard_normal(40)
     *weights, product, linear, _ = np.exp(theta)
-    scales = 1 / np.sqrt(2 * np.array(weights)[embedding.component])
+    scales = 1 / np.sqrt(2 * np.array(weights)[embedding.component_of_column])
     k = gp.kernels
     reference = gp.GaussianProcessRegressor(
         k.ConstantKernel(product) * k.RBF(scales)

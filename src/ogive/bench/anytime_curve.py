@@ -96,7 +96,7 @@ class Recorder:
 
     def _add_point(self, state: State, event: Event) -> None:
         # A report comes before the end of its trial, so `self.evaluations` may not include the trial yet.
-        evaluations = self.evaluations + (event.trial not in self._evaluated)
+        evaluations = self.evaluations if event.trial in self._evaluated else self.evaluations + 1
         point = IncumbentPoint(evaluations, event.time, state.compute_seconds, self._incumbent.compute_measures())
         if not self.points or self.points[-1].values != point.values:
             self.points.append(point)

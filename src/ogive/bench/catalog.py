@@ -144,7 +144,7 @@ def parse_plugin(spec: str) -> PluginSpec:
     """Parse `name[:option=value,...]`. Values are YAML; commas within brackets do not separate options.
 
     Raises:
-        JobError: an option has no value, or appears twice.
+        JobError: an option has no value, appears twice, or has a value that is not valid YAML.
     """
     name, _, option_text = spec.partition(":")
     parsed: dict[str, Any] = {}

@@ -75,6 +75,7 @@ def load(
         c.metric for c in parse_constraints(constraints)
     }
     required_metrics |= {*test.values(), *screened, SECONDS}
+    # Other columns with text are ignored; in a required column, text is an error, which names the row.
     metric_columns = [name for name in header if name not in (*decisions, EPOCHS, SEED)]
     metrics = [
         name for name in metric_columns if name in required_metrics or all(_is_number(row[name]) for _, row in rows)

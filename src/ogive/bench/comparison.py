@@ -65,8 +65,8 @@ def compare(
 ) -> Comparison:
     """Run each method on each benchmark with each seed. Episodes that are stored in `folder` are not run again.
 
-    Random search is added if it is not among the methods. The call can be interrupted at any time. Another
-    call with the same arguments runs the missing episodes.
+    Random search is added if it is not among the methods. The call can be interrupted at any time. Another call with
+    the same arguments runs the missing episodes.
 
     Args:
         benchmarks: specifications of benchmarks, such as "digits" or "nk:k=5" (see `og.bench.load`).

@@ -14,13 +14,14 @@ import numpy as np
 from ogive.bench import comparison_figures
 from ogive.bench.anytime_curve import HYPERVOLUME_GAP
 from ogive.bench.comparison import RANDOM_SEARCH, Comparison
-from ogive.bench.comparison_results import BenchmarkResults, collect_results, compute_ranks
+from ogive.bench.comparison_results import MIN_BENCHMARKS, BenchmarkResults, collect_results, compute_ranks
 from ogive.document.blocks import Block, Document, Drawing, NamedValues, Section, Table, Text
 from ogive.document.write import write_page
 from ogive.errors import RunError
 from ogive.formatting import plural
 from ogive.space import SizeBounds
 from ogive.stats.comparison_tests import critical_difference, friedman_p_value, mean_interval
+from ogive.stats.corrections import FAMILY_LEVEL
 
 FOOTER = "Written by Ogive from the episodes of the comparison."
 
@@ -61,6 +62,7 @@ def make_regret_tables(comparison: Comparison) -> list[tuple[str, list[Table]]]:
 
 
 def _format_lead(comparison: Comparison, results: Sequence[BenchmarkResults]) -> str:
+    """Return the text below the title: the size of the comparison, and how the regret is defined."""
     protocol = comparison.protocol
     limit = f" or {protocol.cost:g} full trainings" if protocol.cost is not None else ""
     return (
@@ -75,6 +77,7 @@ def _format_lead(comparison: Comparison, results: Sequence[BenchmarkResults]) ->
 
 
 def _make_benchmark_section(benchmark: BenchmarkResults, reference: str) -> Section:
+    """Return the section of one benchmark: its description, the any-time curves, the regrets, and the paired tests."""
     problem = benchmark.problem
     size = problem.space.size()
     count = f"{size:,}" if isinstance(size, int) else str(size) if isinstance(size, SizeBounds) else "infinitely many"
@@ -137,6 +140,7 @@ def _describe_irregularities(benchmark: BenchmarkResults) -> list[str]:
 
 
 def _make_regret_tables(benchmark: BenchmarkResults) -> list[Table]:
+    """Return a table for each measure: its mean regret at each position, by method."""
     result = []
     positions = benchmark.table_positions
     for index, measure in enumerate(benchmark.measures):
@@ -166,24 +170,26 @@ def _make_regret_tables(benchmark: BenchmarkResults) -> list[Table]:
 
 
 def _make_test_table(benchmark: BenchmarkResults, reference: str) -> Table:
+    """Return the table of the paired tests of all other methods against `reference`."""
     rows = []
     for name, test in benchmark.compare_with(reference).items():
         interval = (
             f"[{_format_value(test.low)}, {_format_value(test.high)}]" if math.isfinite(test.low) else "one seed only"
         )
         better = "better" if test.mean < 0 else "worse"
-        verdict = better if test.corrected < 0.05 else "no difference shown"
+        verdict = better if test.corrected < FAMILY_LEVEL else "no difference shown"
         rows.append([name, f"{test.mean:+.3g}", interval, _format_p(test.p), _format_p(test.corrected), verdict])
-    head = ["", "difference", "95% interval", "p", "p after correction", "verdict (significance level 0.05)"]
+    head = ["", "difference", "95% interval", "p", "p after correction", f"verdict (significance level {FAMILY_LEVEL})"]
     note = (
         f"Each method minus {reference}, paired over the seeds: {benchmark.measures[-1]} at the end "
         f"({benchmark.end_position:.4g} {benchmark.axis.unit_name}); below 0 is better. Wilcoxon's signed-rank test, "
         "corrected by Holm's method over the rows of this table."
     )
-    return Table(head, rows, frozenset({5}), f"Against {reference}", note)
+    return Table(head, rows, text_columns=frozenset({5}), title=f"Against {reference}", note=note)
 
 
 def _make_ranks_section(results: Sequence[BenchmarkResults]) -> Section:
+    """Return the section with the mean ranks of the methods over all benchmarks, and the critical-difference diagram."""
     ranks, values, block_kind = compute_ranks(results)
     names = results[0].names
     if len(names) < 2 or len(values) < 2:
@@ -198,7 +204,7 @@ def _make_ranks_section(results: Sequence[BenchmarkResults]) -> Section:
         f"equal: p {'' if p < 1e-4 else '= '}{_format_p(p)}. Methods joined by a bar do not differ significantly "
         "(Nemenyi's test at level 0.05, Demsar 2006)."
     ]
-    if block_kind.startswith("("):
+    if len(results) < MIN_BENCHMARKS:
         texts.append(
             "Because there are few benchmarks, methods are ranked for each pair of benchmark and seed. The ranks hold for "
             "these benchmarks, not for others."
@@ -214,6 +220,7 @@ def _make_ranks_section(results: Sequence[BenchmarkResults]) -> Section:
 
 
 def _make_protocol_section(comparison: Comparison) -> Section:
+    """Return the section with all that is needed to repeat the comparison."""
     protocol = comparison.protocol
     rows: list[tuple[str, object]] = [
         ("protocol", protocol.hash),
@@ -238,7 +245,7 @@ def _make_protocol_section(comparison: Comparison) -> Section:
 
 
 def _make_figure(title: str, name: str, svg: str) -> Drawing:
-    return Drawing(name, svg, title, title)
+    return Drawing(name, svg, about=title, title=title)
 
 
 def _make_slug(text: str) -> str:

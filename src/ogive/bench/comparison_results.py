@@ -122,8 +122,10 @@ class BenchmarkResults:
         """The position at which methods are compared.
 
         On the axis of training time, this is the shortest training time of a search, so that every search has reached it. On
-        the axis of evaluations, it is the end of the longest search.
+        the axis of evaluations, it is the largest number of evaluations that all searches of some method have reached; a
+        search that ended before keeps its last regret.
         """
+        # The totals of an episode have the names of the attributes of `IncumbentPoint`.
         ends: list[float] = [
             min(episode[self.axis.attribute] for episode in self.list_episodes(name)) / self.axis.unit_size
             for name in self.names
@@ -133,6 +135,7 @@ class BenchmarkResults:
     @property
     def table_positions(self) -> list[float]:
         """The positions that are columns of the tables: round numbers, and the end."""
+        # A round number that is nearly the end is left out, because the end has its own column.
         return [
             *(float(position) for position in TABLE_POSITIONS if position < self.end_position * 0.999),
             self.end_position,

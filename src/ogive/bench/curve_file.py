@@ -2,10 +2,11 @@
 
 A file is an `.npz` archive without pickles. It contains:
 
-- `meta`: JSON text with the space, the sizes of the splits, the recipe and the versions;
+- `meta`: JSON text with the decisions and the fingerprint of the space, the sizes of the splits, and further values;
 - `choices`: int8 [n, decisions], the index of the label of each decision; -1 where it is inactive;
 - for each of `COLUMNS`: an array [n, r, k] (architectures, seeds, epochs). Accuracies are stored as numbers of correct
-  examples, all other columns in half precision (relative error at most 0.05%).
+  examples, all other columns in half precision (relative error at most 0.05%; values below `MIN_NORMAL` are stored as
+  `MIN_NORMAL`).
 """
 
 from __future__ import annotations
@@ -63,7 +64,7 @@ def collect_curves(
     if missing:
         example = ", ".join(f"{name}={label}" for name, label in missing[0].items())
         raise JobError(f"{len(missing)} of {len(grid)} architectures have no finished trial, such as {example}")
-    labels = {decision.name: list(decision.domain.enumerate_labels(0)) for decision in space.decisions}
+    labels = _list_alternatives(space)
     label_indices = np.full((len(grid), len(labels)), -1, dtype=np.int8)
     values = {name: np.empty((len(grid), seeds, epochs)) for name in COLUMNS}
     for row, architecture in enumerate(grid):
@@ -104,6 +105,7 @@ def write(
         for name, array in arrays.items():
             buffer = io.BytesIO()
             np.lib.format.write_array(buffer, _to_planes(array), allow_pickle=False)
+            # A `ZipInfo` without a date has always the same date, unlike a member that is named by a string.
             archive.writestr(zipfile.ZipInfo(f"{name}.npy"), buffer.getvalue(), zipfile.ZIP_LZMA)
 
 
@@ -189,11 +191,15 @@ def load(
     )
 
 
+def _list_alternatives(space: Space) -> dict[str, list[Any]]:
+    """Return all labels of each decision, in the order of the stored indices."""
+    # The resolution is needed only for real numbers, which such a space does not have.
+    return {decision.name: list(decision.domain.enumerate_labels(resolution=0)) for decision in space.decisions}
+
+
 def _list_row_keys(space: Space, label_indices: NDArray[np.int8]) -> Sequence[str]:
     """Return the id of the architecture of each row of `label_indices` [n, decisions]."""
-    alternatives_by_decision = [
-        (decision.name, list(decision.domain.enumerate_labels(0))) for decision in space.decisions
-    ]
+    alternatives_by_decision = _list_alternatives(space).items()
     row_keys = []
     for row in label_indices:
         labels_of_row = {

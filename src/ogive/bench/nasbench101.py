@@ -44,7 +44,9 @@ def make_space() -> Space:
     """
     edges = [one_of(0, 1, name=f"edge{i}-{j}") for i, j in PAIRS]
     operations = [one_of(*OPERATIONS, name=f"operation{v}") for v in range(1, MAX_VERTICES - 1)]
-    return Space(layer(cell, edges, operations), constraint=_explain_violation, canonical=make_key, graph=_list_edges)
+    return Space(
+        layer(cell, edges, operations), constraint=_explain_violation, canonical=make_key, graph=_make_pruned_graph
+    )
 
 
 def _explain_violation(architecture: Architecture) -> str | None:
@@ -65,7 +67,7 @@ def make_graph(architecture: Mapping[str, Any]) -> Graph:
     return tuple(map(tuple, matrix.tolist())), ("input", *inner_operations, "output")
 
 
-def _list_edges(architecture: Architecture) -> tuple[Sequence[str], list[tuple[int, int]]]:
+def _make_pruned_graph(architecture: Architecture) -> tuple[Sequence[str], list[tuple[int, int]]]:
     """Return the operations and the edges of the pruned cell. There are no edges if input and output are not connected."""
     matrix, operations = prune(make_graph(architecture)) or (((0, 0), (0, 0)), ("input", "output"))
     return operations, [(u, v) for u, row in enumerate(matrix) for v, is_edge in enumerate(row) if is_edge]
@@ -179,14 +181,16 @@ def read(path: str | Path) -> Table:
         raise JobError(f"{file}: contains no records")
     levels = sorted({epochs for runs_by_epochs in runs.values() for epochs in runs_by_epochs})
     repetitions = max(len(trainings) for runs_by_epochs in runs.values() for trainings in runs_by_epochs.values())
+    # The last axis has the values of `_read_final_metrics`: seconds, validation accuracy, test accuracy, parameters.
     values = np.full((len(runs), repetitions, len(levels), 4), np.nan)
     for row, (cell_hash, runs_by_epochs) in enumerate(runs.items()):
         for level, epochs in enumerate(levels):
             trainings = runs_by_epochs.get(epochs)
             if trainings is None:
                 raise JobError(f"{file}: cell {cell_hash} has no training of {epochs} epochs, but other cells have one")
-            # The trainings of a cell that has fewer than the maximum are repeated.
+            # The trainings of a cell that has fewer than `repetitions` are repeated.
             values[row, :, level] = (trainings * repetitions)[:repetitions]
+    # The hashes in the file are the authors' and only group its records; the keys of the rows are those of `make_key`.
     return Table(
         "nasbench101",
         make_space(),

@@ -47,7 +47,7 @@ class StepResult:
     Attributes:
         step: the number of epochs trained, from 1.
         metrics: the value of each metric, by name.
-        seconds: training time since the previous step, or since the start of the evaluation.
+        seconds: the training time since the previous result; for the first result, since the start of the evaluation.
     """
 
     step: Step

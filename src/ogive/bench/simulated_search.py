@@ -37,7 +37,7 @@ NO_FOLDER = Path(os.devnull)
 
 @dataclass(frozen=True)
 class PluginSpec:
-    """The name of a strategy or a schedule, with its options."""
+    """The name of a strategy, a schedule or a benchmark, with its options."""
 
     name: str
     options: Mapping[str, Any] = field(default_factory=dict)
@@ -62,7 +62,8 @@ class MemoryLog:
     """A journal that numbers events but does not store them, because a simulation needs only the state in memory."""
 
     def __init__(self) -> None:
-        # The controller receives the event `opened`, number 1, as an event that is in the journal already.
+        # The controller receives the event `opened`, number 1, as an event that is in the journal already. (The event
+        # `created` also has the number 1; a simulation does not use the numbers.)
         self._last_seq = 1
 
     def append(self, events: Sequence[Event]) -> list[Event]:

@@ -1,4 +1,4 @@
-"""Synthetic problems, defined by formulas: of any size, with a known optimum, and each with one difficulty of real spaces.
+"""Synthetic problems, defined by formulas: of any size, with a known optimum and known difficulties.
 
 Each problem has one metric, called `accuracy`. Its true values lie in [0, 1], and the optimum is 1.
 """
@@ -24,6 +24,10 @@ from ogive.trial import Fidelity
 
 BASE_EPOCH_SECONDS = 0.2
 """The part of the duration of an epoch of `Chain` that does not depend on the architecture."""
+DECAY_OF_SMALLEST = 4.0
+"""Over all epochs, the distance of the smallest networks of `Chain` from their final value falls to exp(-4) of its initial
+value.
+"""
 
 
 def network(*arguments: object, **named: object) -> tuple[object, ...]:
@@ -54,7 +58,7 @@ class Additive(Problem):
         self._contributions = (contributions - contributions.min(axis=1, keepdims=True)) / (high - low)
 
     def evaluate(self, architecture: Architecture, fidelity: Fidelity, seed: int) -> Iterator[StepResult]:
-        yield StepResult(1, self.truth(architecture), 1.0)
+        yield StepResult(step=1, metrics=self.truth(architecture), seconds=1.0)
 
     def truth(self, architecture: Architecture) -> Mapping[str, float]:
         return {
@@ -65,7 +69,7 @@ class Additive(Problem):
 
     @property
     def bounds(self) -> Mapping[str, Bounds]:
-        return {"accuracy": Bounds(1.0, 0.0)}
+        return {"accuracy": Bounds(best=1.0, worst=0.0)}
 
     def describe(self) -> dict[str, Any]:
         return {**super().describe(), "parts": self._contributions.round(9).tolist()}
@@ -94,7 +98,8 @@ def nk(n: int = 10, k: int = 3, alternatives: int = 3, seed: int = 0) -> Table:
             f"nk: n={n}, k={k}, alternatives={alternatives}; k must be below n, and alternatives^n at most a million"
         )
     rng = generator(seed, "nk")
-    # The labels of a decision and of its k random inputs select one of alternatives^(k + 1) random contributions.
+    # The labels of a decision and of its k random inputs select one of alternatives^(k + 1) random contributions: they are
+    # the digits of its index, in the base `alternatives`.
     inputs = [[i, *rng.choice([j for j in range(n) if j != i], size=k, replace=False).tolist()] for i in range(n)]
     contributions = rng.random((n, alternatives ** (k + 1)))
     labels = np.array(list(itertools.product(range(alternatives), repeat=n)))
@@ -136,12 +141,15 @@ class Chain(Problem):
 
     def __init__(self, depth: int = 6, epochs: int = 27, noise: float = 0.0, seed: int = 0) -> None:
         depth = check_whole_number("chain", "depth", depth, 2)
-        self.epochs = check_whole_number("chain", "epochs", epochs, 1)
+        self.epochs = self._epoch_count = check_whole_number("chain", "epochs", epochs, 1)
         self.name, self.continuable, self.noise = f"chain-{depth}", True, float(noise)
         self.objectives, self.split = (Objective("accuracy"),), ""
         self.source = f"a synthetic chain of 1 to {depth} layers with learning curves of {epochs} epochs"
         rng = generator(seed, "chain")
+        # The best depth is at least half of the maximum.
         self._best_depth = int(rng.integers(max(2, depth // 2), depth + 1))
+        # The values of the labels: 1 for the best width and operation of a layer. The operations have the values 1, 0.7, 0.4
+        # and 0 in random order.
         self._label_values: dict[str, dict[Any, float]] = {
             **{
                 f"width{i}": dict(zip(self.WIDTHS, _make_peaked_values(rng, len(self.WIDTHS)), strict=True))
@@ -158,17 +166,20 @@ class Chain(Problem):
         self.space = Space(layer(network, repeat(lambda i: layer(network, widths[i], operations[i]), times=layers)))
 
     def evaluate(self, architecture: Architecture, fidelity: Fidelity, seed: int) -> Iterator[StepResult]:
-        final_accuracy, width_seconds = self.truth(architecture)["accuracy"], self._compute_width_seconds(architecture)
+        final_accuracy, relative_width = (
+            self.truth(architecture)["accuracy"],
+            self._compute_relative_width(architecture),
+        )
         # Wide and deep networks learn up to three times more slowly than the smallest ones.
-        learning_speed = 4.0 / (1.0 + 2.0 * width_seconds) / (self.epochs or 1)
-        noise = generator(seed, "curve", architecture.id).standard_normal(self.epochs or 1)
-        for epoch in range(1, int(fidelity.get("epochs", self.epochs or 1)) + 1):
+        learning_speed = DECAY_OF_SMALLEST / (1.0 + 2.0 * relative_width) / self._epoch_count
+        noise = generator(seed, "curve", architecture.id).standard_normal(self._epoch_count)
+        for epoch in range(1, int(fidelity.get("epochs", self._epoch_count)) + 1):
             # An exponential curve that reaches the true value at the last epoch.
             distance = math.exp(-learning_speed * epoch)
-            value = final_accuracy * (1 - distance) / (1 - math.exp(-learning_speed * (self.epochs or 1)))
+            value = final_accuracy * (1 - distance) / (1 - math.exp(-learning_speed * self._epoch_count))
             # The standard deviation decreases along the curve, from 1.2 * `self.noise` towards 0.2 * `self.noise`.
             value += self.noise * (0.2 + distance) * float(noise[epoch - 1])
-            yield StepResult(epoch, {"accuracy": value}, BASE_EPOCH_SECONDS + width_seconds)
+            yield StepResult(epoch, {"accuracy": value}, self._compute_epoch_seconds(architecture))
 
     def truth(self, architecture: Architecture) -> Mapping[str, float]:
         depth = int(architecture["depth"])
@@ -176,8 +187,12 @@ class Chain(Problem):
         values = [self._label_values[name][architecture[name]] for name in architecture if name != "depth"]
         return {"accuracy": float(np.mean(values)) * (1.0 - 0.5 * abs(depth - self._best_depth) / self._best_depth)}
 
-    def _compute_width_seconds(self, architecture: Architecture) -> float:
-        """Return the part of the duration of an epoch that grows with the sum of the widths, in seconds: from 0 to 1."""
+    def _compute_epoch_seconds(self, architecture: Architecture) -> float:
+        """Return the duration of an epoch: up to 1 s more than `BASE_EPOCH_SECONDS`."""
+        return BASE_EPOCH_SECONDS + self._compute_relative_width(architecture)
+
+    def _compute_relative_width(self, architecture: Architecture) -> float:
+        """Return the sum of the widths, as a share of the largest possible sum."""
         widths = [architecture[name] for name in architecture if name.startswith("width")]
         # `_label_values` has two entries for each layer: its width and its operation.
         max_depth = len(self._label_values) / 2
@@ -185,7 +200,7 @@ class Chain(Problem):
 
     @property
     def bounds(self) -> Mapping[str, Bounds]:
-        return {"accuracy": Bounds(1.0, 0.0)}
+        return {"accuracy": Bounds(best=1.0, worst=0.0)}
 
     def describe(self) -> dict[str, Any]:
         label_values = {
@@ -196,8 +211,9 @@ class Chain(Problem):
     @cached_property
     def full_seconds(self) -> float:
         rng = generator(0, "full seconds")
-        return (self.epochs or 1) * float(
-            np.mean([BASE_EPOCH_SECONDS + self._compute_width_seconds(self.space.sample(rng)) for _ in range(200)])
+        # The mean over all architectures, estimated from 200 random ones.
+        return self._epoch_count * float(
+            np.mean([self._compute_epoch_seconds(self.space.sample(rng)) for _ in range(200)])
         )
 
 

@@ -109,7 +109,7 @@ class Noisy(Wrapper):
         rng = generator(seed, "noise", architecture.id)
         noise = rng.standard_normal(((self.epochs or 1) + 1, len(self.objectives)))
         for result in super().evaluate(architecture, fidelity, seed):
-            # Row 0 is not used, because steps start at 1.
+            # Row 0 is not used, because steps start at 1. The modulo has an effect only on steps beyond `epochs`.
             offsets = self.deviation * noise[result.step % len(noise)]
             noisy_metrics = {
                 objective.metric: result.metrics[objective.metric] + float(offset)
@@ -165,7 +165,7 @@ class Permuted(Wrapper):
         for decision in problem.space.decisions:
             kind = decision.domain.describe()["kind"]
             if decision.name not in activating_decisions and kind in ("one_of", "integer"):
-                labels = list(decision.domain.enumerate_labels(0))
+                labels = list(decision.domain.enumerate_labels(resolution=0))  # real numbers are excluded above
                 order = generator(seed, "permuted", decision.name).permutation(len(labels))
                 self._unpermuted_labels[decision.name] = {
                     label: labels[i] for label, i in zip(labels, order, strict=True)
@@ -199,11 +199,11 @@ class Padded(Wrapper):
         self._copy_rules(names)
 
     def unwrap(self, architecture: Architecture) -> Architecture:
-        names = {decision.name for decision in self._decisions}
+        names = {decision.name for decision in self._wrapped_decisions}
         return self.problem.space.architecture({name: architecture[name] for name in architecture if name in names})
 
     @cached_property
-    def _decisions(self) -> tuple[Decision, ...]:
+    def _wrapped_decisions(self) -> tuple[Decision, ...]:
         return self.problem.space.decisions
 
 

@@ -47,6 +47,7 @@ def _add_children(tree: Tree, box: LayerBox) -> None:
 
 
 def _format_box(box: LayerBox) -> Text:
+    """Return the line of a box: its name, number of copies, label, title and settings, chosen settings first."""
     line = Text()
     if box.name:
         line.append(f"{box.name}: ", FIXED_STYLE)

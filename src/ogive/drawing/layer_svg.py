@@ -15,6 +15,11 @@ CHARACTER_WIDTH = 6.7
 LINE_HEIGHT = 16
 """The height of a line of text."""
 PADDING = 8
+"""The space between a frame and the contents of the box."""
+TEXT_MARGIN = 2
+"""The space above and below the characters within a text; paddings are reduced by it."""
+STACK_SHIFT, MAX_STACKED = 3, 2
+"""Each frame behind that of a repeated layer is shifted right and down by this much, and there are at most two of them."""
 GAP = 16
 """The space above a layer, for the arrow."""
 NAMED_GAP = 6
@@ -23,7 +28,7 @@ COLUMN_GAP = 30
 COLUMN_HEIGHT = 520
 """A taller chain continues in another column."""
 MAX_LINE_LENGTH = 44
-"""A line of settings has at most this many characters."""
+"""A line of settings has at most this many characters, unless a single setting is longer."""
 ACCENT = "#2f7de1"
 """The colour of chosen alternatives; readable on white and on black."""
 
@@ -53,7 +58,7 @@ class LayerPicture:
 def render_svg(box: LayerBox) -> str:
     """Return a box as an SVG document."""
     inner = _box_picture(box)
-    width, height = inner.width + 2, inner.height + 2
+    width, height = inner.width + 2, inner.height + 2  # a margin of 1 for the strokes of frames
     head = (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{width:.0f}" height="{height:.0f}" '
         f'viewBox="0 0 {width:.0f} {height:.0f}" role="img" style="max-width:100%;height:auto" '
@@ -63,25 +68,28 @@ def render_svg(box: LayerBox) -> str:
 
 
 def _box_picture(box: LayerBox) -> LayerPicture:
+    """Return the picture of a layer: a frame around its title, its settings, and the pictures of the layers inside."""
     lines = [*_header_lines(box), *(_node_line(row) for row in (list_node_inputs(box) if box.is_dense_cell else ()))]
     text = _text_picture(lines)
     body = _columns_picture(box.children) if box.children and not box.is_dense_cell else None
     width = max(text.width, body.width if body else 0) + 2 * PADDING
-    height = text.height + 2 * PADDING - 4 + (body.height + PADDING / 2 if body else 0)
+    height = text.height + 2 * (PADDING - TEXT_MARGIN) + (body.height + PADDING / 2 if body else 0)
+    # A repeated layer is a stack of frames; a block with layers inside has one frame and a count.
+    stacked_count = 0 if body else min(box.times - 1, MAX_STACKED)
     tooltip = escape("\n".join(_decision_lines(box)))
 
     def draw(x: float, y: float) -> Iterator[str]:
         yield f"<g><title>{tooltip}</title>" if tooltip else "<g>"
-        # A repeated layer is a stack of up to three frames; a block with layers inside has one frame and a count.
-        for shift in range(min(box.times - 1, 2), -1, -1):
-            if shift == 0 or not body:
-                yield _frame(x + 3 * shift, y + 3 * shift, width, height, chosen=bool(box.label), leaf=not box.children)
-        yield from text.draw(x + PADDING, y + PADDING - 2)
+        # The frames behind come first.
+        for index in range(stacked_count, -1, -1):
+            shift = STACK_SHIFT * index
+            yield _frame(x + shift, y + shift, width, height, chosen=bool(box.label), leaf=not box.children)
+        yield from text.draw(x + PADDING, y + PADDING - TEXT_MARGIN)
         if body:
             yield from body.draw(x + (width - body.width) / 2, y + text.height + PADDING)
         yield "</g>"
 
-    extra = 3 * min(box.times - 1, 2) if not body else 0
+    extra = STACK_SHIFT * stacked_count
     return LayerPicture(width + extra, height + extra, draw)
 
 
@@ -108,6 +116,7 @@ def _header_lines(box: LayerBox) -> Iterator[list[Segment]]:
 
 
 def _wrap_settings(settings: Sequence[Setting]) -> Iterator[list[Segment]]:
+    """Yield the settings in lines; a setting is never broken."""
     line: list[Segment] = []
     for setting in settings:
         name = f"{setting.name}=" if setting.name else ""
@@ -122,6 +131,7 @@ def _wrap_settings(settings: Sequence[Setting]) -> Iterator[list[Segment]]:
 
 
 def _node_line(row: tuple[int, list[tuple[int, LayerBox]]]) -> list[Segment]:
+    """Return a node of a dense cell, an item of `list_node_inputs`, as the sum of its inputs."""
     target, sources = row
     line: list[Segment] = [(f"node {target} = ", "fixed")]
     for position, (source, operation) in enumerate(sources):
@@ -134,6 +144,7 @@ def _node_line(row: tuple[int, list[tuple[int, LayerBox]]]) -> list[Segment]:
 
 
 def _text_picture(lines: Sequence[Sequence[Segment]]) -> LayerPicture:
+    """Return the picture of lines of text."""
     width = max(sum(len(text) for text, _ in line) for line in lines) * CHARACTER_WIDTH
 
     def draw(x: float, y: float) -> Iterator[str]:

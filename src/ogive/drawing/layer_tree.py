@@ -54,7 +54,8 @@ class LayerBox:
     """A layer. Boxes are equal if they look equal: the names of decisions are not compared.
 
     Attributes:
-        title: the factory's name.
+        title: the factory's name. For a box around several layers, it is the name of the argument, the label of the
+            alternative, or "Architecture".
         name: the name of the argument that the layer is passed as; None where it is not passed by name.
         label: the label of the chosen alternative; None for a layer that every architecture has.
         decision: the decision whose label chose the layer; None for a layer that every architecture has.
@@ -76,6 +77,7 @@ class LayerBox:
 
 
 Part = LayerBox | Setting
+"""What an argument, or an item of one, is shown as."""
 
 
 def layer_tree(architecture: Architecture) -> LayerBox:
@@ -83,7 +85,7 @@ def layer_tree(architecture: Architecture) -> LayerBox:
     tree = architecture.space.tree
     if tree is None:
         rows = (
-            LayerBox(format_value(label), format_value(name), format_value(label))
+            LayerBox(format_value(label), name=format_value(name), label=format_value(label))
             for name, label in architecture.items()
         )
         return LayerBox("Architecture", settings=(Setting(None, NO_LAYERS),), children=tuple(rows))
@@ -165,8 +167,9 @@ def _merge_parts(parts: list[Part], name: str | None) -> list[Part]:
 
 
 def _layer_box(call: LayerNode, labels: Mapping[str, Label], name: str | None) -> LayerBox:
-    names = _parameter_names(call.factory)
-    arguments = [(names[i] if i < len(names) else None, node) for i, node in enumerate(call.args)]
+    """Return the box of a layer, with a box around each argument that is a list of layers."""
+    parameters = _parameter_names(call.factory)
+    arguments = [(parameters[i] if i < len(parameters) else None, node) for i, node in enumerate(call.args)]
     arguments += call.kwargs.items()
     parts: list[Part] = []
     arguments_with_layers = 0
@@ -181,7 +184,7 @@ def _layer_box(call: LayerNode, labels: Mapping[str, Label], name: str | None) -
             parts += inner
     box = replace(_enclosing_box(_factory_name(call.factory), parts), name=name)
     # A layer whose only children are one list of layers needs no box around that list.
-    if arguments_with_layers == 1 and len(box.children) == 1 and box.children[0].title in names:
+    if arguments_with_layers == 1 and len(box.children) == 1 and box.children[0].title in parameters:
         box = replace(box, children=box.children[0].children, settings=box.settings + box.children[0].settings)
     return replace(box, is_dense_cell=_is_dense_cell(call.factory))
 

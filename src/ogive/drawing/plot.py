@@ -8,15 +8,16 @@ Pixels are counted from the upper left corner, x to the right and y downwards.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 from xml.sax.saxutils import escape, quoteattr
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from ogive.arrays import FloatArray
+from ogive.drawing.axis_scale import AxisScale, format_ticks
 
 MAX_TOOLTIPS = 400
 """Up to this number of points, each point has a tooltip; more points are drawn as a single path."""
@@ -28,11 +29,17 @@ TEXT_HEIGHT = 14.0
 """Height of a text in pixels."""
 TEXT_DISTANCE = 8.0
 """Distance of a text from its point in pixels."""
+DESCENT = 3
+"""Distance of the baseline of a text from its lower edge in pixels."""
+X_TICK_DISTANCE, Y_TICK_DISTANCE = 75, 42
+"""The approximate distance between two ticks in pixels."""
 TEXT_SHIFTS = ((1, 0), (-1, 0), (0, -1), (0, 1), (1, -1), (1, 1), (-1, -1), (-1, 1))
 """The sides of a point on which its text may be, the best first: right, left, above, below, and the corners."""
 PIXELS = 4096
 """More than the height of any drawing, so that x * PIXELS + y identifies a pixel."""
 
+# Classes of colours: c0 to c5 are for series, r0 to r3 for rungs from the lowest to the highest. In a class of a shape,
+# f fills it with the colour, and s strokes its outline.
 STYLE = """
 svg.figure { color: var(--ink, #1b1f24); font: 12px system-ui, -apple-system, "Segoe UI", sans-serif; }
 svg.figure text { fill: currentColor; }
@@ -59,103 +66,32 @@ svg.figure .strong { font-weight: 600; }
 """
 
 
-LARGEST, SMALLEST = 1e150, 1e-150
-"""Larger values are drawn at `LARGEST`, smaller ones at 0."""
+LegendEntry = tuple[str, str, str]
+"""The kind of the symbol (see `_legend_symbol`), the class of its colour in `STYLE`, and the label."""
 
 
-@dataclass(frozen=True)
-class AxisScale:
-    """The scale of an axis.
+class TextBox(NamedTuple):
+    """The edges of a text in pixels."""
 
-    Attributes:
-        low, high: the ends; both above 0 on a log scale.
-        label: the text beside the axis.
-        log: whether the scale is logarithmic.
-        whole: whether only whole numbers are marked.
-    """
-
-    low: float
-    high: float
-    label: str = ""
-    log: bool = False
-    whole: bool = False
-
-    def positions(self, values: ArrayLike) -> FloatArray:
-        """Return the positions of values between the ends, 0 to 1 [n]."""
-        points = _bounded(values)
-        low, high = self.low, self.high
-        if self.log:
-            points, low, high = np.log(points), math.log(low), math.log(high)
-        return np.asarray((points - low) / ((high - low) or 1.0))
-
-    def ticks(self, count: int = 6) -> list[float]:
-        """Return about `count` round numbers on the axis."""
-        if self.log:
-            return self._decades(count)
-        step = _step((self.high - self.low) / count, self.whole)
-        first = math.ceil(self.low / step - 1e-9)
-        last = math.floor(self.high / step + 1e-9)
-        return [round(n * step, 12) for n in range(first, last + 1)]
-
-    def _decades(self, count: int) -> list[float]:
-        first, last = math.floor(math.log10(self.low)), math.ceil(math.log10(self.high))
-        for factors in ((1, 2, 5), (1, 3), (1,)):
-            every = max(1, math.ceil((last - first) / count)) if factors == (1,) else 1
-            ticks = [f * 10.0**d for d in range(first, last + 1, every) for f in factors]
-            ticks = [value for value in ticks if self.low <= value <= self.high]
-            if len(ticks) <= count + 2 or factors == (1,):
-                break
-        return ticks
-
-
-def fit_scale(
-    values: ArrayLike, label: str = "", log: bool = False, margin: float = 0.04, whole: bool = False
-) -> AxisScale:
-    """Return a scale over all finite `values`, with a margin on both sides as a share of their range."""
-    points = _bounded(values)
-    points = points[np.isfinite(points)]
-    low, high = (float(points.min()), float(points.max())) if len(points) else (0.0, 1.0)
-    if log and low > 0 and high > low:
-        stretch = (high / low) ** margin
-        return AxisScale(low / stretch, high * stretch, label, True, whole)
-    span = (high - low) or abs(high) or 1.0
-    return AxisScale(low - margin * span, high + margin * span, label, False, whole)
-
-
-def _bounded(values: ArrayLike) -> FloatArray:
-    """Return values whose differences and ratios can be computed without overflow; NaN and infinities are kept."""
-    points = np.asarray(values, dtype=np.float64)
-    bounded = np.where(np.abs(points) < SMALLEST, 0.0, np.clip(points, -LARGEST, LARGEST))
-    return np.where(np.isfinite(points), bounded, points)
-
-
-def _step(rough: float, whole: bool) -> float:
-    power = 10.0 ** math.floor(math.log10(rough)) if rough > 0 else 1.0
-    step = next(power * factor for factor in (1, 2, 2.5, 5, 10) if power * factor >= rough * 0.8)
-    return max(1.0, math.ceil(step)) if whole else step
-
-
-def format_ticks(values: Sequence[float]) -> list[str]:
-    """Return short texts of tick values; large values with k, M, G or T."""
-    top = max((abs(value) for value in values), default=0.0)
-    if top >= 1e15 or (0 < top < 1e-4):
-        return [f"{value:.3g}" for value in values]
-    unit, suffix = next(((u, s) for u, s in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e4, "k")) if top >= u), (1.0, ""))
-    unit = 1e3 if suffix == "k" else unit
-    texts = []
-    for value in values:
-        if unit > 1 and 0 < abs(value) < unit / 100:
-            texts.append(f"{value:,.6g}")
-        else:
-            texts.append(f"{value / unit:,.6g}{suffix if value else ''}")
-    return texts
+    left: float
+    top: float
+    right: float
+    bottom: float
 
 
 @dataclass
 class Plot:
     """A drawing with two axes. Marks are drawn in the order in which they are added.
 
-    `css` is the class of a mark's colour in `STYLE`; a mark with a `label` has an entry in the legend.
+    In all methods, `css` is the class of a mark's colour in `STYLE`; a mark with a `label` has an entry in the legend.
+
+    Attributes:
+        x, y: the scales of the axes.
+        width, height: the size in pixels, without the legend, which is below.
+        left: the left margin in pixels.
+        marks: the SVG elements of the marks.
+        legend: the entries of the legend.
+        text_boxes: the texts beside points, which must not overlap.
     """
 
     x: AxisScale
@@ -164,8 +100,8 @@ class Plot:
     height: float = 320
     left: float = LEFT
     marks: list[str] = field(default_factory=list)
-    legend: list[tuple[str, str, str]] = field(default_factory=list)
-    occupied: list[tuple[float, float, float, float]] = field(default_factory=list)
+    legend: list[LegendEntry] = field(default_factory=list)
+    text_boxes: list[TextBox] = field(default_factory=list)
 
     def to_pixels(self, xs: ArrayLike, ys: ArrayLike) -> tuple[FloatArray, FloatArray]:
         """Return the pixel coordinates of points."""
@@ -183,28 +119,34 @@ class Plot:
         ys: ArrayLike,
         css: str,
         label: str = "",
-        names: Sequence[str] = (),
-        size: float = 0,
+        tooltips: Sequence[str] = (),
+        radius: float | None = None,
         hollow: bool = False,
     ) -> None:
-        """Add points. Points outside the frame are omitted; of many points on the same pixel one is drawn."""
+        """Add points, with a tooltip for each unless `tooltips` is empty.
+
+        Points left of or below the axes, or outside of the drawing, are omitted, with a tolerance of one pixel at the axes.
+        If there are more than `MAX_TOOLTIPS` points, they have no tooltips, and points on the same pixel are drawn once. The
+        `radius` is in pixels; None for one that depends on the number of points.
+        """
         px, py = self.to_pixels(xs, ys)
-        inside = (px >= self.left - 1) & (px <= self.width) & (py >= 0) & (py <= self.height - BOTTOM + 1)
-        inside &= np.isfinite(px) & np.isfinite(py)
-        few = len(px) <= MAX_TOOLTIPS
-        r = size or (3.2 if few else 2.0 if len(px) <= 3000 else 1.4)
+        is_inside = (px >= self.left - 1) & (px <= self.width) & (py >= 0) & (py <= self.height - BOTTOM + 1)
+        is_inside &= np.isfinite(px) & np.isfinite(py)
+        is_few = len(px) <= MAX_TOOLTIPS
+        r = radius or (3.2 if is_few else 2.0 if len(px) <= 3000 else 1.4)
         self._add_to_legend("hollow" if hollow else "dot", css, label)
-        if few:
+        if is_few:
             style = f'class="mark s {css}"' if hollow else f'class="f {css}" fill-opacity=".8"'
-            indices = np.flatnonzero(inside).tolist()
-            titles = [f"<title>{escape(names[i])}</title>" if names else "" for i in indices]
+            indices = np.flatnonzero(is_inside).tolist()
+            titles = [f"<title>{escape(tooltips[i])}</title>" if tooltips else "" for i in indices]
             circles = (
                 f'<circle cx="{px[i]:.1f}" cy="{py[i]:.1f}" r="{r:g}">{title}</circle>'
                 for i, title in zip(indices, titles, strict=True)
             )
             self.marks.append(f"<g {style}>{''.join(circles)}</g>")
             return
-        pixels = np.unique(px[inside].round().astype(np.int64) * PIXELS + py[inside].round().astype(np.int64))
+        pixels = np.unique(px[is_inside].round().astype(np.int64) * PIXELS + py[is_inside].round().astype(np.int64))
+        # A segment of length 0 with a round end is a dot.
         path = "".join(f"M{pixel // PIXELS} {pixel % PIXELS}h0" for pixel in pixels.tolist())
         opacity = 0.35 if hollow else 0.7
         self.marks.append(
@@ -240,7 +182,7 @@ class Plot:
         self.area([low, high, high, low], [self.y.low, self.y.low, self.y.high, self.y.high], css, label)
 
     def crosses(self, xs: ArrayLike, css: str, label: str = "") -> None:
-        """Add crosses at the bottom of the drawing."""
+        """Add crosses at the bottom of the drawing, at these values of the x axis."""
         px, _ = self.to_pixels(xs, np.full(np.shape(xs), self.y.low))
         y = self.height - BOTTOM - 5
         path = "".join(f"M{a - 3:g} {y - 3:g}l6 6m0-6l-6 6" for a in np.unique(px.round()).tolist())
@@ -254,39 +196,42 @@ class Plot:
         """
         (px,), (py,) = self.to_pixels([x], [y])
         boxes = [self._text_box(px, py, text, shift) for shift in TEXT_SHIFTS]
-        inside = [box for box in boxes if box[0] >= self.left and box[2] <= self.width and box[1] >= 0]
-        free = [box for box in inside if not any(_overlap(box, other) for other in self.occupied)]
+        inside = [box for box in boxes if box.left >= self.left and box.right <= self.width and box.top >= 0]
+        free = [box for box in inside if not any(_overlap(box, other) for other in self.text_boxes)]
         if not free and not required:
             return
         box = next(iter([*free, *inside, *boxes]))
-        self.occupied.append(box)
-        left, _, _, bottom = box
-        self.marks.append(f'<text class="strong" x="{left:.1f}" y="{bottom - 3:.1f}">{escape(text)}</text>')
+        self.text_boxes.append(box)
+        self.marks.append(
+            f'<text class="strong" x="{box.left:.1f}" y="{box.bottom - DESCENT:.1f}">{escape(text)}</text>'
+        )
 
-    def _text_box(self, px: float, py: float, text: str, shift: tuple[int, int]) -> tuple[float, float, float, float]:
-        """Return the left, upper, right and lower edge of a text beside a pixel; `shift` is the side, each -1, 0 or 1."""
+    def _text_box(self, px: float, py: float, text: str, shift: tuple[int, int]) -> TextBox:
+        """Return the box of a text beside a pixel; `shift` is one of `TEXT_SHIFTS`."""
         width = len(text) * CHARACTER
-        left = px + shift[0] * TEXT_DISTANCE - (0.0, width / 2, width)[(shift[0] == 0) + 2 * (shift[0] < 0)]
+        left = px + shift[0] * TEXT_DISTANCE - {1: 0.0, 0: width / 2, -1: width}[shift[0]]
         middle = py + shift[1] * (TEXT_DISTANCE + TEXT_HEIGHT / 2 - 2)
-        return left, middle - TEXT_HEIGHT / 2, left + width, middle + TEXT_HEIGHT / 2
+        return TextBox(left, middle - TEXT_HEIGHT / 2, left + width, middle + TEXT_HEIGHT / 2)
 
     def svg(self, about: str) -> str:
         """Return the drawing as an SVG document; `about` describes it for readers who cannot see it."""
-        keys, extra = self._draw_legend()
+        legend, legend_height = self._draw_legend()
+        height = self.height + legend_height
         head = (
-            f'<svg class="figure" xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {self.width:g} {self.height + extra:g}" '
-            f'width="{self.width:g}" height="{self.height + extra:g}" role="img" aria-label={quoteattr(about)}>'
+            f'<svg class="figure" xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {self.width:g} {height:g}" '
+            f'width="{self.width:g}" height="{height:g}" role="img" aria-label={quoteattr(about)}>'
         )
-        return "".join([head, *self._draw_axes(), *self.marks, *keys, "</svg>"])
+        return "".join([head, *self._draw_axes(), *self.marks, *legend, "</svg>"])
 
     def _draw_axes(self) -> Iterable[str]:
+        """Yield the axes with their labels, and the ticks with their grid lines."""
         foot, right = self.height - BOTTOM, self.width - RIGHT
-        x_ticks = self.x.ticks(max(3, min(9, int((right - self.left) / 75))))
+        x_ticks = self.x.ticks(max(3, min(9, int((right - self.left) / X_TICK_DISTANCE))))
         for value, text in zip(x_ticks, format_ticks(x_ticks), strict=True):
             px = float(self.to_pixels([value], [self.y.high])[0][0])
             yield f'<path class="grid" d="M{px:.1f} {TOP}V{foot:g}"/>'
             yield f'<text class="tick" x="{px:.1f}" y="{foot + 17:g}" text-anchor="middle">{text}</text>'
-        y_ticks = self.y.ticks(max(3, int((foot - TOP) / 42)))
+        y_ticks = self.y.ticks(max(3, int((foot - TOP) / Y_TICK_DISTANCE)))
         for value, text in zip(y_ticks, format_ticks(y_ticks), strict=True):
             py = float(self.to_pixels([self.x.low], [value])[1][0])
             yield f'<path class="grid" d="M{self.left:g} {py:.1f}H{right:g}"/>'
@@ -315,11 +260,12 @@ class Plot:
         return entries, y + 12 - self.height
 
 
-def _overlap(a: tuple[float, float, float, float], b: tuple[float, float, float, float]) -> bool:
-    return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
+def _overlap(a: TextBox, b: TextBox) -> bool:
+    return a.left < b.right and b.left < a.right and a.top < b.bottom and b.top < a.bottom
 
 
 def _legend_symbol(kind: str, css: str) -> str:
+    """Return the symbol of a legend entry; `kind` is dot, hollow, shade, cross, dash or line."""
     match kind:
         case "dot":
             return f'<circle class="f {css}" cx="10" cy="0" r="3.6"/>'
@@ -335,8 +281,12 @@ def _legend_symbol(kind: str, css: str) -> str:
 
 
 def _simplify(px: FloatArray, py: FloatArray) -> list[tuple[float, float]]:
-    """Return the points of a line without repeated points and without those inside horizontal or vertical segments."""
+    """Return the points of a line, rounded to 0.1 pixels, without repeated points.
+
+    Points whose neighbours on both sides have the same x, or the same y, are left out as well.
+    """
     points = np.stack([px.round(1), py.round(1)], axis=1)
+    # The slice is for a line without points.
     points = points[np.append(True, (points[1:] != points[:-1]).any(axis=1))[: len(points)]]
     equal = points[1:] == points[:-1]
     needed = np.ones(len(points), dtype=bool)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from xml.sax.saxutils import escape
 
-from ogive.drawing.plot import AxisScale, Plot
+from ogive.drawing.axis_scale import AxisScale
+from ogive.drawing.plot import Plot
 from ogive.report.importance import Frequency, Importance
 
 ROW_HEIGHT = 24.0

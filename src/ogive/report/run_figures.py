@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ogive.arrays import FloatArray
-from ogive.drawing.plot import MAX_TOOLTIPS, AxisScale, Plot, fit_scale
+from ogive.drawing.axis_scale import AxisScale, fit_scale
+from ogive.drawing.plot import MAX_TOOLTIPS, Plot
 from ogive.formatting import number, plural
 from ogive.objective import Objective
 from ogive.report.frontier import Knee
@@ -237,10 +238,10 @@ def draw_pareto_front(
             plot.dots(values[mask, 0], values[mask, 1], "grey", label, labels, hollow=draw_hollow)
     if len(x):
         labels = [names[i] for i in np.flatnonzero(is_front).tolist()]
-        plot.dots(values[is_front, 0], values[is_front, 1], "c0", "on the front", labels, size=4.2)
+        plot.dots(values[is_front, 0], values[is_front, 1], "c0", "on the front", labels, radius=4.2)
     if knee is not None:
         knee_x, knee_y = values[next(i for i, name in enumerate(names) if name.startswith(f"trial {knee.trial}:"))]
-        plot.dots([knee_x], [knee_y], "c1", "knee", size=6)
+        plot.dots([knee_x], [knee_y], "c1", "knee", radius=6)
         plot.text(knee_x, knee_y, f"knee: trial {knee.trial}", required=True)
     on_the_front = plural(int(is_front.sum()), "trial")
     return plot.svg(f"{objectives[1].metric} against {objectives[0].metric}: {on_the_front} on the front")
@@ -319,10 +320,10 @@ def draw_full_training(
         values = seeds.get(name, ())
         if len(values) > 1:
             plot.line([a, a], [min(values), max(values)], "c5", "range over seeds")
-    plot.dots(before, after, "c0", "finalist", tooltips, size=4.2)
+    plot.dots(before, after, "c0", "finalist", tooltips, radius=4.2)
     for name, a, b in sorted(rows, key=lambda row: row[0] not in winners):  # the names of winners are placed first
         if name in winners:
-            plot.dots([a], [b], "c1", "winner", size=6)
+            plot.dots([a], [b], "c1", "winner", radius=6)
             plot.text(a, b, name, required=True)
         elif len(rows) <= MAX_LABELLED:
             plot.text(a, b, name.removeprefix("trial "))

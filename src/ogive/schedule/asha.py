@@ -101,10 +101,10 @@ class ASHA(Schedule):
         # Otherwise start a trial on the bottom rung. If no trial may be started any more, promote the best trial of a rung
         # instead (not in the paper, where a search does not end). If no such trial is paused, return a Start, which the
         # controller ignores.
-        closing_promotion = None if may_start else self._promote_leader()
-        return closing_promotion or Start(self.ladder.fidelities[0])
+        final_promotion = None if may_start else self._find_leader_promotion()
+        return final_promotion or Start(self.ladder.fidelities[0])
 
-    def _promote_leader(self) -> Job | None:
+    def _find_leader_promotion(self) -> Job | None:
         """Return the job that promotes the best trial of the highest rung whose best trial is still paused, or None."""
         for k in reversed(range(self.top_rung)):
             best = self.rungs[k].find_waiting_leader()
@@ -139,8 +139,8 @@ class ASHA(Schedule):
         return Action.CONTINUE if rung.is_in_top(trial.id, self.eta) else Action.STOP
 
     def on_end(self, trial: Trial) -> None:
-        # A trial whose train function returned before the last step of its job has its final value. It counts with this
-        # value on the remaining rungs up to that step as well.
+        # A trial whose train function returned before the last step of its job has its final value already. It
+        # counts with this value on the rungs between its last step and the last step of the job as well.
         if trial.ended_by_itself:
             for step, rung in zip(self.ladder.steps[:-1], self.rungs, strict=True):
                 if trial.step < step <= trial.target_step:

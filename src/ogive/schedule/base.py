@@ -71,10 +71,10 @@ class Start:
     Attributes:
         fidelity: the fidelity up to which the trial is trained.
         note: JSON values that the strategy receives, and that are journalled with the trial's proposal.
-        step_offset: the step after which the trial's epochs are counted. It is above 0 if the trial skips lower rungs,
-            because the steps of these rungs come before its first step. It is also above 0 if the trial continues the
-            training of inherited weights: `step_offset` is then the step of the inherited checkpoint, and metrics that the
-            trial has not reported by its last epoch are copied from the trial that it inherits from.
+        step_offset: the step after which the trial's epochs are counted, usually 0. It is above 0 in two cases. If trials
+            start from scratch on every rung, a trial that skips lower rungs counts their steps too (see `Ladder`). If the
+            trial continues the training of inherited weights, `step_offset` is the step of the inherited checkpoint, and
+            metrics that the trial has not reported by its last epoch are copied from the trial that it inherits from.
         settings: values that are not part of the architecture; they are added to the settings of the strategy's proposal.
         proposal: the proposal to evaluate, if the schedule makes it itself. The strategy is then not asked.
     """

@@ -42,9 +42,9 @@ class CurveStopping(Schedule):
     """Starts every trial for all `epochs`, and stops it when new trials are a better use of its remaining epochs.
 
     Let p be the probability that the trial ends better than the best fully trained trial. For a new trial, this probability
-    is 1 / (n + 1) after n trials. A trial is stopped if p / (its remaining epochs) is below
-    `threshold` / (n + 1) / `epochs`. With several objectives, p is the probability that no fully trained trial dominates the
-    trial, and the probability of a new trial is multiplied by the size of the front.
+    is 1 / (n + 1) after n trials that were stopped or trained in full. A trial is stopped if p / (its remaining epochs) is
+    below `threshold` / (n + 1) / `epochs`. With several objectives, p is the probability that no fully trained trial
+    dominates the trial, and the probability of a new trial is multiplied by the size of the front.
 
     Options:
         epochs: the number of epochs of full training.

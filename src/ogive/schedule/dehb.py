@@ -29,7 +29,7 @@ class DEHBBrackets(Hyperband):
     - `bracket`: the number of the bracket.
     - `step`: the last step of the trial's rung.
     - `from`: the last step of the rung whose trials are the parents.
-    - `best`: the number of best trials on this rung that are parents.
+    - `best`: the number of trials on that rung that are parents: the best ones.
     - `populations`: for each rung, its last step and the size of its subpopulation.
     """
 
@@ -113,7 +113,10 @@ class _PromotingBracket(Bracket):
 
 
 class _EvolvingBracket(_PromotingBracket):
-    """A bracket that starts new trials on each rung, once all trials on the rung below were trained, ended or failed."""
+    """A bracket that starts new trials on each rung, once all trials on the rung below were trained, ended or failed.
+
+    Here `started_count` and `is_filling` describe the current rung only, and `rungs` is not used.
+    """
 
     def next_job(self, may_start: bool) -> Start | None:
         return self._start_job(self.level) if self.is_filling and may_start else None

@@ -168,11 +168,13 @@ def extrapolate_curve(curve: Sequence[float], last_epoch: int) -> CurveForecast 
     for model, initial in _GROWTH_CURVES:
         if n <= len(initial):
             continue
-        # Table 1: fit the model to the observed part of the curve. `fit.cost` is half of the sum of squared residuals.
+        # Table 1: fit the model to the observed part of the curve, whose values are in [0, 1], so that its parameters are
+        # small. `fit.cost` is half of the sum of squared residuals.
         bounds = ([-4.0] * len(initial), [4.0] * len(initial))
         fit = least_squares(lambda p, model=model: model(x, p) - y, initial, bounds=bounds, max_nfev=60)
         noise = max(float(2 * fit.cost) / (n - len(initial)), _MIN_NOISE**2)
-        # The variance of the extrapolated value: noise, and the linear (Laplace) approximation of the model's parameters.
+        # The variance of the extrapolated value: noise, and the variance that comes from the model's parameters by linear
+        # (Laplace) approximation. The gradient is computed by finite differences; 1e-4 I makes the inverse stable.
         mean = float(model(x_last, fit.x)[0])
         gradient = np.array([(model(x_last, fit.x + step)[0] - mean) / 1e-4 for step in 1e-4 * np.eye(len(initial))])
         covariance = noise * np.linalg.pinv(fit.jac.T @ fit.jac + 1e-4 * np.eye(len(initial)))
@@ -318,9 +320,8 @@ class RidgeRegression:
         # With few curves, shrink the variance towards the prior expectation. This is a share of the mean square of the
         # gains, since gains that are small also vary little.
         self.degrees_of_freedom = degrees_of_freedom + PRIOR_WEIGHT
-        self.variance = (
-            degrees_of_freedom * variance + PRIOR_WEIGHT * unexplained * mean_square
-        ) / self.degrees_of_freedom
+        weighted_sum = degrees_of_freedom * variance + PRIOR_WEIGHT * unexplained * mean_square
+        self.variance = weighted_sum / self.degrees_of_freedom
         self.unexplained = self.variance / mean_square if mean_square else unexplained
         self.slope = 1 + float(self._weights[0] / self._spread[0])
 

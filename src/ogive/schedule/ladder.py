@@ -48,7 +48,8 @@ class Ladder:
 
         Args:
             schedule: the name of the schedule, for error messages.
-            epochs: the number of epochs of full training; None if the estimator has no epochs.
+            epochs: the number of epochs of full training; None if the estimator has no epochs. If `max_epochs` is also None,
+                only `fidelities` grow, and `min_epochs` is not used.
             min_epochs: the number of epochs on the lowest rung.
             max_epochs: the number of epochs on the highest rung; None for `epochs`.
             eta: the factor between the epochs of two rungs.
@@ -57,7 +58,7 @@ class Ladder:
                 `min_epochs` equal to `max_epochs`: the number of rungs then follows from the lowest value and `eta`.
 
         Raises:
-            JobError: the ladder would have no rung or only one, or an option is out of range.
+            JobError: the ladder would have only one rung and `epochs` is not 1, or an option is missing or out of range.
         """
         lowest = check_whole_number(schedule, "min_epochs", min_epochs, at_least=1)
         eta = check_whole_number(schedule, "eta", eta, at_least=2)
@@ -112,7 +113,7 @@ def list_rung_epochs(min_epochs: int, max_epochs: int, eta: int) -> tuple[int, .
     """Return the numbers of epochs of the rungs: `min_epochs` times 1, eta, eta^2 ..., and finally `max_epochs`.
 
     `max_epochs` need not be `min_epochs` times a power of eta. The rung below it is left out if `max_epochs` is less than
-    sqrt(eta) times the epochs of that rung.
+    sqrt(eta) times the epochs of that rung, unless that rung is the lowest.
     """
     epochs = [min_epochs]
     while epochs[-1] * eta < max_epochs:

@@ -74,9 +74,10 @@ class Median(Schedule):
 
     def _best_value(self, trial: Trial, objective: Objective) -> float:
         """Return the best value of the objective so far; values that are not finite count as the worst."""
-        values = [report.metrics for report in trial.reports if objective.metric in report.metrics]
-        costs = [(math.isnan(cost), cost) for cost in map(objective.cost, values)]
-        best = values[costs.index(min(costs))] if values else trial.screened
+        reported = [report.metrics for report in trial.reports if objective.metric in report.metrics]
+        # The cost of a value that is not finite is NaN.
+        keys = [(math.isnan(cost), cost) for cost in map(objective.cost, reported)]
+        best = reported[keys.index(min(keys))] if reported else trial.screened
         return float(best[objective.metric])
 
     def _is_worse_than_median(self, best: Metrics, step: Step) -> bool:

@@ -134,15 +134,15 @@ class PBT(Schedule):
         """Return the job that replaces a member by a copy of a donor; None if it is not one of the worst or has no donor."""
         # Section 4.1, truncation selection: the member must be one of the worst k of those that have reported.
         trials = {n: member.record for n, member in self._members.items() if member.record.reports}
-        count = max(1, int(self.quantile * len(trials) + 1e-9))
-        if len(trials) < 2 or self._count_better(number, trials) < len(trials) - count:
+        k = max(1, int(self.quantile * len(trials) + 1e-9))  # 1e-9 is for rounding errors: 0.29 * 100 is below 29
+        if len(trials) < 2 or self._count_better(number, trials) < len(trials) - k:
             return None
         # Exploit: copy the weights and settings of a random one of the best k.
         donors = [n for n in trials if n != number and self._can_be_inherited(n)]
         if not donors:
             return None
         donor_ranks = rank_metrics([trials[n].metrics for n in donors], self.objectives, self.constraints)
-        best = [n for _, n in sorted(zip(donor_ranks, donors, strict=True))][:count]
+        best = [n for _, n in sorted(zip(donor_ranks, donors, strict=True))][:k]
         donor = self._members[best[int(rng.integers(len(best)))]]
         original = donor.record.proposal
         # Explore: perturb or resample the settings.
@@ -197,7 +197,7 @@ class PBT(Schedule):
 
     def _collect_donor_reports(self, trial: Trial) -> tuple[Report, ...]:
         """Return the donor's reports up to the step from which a new trial continues; none if it continues no training."""
-        donor_id, step = trial.proposal.inherit or (-1, 0)
+        donor_id, step = trial.proposal.inherit or (-1, 0)  # -1 is the id of no trial, and the number of no member
         donor = self._members.get(self._member_of.get(donor_id, -1))
         if donor is None or donor.record.id != donor_id or not trial.continues_training:
             return ()

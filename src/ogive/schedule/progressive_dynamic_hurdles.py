@@ -1,7 +1,7 @@
 """Progressive dynamic hurdles: a trial continues if it is better than the average of earlier trials.
 
 So, Liang and Le, "The Evolved Transformer" (ICML 2019), section 4 and algorithm 1. Symbols of the paper: m trials between
-two hurdles, s_0, s_1, ... the steps before each hurdle.
+two hurdles; s_0 steps up to the first hurdle, and s_i further steps from hurdle i - 1 to hurdle i.
 """
 
 from __future__ import annotations
@@ -24,12 +24,13 @@ class ProgressiveDynamicHurdles(Schedule):
 
     At first there is no hurdle, and trials are trained for s_0 epochs. Whenever `models` more trials have ended, the mean of
     the trials that were trained furthest becomes the next hurdle, at the step that they have reached. Later trials that pass
-    this hurdle are trained up to the next rung. With several objectives or constraints, a
-    trial passes a hurdle if it ranks in the better half of the trials of the hurdle.
+    this hurdle are trained up to the next rung. With several objectives or with constraints, a trial passes a hurdle if it
+    ranks in the better half of the trials of the hurdle.
 
     Options:
-        models: m, the number of trials between two hurdles.
-        min_epochs, max_epochs, eta: define the rungs: hurdle k is at min_epochs eta^k epochs.
+        models: m, the number of trials that end between two hurdles.
+        min_epochs, max_epochs, eta: define the rungs, as in `Ladder.from_options`: hurdle k = 0, 1 ... is on rung k, at
+            min_epochs eta^k epochs. The last rung has no hurdle.
     """
 
     uses_rng = False
@@ -50,7 +51,7 @@ class ProgressiveDynamicHurdles(Schedule):
         self.objectives, self.constraints = tuple(objectives), tuple(constraints)
         self._hurdles: list[list[Metrics]] = []  # for each rung with a hurdle, the metrics of the trials that define it
         self._ended_since_hurdle = 0
-        # The metrics of the trials that ended since the last hurdle, on the highest rung.
+        # Of the trials that ended since the last hurdle, the metrics of those that have reached the rung of the next hurdle.
         self._furthest: list[Metrics] = []
 
     def next_job(self, rng: np.random.Generator, may_start: bool = True) -> Job:
@@ -93,7 +94,7 @@ class ProgressiveDynamicHurdles(Schedule):
         self._ended_since_hurdle += 1
         if trial.has_reached(self.ladder.steps[len(self._hurdles)]):
             self._furthest.append(trial.metrics)
-        # Algorithm 1: create a hurdle after m trials. Trials that pass it are trained for another s_i steps.
+        # Algorithm 1: create hurdle i - 1 after m trials. Trials that pass it are trained for another s_i steps.
         if self._ended_since_hurdle >= self.models and self._furthest:
             self._hurdles.append(self._furthest)
             self._furthest, self._ended_since_hurdle = [], 0

@@ -16,7 +16,9 @@ Key = tuple[int, float, TrialId]
 With several objectives it is (0 or `NO_VALUE`, rank, trial). Of equally good trials, the older one comes first."""
 
 MAX_SORTED_EACH_TIME = 128
-"""With several objectives, rungs of up to this many trials are sorted after each change."""
+"""With several objectives, rungs of up to this many trials are sorted after each change. Larger rungs are sorted after
+changes to 1 / `MAX_SORTED_EACH_TIME` of their trials.
+"""
 
 NO_VALUE = 2
 """The group of `sort_key` for metrics without a finite value. Such a trial counts for the size of the rung but is never
@@ -94,19 +96,20 @@ class Rung:
             capped: whether at most 1/eta of the number of trials less `grace` may be promoted in total.
             grace: the number of trials that the rung needs in addition to `eta` before its first promotion.
         """
-        top_count, earned = len(self._sorted_keys) // eta, (len(self._sorted_keys) - grace) // eta
-        if not self._waiting_keys or earned < 1 or (capped and self.promotion_count >= earned):
+        top_count, promotion_limit = len(self._sorted_keys) // eta, (len(self._sorted_keys) - grace) // eta
+        if not self._waiting_keys or promotion_limit < 1 or (capped and self.promotion_count >= promotion_limit):
             return None
         best = self._waiting_keys[0]
         return best[2] if bisect_left(self._sorted_keys, best) < top_count else None
 
     def find_waiting_leader(self) -> TrialId | None:
-        """Return the best trial of the rung if it waits for a promotion, or None."""
+        """Return the best trial of the rung if it waits for a promotion, or None. The state of the rung does not change."""
         keys = self._compute_sorted_keys() if self._changes_since_sort else self._sorted_keys
         return keys[0][2] if keys and self._is_key_waiting(keys[0]) else None
 
     def is_in_top(self, trial: TrialId, eta: float) -> bool:
         """Return whether a trial on this rung has a value and is among the best 1/eta of the rung (rounded up)."""
+        # With several objectives, a trial that was added since the last sorting has no key yet.
         if trial not in self._keys:
             self._sort()
         key = self._keys[trial]

@@ -104,7 +104,7 @@ def best_probabilities(
     # Gelman et al., section 5.4: integrate over the hyperparameters on a grid, weighted by their marginal likelihood, ...
     models = [
         _ConditionalModel(y, x, factor * np.diag(seed_variances) + examples, tau)
-        for factor in _sigma_factors(noise)
+        for factor in _variance_factors(noise)
         for tau in _tau_grid()
     ]
     logs = np.array([model.log_likelihood for model in models])
@@ -118,7 +118,7 @@ def best_probabilities(
     return np.asarray(wins / DRAWS)
 
 
-def _sigma_factors(noise: Noise) -> FloatArray:
+def _variance_factors(noise: Noise) -> FloatArray:
     """Return sigma^2 divided by its estimate at `GRID` equally probable quantiles of its posterior (inverse chi-squared)."""
     if noise.seed_deviation is None:
         return np.ones(1)
@@ -134,7 +134,7 @@ def _tau_grid() -> FloatArray:
 
 
 def _predictors(searched: FloatArray, k: int) -> FloatArray:
-    """Return the predictors, [k, 1] or [k, 2]: a column of ones and, for enough networks, their standardized values."""
+    """Return the predictors, [k, 1] or [k, 2]: a column of ones and, for enough networks, standardized `searched`."""
     columns = [np.ones(k)]
     if len(searched) == k >= MIN_NETWORKS and searched.std() > 0:
         columns.append((searched - searched.mean()) / searched.std())

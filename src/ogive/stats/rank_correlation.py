@@ -47,7 +47,7 @@ class Correlation:
     Attributes:
         statistic: "kendall" or "spearman".
         value: the correlation; None if there are fewer than 2 pairs, or all values of `a` or of `b` are equal.
-        low, high: the bounds of the interval; None if there are fewer than 3 pairs.
+        low, high: the bounds of the interval; None if `value` is None, or if there are fewer than `MIN_PAIRS` pairs.
         pairs: the number of pairs, n.
         confidence: the confidence of the interval.
     """
@@ -117,7 +117,7 @@ STATISTICS: Mapping[str, Callable[[FloatArray, FloatArray], FloatArray]] = {"ken
 
 
 def population_value(statistic: str, r: float) -> float:
-    """Return the value of a statistic for infinitely many pairs with correlation r."""
+    """Return the value of a statistic for infinitely many pairs with correlation r; Spearman's rho is approximate."""
     return 2 / math.pi * math.asin(r) if statistic == "kendall" else 6 / math.pi * math.asin(r / 2)
 
 
@@ -138,7 +138,8 @@ def _invert_test(statistic: str, n: int, value: float, confidence: float) -> tup
 
 def _bisect(is_above: Callable[[float], bool], steps: int = 11) -> float:
     """Return the r in [-1, 1] at which `is_above` changes from false to true."""
-    # Bisect on the scale of Fisher's z = atanh(r), on which the statistics have a nearly constant standard error.
+    # Bisect on the scale of Fisher's z = atanh(r), on which the statistics have a nearly constant standard error. At
+    # z = 6, r is 0.99999; eleven steps give z to within 0.003.
     low, high = -6.0, 6.0
     for _ in range(steps):
         middle = (low + high) / 2

@@ -86,7 +86,7 @@ class CandidatePool:
         """All architectures of the space; None if there are too many."""
         size = self.space.size()
         count = size.high if isinstance(size, SizeBounds) else size
-        if count > MAX_ENUMERATED or count * len(self.embedding.component) > MAX_EMBEDDING_VALUES:
+        if count > MAX_ENUMERATED or count * len(self.embedding.component_of_column) > MAX_EMBEDDING_VALUES:
             return None
         architectures = list(self.space.grid())
         first_with_id: dict[str, Architecture] = {}

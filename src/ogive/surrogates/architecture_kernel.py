@@ -40,7 +40,9 @@ from ogive.space.graph import GraphFunction
 from ogive.surrogates.graph_features import WIDTH, compute_features
 
 LAMBDA, MU = 3.7, 6.0
-"""The medians of lambda and mu in the prior are these values, divided by the number of components that are not "active"."""
+"""The medians of lambda and mu in the prior are these values, divided by the number of components of decisions whose kind is
+not "active".
+"""
 
 LINEAR, GRAPH, NOISE = 0.3, 0.5, 1e-2
 """The medians of s_2, s_3 and the noise in the prior; that of s_1 is 1."""
@@ -48,7 +50,7 @@ LINEAR, GRAPH, NOISE = 0.3, 0.5, 1e-2
 
 @dataclass(frozen=True)
 class Prior:
-    """Independent normal distributions of the parameters theta."""
+    """Independent normal distributions of the parameters theta: their means and standard deviations, [len(theta)]."""
 
     mean: FloatArray
     deviation: FloatArray
@@ -64,11 +66,11 @@ class Embedding:
         depth: the number of Weisfeiler-Lehman levels beyond the labels themselves; only used with a graph.
 
     Attributes:
-        component: for each column, the index in `components` of its component, [p].
+        component_of_column: for each column, the index in `components` of its component, [p].
         components: the kind of each component: (decision, "label" | "order" | "active"), ("graph", level) or ("graph",
             "paths").
         decision_columns: d, the number of columns of decisions.
-        decision_components: C, the number of components of decisions.
+        decision_component_count: C, the number of components of decisions.
     """
 
     def __init__(self, space: Space, graph: GraphFunction | None = None, depth: int = 0) -> None:
@@ -76,16 +78,16 @@ class Embedding:
         self.graph = graph
         self.depth = depth
         self.components: list[tuple[str, str]] = []
-        component_of_column: list[int] = []
+        component_indices: list[int] = []
         label_column: dict[str, int] = {}  # the first column of a decision's labels
         for decision in space.decisions:
             for kind, width in _list_component_widths(decision.domain, decision.is_conditional):
                 if kind == "label":
-                    label_column[decision.name] = len(component_of_column)
-                component_of_column += [len(self.components)] * width
+                    label_column[decision.name] = len(component_indices)
+                component_indices += [len(self.components)] * width
                 self.components.append((decision.name, kind))
-        self.decision_columns = len(component_of_column)
-        self.decision_components = len(self.components)
+        self.decision_columns = len(component_indices)
+        self.decision_component_count = len(self.components)
         self._counting_matrix = _make_counting_matrix(space, label_column, self.decision_columns)
         if graph is None:
             level_widths = {"0": self._counting_matrix.shape[1]}
@@ -93,9 +95,9 @@ class Embedding:
             level_widths = dict.fromkeys([*(str(level) for level in range(depth + 1)), "paths"], WIDTH)
         for level, width in level_widths.items():
             if width:
-                component_of_column += [len(self.components)] * width
+                component_indices += [len(self.components)] * width
                 self.components.append(("graph", level))
-        self.component = np.array(component_of_column, dtype=np.int64)
+        self.component_of_column = np.array(component_indices, dtype=np.int64)
 
     def __call__(self, architectures: Sequence[Architecture]) -> FloatArray:
         """Return the embedding [n, p] of n architectures."""
@@ -135,7 +137,7 @@ def _compute_number_positions(domain: Domain) -> Mapping[Any, float] | None:
 
 
 def _embed_labels(domain: Domain, labels: Sequence[Any], kind: str) -> FloatArray:
-    """Return the columns [n, width] of a component for n labels; labels without a common member are at distance 1."""
+    """Return the columns [n, width] of a component for n labels; their squared distance is at most 1."""
     if kind == "active":
         return np.ones((len(labels), 1))
     if kind == "label":
@@ -178,27 +180,28 @@ class ArchitectureKernel:
     architectures are a few units of distance apart, however many decisions there are.
 
     Attributes:
-        component, components: the attributes of the embedding with these names.
+        component_of_column, components: the attributes of the embedding with these names.
         decision_columns: d, the number of columns of decisions.
-        decision_component_count: the number of components of decisions.
-        graph_component_count: the number of components of the graph.
+        decision_component_count: C, the number of components of decisions.
+        graph_component_count: H, the number of components of the graph.
         prior: the prior of theta.
     """
 
     def __init__(self, embedding: Embedding) -> None:
-        self.component = embedding.component
+        self.component_of_column = embedding.component_of_column
         self.components = embedding.components
         self.decision_columns = embedding.decision_columns
-        self.decision_component_count = embedding.decision_components
+        self.decision_component_count = embedding.decision_component_count
         self.graph_component_count = len(embedding.components) - self.decision_component_count
         # The components "active" only say whether a decision is active; lambda is chosen for the others.
         decision_count, graph_count = self.decision_component_count, self.graph_component_count
         distance_count = max(1, sum(kind != "active" for _, kind in embedding.components[:decision_count]))
         mean = [math.log(LAMBDA / distance_count)] * decision_count + [math.log(MU / distance_count)] * graph_count
+        # Standard deviations of logarithms: with 1.0, a parameter is usually within a factor e of its median.
         deviation = [1.0] * (decision_count + graph_count)
-        # s_3 is a parameter only if there are components of the graph.
-        mean += [0.0, math.log(LINEAR)] + [math.log(GRAPH)] * (graph_count > 0) + [math.log(NOISE)]
-        deviation += [0.7, 1.0] + [1.0] * (graph_count > 0) + [1.5]
+        # Then s_1, whose median is 1, s_2, s_3 (a parameter only if there are components of the graph), and the noise.
+        mean += [0.0, math.log(LINEAR), *([math.log(GRAPH)] if graph_count else []), math.log(NOISE)]
+        deviation += [0.7, 1.0, *([1.0] if graph_count else []), 1.5]
         self.prior = Prior(np.array(mean), np.array(deviation))
 
     def noise(self, theta: FloatArray) -> float:
@@ -216,7 +219,7 @@ class ArchitectureKernel:
         k += (a[:, :d] * (2.0 * s[1] / max(1, self.decision_component_count))) @ b[:, :d].T
         # s_3 sum_h exp(-mu_h |w_h - w'_h|^2) / H
         for level in range(self.graph_component_count):
-            columns = self.component == self.decision_component_count + level
+            columns = self.component_of_column == self.decision_component_count + level
             k += _exponential_kernel(a[:, columns], b[:, columns], weights[columns], s[2] / self.graph_component_count)
         return k
 
@@ -237,7 +240,7 @@ class ArchitectureKernel:
         by_column = [weights[:d] * _weighted_squares(a[:, :d], g_k)]
         by_variance = [g_k.sum(), 2.0 * s[1] / max(1, self.decision_component_count) * np.vdot(a[:, :d], g @ a[:, :d])]
         for level in range(self.graph_component_count):
-            columns = self.component == self.decision_component_count + level
+            columns = self.component_of_column == self.decision_component_count + level
             g_k = g * _exponential_kernel(
                 a[:, columns], a[:, columns], weights[columns], s[2] / self.graph_component_count
             )
@@ -246,16 +249,16 @@ class ArchitectureKernel:
             by_variance[2:] = [sum(by_variance[2:]) + g_k.sum()]
         # D_c is a sum over the columns of a component.
         by_weight = -np.bincount(
-            self.component,
+            self.component_of_column,
             weights=np.concatenate(by_column),
             minlength=self.decision_component_count + self.graph_component_count,
         )
         return np.array([*by_weight, *by_variance, math.exp(theta[-1]) * np.trace(g)])
 
     def _get_column_weights(self, theta: FloatArray) -> FloatArray:
-        """Return lambda or mu of each column of an encoding [p]."""
+        """Return lambda or mu of each column of an embedding [p]."""
         component_weights = np.exp(theta[: self.decision_component_count + self.graph_component_count])
-        return np.asarray(component_weights[self.component])
+        return np.asarray(component_weights[self.component_of_column])
 
     def _get_variances(self, theta: FloatArray) -> FloatArray:
         """Return s_1, s_2 and, if H > 0, s_3."""

@@ -90,9 +90,9 @@ class GPRegression:
         cross = self.kernel(self.theta, self.x, x)  # [n, m]
         v = self._inverse_factor @ cross  # [n, m]
         variance = self.kernel.diagonal(self.theta, x) - np.einsum("ij,ij->j", v, v)
-        # `noise` is a flag: as a factor, it adds the variance of the noise or 0.
-        deviation = np.sqrt(np.maximum(variance, 1e-10) + noise * self.kernel.noise(self.theta))
-        return cross.T @ self.weights, deviation
+        # Rounding errors can make a variance of 0 slightly negative.
+        variance = np.maximum(variance, 1e-10) + (self.kernel.noise(self.theta) if noise else 0.0)
+        return cross.T @ self.weights, np.sqrt(variance)
 
     def condition_on_pending(self, x: FloatArray) -> GPRegression:
         """Return the process as if pending points `x` [w, p] had ended with the predicted means.
@@ -153,7 +153,7 @@ def draw_parameters(
     return chain[BURN_IN_STEPS:]
 
 
-def _find_mode(model: Callable[[FloatArray], GPRegression], parameters: int) -> FloatArray:
+def _find_mode(model: Callable[[FloatArray], GPRegression], parameter_count: int) -> FloatArray:
     """Return the approximate mode z of the posterior, whose prior is a standard normal distribution."""
     from scipy.optimize import minimize  # the import takes a tenth of a second
 
@@ -164,10 +164,12 @@ def _find_mode(model: Callable[[FloatArray], GPRegression], parameters: int) -> 
             value = 0.5 * float(z @ z) - process.log_marginal_likelihood
             gradient = z - process.kernel.prior.deviation * process.log_likelihood_gradient
         except (LinAlgError, ArithmeticError):
-            return IMPOSSIBLE_COST, np.zeros(parameters)
-        return (value, gradient) if math.isfinite(value + gradient.sum()) else (IMPOSSIBLE_COST, np.zeros(parameters))
+            return IMPOSSIBLE_COST, np.zeros(parameter_count)
+        return (
+            (value, gradient) if math.isfinite(value + gradient.sum()) else (IMPOSSIBLE_COST, np.zeros(parameter_count))
+        )
 
-    start, bounds = np.zeros(parameters), [(-MAX_DEVIATIONS, MAX_DEVIATIONS)] * parameters
+    start, bounds = np.zeros(parameter_count), [(-MAX_DEVIATIONS, MAX_DEVIATIONS)] * parameter_count
     result = minimize(cost, start, jac=True, bounds=bounds, method="L-BFGS-B", options={"maxiter": MAX_MODE_STEPS})
     return np.asarray(result.x)
 

@@ -118,7 +118,7 @@ class TruncatedNormalKernel(ParzenKernel):
         mu, sigma = self.mu[component], self.sigma[component]
         low, high = ndtr(-mu / sigma), ndtr((1 - mu) / sigma)
         u = mu + sigma * float(ndtri(low + rng.random() * (high - low)))
-        return self.domain.pick(min(max(u, 0.0), 1.0 - 1e-12))
+        return self.domain.pick(min(max(u, 0.0), 1.0 - 1e-12))  # `pick` needs a coordinate below 1
 
 
 def compute_coordinates(domain: Domain, labels: Sequence[Label]) -> FloatArray:
@@ -276,7 +276,7 @@ def _normalize(p: FloatArray, is_active: BoolArray, smoothing: float) -> FloatAr
 def _compute_neighbour_distances(centers: FloatArray) -> FloatArray:
     """Return the distance [n] of each center to the farther of its two neighbours.
 
-    The outermost centers have one neighbour. A single center has the distance to the farther end of [0, 1].
+    The outermost centers have one neighbour. A single center has the distance to the farther end of [0, 1]. n may be 0.
     """
     n = len(centers)
     if n == 1:

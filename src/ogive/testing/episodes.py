@@ -178,7 +178,8 @@ def diverse(number: TrialId, proposal: Proposal) -> Iterator[Trial]:
     failure = FAILURES[number % len(FAILURES)] if number % 4 == 3 else None
     fails_late = number % 8 == 7
     for index, step in enumerate(RUNGS[: 1 + number % len(RUNGS)]):
-        if failure and (index or not fails_late):  # a trial that fails late has a report first
+        # A trial that fails late has a report first; if it has a single rung, it finishes instead.
+        if failure and (index or not fails_late):
             yield Trial(number, proposal, status=failure, reports=reports, reason="as planned")
             return
         values = compute_metrics(proposal.architecture, step)

@@ -249,6 +249,7 @@ def _trial_folder() -> Iterator[Path]:
 
 
 def _assert_same_reports(reports: Reports, expected: Reports, when: str) -> None:
+    """Check that two trials reported the same metrics at the same steps; NaN equals NaN. `when` is for the message."""
     assert_that(
         list(reports) == list(expected), f"{when}, steps {list(reports)} were reported instead of {list(expected)}"
     )

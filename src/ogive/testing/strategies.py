@@ -130,6 +130,7 @@ def _check_tell_restores_the_state(make_instance: MakeInstance, space: Space) ->
         strategy = make_instance()
         for trial in episode.tells[: ask.tell_count]:
             strategy.tell(trial)
+        # 0 is the default seed of `run_episode`.
         answer = strategy.ask(ask_generator(0, ask.number), Pending(ask.pending), ask.fidelity)
         expected, actual = describe(ask.answer), describe(journalled(answer))
         assert_that(
@@ -159,13 +160,13 @@ def _check_unknown_trials_are_accepted(make_instance: MakeInstance, space: Space
     """`tell` accepts trials that the strategy has not proposed, such as those of a warm start."""
     strategy = make_instance()
     for number in range(TRIALS):
-        # The notes name trials that do not exist, and entries that built-in strategies read.
+        # The notes have keys that built-in strategies read, and name trials that do not exist.
         note = ({}, {"parent": 10_000, "search": 10**12}, {"search": None, "instead": "grid"})[number % 3]
         proposal = Proposal(space.sample(generator(number, "foreign")), note=note)
         for trial in diverse(number, proposal):
             strategy.tell(trial)
     try:
-        answer = strategy.ask(generator(0), Pending({TRIALS: proposal}, (proposal,)), {})
+        answer = strategy.ask(generator(0), Pending(proposals={TRIALS: proposal}, rejected=(proposal,)), {})
     except SpaceExhausted:
         return
     _assert_valid(space, answer, "after trials that the strategy has not proposed")

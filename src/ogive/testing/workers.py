@@ -21,8 +21,8 @@ from ogive.testing.episodes import describe as describe_proposal
 from ogive.testing.rules import assert_that
 from ogive.trial import Fidelity, Proposal, Report, Status, Trial, TrialId
 
-MAX_EVENTS = 20_000
-"""A search that has not ended after this many epochs counts as endless."""
+MAX_EPOCH_ENDS = 20_000
+"""A search that has not ended after this many ends of epochs counts as endless."""
 
 
 @dataclass(frozen=True)
@@ -150,7 +150,14 @@ def _describe_first_step(job: Start | Resume) -> str:
 
 
 class SimulatedController:
-    """A controller with simulated workers, for one schedule."""
+    """A controller with simulated workers, for one schedule.
+
+    Attributes:
+        log: the history of the search.
+        repeats: the proposals of failed trials that are still to be repeated; empty in the first session.
+        epoch_ends: a heap of (time, trial): when the next epoch of each running trial ends.
+        now: the simulated time, in seconds.
+    """
 
     def __init__(
         self,
@@ -165,20 +172,19 @@ class SimulatedController:
         self.max_trials, self.idle_workers, self.before_job = trials, workers, before_job
         self.log = ControllerLog()
         self.repeats: list[Proposal] = []
-        self.events: list[tuple[float, TrialId]] = []
-        """A heap of (time, trial): when the next epoch of each running trial ends."""
+        self.epoch_ends: list[tuple[float, TrialId]] = []
         self.now = 0.0
 
     def run(self) -> ControllerLog:
         """Run until no trial is running, and the schedule does not start or resume another one."""
-        for _ in range(MAX_EVENTS):
+        for _ in range(MAX_EPOCH_ENDS):
             while self.idle_workers and self.assign_job():
                 pass
-            if not self.events:
+            if not self.epoch_ends:
                 return self.log
-            self.now, number = heapq.heappop(self.events)
+            self.now, number = heapq.heappop(self.epoch_ends)
             self.end_epoch(self.log.trials[number])
-        raise AssertionError(f"the search of {self.max_trials} trials has not ended after {MAX_EVENTS:,} epochs")
+        raise AssertionError(f"the search of {self.max_trials} trials has not ended after {MAX_EPOCH_ENDS:,} epochs")
 
     def continue_in_new_session(self, schedule: Schedule) -> ControllerLog:
         """Continue in a new session with a new `schedule`, which repeats the failed trials."""
@@ -202,7 +208,7 @@ class SimulatedController:
             self._continue_paused(job)
             return True
         if isinstance(job, Wait):
-            is_running = bool(self.events)
+            is_running = bool(self.epoch_ends)
             assert_that(is_running or not may_start, "Wait, although no trial is running: the schedule waits forever")
         if isinstance(job, Done):
             self.max_trials = 0
@@ -214,6 +220,7 @@ class SimulatedController:
         if number >= self.max_trials:
             return False
         proposal = job.proposal or (self.repeats.pop(0) if self.repeats else self._make_proposal(number, job))
+        # As in a run, the note of the job is stored with the proposal.
         proposal = replace(proposal, note={"schedule": dict(job.note)})
         self._start_work(Trial(number, proposal, job.fidelity, status=Status.RUNNING, step_offset=job.step_offset), job)
         return True
@@ -247,7 +254,7 @@ class SimulatedController:
         self._schedule_next_epoch(trial)
 
     def _schedule_next_epoch(self, trial: Trial) -> None:
-        heapq.heappush(self.events, (self.now + self.scenario(trial.id).seconds, trial.id))
+        heapq.heappush(self.epoch_ends, (self.now + self.scenario(trial.id).seconds, trial.id))
 
     def end_epoch(self, trial: Trial) -> None:
         """Process the end of the next epoch of a trial: a report, a failure, or the return of its train function."""
@@ -259,8 +266,11 @@ class SimulatedController:
         if behavior.fails_at == epoch:
             self._end(trial, FAILURES[trial.id % len(FAILURES)])
             return
-        previous = trial.reports[-1].metrics if trial.reports else {}
-        report = Report(epoch, {**previous, **behavior.metrics(epoch)}, time=self.now, step_offset=trial.step_offset)
+        # As in a run, metrics that are not reported keep their last values.
+        last_metrics = trial.reports[-1].metrics if trial.reports else {}
+        report = Report(
+            epoch, {**last_metrics, **behavior.metrics(epoch)}, time=self.now, step_offset=trial.step_offset
+        )
         trial = replace(trial, reports=(*trial.reports, report))
         if "accuracy" in report.metrics:
             self._carry_out_answer(trial, self._call("on_report", trial, report))
