@@ -95,7 +95,8 @@ def measure_durations(
         say(
             f"measuring {plural(count, 'architecture')}, {parallel_trials} at a time with {size} of {workers} {unit} each"
         )
-        (size_folder := folder / f"{size}").mkdir(parents=True)
+        size_folder = folder / f"{size}"
+        size_folder.mkdir(parents=True)
         watch = _Stopwatch(size, last_epoch or 1, time.monotonic())
         options = {"threads": size} if unit == "threads" else {"ranks": size}
         executor = ProcessExecutor(
@@ -298,6 +299,7 @@ def _wait_until_ready(executor: ProcessExecutor, watch: _Stopwatch, count: int) 
     """Wait until all `count` workers are ready."""
     while len(watch.ready_seconds) < count:
         executor.poll(watch, POLL_SECONDS)
+        # One entry for each worker that has become ready; ready workers stay idle until all are ready.
         watch.ready_seconds += [time.monotonic() - watch.begin] * (executor.idle_count - len(watch.ready_seconds))
 
 

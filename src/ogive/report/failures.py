@@ -85,6 +85,7 @@ def find_failure_causes(space: Space, ended: Sequence[Trial]) -> list[FailureCau
     table = Alternatives.of(space, [trial.architecture for trial in ended])
     failed, total = table.chosen[has_failed].sum(axis=0), table.chosen.sum(axis=0)
     all_failed, all_total = table.active[has_failed].sum(axis=0), table.active.sum(axis=0)
+    # k of the n trials with the alternative failed, and j of the m trials in which its decision is active.
     # P(at least k of n trials fail) = P(at most n - k of them succeed), the probability that `hypergeometric_at_most` gives.
     p_values = np.array(
         [

@@ -40,6 +40,8 @@ RIDGES = tuple(10.0**power for power in range(-4, 3))
 """The ridges that are tried; see `_penalty`."""
 TOP_SHARE = 0.1
 """The share of the trials that counts as the best."""
+MIN_BEST = 5
+"""At least this many trials count as the best."""
 
 
 @dataclass(frozen=True)
@@ -164,12 +166,12 @@ def compute_importance(
 
 
 def _select_best(ranks: IntArray) -> BoolArray:
-    """Return a mask [n] of the best trials: about a tenth of all trials, but at least five.
+    """Return a mask [n] of the best trials: about `TOP_SHARE` of all trials, but at least `MIN_BEST`.
 
-    The trials that share the last rank are all selected, unless this would select more than twice as many trials; then
-    none of them is selected.
+    The trials that share the last rank are all selected. If this would select more than twice as many trials, none of them
+    is selected, except that trials of the best rank always are.
     """
-    target = max(5, round(TOP_SHARE * len(ranks)))
+    target = max(MIN_BEST, round(TOP_SHARE * len(ranks)))
     last_rank = np.sort(ranks)[target - 1]
     with_ties = ranks <= last_rank
     has_few_ties = with_ties.sum() <= 2 * target or not (ranks < last_rank).any()
@@ -225,7 +227,8 @@ class _AdditiveModel:
         centred = self.x - self.x.mean(axis=0)
         inverse = np.linalg.inv(_gram(centred, self.ridge))
         hat = centred @ inverse  # [n, k]
-        # HC3: each residual divided by 1 - leverage, the residual of a trial that was left out of the fit.
+        # HC3: each residual divided by 1 - leverage, the residual of a trial that was left out of the fit. 1 / n is the
+        # leverage of the intercept.
         leverage = (hat * centred).sum(axis=1) + 1 / len(self.y)
         residuals = (self.y - self.y.mean() - centred @ self.beta) / np.maximum(1 - leverage, 1e-6)
         weighted = hat * residuals[:, None]
@@ -250,6 +253,7 @@ class _AdditiveModel:
             share = float(estimate[0])
             low, high = np.quantile(estimates, [0.025, 0.975])
             chance = float(np.quantile(by_chance, 0.95))
+            # The interval of the resampled shares is widened if it does not contain the share itself.
             importances.append(Importance(name, share, min(float(low), share), max(float(high), share), chance))
         return sorted(importances, key=lambda item: -item.share)
 

@@ -107,7 +107,7 @@ def make_plan(
         trials=settings.max_trials,
         settings=Settings(budget=settings.budget, price=settings.price),
         price=find_current_price(settings),
-        devices=timings.unit == "devices",
+        uses_devices=timings.unit == "devices",
     )
     problems, assumptions = _make_problems(declared, estimator, timings)
     return planner.build_plan(

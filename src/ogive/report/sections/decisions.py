@@ -17,6 +17,8 @@ MAX_DRAWN = 24
 """A figure shows at most this many decisions or alternatives."""
 INSIGNIFICANT_DRAWN = 5
 """The figure shows at most this many decisions without a significant effect; the table has all of them."""
+MAX_ALTERNATIVES = 4 * MAX_ROWS
+"""The table lists at most this many alternatives."""
 IMPORTANCE_TITLE = "Which decisions mattered"
 NARROWER_TITLE = "A narrower space"
 
@@ -29,6 +31,7 @@ def build_section(subject: Subject) -> Section:
 
 
 def _importance(result: ImportanceResult) -> list[Block]:
+    """Return the figure and the table of the importance of each decision."""
     significant = [item for item in result.importances if item.is_significant]
     names = ", ".join(f"{item.decision} ({100 * item.share:.0f}%)" for item in significant[:5])
     lead = f"Most of the variance comes from {names}." if significant else "No decision has a significant effect."
@@ -55,6 +58,7 @@ def _importance(result: ImportanceResult) -> list[Block]:
 
 
 def _alternatives(result: ImportanceResult) -> list[Block]:
+    """Return the figure and the table of how often each alternative was chosen, the most important decision first."""
     rank = {item.decision: i for i, item in enumerate(result.importances)}
     ordered = sorted(result.frequencies, key=lambda item: rank[item.decision])
     count = max((item.best_total for item in ordered), default=0)
@@ -66,7 +70,7 @@ def _alternatives(result: ImportanceResult) -> list[Block]:
     figure = decision_figures.frequency_rows(_whole_decisions(ordered))
     drawing = Drawing("alternatives", figure, "how often the best chose each alternative")
     head = ["decision", "alternative", "of the best", "95% interval", "of all", "worse by", "95% interval"]
-    rows = [_row(item) for item in ordered[: 4 * MAX_ROWS]]
+    rows = [_row(item) for item in ordered[:MAX_ALTERNATIVES]]
     hidden = len(ordered) - len(rows)
     more: list[Block] = [Text(f"... and {hidden:,} more", soft=True)] if hidden else []
     return [drawing, Text(note, soft=True), Fold("all alternatives", [Table(head, rows, frozenset({1})), *more])]
@@ -96,6 +100,7 @@ def _row(item: Frequency) -> tuple[object, ...]:
 
 def percent(share: float) -> str:
     """Return a share as `12%`; with one decimal below 10%."""
+    # From 0.0995 on, a share is rounded to 10% or more.
     return f"{100 * share:.0f}%" if share >= 0.0995 or share == 0 else f"{100 * share:.1f}%"
 
 

@@ -42,9 +42,7 @@ def _lead(subject: Subject) -> str:
         winners = ", ".join(str(winner.trial.id) for winner in subject.stages.winners)
         text = f"{text} After full training, trials {winners} are on the front; the figures show the search."
     if subject.knee is None:
-        return (
-            f"{text} It has no knee, which needs at least three trials, one of them before the plane through the ends."
-        )
+        return f"{text} It has no knee: that needs three trials or more, one of them better than the plane of the ends."
     knee_trial = next(trial for trial in subject.front if trial.id == subject.knee.trial)
     return (
         f"{text} Its knee is trial {knee_trial.id} ({subject.format_metrics(knee_trial)}): it is furthest from the plane "
@@ -60,7 +58,7 @@ def _figures(subject: Subject) -> list[Block]:
     highest_step = subject.comparable[0]
     on_front = [trial.id in front for trial in trials]
     hollow = [not trial.has_reached(highest_step) or not subject.is_feasible(trial) for trial in trials]
-    names = [_tooltip(subject, trial, row) for trial, row in zip(trials, values, strict=True)]
+    tooltips = [_tooltip(subject, trial, row) for trial, row in zip(trials, values, strict=True)]
     drawings: list[Drawing] = []
     pairs = list(combinations(range(len(state.objectives)), 2))
     for i, j in pairs[:MAX_FIGURES]:
@@ -70,7 +68,7 @@ def _figures(subject: Subject) -> list[Block]:
             objectives,
             on_front=on_front,
             hollow=hollow,
-            names=names,
+            tooltips=tooltips,
             knee=subject.knee,
             only_pair=len(pairs) == 1,
         )
@@ -83,6 +81,7 @@ def _figures(subject: Subject) -> list[Block]:
 
 
 def _tooltip(subject: Subject, trial: Trial, row: np.ndarray) -> str:
+    """Return `trial 3: accuracy 0.9, ...` for the values of the objectives in `row`."""
     pairs = zip(subject.state.objectives, row, strict=True)
     return f"trial {trial.id}: {', '.join(f'{o.metric} {format_metric(float(value))}' for o, value in pairs)}"
 
