@@ -68,7 +68,7 @@ def test_the_time_of_constant_durations_has_a_closed_form(split: WorkerSplit, tr
     rounds = math.ceil(trials / split.parallel_trials)
     assert run.seconds == pytest.approx(CONSTANT.compute_start_up_seconds(k) + rounds * trial)
     assert run.compute_seconds == pytest.approx(trials * trial)
-    assert len(run.reports) == 9 * trials
+    assert len(run.report_times) == 9 * trials
 
 
 def test_a_promoted_trial_repeats_no_epochs_but_starts_another_attempt() -> None:

@@ -54,7 +54,7 @@ def test_intervals_have_their_nominal_coverage() -> None:
     for seed in range(60):
         fitted = fit_machine(measurements(machine, seed), seed, resamples=60)
         for workers in covered:
-            interval = fitted.compute_interval(lambda m, workers=workers: m.mean_epoch_seconds(workers))
+            interval = fitted.compute_interval(lambda m, workers=workers: m.compute_mean_epoch_seconds(workers))
             covered[workers] += interval.low <= machine.compute_mean_epoch_seconds(workers) <= interval.high
     assert min(covered.values()) >= 45, covered  # of 60; a coverage of 0.9 gives fewer once in 2,000 times
     assert covered[2] < 60, "the intervals are not arbitrarily wide"

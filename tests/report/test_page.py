@@ -259,7 +259,7 @@ def test_a_space_without_layers_is_shown_as_decisions(tmp_path: Path) -> None:
 
 
 def point(position: int, value: float, **changes: Any) -> CurvePoint:
-    options: dict[str, Any] = {"step": 1, "is_full": math.isfinite(value), "feasible": True}
+    options: dict[str, Any] = {"step": 1, "is_full": math.isfinite(value), "is_feasible": True}
     return CurvePoint(position=position, trial=position, value=value, **options | changes)
 
 
