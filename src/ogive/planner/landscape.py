@@ -1,4 +1,4 @@
-"""The metric values of a simulated search: random learning curves over the space of the job, or a bundled table.
+"""The metric values of a simulated search: random learning curves over the space of the search, or a bundled table.
 
 The simulation has the strategy and the schedule of the search. They make their decisions by these values.
 
@@ -221,10 +221,10 @@ def _extrapolate(curve: Mapping[int, float], last: int, decay: float, slope: flo
 
 
 class Landscape(Problem):
-    """A problem on the space of the job, with random learning curves of a certain shape.
+    """A problem on the space of the search, with random learning curves of a certain shape.
 
     Args:
-        space: the space of the job.
+        space: the space of the search.
         objective: the metric and its goal.
         epochs: the largest number of epochs; None without epochs.
         shape: the shape of the curves.
@@ -259,6 +259,7 @@ class Landscape(Problem):
 
     def evaluate(self, architecture: Architecture, fidelity: Fidelity, seed: int) -> Iterator[StepResult]:
         """Yield the metric after each epoch. Every epoch takes one second."""
+        # Without epochs, a trial has a single step.
         shape, last_epoch = self.shape, self.epochs or 1
         z, w = self.compute_effects(architecture)
         noise = generator(seed, "noise").normal(0, shape.noise, size=max(last_epoch, count_steps(fidelity)))

@@ -216,7 +216,7 @@ def _read_source(source: str | os.PathLike[str] | StoredRun | Timings, declared:
     if not differences:
         return timings
     note = (
-        f"that run was of another job (different: {', '.join(differences)}); its durations are used without adjustment"
+        f"that run was another search (different: {', '.join(differences)}); its durations are used without adjustment"
     )
     return replace(timings, notes=(*timings.notes, note))
 

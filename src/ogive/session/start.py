@@ -203,6 +203,7 @@ def search(
         startup_limit=startup_limit,
     )
     settings = Settings(**changeable)
+    # In a continued run, only the arguments in `fixed` are compared with the stored ones; the defaults have no effect.
     arguments = {**_DEFAULTS, "strategy": make_auto_strategy_spec(settings.max_trials), **fixed}
     if "epochs" not in fixed:
         arguments["epochs"] = estimator.epochs

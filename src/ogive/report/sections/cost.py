@@ -41,6 +41,7 @@ def format_money(value: float | None, currency: str) -> str:
 
 
 def _spending_table(lines: Sequence[Spending]) -> Table:
+    """Return the table of the time and the money that each stage spent on each device."""
     has_price = any(line.money is not None for line in lines)
     head = ["stage", "device", "workers", "time", "worker time", "compute", *(["money"] if has_price else [])]
     rows = [
@@ -111,6 +112,7 @@ def _projection_reviews(subject: Subject) -> list[Block]:
 
 
 def _cost_of_gain(subject: Subject) -> list[Block]:
+    """Return how much better the best trial is than the first trials, and the time and money for each 0.01 of it."""
     gained = compute_gain(subject.state)
     if gained is None:
         return [Text("The best is not better than the first trials yet, so the cost of a gain is unknown.", soft=True)]
@@ -129,6 +131,7 @@ def _cost_of_gain(subject: Subject) -> list[Block]:
 
 
 def _savings_table(lines: Sequence[LedgerLine], currency: str) -> list[Block]:
+    """Return the table of savings; worker-hours above 0 were saved, below 0 wasted."""
     if not lines:
         text = "Nothing was saved or wasted: no trial was stopped early, cached, repeated or failed."
         return [Text(text, soft=True)]

@@ -27,6 +27,7 @@ def build_section(subject: Subject) -> Section:
 
 
 def _card(group: FailureGroup) -> Card:
+    """Return the card of a group: an example with its traceback, and the numbers of the trials."""
     numbers = ", ".join(str(trial.id) for trial in group.trials[:MAX_ROWS])
     more = f" and {len(group.trials) - MAX_ROWS:,} more" if len(group.trials) > MAX_ROWS else ""
     reason = group.example.reason or "no reason was recorded"

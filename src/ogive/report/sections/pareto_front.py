@@ -32,6 +32,7 @@ def build_section(subject: Subject) -> Section | None:
 
 
 def _lead(subject: Subject) -> str:
+    """Return the number of trials on the front, and the knee."""
     n = len(subject.front)
     is_ = "is" if n == 1 else "are"
     text = (
@@ -51,6 +52,7 @@ def _lead(subject: Subject) -> str:
 
 
 def _figures(subject: Subject) -> list[Block]:
+    """Return a figure of the front for each pair of objectives."""
     state, trials = subject.state, subject.trials_with_value
     metrics = [trial.metrics for trial in trials]
     values = np.array([[m.get(o.metric, np.nan) for o in state.objectives] for m in metrics], dtype=np.float64)
@@ -104,6 +106,7 @@ def _dominated_volume(subject: Subject) -> list[Block]:
 
 
 def _table(subject: Subject) -> list[Block]:
+    """Return the table of the trials on the front with their metrics."""
     names = [name for name, _ in subject.metric_texts(subject.front[0])]
     rows = []
     for trial in subject.front[:MAX_ROWS]:
