@@ -15,6 +15,7 @@ from ogive.monitor.stop_rules import INVALID_SHARE
 from ogive.report.subject import Subject
 from ogive.run.settings import Settings
 from ogive.run.spending import SECONDS_PER_HOUR, compute_spending
+from ogive.session.search_code import LAYERS_PART, SOURCES
 from ogive.space.domain import IntegerRange, RealRange
 from ogive.space.training_decisions import training_decisions
 
@@ -161,11 +162,12 @@ def check_code_changes(subject: Subject) -> Answer:
     sessions = subject.state.sessions
     if len(sessions) < 2:
         return Answer(NOT_APPLICABLE, "the run has at most one session")
-    hashes = {
+    # For the train function a hash in each session; for the layers a hash of each part.
+    recorded = {
         "train function": [session.get("code", "") for session in sessions],
-        "layers": [session.get("sources", {}).get("layers") for session in sessions],
+        "layers": [session.get(SOURCES, {}).get(LAYERS_PART) for session in sessions],
     }
-    changed = [name for name, values in hashes.items() if any(value != values[0] for value in values)]
+    changed = [name for name, values in recorded.items() if any(value != values[0] for value in values)]
     return yes_or_no(not changed, f"equal in {len(sessions)} sessions", f"changed: {', '.join(changed)}")
 
 

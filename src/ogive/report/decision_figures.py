@@ -15,7 +15,7 @@ CHARACTER_WIDTH = 6.6
 """The width of a character of a name, in pixels, by which the space for the names is estimated."""
 
 
-def importance_bars(items: Sequence[Importance]) -> str:
+def draw_importances(items: Sequence[Importance]) -> str:
     """Draw a bar for each decision with its interval; a tick marks the share that chance reaches."""
     left = min(280.0, 24 + CHARACTER_WIDTH * max(len(item.decision) for item in items))
     # The axis ends a little above the highest interval, at 1 at the most, and at 0.05 at the least.
@@ -30,7 +30,7 @@ def importance_bars(items: Sequence[Importance]) -> str:
     return rows.svg("importance of each decision", legend)
 
 
-def frequency_rows(items: Sequence[Frequency]) -> str:
+def draw_frequencies(items: Sequence[Frequency]) -> str:
     """Draw a dot for each alternative: its share of the best, with its interval; a tick marks its share of all trials."""
     left = min(320.0, 40 + CHARACTER_WIDTH * max(len(item.decision) + len(item.text) for item in items))
     # The name of a decision is written only at its first alternative.

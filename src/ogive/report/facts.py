@@ -17,7 +17,7 @@ MAX_SESSIONS = 10
 """At most this many sessions are listed: the last ones."""
 
 
-def reproduction_facts(state: State) -> dict[str, Any]:
+def collect_reproduction_facts(state: State) -> dict[str, Any]:
     """Return the run's declaration, its sessions and its decisions.
 
     Returns:

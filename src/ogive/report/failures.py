@@ -62,10 +62,10 @@ def group_failures(failed: Sequence[Trial]) -> list[FailureGroup]:
     for trial in failed:
         groups.setdefault((trial.status, compute_error_signature(trial)), []).append(trial)
     ordered = sorted(groups.items(), key=lambda item: (-len(item[1]), item[0]))
-    return [_failure_group(status, signature, trials) for (status, signature), trials in ordered]
+    return [_make_failure_group(status, signature, trials) for (status, signature), trials in ordered]
 
 
-def _failure_group(status: Status, signature: str, trials: Sequence[Trial]) -> FailureGroup:
+def _make_failure_group(status: Status, signature: str, trials: Sequence[Trial]) -> FailureGroup:
     example = next((trial for trial in trials if trial.traceback), trials[0])
     lines = [line.strip() for line in example.traceback.strip().splitlines() if line.strip()]
     last_line = lines[-1] if lines else None

@@ -67,7 +67,7 @@ def find_knee(trials: Sequence[TrialId], costs: np.ndarray) -> Knee | None:
     return Knee(trials[index], float(distances[index])) if distances[index] > 1e-9 else None
 
 
-def dominated_volumes(costs: np.ndarray) -> tuple[list[int], list[float]]:
+def compute_dominated_volumes(costs: np.ndarray) -> tuple[list[int], list[float]]:
     """Compute the dominated share of the box between the best and the worst value of each objective.
 
     Args:

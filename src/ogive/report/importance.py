@@ -160,8 +160,8 @@ def compute_importance(
     scale = float(np.abs(clipped).max())
     model = _AdditiveModel.fit(tried, sampled, clipped / scale)
     resampled = model.resample(rng)
-    importances = model.importances(resampled, rng)
-    frequencies = _frequencies(tried, is_best, model, resampled, scale)
+    importances = model.compute_importances(resampled, rng)
+    frequencies = _compute_frequencies(tried, is_best, model, resampled, scale)
     return ImportanceResult(importances, frequencies, model.explained, len(y))
 
 
@@ -237,7 +237,7 @@ class _AdditiveModel:
         noise = rng.normal(size=(REPEATS, len(values))) * np.sqrt(np.maximum(values, 0.0))
         return np.asarray(self.beta + noise @ vectors.T)
 
-    def importances(self, resampled: FloatArray, rng: np.random.Generator) -> list[Importance]:
+    def compute_importances(self, resampled: FloatArray, rng: np.random.Generator) -> list[Importance]:
         """Return the importance of each decision, the most important first."""
         # Chance: the coefficients of a fit to shuffled values, in which no decision has an effect.
         shuffled = _solve(self.x, np.stack([rng.permutation(self.y) for _ in range(REPEATS)], axis=1), self.ridge).T
@@ -294,7 +294,7 @@ def _choose_ridge(x: FloatArray, y: FloatArray) -> tuple[float, float]:
     return best
 
 
-def _frequencies(
+def _compute_frequencies(
     tried: Alternatives, is_best: BoolArray, model: _AdditiveModel, resampled: FloatArray, scale: float
 ) -> list[Frequency]:
     """Return the frequency of each alternative. `scale` converts the model's coefficients to costs."""
@@ -307,7 +307,7 @@ def _frequencies(
         [hypergeometric_at_most(*map(int, row)) for row in zip(best_count, best_total, count, total, strict=True)]
     )
     is_rare = (correct_by_holm(p_values) <= FAMILY_LEVEL) & (count > 0)
-    effect, effect_low, effect_high = (scale * values for values in _effects(tried, model, resampled, count))
+    effect, effect_low, effect_high = (scale * values for values in _compute_effects(tried, model, resampled, count))
     return [
         Frequency(
             decision=alternative.decision,
@@ -328,7 +328,7 @@ def _frequencies(
     ]
 
 
-def _effects(
+def _compute_effects(
     tried: Alternatives, model: _AdditiveModel, resampled: FloatArray, count: IntArray
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Return the effect of each alternative [k] compared with the best of its decision, and the 95% interval of the effect.

@@ -42,7 +42,7 @@ def suggest_restriction(space: Space, result: ImportanceResult, keep: Sequence[T
     return restriction
 
 
-def removed_alternatives(
+def list_removed_alternatives(
     space: Space, result: ImportanceResult, restriction: Mapping[str, Sequence[object]]
 ) -> list[Frequency]:
     """Return the alternatives that `restriction` removes from the space."""

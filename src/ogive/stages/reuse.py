@@ -39,7 +39,7 @@ def list_code_messages(run: StoredRun, plan: TrainingPlan, stored: State | None)
         stored: the state of an earlier full training; None without one.
     """
     estimator, search_state = run.estimator, run.state
-    code = estimator.code_hash() or None
+    code_hash = estimator.code_hash() or None
     if estimator.uses_stored_code:
         yield (
             "the train function cannot be imported, because it was defined in a script or inside a function: finalize uses "
@@ -52,7 +52,7 @@ def list_code_messages(run: StoredRun, plan: TrainingPlan, stored: State | None)
         )
     for state in (search_state, stored):
         # A warning that no weights were saved says nothing about other code.
-        if state is None or state.code_hash != code:
+        if state is None or state.code_hash != code_hash:
             continue
         # The prefix selects the warnings about complete trainings. Warnings about paused trials have another prefix; full
         # training pauses no trial.

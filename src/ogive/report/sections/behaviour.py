@@ -8,7 +8,7 @@ from ogive.document.blocks import Block, Drawing, DrawingRow, Section, Text
 from ogive.formatting import duration
 from ogive.monitor.diversity import DIVERSITY_WINDOW, compute_diversity, estimate_random_distance, list_sample_points
 from ogive.report import run_figures
-from ogive.report.sections.search_curve import time_unit
+from ogive.report.sections.search_curve import choose_time_unit
 from ogive.report.subject import Subject
 from ogive.run.spending import SECONDS_PER_HOUR
 
@@ -50,7 +50,7 @@ def _utilisation(subject: Subject) -> tuple[Drawing, str] | None:
     if not utilisation.reserved_hours:
         return None
     total_seconds = SECONDS_PER_HOUR * float(utilisation.hours[-1])
-    unit_seconds, unit = time_unit(total_seconds)
+    unit_seconds, unit = choose_time_unit(total_seconds)
     bins = [
         (SECONDS_PER_HOUR * float(start) / unit_seconds, float(share))
         for start, share in zip(utilisation.hours[:-1], utilisation.share, strict=True)

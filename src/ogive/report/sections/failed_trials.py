@@ -5,7 +5,7 @@ from __future__ import annotations
 from ogive.document.blocks import Block, Card, Cards, Code, Fold, Section, Table, Text
 from ogive.formatting import plural
 from ogive.report.failures import FailureGroup, group_failures
-from ogive.report.sections.decisions import percent
+from ogive.report.sections.decisions import format_percent
 from ogive.report.subject import MAX_ROWS, Subject
 
 MAX_GROUPS = 12
@@ -51,8 +51,8 @@ def _causes(subject: Subject) -> list[Block]:
             cause.decision,
             cause.text,
             f"{cause.failed} of {cause.total}",
-            f"{percent(cause.low)} to {percent(cause.high)}",
-            percent(cause.elsewhere),
+            f"{format_percent(cause.low)} to {format_percent(cause.high)}",
+            format_percent(cause.elsewhere),
         )
         for cause in causes[:MAX_ROWS]
     ]

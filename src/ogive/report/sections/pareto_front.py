@@ -10,7 +10,7 @@ from ogive.document.blocks import Block, Drawing, DrawingRow, Section, Table, Te
 from ogive.formatting import number, plural
 from ogive.objective import compute_costs
 from ogive.report import run_figures
-from ogive.report.frontier import dominated_volumes
+from ogive.report.frontier import compute_dominated_volumes
 from ogive.report.subject import MAX_ROWS, Subject, format_metric
 from ogive.trial import Trial
 
@@ -92,7 +92,7 @@ def _dominated_volume(subject: Subject) -> list[Block]:
     """Return the dominated volume over the number of comparable trials that satisfy the constraints."""
     trials = [trial for trial in subject.comparable[1] if subject.is_feasible(trial)]
     rows = np.array([compute_costs(trial.metrics, subject.state.objectives) for trial in trials])
-    counts, shares = dominated_volumes(rows)
+    counts, shares = compute_dominated_volumes(rows)
     if len(counts) < 2:
         return [Text("The dominated volume is drawn from two trials on.", soft=True)]
     about = "the dominated volume over the trials"

@@ -89,7 +89,7 @@ def _curves(
         ("compute", [point.spent_seconds for point in points], "of compute"),
         ("money", [hourly_price * point.time / SECONDS_PER_HOUR for point in points], ""),
     ):
-        unit_size, unit = (1.0, f"money {currency}".strip()) if quantity == "money" else time_unit(max(values))
+        unit_size, unit = (1.0, f"money {currency}".strip()) if quantity == "money" else choose_time_unit(max(values))
         if max(values) > 0:
             along = [value / unit_size for value in values]
             svg = run_figures.draw_best_over(points, objective, along, f"{unit} {label}".strip())
@@ -97,7 +97,7 @@ def _curves(
     return [*blocks, DrawingRow(rows)] if rows else blocks
 
 
-def time_unit(seconds: float) -> tuple[float, str]:
+def choose_time_unit(seconds: float) -> tuple[float, str]:
     """Return the unit that suits a time best: its length in seconds, and its name."""
     for unit_seconds, name in ((86400.0, "days"), (3600.0, "hours"), (60.0, "minutes")):
         if seconds >= 2 * unit_seconds:
