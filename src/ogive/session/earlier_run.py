@@ -1,4 +1,4 @@
-"""The warm start of a search: the best architectures of an earlier run are proposed first, and stored with the new run."""
+"""The warm start of a search: the best architectures of an earlier run are stored with the new run, which proposes them."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ def _lead(subject: Subject) -> str:
         winners = ", ".join(str(winner.trial.id) for winner in subject.stages.winners)
         text = f"{text} After full training, trials {winners} are on the front; the figures show the search."
     if subject.knee is None:
-        return f"{text} It has no knee: that needs three trials or more, one of them better than the plane of the ends."
+        return f"{text} It has no knee: that needs three trials, one of them better than the plane through the ends."
     knee_trial = next(trial for trial in subject.front if trial.id == subject.knee.trial)
     return (
         f"{text} Its knee is trial {knee_trial.id} ({subject.format_metrics(knee_trial)}): it is furthest from the plane "
