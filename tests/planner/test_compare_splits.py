@@ -67,8 +67,8 @@ def test_the_time_of_constant_durations_has_a_closed_form(split: WorkerSplit, tr
     trial = CONSTANT.compute_attempt_seconds(k) + 9 * CONSTANT.compute_epoch_seconds(k)
     rounds = math.ceil(trials / split.parallel_trials)
     assert run.seconds == pytest.approx(CONSTANT.compute_start_up_seconds(k) + rounds * trial)
-    assert run.compute == pytest.approx(trials * trial)
-    assert len(run.reports) == 9 * trials
+    assert run.compute_seconds == pytest.approx(trials * trial)
+    assert len(run.report_times) == 9 * trials
 
 
 def test_a_promoted_trial_repeats_no_epochs_but_starts_another_attempt() -> None:
@@ -157,7 +157,7 @@ def test_a_plan_survives_json_and_holds_money_and_worker_hours() -> None:
     )
     plan = build_plan(
         measurements(machine),
-        full_training_of(12, price=price, devices=True),
+        full_training_of(12, price=price, uses_devices=True),
         landscape,
         4,
         seeds=3,
@@ -280,11 +280,11 @@ def test_a_slower_split_with_better_architectures_is_recommended(seconds: float,
         curve = np.array([[time, regret + 0.001 * seed]])
         return SimulatedSearch(
             seconds=time,
-            compute=time,
-            reports=np.array([time]),
+            compute_seconds=time,
+            report_times=np.array([time]),
             curve=curve,
             value=0.9 - regret,
-            ended="",
+            end_reason="",
             cpu_seconds=0.0,
         )
 

@@ -69,7 +69,7 @@ def run_of(plan: Plan, factor: float = 1.0, until: int = 120, ended: bool = Fals
     ]
     architecture = SPACE.sample(generator(0, "test"))
     proposal = {"choices": architecture.to_json(), "id": architecture.id}
-    for number, time in enumerate(real.reports[:until]):
+    for number, time in enumerate(real.report_times[:until]):
         trial, step = divmod(number, 6)
         if step == 0:
             events.append(

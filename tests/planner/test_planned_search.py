@@ -126,8 +126,8 @@ def test_a_plan_names_durations_of_another_job(plan: Plan, tmp_path: Path) -> No
     same_job, other_job = (
         og.plan(space, Sleeper(), source=run, workers=1, seeds=2, **ARGUMENTS) for space in (SPACE, og.zoo.chain())
     )
-    assert not any("another job" in line for line in same_job.assumptions)
-    assert any("another job (different: space)" in line for line in other_job.assumptions)
+    assert not any("another search" in line for line in same_job.assumptions)
+    assert any("another search (different: space)" in line for line in other_job.assumptions)
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from ogive.report.frontier import dominated_volumes, find_knee
+from ogive.report.frontier import compute_dominated_volumes, find_knee
 
 
 def test_the_knee_is_furthest_from_the_line_through_the_ends() -> None:
@@ -50,15 +50,15 @@ def test_with_three_objectives_the_knee_is_furthest_from_the_plane_through_the_e
 
 def test_the_volume_of_two_objectives_is_the_area_of_a_staircase() -> None:
     costs = np.array([[4.0, 4.0], [0.0, 2.0], [np.nan, 0.0], [2.0, 0.0], [3.0, 3.0]])
-    counts, shares = dominated_volumes(costs)
+    counts, shares = compute_dominated_volumes(costs)
     assert counts == [1, 2, 3, 4, 5]
     assert shares == pytest.approx([0.0, 0.5, 0.5, 0.75, 0.75])
 
 
 def test_the_volume_never_decreases_and_needs_finite_values() -> None:
     rng = np.random.default_rng(0)
-    counts, shares = dominated_volumes(rng.random((500, 3)))
+    counts, shares = compute_dominated_volumes(rng.random((500, 3)))
     assert len(counts) == len(shares) == 80
     assert counts[-1] == 500
     assert all(b >= a for a, b in pairwise(shares))
-    assert dominated_volumes(np.full((3, 2), np.nan)) == ([], [])
+    assert compute_dominated_volumes(np.full((3, 2), np.nan)) == ([], [])

@@ -16,7 +16,7 @@ from ogive.report.importance import (
     ImportanceResult,
     compute_importance,
 )
-from ogive.report.narrower_space import removed_alternatives, suggest_restriction
+from ogive.report.narrower_space import list_removed_alternatives, suggest_restriction
 from ogive.stats.corrections import correct_by_holm
 from ogive.stats.proportions import hypergeometric_at_most, proportion_interval
 from ogive.trial import Proposal, Report, Trial
@@ -149,7 +149,7 @@ def test_only_inferior_alternatives_are_removed() -> None:
     space = SPACE.restricted(restriction)
     for trial in best:
         assert space.architecture(trial.architecture.to_json()) == trial.architecture
-    removed = {(item.decision, item.text) for item in removed_alternatives(SPACE, result, restriction)}
+    removed = {(item.decision, item.text) for item in list_removed_alternatives(SPACE, result, restriction)}
     assert ("b", "x") in removed
     assert not any(decision in ("d", "e") for decision, _ in removed)
 

@@ -317,7 +317,7 @@ def test_a_loss_that_falls_to_a_tenth_has_a_logarithmic_axis() -> None:
 
 def test_labels_of_finalists_do_not_overlap() -> None:
     rows = [(f"trial {i}", 0.9 + i / 1e4, 0.9 + i / 1e4) for i in range(12)]
-    figure = draw_full_training(rows, "accuracy", "maximize", winners=["trial 11"], seeds={})
+    figure = draw_full_training(rows, "accuracy", "maximize", winners=["trial 11"], seed_values={})
     labels = re.findall(r'class="strong" x="([\d.]+)" y="([\d.]+)">([^<]+)<', figure)
     boxes = [(float(x), float(y), float(x) + 6.6 * len(text)) for x, y, text in labels]
     assert "trial 11" in [text for _, _, text in labels]

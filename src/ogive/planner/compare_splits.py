@@ -76,8 +76,9 @@ def build_plan(
     # this number is unknown, so only the split with the measured number can be forecast.
     splits = list_splits(workers, search.trials)
     if fitted.has_one_size:
-        (size,) = fitted.measured
-        splits = [WorkerSplit(max(1, min(workers // size, search.trials)), size)]
+        (workers_per_trial,) = fitted.measured
+        parallel_trials = max(1, min(workers // workers_per_trial, search.trials))
+        splits = [WorkerSplit(parallel_trials, workers_per_trial)]
     # Step 3: simulate all splits, seed after seed, until the fastest split is known or the time is used up.
     searches: dict[WorkerSplit, list[SimulatedSearch]] = {split: [] for split in splits}
     cpu_seconds, first_problem = 0.0, problems(0)
@@ -93,7 +94,7 @@ def build_plan(
         if proposal_seconds is None:
             proposal_seconds = _measure_proposal_seconds(problem, search, fitted, splits[0], faults=faults)
         for split in splits:
-            run = simulate_split(
+            simulated = simulate_split(
                 problem,
                 search,
                 fitted.machine,
@@ -102,12 +103,12 @@ def build_plan(
                 proposal_seconds=proposal_seconds,
                 faults=faults,
             )
-            cpu_seconds += run.cpu_seconds
-            searches[split].append(run)
+            cpu_seconds += simulated.cpu_seconds
+            searches[split].append(simulated)
     # Step 4: forecast each split, and recommend one.
     simulated_seeds = len(searches[splits[0]])
     if regret is None:
-        final_regrets = [run.final_regret for runs in searches.values() for run in runs]
+        final_regrets = [simulated.final_regret for of_split in searches.values() for simulated in of_split]
         regret = float(np.quantile(final_regrets, REGRET_QUANTILE))
     rows = forecast_splits(searches, fitted, search, regret=regret, seed=seed)
     recommended, reason, certainty = recommend_split(rows, searches, fitted)
@@ -138,6 +139,7 @@ def build_plan(
 
 def _is_fastest_known(searches: Searches, fitted: MachineFit, seed: int) -> bool:
     """Return whether the split with the least mean time is near the fastest with a probability of `DECISION_PROBABILITY`."""
+    # An array with a row for each split and a column for each draw.
     seconds = draw_mean_seconds(searches, fitted, seed)
     near_probabilities = (seconds <= MAX_NEAR_RATIO * seconds.min(axis=0)).mean(axis=1)
     return bool(near_probabilities[seconds.mean(axis=1).argmin()] >= DECISION_PROBABILITY)
@@ -148,8 +150,9 @@ def _measure_proposal_seconds(
 ) -> float:
     """Return the CPU seconds per trial that the controller needs for the proposal and the reports; 0 if negligible."""
     # The simulation trains nothing, so nearly all of its CPU time is the controller's.
-    run = simulate_split(problem, search, fitted.machine, split, seed=0, faults=faults)
-    return 0.0 if run.cpu_seconds < NEGLIGIBLE_SHARE * run.seconds else run.cpu_seconds / search.trials
+    simulated = simulate_split(problem, search, fitted.machine, split, seed=0, faults=faults)
+    is_negligible = simulated.cpu_seconds < NEGLIGIBLE_SHARE * simulated.seconds
+    return 0.0 if is_negligible else simulated.cpu_seconds / search.trials
 
 
 def _list_machine_assumptions(timings: Timings, fitted: MachineFit, rows: Sequence[SplitForecast]) -> list[str]:

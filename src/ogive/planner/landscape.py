@@ -1,4 +1,4 @@
-"""The metric values of a simulated search: random learning curves over the space of the job, or a bundled table.
+"""The metric values of a simulated search: random learning curves over the space of the search, or a bundled table.
 
 The simulation has the strategy and the schedule of the search. They make their decisions by these values.
 
@@ -82,11 +82,15 @@ class Shape:
         if self.kind == "share":
             return 1 - math.exp(min(0.0, log_error))
         if self.kind == "loss":
+            # Limited, so that the result is finite.
             return math.exp(min(50.0, log_error))
         return self.unit * (-log_error if maximize else log_error)
 
     def to_log_error(self, value: float, maximize: bool) -> float:
-        """Return the log error that corresponds to a value of the metric; the inverse of `to_metric`."""
+        """Return the log error that corresponds to a value of the metric; the inverse of `to_metric`.
+
+        The distance of a "share" from 1 counts as 1e-4 or more, and a "loss" as 1e-6 or more, because 0 has no logarithm.
+        """
         if self.kind == "share":
             return math.log(max(1e-4, 1 - value))
         if self.kind == "loss":
@@ -104,10 +108,12 @@ def fit_shape(epochs: Sequence[MeasuredEpoch], objective: Objective, last: int) 
     """
     # Step 1: collect the curves.
     maximize = objective.goal == "maximize"
+    # The value at each epoch, by the name of the trial.
     curves: dict[str, dict[int, float]] = {}
     for epoch in epochs:
         value = epoch.metrics.get(objective.metric, math.nan)
         if math.isfinite(value):
+            # A trial that was measured with several numbers of workers has one curve, the first one.
             curves.setdefault(epoch.trial, {}).setdefault(epoch.epoch, value)
     values = [value for curve in curves.values() for value in curve.values()]
     if not values:
@@ -116,8 +122,9 @@ def fit_shape(epochs: Sequence[MeasuredEpoch], objective: Objective, last: int) 
     # Step 2: transform the metric to log errors, on which curves are nearly straight lines.
     kind = _choose_kind(values, maximize)
     unit = _compute_unit([curve[max(curve)] for curve in curves.values()]) if kind == "plain" else 1.0
-    scale = Shape(kind, 0.0, unit=unit)
-    errors = {n: {e: scale.to_log_error(v, maximize) for e, v in curve.items()} for n, curve in curves.items()}
+    # This shape is used for its transformation only; its other values are replaced at the end.
+    shape = Shape(kind, 0.0, unit=unit)
+    errors = {n: {e: shape.to_log_error(v, maximize) for e, v in curve.items()} for n, curve in curves.items()}
     longest = max(max(curve) for curve in errors.values())
     has_trend = longest >= min(SLOPE_EPOCHS, last)
     # Step 3: the decay is the median of the slopes of log errors over log epochs.
@@ -134,7 +141,7 @@ def fit_shape(epochs: Sequence[MeasuredEpoch], objective: Objective, last: int) 
     # the slope is common to all curves, so it does not decrease with their number.
     slope_std = max(float(np.std(measured_slopes)) if measured_slopes else 0.0, DECAY / 2 if has_trend else DECAY)
     level_std = math.hypot(slope_std * log_remaining, spread / math.sqrt(len(final_errors)))
-    quantity = f"values (in units of {scale.unit:.2g})" if kind == "plain" else "log errors"
+    quantity = f"values (in units of {shape.unit:.2g})" if kind == "plain" else "log errors"
     averaging = (
         ""
         if has_trend
@@ -148,7 +155,7 @@ def fit_shape(epochs: Sequence[MeasuredEpoch], objective: Objective, last: int) 
     # A larger final spread does not make the ranks after the first epochs more reliable.
     early_error = EARLY_ERROR * max(1.0, spread / SPREAD)
     return replace(
-        scale,
+        shape,
         level=level,
         decay=decay,
         spread=spread,
@@ -165,6 +172,7 @@ def _compute_unit(final_values: Sequence[float]) -> float:
         final_values: the last measured value of each trial.
     """
     spread = float(np.std(final_values, ddof=1)) if len(final_values) > 1 else 0.0
+    # Without a spread, the largest absolute value takes its place; if it is 0 too, the unit is 1.
     return (spread or max(map(abs, final_values))) / SPREAD or 1.0
 
 
@@ -203,8 +211,8 @@ def _extrapolate(curve: Mapping[int, float], last: int, decay: float, slope: flo
     last_measured = max(curve)
     if last_measured >= last:
         return curve[last] if last in curve else curve[last_measured]
-    # With five epochs or more, fit growth curves. With fewer, use the mean of two slopes: the slope of this curve and the
-    # median slope of all curves.
+    # With five epochs or more, fit growth curves. With fewer, `extrapolate_curve` returns None; then use the mean of two
+    # slopes: the slope of this curve and the median slope of all curves.
     forecast = extrapolate_curve([curve[e] for e in sorted(curve)], last)
     if forecast is not None:
         return forecast.mean
@@ -213,10 +221,10 @@ def _extrapolate(curve: Mapping[int, float], last: int, decay: float, slope: flo
 
 
 class Landscape(Problem):
-    """A problem on the space of the job, with random learning curves of a certain shape.
+    """A problem on the space of the search, with random learning curves of a certain shape.
 
     Args:
-        space: the space of the job.
+        space: the space of the search.
         objective: the metric and its goal.
         epochs: the largest number of epochs; None without epochs.
         shape: the shape of the curves.
@@ -251,6 +259,7 @@ class Landscape(Problem):
 
     def evaluate(self, architecture: Architecture, fidelity: Fidelity, seed: int) -> Iterator[StepResult]:
         """Yield the metric after each epoch. Every epoch takes one second."""
+        # Without epochs, a trial has a single step.
         shape, last_epoch = self.shape, self.epochs or 1
         z, w = self.compute_effects(architecture)
         noise = generator(seed, "noise").normal(0, shape.noise, size=max(last_epoch, count_steps(fidelity)))
@@ -259,7 +268,7 @@ class Landscape(Problem):
             log_remaining = math.log(last_epoch / step) if step < last_epoch else 0.0
             early = shape.early_error * w * math.sqrt(log_remaining / math.log(last_epoch)) if log_remaining else 0.0
             error = shape.level + shape.spread * z + shape.decay * log_remaining + early + float(noise[step - 1])
-            yield StepResult(step, {self._metric: shape.to_metric(error, self._maximize)}, 1.0)
+            yield StepResult(step, {self._metric: shape.to_metric(error, self._maximize)}, seconds=1.0)
 
     def truth(self, architecture: Architecture) -> Mapping[str, float]:
         """Return the metric at the last epoch, without noise."""
@@ -277,7 +286,7 @@ class Landscape(Problem):
                 break
             best = neighbor
         worst = self.truth(best_first[-1])[self._metric]
-        return {self._metric: Bounds(self.truth(best)[self._metric], worst)}
+        return {self._metric: Bounds(best=self.truth(best)[self._metric], worst=worst)}
 
     def describe(self) -> dict[str, Any]:
         """Return the problem's facts as JSON, with the seed of the landscape."""

@@ -32,7 +32,7 @@ START_NOISE = 0.1
 """The assumed standard deviation of the logarithm of a start-up time. It is assumed, because only few start-ups are
 measured."""
 _NORMAL_QUANTILE = 1.6448536269514722
-"""The (1 + LEVEL) / 2 quantile of the normal distribution."""
+"""The (1 + INTERVAL_LEVEL) / 2 quantile of the normal distribution."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,7 +117,7 @@ class MachineFit:
         values = np.array([quantity(machine) for machine in self.resampled])
         if fitted <= 0:
             return np.ones(len(values))
-        # The power multiplies the deviation of the logarithm.
+        # The power multiplies the deviation of the logarithm, which a ratio of 0 would not have.
         return np.asarray(np.maximum(values, 1e-3 * fitted) / fitted) ** self.widening
 
     def compute_interval(self, quantity: Callable[[Machine], float]) -> Interval:
@@ -184,14 +184,14 @@ class _Cells:
         workers: the K numbers of workers.
         means: the mean logarithm [n, K] of an epoch's seconds, without first epochs if there are others; 0 in empty cells.
         is_measured: whether each cell [n, K] has measurements.
-        noise: the variance [n, K] of the logarithms; NaN with fewer than two epochs.
+        variances: the variance [n, K] of the logarithms; NaN with fewer than two epochs.
         extras: the seconds [n, K] by which the first epoch took longer than the others; NaN if unknown.
     """
 
     workers: tuple[int, ...]
     means: FloatArray
     is_measured: BoolArray
-    noise: FloatArray
+    variances: FloatArray
     extras: FloatArray
 
     def select(self, trials: IntArray) -> _Cells:
@@ -200,7 +200,7 @@ class _Cells:
             workers=self.workers,
             means=self.means[trials],
             is_measured=self.is_measured[trials],
-            noise=self.noise[trials],
+            variances=self.variances[trials],
             extras=self.extras[trials],
         )
 
@@ -211,19 +211,19 @@ def _summarize(timings: Timings) -> _Cells:
     cells: dict[tuple[int, int], list[MeasuredEpoch]] = {}
     for epoch in timings.epochs:
         cells.setdefault((rows[epoch.trial], columns[epoch.workers]), []).append(epoch)
-    means, noise, extras = np.zeros((3, len(rows), len(columns)))
+    means, variances, extras = np.zeros((3, len(rows), len(columns)))
     is_measured = np.zeros((len(rows), len(columns)), dtype=bool)
-    noise[:], extras[:] = np.nan, np.nan
+    variances[:], extras[:] = np.nan, np.nan
     for cell, epochs in cells.items():
         first_epoch_seconds = [epoch.seconds for epoch in epochs if epoch.first]
         later_epoch_seconds = [epoch.seconds for epoch in epochs if not epoch.first]
         logs = np.log(later_epoch_seconds or first_epoch_seconds)
         is_measured[cell], means[cell] = True, logs.mean()
         if len(logs) > 1:
-            noise[cell] = logs.var(ddof=1)
+            variances[cell] = logs.var(ddof=1)
         if first_epoch_seconds and later_epoch_seconds:
             extras[cell] = max(0.0, float(np.mean(first_epoch_seconds) - np.mean(later_epoch_seconds)))
-    return _Cells(workers=timings.workers, means=means, is_measured=is_measured, noise=noise, extras=extras)
+    return _Cells(workers=timings.workers, means=means, is_measured=is_measured, variances=variances, extras=extras)
 
 
 def _resample(start_ups: Sequence[MeasuredStartUp], rng: np.random.Generator) -> list[MeasuredStartUp]:
@@ -242,7 +242,7 @@ def _fit(cells: _Cells, start_ups: Sequence[MeasuredStartUp]) -> Machine:
     start_up_base, start_up_per_worker = _fit_line([(s.workers, s.seconds) for s in start_ups])
     extras = [(k, float(extra)) for k, column in zip(cells.workers, cells.extras.T, strict=True) for extra in column]
     attempt_base, attempt_per_worker = _fit_line([(k, extra) for k, extra in extras if not math.isnan(extra)])
-    variances = cells.noise[~np.isnan(cells.noise)]
+    variances = cells.variances[~np.isnan(cells.variances)]
     noise = math.sqrt(float(variances.mean())) if len(variances) else 0.0
     return Machine(
         serial=serial,

@@ -1,4 +1,4 @@
-"""The measurement of durations: random architectures of the job are trained briefly in fresh workers.
+"""The measurement of durations: random architectures of the space are trained briefly in fresh workers.
 
 If each trial has k of W workers, W // k trials are trained at a time, as in a search. So the durations include the slowdown
 by other trials on the same machine.
@@ -70,8 +70,8 @@ def measure_durations(
         folder: a folder for the trials, which the caller deletes.
         workers: the total number of workers of the search.
         unit: "threads" of a CPU, or "devices".
-        epochs: the epochs of a trial in the search; None if the estimator has no epochs. Then complete evaluations are
-            measured.
+        epochs: the epochs of a trial in the search; None if the estimator has no epochs. Then each trial is measured up to
+            its first report.
         trials: the least number of architectures. More are measured if more are trained at a time.
         epochs_each: the epochs of each architecture, at most `epochs`.
         seed: the seed of the sample.
@@ -95,7 +95,9 @@ def measure_durations(
         say(
             f"measuring {plural(count, 'architecture')}, {parallel_trials} at a time with {size} of {workers} {unit} each"
         )
-        (size_folder := folder / f"{size}").mkdir(parents=True)
+        size_folder = folder / f"{size}"
+        size_folder.mkdir(parents=True)
+        # Without epochs, a trial is stopped after its first report, which is step 1.
         watch = _Stopwatch(size, last_epoch or 1, time.monotonic())
         options = {"threads": size} if unit == "threads" else {"ranks": size}
         executor = ProcessExecutor(
@@ -298,6 +300,7 @@ def _wait_until_ready(executor: ProcessExecutor, watch: _Stopwatch, count: int) 
     """Wait until all `count` workers are ready."""
     while len(watch.ready_seconds) < count:
         executor.poll(watch, POLL_SECONDS)
+        # One entry for each worker that has become ready; ready workers stay idle until all are ready.
         watch.ready_seconds += [time.monotonic() - watch.begin] * (executor.idle_count - len(watch.ready_seconds))
 
 

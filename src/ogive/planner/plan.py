@@ -28,8 +28,8 @@ class SplitForecast:
         money: the price of the search; None without a price.
         value: the true value of the first objective, for the best architecture of the search.
         fastest: the probability that this split is the fastest.
-        near: the probability that this split takes at most `ogive.planner.split_forecasts.NEAR` times as long as the
-            fastest.
+        near: the probability that this split takes at most `ogive.planner.split_forecasts.MAX_NEAR_RATIO` times as long as
+            the fastest.
         pace: tuples (reports, low, expected, high): a number of reports, and the seconds until this number is reached.
         beyond: whether the split has more workers per trial than were measured.
         computes: the expected compute time of all trials together, in seconds.

@@ -13,7 +13,7 @@ from ogive.planner.plan import SplitForecast
 from ogive.planner.simulated_split import WorkerSplit
 from ogive.planner.split_forecasts import MAX_NEAR_RATIO, Searches
 
-MAX_SLOWDOWN = 1.5
+MAX_TIME_RATIO = 1.5
 """A slower split with better architectures is preferred if it takes at most this multiple of the time."""
 SIGNIFICANCE = 0.01
 """The significance level of the test for better architectures."""
@@ -27,6 +27,7 @@ def recommend_split(
     """Return the recommended split, the reason for the recommendation, and its certainty.
 
     The recommended split is the fastest of those splits for which no other split finds significantly better architectures.
+    Of several such splits that are equally fast, the one that reaches the target regret first is recommended.
 
     Args:
         rows: the forecast for each split.
@@ -106,16 +107,16 @@ def format_probability(share: float) -> str:
 
 
 def _finds_worse_architectures(row: SplitForecast, rows: Sequence[SplitForecast], searches: Searches) -> bool:
-    """Return whether another split finds significantly better architectures in at most `MAX_SLOWDOWN` times the time."""
+    """Return whether another split finds significantly better architectures in at most `MAX_TIME_RATIO` times the time."""
     from scipy.special import stdtr
 
-    regrets = np.array([run.final_regret for run in searches[row.split]])
+    regrets = np.array([simulated.final_regret for simulated in searches[row.split]])
     for other in rows:
-        if other.seconds.expected > MAX_SLOWDOWN * row.seconds.expected:
+        if other.seconds.expected > MAX_TIME_RATIO * row.seconds.expected:
             continue
         # A one-sided t-test of the final regrets, paired by seed, with Bonferroni's correction for the number of
         # comparisons.
-        differences = regrets - np.array([run.final_regret for run in searches[other.split]])
+        differences = regrets - np.array([simulated.final_regret for simulated in searches[other.split]])
         n = len(regrets)
         if n >= 3 and differences.mean() > 0 and np.ptp(differences) > 0:
             t = float(differences.mean() / differences.std(ddof=1) * math.sqrt(n))

@@ -71,7 +71,7 @@ class PlannedSearch:
         trials: the number of trials of the search.
         settings: the settings of the search; only the budget is used.
         price: the price of a worker-hour; None without a price.
-        devices: whether workers are devices. If not, workers are threads, and only their process has a price.
+        uses_devices: whether workers are devices. If not, workers are threads, and only their process has a price.
     """
 
     strategy: PluginSpec
@@ -79,11 +79,11 @@ class PlannedSearch:
     trials: int
     settings: Settings = field(default_factory=Settings)
     price: Price | None = None
-    devices: bool = False
+    uses_devices: bool = False
 
     def count_billed_workers(self, split: WorkerSplit) -> int:
         """Return the number of workers that are billed: all devices, or one process for each parallel trial."""
-        return split.workers if self.devices else split.parallel_trials
+        return split.workers if self.uses_devices else split.parallel_trials
 
     def compute_budget_hours(self, split: WorkerSplit) -> float | None:
         """Return the hours after which the budget is used up; None without a budget."""
@@ -100,20 +100,20 @@ class SimulatedSearch:
 
     Attributes:
         seconds: the time from the start to the end of the search.
-        compute: the compute time of all trials together.
-        reports: the time of each report, in ascending order.
+        compute_seconds: the compute time of all trials together.
+        report_times: the time of each report, in ascending order.
         curve: an array with a row for each change of the incumbent: the time, and the regret of the new incumbent.
         value: the true value of the incumbent at the end; NaN without an incumbent.
-        ended: the reason why the search ended.
+        end_reason: the reason why the search ended.
         cpu_seconds: the CPU time of the simulation.
     """
 
     seconds: float
-    compute: float
-    reports: FloatArray
+    compute_seconds: float
+    report_times: FloatArray
     curve: FloatArray
     value: float
-    ended: str
+    end_reason: str
     cpu_seconds: float
 
     @property
@@ -145,6 +145,7 @@ def make_trajectories(
         # Set the cached property `id` without computing it, which takes long. The controller has computed it already.
         architecture.__dict__["id"] = assignment.id
         factor = float(np.exp(generator(seed, "factor", assignment.id).normal(0, machine.spread)))
+        # Steps are counted from 1, so the first item is not used.
         noise = generator(seed, "epochs", assignment.id).normal(
             0, machine.noise, size=count_steps(assignment.fidelity) + 1
         )
@@ -191,12 +192,12 @@ def simulate_split(
         faults: stragglers, failures and preemptions of the workers; its start-up time is ignored, because `machine` has one.
     """
     recorder = Recorder(problem)
-    reports: list[float] = []
+    report_times: list[float] = []
 
     def observe(state: State, event: Event | None) -> None:
         recorder(state, event)
         if event is not None and event.kind is Kind.REPORTED:
-            reports.append(event.time)
+            report_times.append(event.time)
 
     fault_options = vars(faults or FaultModel()) | {
         "startup": machine.compute_start_up_seconds(split.workers_per_trial)
@@ -217,6 +218,7 @@ def simulate_split(
         hours=search.compute_budget_hours(split),
     )
     cpu_seconds = time.process_time() - begin
+    # Without points, the array has no rows, but two columns all the same.
     curve = np.array([(point.seconds, point.values[0]) for point in recorder.points]).reshape(-1, 2)
     # The incumbent's value is the best value of the problem, made worse by the incumbent's regret.
     best = problem.bounds[problem.objectives[0].metric].best
@@ -226,10 +228,10 @@ def simulate_split(
     seconds = max(state.elapsed_seconds, proposal_seconds * len(state.trials))
     return SimulatedSearch(
         seconds=seconds,
-        compute=state.compute_seconds,
-        reports=np.array(reports),
+        compute_seconds=state.compute_seconds,
+        report_times=np.array(report_times),
         curve=curve,
         value=value,
-        ended=state.end_reason,
+        end_reason=state.end_reason,
         cpu_seconds=cpu_seconds,
     )

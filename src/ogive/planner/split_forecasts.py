@@ -21,7 +21,7 @@ from ogive.seeds import generator
 
 MAX_NEAR_RATIO = 1.1
 """A split is near the fastest split if it takes at most this multiple of the fastest split's time."""
-RESAMPLES = 1000
+COMPARISON_DRAWS = 1000
 """The number of draws of the mean time of each split, by which the splits are compared."""
 PREDICTION_DRAWS = 2000
 """About this many draws of the duration of one search are made, or one for each drawn machine if that is more."""
@@ -49,10 +49,10 @@ def forecast_splits(
     mean_seconds = draw_mean_seconds(searches, fitted, seed)
     least_seconds, fastest_index = mean_seconds.min(axis=0), mean_seconds.argmin(axis=0)
     rows = []
-    for index, (split, runs) in enumerate(searches.items()):
+    for index, (split, split_searches) in enumerate(searches.items()):
         workers_per_trial = split.workers_per_trial
-        run_seconds = [run.seconds for run in runs]
-        seconds = _predict_seconds(_draw_machine_seconds(run_seconds, split, fitted), run_seconds, seed)
+        simulated_seconds = [search.seconds for search in split_searches]
+        seconds = _predict_seconds(_draw_machine_seconds(simulated_seconds, split, fitted), simulated_seconds, seed)
         money_per_second = None
         if planned.price is not None:
             money_per_second = planned.price.compute_hourly_cost(planned.count_billed_workers(split)) / SECONDS_PER_HOUR
@@ -63,37 +63,38 @@ def forecast_splits(
                 start_up=fitted.compute_interval(partial(Machine.compute_start_up_seconds, workers=workers_per_trial)),
                 seconds=seconds,
                 regret_seconds=_predict_regret_seconds(
-                    [run.find_time_to_regret(regret) for run in runs], split, fitted
+                    [search.find_time_to_regret(regret) for search in split_searches], split, fitted
                 ),
                 worker_hours=seconds.scaled_by(split.workers / SECONDS_PER_HOUR),
                 money=None if money_per_second is None else seconds.scaled_by(money_per_second),
-                value=predict_value([run.value for run in runs]),
+                value=predict_value([search.value for search in split_searches]),
                 fastest=float(np.mean(fastest_index == index)),
                 near=float(np.mean(mean_seconds[index] <= MAX_NEAR_RATIO * least_seconds)),
-                pace=_predict_pace(runs, split, fitted),
+                pace=_predict_pace(split_searches, split, fitted),
                 beyond=workers_per_trial > fitted.measured[-1],
-                computes=float(np.mean([run.compute for run in runs])),
+                computes=float(np.mean([search.compute_seconds for search in split_searches])),
             )
         )
     return rows
 
 
 def draw_mean_seconds(searches: Searches, fitted: MachineFit, seed: int) -> FloatArray:
-    """Return draws of the true mean duration of each split, as an array [number of splits, RESAMPLES].
+    """Return draws of the true mean duration of each split, as an array [number of splits, COMPARISON_DRAWS].
 
     Each draw resamples the seeds, and takes another machine that fits the measurements. A draw uses the same seeds and the
     same machine for all splits, so that the splits are compared under equal conditions.
     """
     n = len(next(iter(searches.values())))
-    seed_samples = generator(seed, "plan", "seeds").integers(n, size=(RESAMPLES, n))
+    seed_samples = generator(seed, "plan", "seeds").integers(n, size=(COMPARISON_DRAWS, n))
     # The standard deviation of a bootstrap mean is too small by the factor sqrt((n - 1) / n).
     widening = math.sqrt(n / (n - 1)) if n > 1 else 1.0
     rows = []
-    for split, runs in searches.items():
-        seconds = np.array([run.seconds for run in runs])
+    for split, split_searches in searches.items():
+        seconds = np.array([search.seconds for search in split_searches])
         seed_means = seconds.mean() + widening * (seconds[seed_samples].mean(axis=1) - seconds.mean())
         machine_ratios = _draw_machine_seconds(seconds, split, fitted) / seconds.mean()
-        rows.append(seed_means * np.resize(machine_ratios, RESAMPLES))
+        # `np.resize` repeats the draws [d] as often as necessary.
+        rows.append(seed_means * np.resize(machine_ratios, COMPARISON_DRAWS))
     return np.stack(rows)
 
 
@@ -155,7 +156,8 @@ def predict_value(values: Sequence[float]) -> Interval:
     """Return the value of the best architecture of a search, with its interval.
 
     The expected value is the median of the simulated searches. The mean would not be typical for a loss with a few very
-    large values. The interval is Student's prediction interval for one more search (Hahn and Meeker 1991, section 4).
+    large values. The interval is Student's prediction interval for one more search (Hahn and Meeker 1991, section 4); it is
+    infinite with a single value. Without values, all numbers are NaN.
 
     Args:
         values: the value that each simulated search found; NaN if it found none.
@@ -180,15 +182,15 @@ def predict_value(values: Sequence[float]) -> Interval:
 
 
 def _predict_pace(
-    runs: Sequence[SimulatedSearch], split: WorkerSplit, fitted: MachineFit
+    searches: Sequence[SimulatedSearch], split: WorkerSplit, fitted: MachineFit
 ) -> tuple[tuple[int, float, float, float], ...]:
     """Return the seconds until the first report and until each tenth of the reports, in the form of `SplitForecast.pace`."""
-    total = min(len(run.reports) for run in runs)
+    total = min(len(search.report_times) for search in searches)
     if total == 0:
         return ()
     points = []
     for number in sorted({math.ceil(total * tenth / PACE_POINTS) for tenth in range(1, PACE_POINTS + 1)} | {1}):
-        seconds = [float(run.reports[number - 1]) for run in runs]
-        interval = _predict_seconds(_draw_machine_seconds(seconds, split, fitted), seconds, number)
+        seconds = [float(search.report_times[number - 1]) for search in searches]
+        interval = _predict_seconds(_draw_machine_seconds(seconds, split, fitted), seconds, seed=number)
         points.append((number, interval.low, interval.expected, interval.high))
     return tuple(points)

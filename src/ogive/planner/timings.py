@@ -112,7 +112,8 @@ class Timings:
 def read_run_timings(state: State, source: str) -> Timings:
     """Return the durations in a run's journal: the epochs of its trials and the start-ups of its workers.
 
-    The number of workers of a trial is the number of its data-parallel processes, or else of its worker's threads.
+    The number of workers of a trial is the number of its data-parallel processes if there are several, or else the number of
+    its worker's threads. The unit is "devices" only if trials had several processes in every session.
 
     Args:
         state: the state of the run.
@@ -146,18 +147,19 @@ def _read_epochs(state: State, workers: Sequence[int]) -> list[MeasuredEpoch]:
     for trial in state.trials.values():
         if trial.cached:
             continue
-        begins = list(attempt_begins.get(trial.id, ()))  # the begins of the attempts without a report so far
+        # The begins of the attempts without a report so far.
+        begins = list(attempt_begins.get(trial.id, ()))
         for report in trial.reports:
             # The first report after the begin of an attempt is the report of its first epoch.
             is_first = bool(begins) and report.time >= begins[0]
             while begins and report.time >= begins[0]:
                 begins.pop(0)
-            session = max((i for i, begin in enumerate(session_begins) if begin <= report.time), default=-1)
-            if report.seconds > 0 and session >= 0:
+            session_index = max((i for i, begin in enumerate(session_begins) if begin <= report.time), default=-1)
+            if report.seconds > 0 and session_index >= 0:
                 epochs.append(
                     MeasuredEpoch(
                         trial=f"{trial.id}",
-                        workers=workers[session],
+                        workers=workers[session_index],
                         epoch=report.step,
                         seconds=report.seconds,
                         first=is_first,
@@ -171,7 +173,8 @@ def _read_start_ups(state: State, workers: Sequence[int]) -> list[MeasuredStartU
     """Return a start-up for each session: the median time from its begin to the first attempt of each worker."""
     start_ups = []
     for session, session_workers in zip(state.session_intervals, workers, strict=True):
-        first_attempts: dict[str, float] = {}  # by worker, in seconds after the begin of the session
+        # By worker, in seconds after the begin of the session.
+        first_attempts: dict[str, float] = {}
         for attempt in state.attempt_intervals:
             if session.begin <= attempt.begin <= session.end:
                 first_attempts.setdefault(attempt.worker, attempt.begin - session.begin)

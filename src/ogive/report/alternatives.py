@@ -24,6 +24,7 @@ RANGES = 4
 GRID = 420
 """The share of each label is computed from this many evenly spaced samples; a multiple of the numbers 2 to 7."""
 _INACTIVE: Label = object()
+"""Stands for the label of an inactive decision."""
 
 
 @dataclass(frozen=True)
@@ -103,13 +104,14 @@ def _split_domain(decision: Decision) -> list[tuple[str, tuple[Label, Label]]]:
     if isinstance(domain, (Categorical, Subset)):
         return [(str(label), (label, label)) for label in domain.labels]
     if isinstance(domain, IntegerRange) and domain.size <= MAX_VALUES:
-        return [(str(label), (label, label)) for label in domain.enumerate_labels(0)]
+        # A range of integers has no resolution.
+        return [(str(label), (label, label)) for label in domain.enumerate_labels(resolution=0)]
     return _split_range(domain)
 
 
 def _split_range(domain: Domain) -> list[tuple[str, tuple[Label, Label]]]:
     """Divide a number's scale into `RANGES` ranges of about equal length."""
-    (edges,) = [domain.decode(np.linspace(0, 1, RANGES + 1).reshape(-1, 1))]
+    edges = domain.decode(np.linspace(0, 1, RANGES + 1).reshape(-1, 1))
     ranges = []
     for i, (low, high) in enumerate(pairwise(edges)):
         if isinstance(domain, IntegerRange):
@@ -136,6 +138,7 @@ def _is_chosen(
         chosen[rows] = domain.encode(labels) > 0.5
         return chosen
     upper_ends = np.array([high for _, high in ends], dtype=np.float64)
+    # The alternative of a number is the first range whose upper end is not below the number.
     column = np.minimum(np.searchsorted(upper_ends, np.array(labels, dtype=np.float64)), len(ends) - 1)
     chosen[rows, column] = True
     return chosen

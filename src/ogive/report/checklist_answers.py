@@ -1,6 +1,6 @@
-"""The answers of the run checklists: each function answers one question about a run, with the evidence.
+"""The answers of the run checklists: each function checks one statement of `checklists.py`, and gives the evidence.
 
-Questions about the conduct of the study as a whole are in `research_answers.py`.
+The statements of the best-practice checklists are checked in `research_answers.py`.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from ogive.monitor.stop_rules import INVALID_SHARE
 from ogive.report.subject import Subject
 from ogive.run.settings import Settings
 from ogive.run.spending import SECONDS_PER_HOUR, compute_spending
+from ogive.session.search_code import LAYERS_PART, SOURCES
 from ogive.space.domain import IntegerRange, RealRange
 from ogive.space.training_decisions import training_decisions
 
@@ -33,10 +34,10 @@ BUDGET_TOLERANCE = 1.02
 
 @dataclass(frozen=True)
 class Answer:
-    """The answer to one question of a checklist.
+    """The answer to one item of a checklist.
 
     Attributes:
-        verdict: "yes", "no" or "not applicable".
+        verdict: whether the statement of the item is true: "yes", "no" or "not applicable".
         evidence: a text that supports the verdict.
     """
 
@@ -144,9 +145,9 @@ def check_diversity(subject: Subject) -> Answer:
     recent = [trial.architecture for trial in subject.trials[-DIVERSITY_WINDOW:]]
     if len(recent) < 2:
         return Answer(NOT_APPLICABLE, "fewer than two architectures were proposed")
-    distance, random = compute_mean_distance(recent), estimate_random_distance(subject.state.space)
-    evidence = f"mean distance {distance:.2f} of the last {len(recent)}; random sampling has {random:.2f}"
-    return yes_or_no(distance >= MIN_DIVERSITY_SHARE * random, evidence)
+    distance, random_distance = compute_mean_distance(recent), estimate_random_distance(subject.state.space)
+    evidence = f"mean distance {distance:.2f} of the last {len(recent)}; random sampling has {random_distance:.2f}"
+    return yes_or_no(distance >= MIN_DIVERSITY_SHARE * random_distance, evidence)
 
 
 def check_repeats(subject: Subject) -> Answer:
@@ -161,11 +162,12 @@ def check_code_changes(subject: Subject) -> Answer:
     sessions = subject.state.sessions
     if len(sessions) < 2:
         return Answer(NOT_APPLICABLE, "the run has at most one session")
-    hashes = {
+    # For the train function a hash in each session; for the layers a hash of each part.
+    recorded = {
         "train function": [session.get("code", "") for session in sessions],
-        "layers": [session.get("sources", {}).get("layers") for session in sessions],
+        "layers": [session.get(SOURCES, {}).get(LAYERS_PART) for session in sessions],
     }
-    changed = [name for name, values in hashes.items() if any(value != values[0] for value in values)]
+    changed = [name for name, values in recorded.items() if any(value != values[0] for value in values)]
     return yes_or_no(not changed, f"equal in {len(sessions)} sessions", f"changed: {', '.join(changed)}")
 
 
@@ -243,7 +245,7 @@ def check_budget_is_kept(subject: Subject) -> Answer:
         parts.append((spent.money <= BUDGET_TOLERANCE * settings.money, text))
     if not parts:
         return Answer(NOT_APPLICABLE, "no budget is set")
-    return yes_or_no(all(good for good, _ in parts), " and ".join(text for _, text in parts))
+    return yes_or_no(all(is_kept for is_kept, _ in parts), " and ".join(text for _, text in parts))
 
 
 def check_projections(subject: Subject) -> Answer:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from ogive.report import checklist_answers as run
+from ogive.report import checklist_answers as answers
 from ogive.report import research_answers as research
 from ogive.report.checklist_answers import Answer
 from ogive.report.subject import Subject
@@ -25,42 +25,43 @@ class ChecklistItem:
 
 CHECKLISTS: Mapping[str, Sequence[ChecklistItem]] = {
     "Before": (
-        ChecklistItem("The data and their split are identified by fingerprints", run.check_fingerprints),
+        ChecklistItem("The data and their split are identified by fingerprints", answers.check_fingerprints),
         ChecklistItem(
-            "No decision of the space is a learning rate or an augmentation", run.check_space_without_training_decisions
+            "No decision of the space is a learning rate or an augmentation",
+            answers.check_space_without_training_decisions,
         ),
-        ChecklistItem("A trial has a time and a memory limit", run.check_limits),
-        ChecklistItem("The search has a budget", run.check_budget_is_set),
-        ChecklistItem("Success criteria were set", run.check_criteria),
-        ChecklistItem("Alerts are sent somewhere", run.check_alert_routes),
+        ChecklistItem("A trial has a time and a memory limit", answers.check_limits),
+        ChecklistItem("The search has a budget", answers.check_budget_is_set),
+        ChecklistItem("Success criteria were set", answers.check_criteria),
+        ChecklistItem("Alerts are sent somewhere", answers.check_alert_routes),
         ChecklistItem(
-            "Trials save checkpoints, so that they can continue after an interruption", run.check_checkpoints
+            "Trials save checkpoints, so that they can continue after an interruption", answers.check_checkpoints
         ),
     ),
     "During": (
-        ChecklistItem("At most 20% of the trials failed", run.check_failure_share),
-        ChecklistItem("No alternative makes trials fail more often", run.check_failure_causes),
-        ChecklistItem("No critical alert was raised", run.check_critical_alerts),
-        ChecklistItem("The workers were busy for at least 80% of the time", run.check_utilisation),
-        ChecklistItem("The last proposals are diverse", run.check_diversity),
-        ChecklistItem("At most 10% of the proposals repeat an earlier network", run.check_repeats),
-        ChecklistItem("The code did not change between sessions", run.check_code_changes),
+        ChecklistItem("At most 20% of the trials failed", answers.check_failure_share),
+        ChecklistItem("No alternative makes trials fail more often", answers.check_failure_causes),
+        ChecklistItem("No critical alert was raised", answers.check_critical_alerts),
+        ChecklistItem("The workers were busy for at least 80% of the time", answers.check_utilisation),
+        ChecklistItem("The last proposals are diverse", answers.check_diversity),
+        ChecklistItem("At most 10% of the proposals repeat an earlier network", answers.check_repeats),
+        ChecklistItem("The code did not change between sessions", answers.check_code_changes),
     ),
     "After": (
-        ChecklistItem("The search has ended", run.check_ended),
-        ChecklistItem("The stop rule `converged` is satisfied", run.check_converged),
-        ChecklistItem("No number of the best network is at the edge of the space", run.check_range_ends),
-        ChecklistItem("The best networks were trained in full and compared on new data", run.check_full_training),
-        ChecklistItem("The ranks in the search predict those of full training", run.check_rank_correlation),
-        ChecklistItem("The test split was read at most once", run.check_test_reads),
-        ChecklistItem("The winner was compared with a hand-drawn baseline", run.check_baseline),
+        ChecklistItem("The search has ended", answers.check_ended),
+        ChecklistItem("The stop rule `converged` is satisfied", answers.check_converged),
+        ChecklistItem("No number of the best network is at the edge of the space", answers.check_range_ends),
+        ChecklistItem("The best networks were trained in full and compared on new data", answers.check_full_training),
+        ChecklistItem("The ranks in the search predict those of full training", answers.check_rank_correlation),
+        ChecklistItem("The test split was read at most once", answers.check_test_reads),
+        ChecklistItem("The winner was compared with a hand-drawn baseline", answers.check_baseline),
     ),
     "Cost": (
-        ChecklistItem("The price of an hour is known", run.check_price),
-        ChecklistItem("The search stayed within its budget", run.check_budget_is_kept),
-        ChecklistItem("The projections of the time were correct", run.check_projections),
-        ChecklistItem("Failed trials took less than 10% of the compute time", run.check_failed_compute),
-        ChecklistItem("The cost of an improvement of 0.01 is known", run.check_cost_of_gain),
+        ChecklistItem("The price of an hour is known", answers.check_price),
+        ChecklistItem("The search stayed within its budget", answers.check_budget_is_kept),
+        ChecklistItem("The projections of the time were correct", answers.check_projections),
+        ChecklistItem("Failed trials took less than 10% of the compute time", answers.check_failed_compute),
+        ChecklistItem("The cost of an improvement of 0.01 is known", answers.check_cost_of_gain),
     ),
     "Best practice of NAS research: code": (
         ChecklistItem("The training pipeline of the final networks is identified", research.check_final_pipeline),

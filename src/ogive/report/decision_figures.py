@@ -12,11 +12,14 @@ from ogive.report.importance import Frequency, Importance
 ROW_HEIGHT = 24.0
 MAX_CHARACTERS = 40
 """The name of a row has at most this many characters; the middle of a longer name is omitted."""
+CHARACTER_WIDTH = 6.6
+"""The width of a character of a name, in pixels, by which the space for the names is estimated."""
 
 
-def importance_bars(items: Sequence[Importance]) -> str:
+def draw_importances(items: Sequence[Importance]) -> str:
     """Draw a bar for each decision with its interval; a tick marks the share that chance reaches."""
-    left = min(280.0, 24 + 6.6 * max(len(item.decision) for item in items))
+    left = min(280.0, 24 + CHARACTER_WIDTH * max(len(item.decision) for item in items))
+    # The axis ends a little above the highest interval, at 1 at the most, and at 0.05 at the least.
     highest = max(0.05, min(1.0, max(item.high for item in items) * 1.05))
     names = [(item.decision, "", item.is_significant) for item in items]
     rows = _Rows(names, left, AxisScale(0, highest, "share of the variance of the values"))
@@ -28,9 +31,10 @@ def importance_bars(items: Sequence[Importance]) -> str:
     return rows.svg("importance of each decision", legend)
 
 
-def frequency_rows(items: Sequence[Frequency]) -> str:
+def draw_frequencies(items: Sequence[Frequency]) -> str:
     """Draw a dot for each alternative: its share of the best, with its interval; a tick marks its share of all trials."""
-    left = min(320.0, 40 + 6.6 * max(len(item.decision) + len(item.text) for item in items))
+    left = min(320.0, 40 + CHARACTER_WIDTH * max(len(item.decision) + len(item.text) for item in items))
+    # The name of a decision is written only at its first alternative.
     previous = ["", *(item.decision for item in items)]
     names = [
         (item.decision if item.decision != previous[i] else "", item.text, not item.is_inferior)
@@ -58,8 +62,9 @@ class _Rows:
     """
 
     def __init__(self, names: Sequence[tuple[str, str, bool]], left: float, x: AxisScale) -> None:
-        self.plot = Plot(x, AxisScale(0, 1), 760, ROW_HEIGHT * len(names) + 60, left)
-        self.plot.y = AxisScale(len(names) - 0.5, -0.5)
+        # The scale is reversed, so that row 0 is at the top.
+        y = AxisScale(len(names) - 0.5, -0.5)
+        self.plot = Plot(x, y, 760, ROW_HEIGHT * len(names) + 60, left)
         for i, (name, detail, strong) in enumerate(names):
             self._add_name(i, name, detail, strong)
 
@@ -68,6 +73,7 @@ class _Rows:
         return float(px), float(py)
 
     def _add_name(self, row: int, name: str, detail: str, strong: bool) -> None:
+        """Write the detail beside the axis and the name at the left edge; without a detail, the name beside the axis."""
         inner, outer = (detail, name) if detail else (name, "")
         self._add_label(row, inner, self.plot.left - 10, "end", strong, bold=bool(detail))
         self._add_label(row, outer, 4, "start", strong, bold=False)
@@ -75,7 +81,7 @@ class _Rows:
     def _add_label(self, row: int, text: str, x: float, anchor: str, strong: bool, bold: bool) -> None:
         _, y = self._px(self.plot.x.low, row)
         half = MAX_CHARACTERS // 2
-        short = text if len(text) <= MAX_CHARACTERS else f"{text[: half - 2]}...{text[1 - half :]}"
+        short = text if len(text) <= MAX_CHARACTERS else f"{text[: half - 2]}...{text[-(half - 1) :]}"
         style = (' class="strong"' if bold else "") + ("" if strong else ' opacity=".6"')
         self.plot.marks.append(f'<text x="{x:g}" y="{y + 4:.1f}" text-anchor="{anchor}"{style}>{escape(short)}</text>')
 

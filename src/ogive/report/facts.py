@@ -17,25 +17,25 @@ MAX_SESSIONS = 10
 """At most this many sessions are listed: the last ones."""
 
 
-def reproduction_facts(state: State) -> dict[str, Any]:
+def collect_reproduction_facts(state: State) -> dict[str, Any]:
     """Return the run's declaration, its sessions and its decisions.
 
     Returns:
         A dict with these keys. `manifest` and `decisions`: pairs of names and values. `sessions`: for each session, its
         number and its rows of names and values. `earlier_sessions`: a text about sessions that are not listed, or None.
     """
-    created = state.declaration
+    declaration = state.declaration
     manifest = [
-        ("run seed", created["seed"]),
-        ("strategy", format_plugin(created["strategy"])),
-        ("schedule", format_plugin(created["schedule"])),
-        ("epochs", created["epochs"] or "none: the estimator reports no epochs"),
+        ("run seed", declaration["seed"]),
+        ("strategy", format_plugin(declaration["strategy"])),
+        ("schedule", format_plugin(declaration["schedule"])),
+        ("epochs", declaration["epochs"] or "none: the estimator reports no epochs"),
         ("objectives", ", ".join(f"{o.goal} {o.metric}" for o in state.objectives)),
         ("constraints", ", ".join(f"{c} ({'hard' if c.hard else 'soft'})" for c in state.constraints) or "none"),
-        ("estimator", created["estimator"]),
+        ("estimator", declaration["estimator"]),
         ("space", f"{format_size(state)}; fingerprint {state.space.fingerprint}"),
-        *((f"fingerprint of the {name}", value) for name, value in created["fingerprints"].items()),
-        ("recipe", _format_pairs(created["recipe"]) if created["recipe"] is not None else "not declared"),
+        *((f"fingerprint of the {name}", value) for name, value in declaration["fingerprints"].items()),
+        ("recipe", _format_pairs(declaration["recipe"]) if declaration["recipe"] is not None else "not declared"),
         ("settings", _format_pairs({name: value for name, value in state.settings.items() if value is not None})),
         ("reads of the test split", state.test_reads),
     ]
@@ -52,11 +52,11 @@ def reproduction_facts(state: State) -> dict[str, Any]:
 
 
 def _hash_sources(session: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return a session's record with one hash for all source files of a kind."""
+    """Return a session's record in which each part of the code (such as the layers) is one hash."""
     if SOURCES not in session:
         return session
     hashes = {
-        "estimator" if kind == ESTIMATOR_PART else kind: hash_json(parts) for kind, parts in session[SOURCES].items()
+        "estimator" if part == ESTIMATOR_PART else part: hash_json(code) for part, code in session[SOURCES].items()
     }
     return {**session, SOURCES: hashes}
 
@@ -66,6 +66,7 @@ def format_size(state: State) -> str:
     size = state.space.size()
     if isinstance(size, SizeBounds):
         return f"{size} architectures"
+    # The only float is infinity.
     if isinstance(size, float):
         return "infinitely many architectures"
     return f"{size:,} architectures" if size < 10**15 else f"about 10^{math.log10(size):.0f} architectures"

@@ -62,10 +62,10 @@ def group_failures(failed: Sequence[Trial]) -> list[FailureGroup]:
     for trial in failed:
         groups.setdefault((trial.status, compute_error_signature(trial)), []).append(trial)
     ordered = sorted(groups.items(), key=lambda item: (-len(item[1]), item[0]))
-    return [_failure_group(status, signature, trials) for (status, signature), trials in ordered]
+    return [_make_failure_group(status, signature, trials) for (status, signature), trials in ordered]
 
 
-def _failure_group(status: Status, signature: str, trials: Sequence[Trial]) -> FailureGroup:
+def _make_failure_group(status: Status, signature: str, trials: Sequence[Trial]) -> FailureGroup:
     example = next((trial for trial in trials if trial.traceback), trials[0])
     lines = [line.strip() for line in example.traceback.strip().splitlines() if line.strip()]
     last_line = lines[-1] if lines else None
@@ -85,6 +85,7 @@ def find_failure_causes(space: Space, ended: Sequence[Trial]) -> list[FailureCau
     table = Alternatives.of(space, [trial.architecture for trial in ended])
     failed, total = table.chosen[has_failed].sum(axis=0), table.chosen.sum(axis=0)
     all_failed, all_total = table.active[has_failed].sum(axis=0), table.active.sum(axis=0)
+    # k of the n trials with the alternative failed, and j of the m trials in which its decision is active.
     # P(at least k of n trials fail) = P(at most n - k of them succeed), the probability that `hypergeometric_at_most` gives.
     p_values = np.array(
         [

@@ -16,7 +16,7 @@ from ogive.objective import find_pareto_front, hypervolume
 from ogive.trial import TrialId
 
 MAX_VOLUME_POINTS = 80
-"""The dominated volume is computed at most at this many points of the search."""
+"""The dominated volume is computed at this many points of the search, at most."""
 
 
 @dataclass(frozen=True)
@@ -63,10 +63,11 @@ def find_knee(trials: Sequence[TrialId], costs: np.ndarray) -> Knee | None:
         return None
     distances = (1 - scaled @ normal) / np.linalg.norm(normal)
     index = int(distances.argmax())
+    # A distance of 1e-9 or less is a rounding error.
     return Knee(trials[index], float(distances[index])) if distances[index] > 1e-9 else None
 
 
-def dominated_volumes(costs: np.ndarray) -> tuple[list[int], list[float]]:
+def compute_dominated_volumes(costs: np.ndarray) -> tuple[list[int], list[float]]:
     """Compute the dominated share of the box between the best and the worst value of each objective.
 
     Args:
@@ -92,6 +93,7 @@ def dominated_volumes(costs: np.ndarray) -> tuple[list[int], list[float]]:
         new = scaled[previous:count][valid[previous:count]]
         front = np.concatenate([front, new])
         front = front[find_pareto_front(front)] if len(front) else front
+        # After the scaling, the worst corner of the box is (1, ..., 1).
         shares.append(hypervolume(front, [1.0] * rows.shape[1]) if len(front) else 0.0)
         previous = int(count)
     return counts.tolist(), shares

@@ -40,6 +40,8 @@ RIDGES = tuple(10.0**power for power in range(-4, 3))
 """The ridges that are tried; see `_penalty`."""
 TOP_SHARE = 0.1
 """The share of the trials that counts as the best."""
+MIN_BEST = 5
+"""At least this many trials count as the best."""
 
 
 @dataclass(frozen=True)
@@ -158,18 +160,18 @@ def compute_importance(
     scale = float(np.abs(clipped).max())
     model = _AdditiveModel.fit(tried, sampled, clipped / scale)
     resampled = model.resample(rng)
-    importances = model.importances(resampled, rng)
-    frequencies = _frequencies(tried, is_best, model, resampled, scale)
+    importances = model.compute_importances(resampled, rng)
+    frequencies = _compute_frequencies(tried, is_best, model, resampled, scale)
     return ImportanceResult(importances, frequencies, model.explained, len(y))
 
 
 def _select_best(ranks: IntArray) -> BoolArray:
-    """Return a mask [n] of the best trials: about a tenth of all trials, but at least five.
+    """Return a mask [n] of the best trials: about `TOP_SHARE` of all trials, but at least `MIN_BEST`.
 
-    The trials that share the last rank are all selected, unless this would select more than twice as many trials; then
-    none of them is selected.
+    The trials that share the last rank are all selected. If this would select more than twice as many trials, none of them
+    is selected, except that trials of the best rank always are.
     """
-    target = max(5, round(TOP_SHARE * len(ranks)))
+    target = max(MIN_BEST, round(TOP_SHARE * len(ranks)))
     last_rank = np.sort(ranks)[target - 1]
     with_ties = ranks <= last_rank
     has_few_ties = with_ties.sum() <= 2 * target or not (ranks < last_rank).any()
@@ -225,7 +227,8 @@ class _AdditiveModel:
         centred = self.x - self.x.mean(axis=0)
         inverse = np.linalg.inv(_gram(centred, self.ridge))
         hat = centred @ inverse  # [n, k]
-        # HC3: each residual divided by 1 - leverage, the residual of a trial that was left out of the fit.
+        # HC3: each residual divided by 1 - leverage, the residual of a trial that was left out of the fit. 1 / n is the
+        # leverage of the intercept.
         leverage = (hat * centred).sum(axis=1) + 1 / len(self.y)
         residuals = (self.y - self.y.mean() - centred @ self.beta) / np.maximum(1 - leverage, 1e-6)
         weighted = hat * residuals[:, None]
@@ -234,7 +237,7 @@ class _AdditiveModel:
         noise = rng.normal(size=(REPEATS, len(values))) * np.sqrt(np.maximum(values, 0.0))
         return np.asarray(self.beta + noise @ vectors.T)
 
-    def importances(self, resampled: FloatArray, rng: np.random.Generator) -> list[Importance]:
+    def compute_importances(self, resampled: FloatArray, rng: np.random.Generator) -> list[Importance]:
         """Return the importance of each decision, the most important first."""
         # Chance: the coefficients of a fit to shuffled values, in which no decision has an effect.
         shuffled = _solve(self.x, np.stack([rng.permutation(self.y) for _ in range(REPEATS)], axis=1), self.ridge).T
@@ -250,6 +253,7 @@ class _AdditiveModel:
             share = float(estimate[0])
             low, high = np.quantile(estimates, [0.025, 0.975])
             chance = float(np.quantile(by_chance, 0.95))
+            # The interval of the resampled shares is widened if it does not contain the share itself.
             importances.append(Importance(name, share, min(float(low), share), max(float(high), share), chance))
         return sorted(importances, key=lambda item: -item.share)
 
@@ -290,7 +294,7 @@ def _choose_ridge(x: FloatArray, y: FloatArray) -> tuple[float, float]:
     return best
 
 
-def _frequencies(
+def _compute_frequencies(
     tried: Alternatives, is_best: BoolArray, model: _AdditiveModel, resampled: FloatArray, scale: float
 ) -> list[Frequency]:
     """Return the frequency of each alternative. `scale` converts the model's coefficients to costs."""
@@ -303,7 +307,7 @@ def _frequencies(
         [hypergeometric_at_most(*map(int, row)) for row in zip(best_count, best_total, count, total, strict=True)]
     )
     is_rare = (correct_by_holm(p_values) <= FAMILY_LEVEL) & (count > 0)
-    effect, effect_low, effect_high = (scale * values for values in _effects(tried, model, resampled, count))
+    effect, effect_low, effect_high = (scale * values for values in _compute_effects(tried, model, resampled, count))
     return [
         Frequency(
             decision=alternative.decision,
@@ -324,7 +328,7 @@ def _frequencies(
     ]
 
 
-def _effects(
+def _compute_effects(
     tried: Alternatives, model: _AdditiveModel, resampled: FloatArray, count: IntArray
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Return the effect of each alternative [k] compared with the best of its decision, and the 95% interval of the effect.

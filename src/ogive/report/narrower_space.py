@@ -16,7 +16,7 @@ def suggest_restriction(space: Space, result: ImportanceResult, keep: Sequence[T
     """Return a restriction of the space (see `Space.restricted`) without its inferior alternatives.
 
     No alternative of a trial in `keep` is removed. For a number, only ranges at its ends are removed. A decision is not
-    restricted if none or all of its alternatives would be removed.
+    restricted if none or all of its alternatives would be removed, or if it is a `some_of`.
     """
     by_decision: dict[str, list[Frequency]] = {}
     for item in result.frequencies:
@@ -36,11 +36,13 @@ def suggest_restriction(space: Space, result: ImportanceResult, keep: Sequence[T
                 low, high = items[first].ends[0], items[last].ends[1]
                 restriction[decision.name] = [low, high]
         elif described["kind"] == "one_of":
-            restriction[decision.name] = [item.ends[0] for item, out in zip(items, removed, strict=True) if not out]
+            restriction[decision.name] = [
+                item.ends[0] for item, is_removed in zip(items, removed, strict=True) if not is_removed
+            ]
     return restriction
 
 
-def removed_alternatives(
+def list_removed_alternatives(
     space: Space, result: ImportanceResult, restriction: Mapping[str, Sequence[object]]
 ) -> list[Frequency]:
     """Return the alternatives that `restriction` removes from the space."""
@@ -52,6 +54,7 @@ def removed_alternatives(
         domain: Any = domains[item.decision]
         if isinstance(domain, (IntegerRange, RealRange)):
             low, high = item.ends
+            # Adjacent ranges of real numbers share an end.
             return bool(high < domain.low or low > domain.high or (low != high and high <= domain.low))
         return item.ends[0] not in domain.labels
 

@@ -1,6 +1,6 @@
-"""The answers of the checklists of good research practice: each function answers one question about a run.
+"""The answers of the best-practice checklists: each function checks one statement of `checklists.py` for a run.
 
-The questions are those of Lindauer and Hutter, "Best Practices for Scientific Research on Neural Architecture Search" (JMLR
+The statements are those of Lindauer and Hutter, "Best Practices for Scientific Research on Neural Architecture Search" (JMLR
 21, 2020), as far as the journal of one run can answer them.
 """
 

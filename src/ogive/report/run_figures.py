@@ -20,7 +20,7 @@ from ogive.run.results import CurvePoint, compute_expected_best, compute_running
 HALF_WIDTH = 430.0
 """Width of a figure that has another one beside it, in pixels."""
 ORIGIN_COLOURS = {"initial": "c3", "random": "grey", "": "grey"}
-"""Fixed colours of some origins; all other origins get the `_COLOURS` in turn.
+"""Fixed colours (CSS classes of `ogive.drawing.plot`) of some origins; all other origins get the `_COLOURS` in turn.
 
 An origin says how a trial was proposed, such as "random" or "mutation". It is "" if the strategy does not note it.
 """
@@ -33,6 +33,10 @@ RUNG_COLOURS = ("r0", "r1", "r2", "r3")
 """Colours of trials that were trained less than others, from the fewest epochs to the most."""
 MIN_LOG_RATIO = 10.0
 """A metric to minimize has a logarithmic axis if the largest value is at least this many times the smallest value."""
+MIN_FRONT_LOG_RATIO = 30.0
+"""The axis of an objective in the figure of the front is logarithmic if this ratio is larger than this number."""
+NONZERO = 1e-12
+"""The least length of an axis from 0, in place of 0."""
 
 
 def draw_search_curve(
@@ -192,7 +196,7 @@ def draw_best_over(points: Sequence[CurvePoint], objective: Objective, along: Se
         label: the name of the quantity, with its unit.
     """
     positions, best_values = compute_running_best(points, objective.goal)
-    x_axis = AxisScale(0.0, max(along[-1], 1e-12) * 1.02, label)
+    x_axis = AxisScale(0.0, max(along[-1], NONZERO) * 1.02, label)
     plot = Plot(x_axis, _fit_value_scale(best_values, objective, margin=0.08), HALF_WIDTH, 260)
     if positions:
         # Positions are counted from 1.
@@ -206,7 +210,7 @@ def draw_pareto_front(
     *,
     on_front: Sequence[bool],
     hollow: Sequence[bool],
-    names: Sequence[str],
+    tooltips: Sequence[str],
     knee: Knee | None,
     only_pair: bool,
 ) -> str:
@@ -217,7 +221,7 @@ def draw_pareto_front(
         objectives: the two objectives.
         on_front: [n] whether each trial is on the Pareto front.
         hollow: [n] whether each trial was trained for fewer steps than others, or violates a constraint.
-        names: [n] the names of the trials, for tooltips. Each begins with "trial", the id of the trial, and a colon.
+        tooltips: [n] the tooltips of the trials. Each begins with "trial", the id of the trial, and a colon.
         knee: the knee of the front; None if the front has none.
         only_pair: whether the search has no other objectives. If it has, the figure is a projection of the front. It is then
             smaller, and no dominated area is shaded.
@@ -234,13 +238,13 @@ def draw_pareto_front(
         (is_hollow, True, "fewer steps, or violates a constraint"),
     ):
         if mask.any():
-            labels = [names[i] for i in np.flatnonzero(mask).tolist()]
-            plot.dots(values[mask, 0], values[mask, 1], "grey", label, labels, hollow=draw_hollow)
+            shown = [tooltips[i] for i in np.flatnonzero(mask).tolist()]
+            plot.dots(values[mask, 0], values[mask, 1], "grey", label, shown, hollow=draw_hollow)
     if len(x):
-        labels = [names[i] for i in np.flatnonzero(is_front).tolist()]
-        plot.dots(values[is_front, 0], values[is_front, 1], "c0", "on the front", labels, radius=4.2)
+        shown = [tooltips[i] for i in np.flatnonzero(is_front).tolist()]
+        plot.dots(values[is_front, 0], values[is_front, 1], "c0", "on the front", shown, radius=4.2)
     if knee is not None:
-        knee_x, knee_y = values[next(i for i, name in enumerate(names) if name.startswith(f"trial {knee.trial}:"))]
+        knee_x, knee_y = values[next(i for i, text in enumerate(tooltips) if text.startswith(f"trial {knee.trial}:"))]
         plot.dots([knee_x], [knee_y], "c1", "knee", radius=6)
         plot.text(knee_x, knee_y, f"knee: trial {knee.trial}", required=True)
     on_the_front = plural(int(is_front.sum()), "trial")
@@ -248,9 +252,9 @@ def draw_pareto_front(
 
 
 def _make_objective_axis(values: FloatArray, objective: Objective) -> AxisScale:
-    """Return an axis over the values: logarithmic if they are positive and span more than a factor of 30."""
+    """Return an axis over the values: logarithmic if they are positive and differ by more than `MIN_FRONT_LOG_RATIO`."""
     finite = values[np.isfinite(values)]
-    log = len(finite) > 0 and finite.min() > 0 and finite.max() / finite.min() > 30
+    log = len(finite) > 0 and finite.min() > 0 and finite.max() / finite.min() > MIN_FRONT_LOG_RATIO
     return fit_scale(values, _format_axis_label(objective) + (", log scale" if log else ""), log=log)
 
 
@@ -280,7 +284,7 @@ def draw_over_time(
     times: Sequence[float], values: Sequence[float], labels: tuple[str, str], about: str, high: float
 ) -> str:
     """Draw values from 0 to `high` over time. `labels`: the label of the x axis, and that of the y axis."""
-    plot = Plot(AxisScale(0, max([*times, 1e-12]) * 1.01, labels[0]), AxisScale(0, high, labels[1]), HALF_WIDTH, 260)
+    plot = Plot(AxisScale(0, max([*times, NONZERO]) * 1.01, labels[0]), AxisScale(0, high, labels[1]), HALF_WIDTH, 260)
     plot.steps(times, values, "c0")
     return plot.svg(about)
 
@@ -295,7 +299,7 @@ def draw_full_training(
     goal: str,
     *,
     winners: Sequence[str],
-    seeds: Mapping[str, Sequence[float]],
+    seed_values: Mapping[str, Sequence[float]],
 ) -> str:
     """Draw finalists by their value in the search and after full training; a dashed line shows where both are equal.
 
@@ -304,10 +308,10 @@ def draw_full_training(
         metric: the metric that is drawn.
         goal: "minimize" or "maximize".
         winners: the names of the winners.
-        seeds: for each finalist, its value after full training with each seed. A bar shows the range of two or more values.
+        seed_values: for each finalist, its value after full training with each seed. A bar shows the range of two or more.
     """
     before, after = [a for _, a, _ in rows], [b for _, _, b in rows]
-    all_after = [value for name, _, b in rows for value in seeds.get(name, [b])]
+    all_after = [value for name, _, b in rows for value in seed_values.get(name, [b])]
     better = "more" if goal == "maximize" else "less"
     x_axis = fit_scale(before, f"{metric} in the search", margin=0.1)
     y_axis = fit_scale(all_after, f"{metric} after full training ({better} is better)", margin=0.1)
@@ -317,11 +321,12 @@ def draw_full_training(
         plot.line([low, high], [low, high], "grey", "no difference", dash=True)
     tooltips = [f"{name}: {number(a)} in the search, {number(b)} after" for name, a, b in rows]
     for name, a, _ in rows:
-        values = seeds.get(name, ())
+        values = seed_values.get(name, ())
         if len(values) > 1:
             plot.line([a, a], [min(values), max(values)], "c5", "range over seeds")
     plot.dots(before, after, "c0", "finalist", tooltips, radius=4.2)
-    for name, a, b in sorted(rows, key=lambda row: row[0] not in winners):  # the names of winners are placed first
+    # The names of winners are placed first.
+    for name, a, b in sorted(rows, key=lambda row: row[0] not in winners):
         if name in winners:
             plot.dots([a], [b], "c1", "winner", radius=6)
             plot.text(a, b, name, required=True)

@@ -75,7 +75,7 @@ class Subject:
 
     @cached_property
     def best_trials(self) -> list[Trial]:
-        """The best trials of the search, best first; with several objectives, the knee of the front comes first."""
+        """At most `MAX_DRAWN` best trials of the search, best first; with several objectives, the front's knee is first."""
         best = find_best_trials(self.state, MAX_DRAWN)
         knee_trial = [trial for trial in self.front if self.knee is not None and trial.id == self.knee.trial]
         return [*knee_trial, *(trial for trial in best if trial not in knee_trial)][:MAX_DRAWN]
@@ -118,7 +118,7 @@ class Subject:
 
     @cached_property
     def _trials_for_importance(self) -> list[Trial]:
-        """The trials that reached the highest step that a quarter of all reached, as they were at this step.
+        """The trials that reached the highest step that a quarter of all trials reached, as they were at this step.
 
         The highest step of any trial would leave too few trials under a schedule such as ASHA.
         """
@@ -175,7 +175,7 @@ class Subject:
 
     @property
     def folder_argument(self) -> str:
-        """The run as the argument of a command."""
+        """The run as the argument of a command: `run_argument` or, if it is None, its default."""
         if self.run_argument is not None:
             return self.run_argument
         return shlex.quote(str(self.folder.absolute())) if self.folder else "RUN"

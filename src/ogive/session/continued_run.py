@@ -18,7 +18,7 @@ from ogive.run.settings import Settings
 from ogive.run.state import State
 from ogive.session.controller_session import collect_setting_changes
 from ogive.session.declaration_changes import check_unchanged
-from ogive.session.executor_config import ExecutorConfig, check_same_clock, list_executor_warnings
+from ogive.session.executor_config import ExecutorConfig, check_same_kind_of_time, list_executor_warnings
 from ogive.session.run_declaration import RunSpec
 from ogive.session.search_checks import (
     TEST_WAS_READ,
@@ -38,7 +38,7 @@ NOT_REPEATABLE = (
 """The end of the warning about failed trials that are not repeated. It follows the numbers of the trials."""
 
 
-def open_session(
+def prepare_session_events(
     journal: Journal,
     folder: Path,
     declared: RunSpec,
@@ -74,31 +74,34 @@ def open_session(
     stored = {**first.data["settings"], **collect_setting_changes(events)}
     previous = Settings.from_json(stored)
     if changeable.get("workers", previous.workers) != previous.workers:
-        # The plan has set the number of threads for another number of parallel trials.
+        # The threads of each trial were chosen, by a plan, for another number of parallel trials. With None,
+        # each trial gets an equal share of the cores.
         changeable = {**changeable, "threads": None}
     changes = previous.find_changes(changeable)
     settings = Settings.from_json({**stored, **changes})
     check_executor(config, settings, estimator)
-    check_same_clock(config, events, folder)
+    check_same_kind_of_time(config, events, folder)
     price = find_current_price(settings)
     opening = [Event(Kind.CHANGED, data=changes)] if changes else []
-    code = SearchCode.of(declared.space, estimator)
+    search_code = SearchCode.of(declared.space, estimator)
     session_record = {
         **collect_manifest(settings.workers, settings.workers_per_trial, settings.threads),
+        # The key "code" has a hash of the estimator's code only; `SOURCES` has all parts of the search's code.
         "code": estimator.code_hash(),
-        SOURCES: code.to_json(),
+        SOURCES: search_code.to_json(),
         "trains_models": estimator.trains_models,
         **config.make_session_fields(),
     }
     opening.append(Event(Kind.OPENED, data={**session_record, **({"price": price.to_json()} if price else {})}))
     if any(event.kind is Kind.OPENED for event in events):
-        messages = list_continued_run_warnings(events, estimator, code, previous=previous, settings=settings)
+        messages = list_continued_run_warnings(events, estimator, search_code, previous=previous, settings=settings)
         messages += list_example_input_warnings(first.data["space"], declared.space, events)
     else:
         messages = list_new_run_warnings(declared, estimator)
         messages += list_executor_warnings(config, settings.workers)
         messages += list_example_input_warnings(first.data["space"], declared.space, events)
         if "warm_start" in first.data:
+            # "said" holds the messages of `prepare_warm_start`.
             warm_start = first.data["warm_start"]
             messages.append(f"warm start from {warm_start['run']}: {'; '.join(warm_start['said'])}")
     opening += [Event(Kind.WARNING, data={"message": message}) for message in messages]
@@ -108,8 +111,9 @@ def open_session(
 def find_end_reason(events: Sequence[Event]) -> str | None:
     """Return the reason why the search ended; None if it has not ended, or if this call continues it.
 
-    A call continues an ended search if it changes settings, such as the number of trials, repeats failed trials, or has new
-    warnings. A search that was ended by failures is always continued.
+    A call continues an ended search if it changes settings, such as the number of trials, repeats failed trials, or has a
+    warning, which it then records. The warning `TEST_WAS_READ` alone does not continue the search: every call after the test
+    split was read has it. A search that was ended by failures is always continued.
 
     Args:
         events: the events of the journal, followed by the events that open this session.
@@ -135,6 +139,7 @@ def repeat_failed_trials(events: Sequence[Event]) -> list[Event]:
         events: the events of the journal, followed by the events that open this session.
     """
     state = State.from_events(events)
+    # An infeasible architecture would be infeasible again, because its screened metrics violate a hard constraint.
     failures = [t for t in state.trials.values() if t.status.failed and t.status is not Status.INFEASIBLE]
     repeated = [trial.id for trial in failures if trial.id not in state.repeated_by and not trial.continues_training]
     not_repeatable = [trial.id for trial in failures if trial.continues_training]

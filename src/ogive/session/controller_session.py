@@ -37,6 +37,9 @@ from ogive.session.search_code import SearchCode
 from ogive.space import Space
 from ogive.strategy.base import Strategy
 
+SCREENED_ARCHITECTURES = 4096
+"""The number of architectures whose screened metrics are kept in memory."""
+
 
 def make_plugins(
     declared: RunSpec,
@@ -49,7 +52,8 @@ def make_plugins(
     Args:
         declared: the declaration of the search.
         arguments: the arguments of this call. `strategy` and `schedule`, if present, may be the user's objects.
-        stored: the data of the journal's first event. It names the strategy and the schedule if `arguments` does not.
+        stored: the data of the journal's first event. The objectives, constraints and epochs are from here, and so are the
+            strategy and the schedule if `arguments` does not have them.
         screen: a function that returns the metrics of an architecture that are known before training.
     """
     stored_specs = {kind: {stored[kind]["name"]: stored[kind]["options"]} for kind in ("strategy", "schedule")}
@@ -110,6 +114,7 @@ def run_session(
     # Events that are in the journal have a sequence number.
     stored = [event for event in events if event.seq]
     stored += journal.append(events[len(stored) :])
+    # The controller applies the other events.
     state = State.from_events(stored[:1], declared.space)
     reason, error_text = "", None
     try:
@@ -161,6 +166,7 @@ def _open_cache(space: Space, estimator: Estimator, events: Sequence[Event]) -> 
     the reason; otherwise the warning is None.
     """
     recipe, rank_counts = estimator.recipe(), list_trial_worker_counts(events)
+    # If the number of ranks does not affect results, all results are stored as those of one rank.
     if estimator.rank_invariant:
         rank_counts = [1]
     # If the number of ranks affects results, and was changed during the run, a trial may have started with one number and
@@ -171,7 +177,12 @@ def _open_cache(space: Space, estimator: Estimator, events: Sequence[Event]) -> 
     if code.unidentified_reason is not None:
         return None, code.unidentified_reason
     cache = Cache(
-        space, recipe, code.result_hash, estimator.continuable, ranks=rank_counts[-1], find_edit=code.find_edited_file
+        space,
+        recipe,
+        code.result_hash,
+        estimator.continuable,
+        ranks=rank_counts[-1],
+        find_edit=code.describe_edited_file,
     )
     return cache, None
 
@@ -257,6 +268,7 @@ def _make_executor(
     settings: Settings,
     clock: Clock,
 ) -> Executor:
+    """Return the executor that `config` names, with the limits and the number of workers of `settings`."""
     if isinstance(clock, VirtualClock):
         return make_simulated_executor(
             config, clock, declared.space, estimator, workers=settings.workers, seed=declared.seed
@@ -277,7 +289,7 @@ def _make_executor(
 
 def _make_caching_screen(estimator: Estimator) -> Callable[[Any], Mapping[str, float]]:
     """Return `estimator.screen` with a cache of its latest results."""
-    return functools.lru_cache(maxsize=4096)(estimator.screen)
+    return functools.lru_cache(maxsize=SCREENED_ARCHITECTURES)(estimator.screen)
 
 
 def _print_hints(state: State) -> None:
@@ -288,4 +300,5 @@ def _print_hints(state: State) -> None:
 
 
 def _print_message(message: str) -> None:
+    """Print a message on a line of its own, below a live view or "^C"."""
     print(f"\n{message}", file=sys.stderr, flush=True)

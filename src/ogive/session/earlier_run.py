@@ -1,4 +1,4 @@
-"""The warm start of a search: it proposes the best architectures of an earlier run, which are stored with the new run."""
+"""The warm start of a search: the best architectures of an earlier run are stored with the new run, which proposes them."""
 
 from __future__ import annotations
 
@@ -8,9 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ogive.errors import JobError
-from ogive.objective import Constraint, ObjectiveSpec
-from ogive.objective import parse_constraints as parse_constraints
-from ogive.objective import parse_objectives as parse_objectives
+from ogive.objective import Constraint, ObjectiveSpec, parse_constraints, parse_objectives
 from ogive.registry import check_whole_number
 from ogive.run.journal import JOURNAL
 from ogive.session.stored_run import StoredRun
@@ -46,8 +44,8 @@ def prepare_warm_start(
 ) -> dict[str, Any]:
     """Select the architectures of a warm start, and return the record for the journal.
 
-    The earlier trials are ranked by the objectives and constraints of the new search. If the earlier run did not measure
-    these metrics, its trials are ranked by the objectives and constraints of the earlier run.
+    The earlier trials are ranked by the objectives and constraints of the new search. If no earlier trial has
+    the metrics of the new objectives, the trials are ranked by the objectives and constraints of the earlier run.
 
     Args:
         spec: the earlier run and the number of architectures.
@@ -66,13 +64,11 @@ def prepare_warm_start(
     state = StoredRun(folder).state
     ranking_objectives, ranking_constraints = parse_objectives(objectives), parse_constraints(constraints)
     trials = list(state.trials.values())
-    metrics = [objective.metric for objective in ranking_objectives]
-    has_metrics = any(all(name in trial.metrics for name in metrics) for trial in trials)
+    names = [objective.metric for objective in ranking_objectives]
+    is_measured = any(all(name in trial.metrics for name in names) for trial in trials)
     messages = []
-    if not has_metrics:
-        messages = [
-            f"the earlier run did not measure {', '.join(metrics)}: its trials are ranked by its own objectives"
-        ]
+    if not is_measured:
+        messages = [f"the earlier run did not measure {', '.join(names)}: its trials are ranked by its own objectives"]
         ranking_objectives, ranking_constraints = state.objectives, state.constraints
     result = transfer_best(space, state.space, trials, ranking_objectives, constraints=ranking_constraints, count=count)
     return {

@@ -17,7 +17,7 @@ from ogive.space import Space
 EXECUTORS = ("processes", "inline", "simulated")
 SIMULATED = "simulated"
 """The name of the simulated executor. In the record of a session it is the key of the executor's options."""
-OPTIONS = (*(field.name for field in fields(FaultModel)), "seed")
+SIMULATED_OPTIONS = (*(field.name for field in fields(FaultModel)), "seed")
 """The options of the simulated executor."""
 
 NO_FAULTS = FaultModel()
@@ -47,7 +47,7 @@ class ExecutorConfig:
         return self.name == SIMULATED
 
     def make_session_fields(self) -> dict[str, Any]:
-        """Return the fields that describe this executor in the first event of a session."""
+        """Return the fields that describe this executor in the event that opens a session."""
         return {SIMULATED: {**asdict(self.faults), "seed": self.seed}} if self.is_simulated else {}
 
 
@@ -64,8 +64,8 @@ def parse_executor_config(spec: ExecutorSpec) -> ExecutorConfig:
         raise JobError(f"executor: found {spec!r}; allowed: {', '.join(EXECUTORS)}, or {{simulated: {{startup: 30}}}}")
     if not options:
         return ExecutorConfig(name)
-    if name != SIMULATED or not isinstance(options, Mapping) or not options.keys() <= set(OPTIONS):
-        raise JobError(f"executor: found {spec!r}; only `simulated` has options: {', '.join(OPTIONS)}")
+    if name != SIMULATED or not isinstance(options, Mapping) or not options.keys() <= set(SIMULATED_OPTIONS):
+        raise JobError(f"executor: found {spec!r}; only `simulated` has options: {', '.join(SIMULATED_OPTIONS)}")
     faults = dict(options)
     seed = faults.pop("seed", None)
     if seed is not None and (isinstance(seed, bool) or not isinstance(seed, int) or seed < 0):
@@ -122,7 +122,7 @@ def make_simulated_executor(
     return SimulatedExecutor(clock, compute_trajectory, workers, faults=config.faults, seed=fault_seed)
 
 
-def check_same_clock(config: ExecutorConfig, events: Sequence[Event], folder: object) -> None:
+def check_same_kind_of_time(config: ExecutorConfig, events: Sequence[Event], folder: object) -> None:
     """Check that this session measures the same kind of time, virtual or real, as the earlier sessions of the run.
 
     The times of all sessions are added up, which makes no sense for different kinds of time.

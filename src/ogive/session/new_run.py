@@ -49,7 +49,7 @@ def create_run(
     check_executor(config, settings, estimator)
     if plan is not None:
         check_plan(plan, declared, settings, config.name)
-    # The price is not needed yet: this call raises the error if there is none.
+    # Only a check: an error is raised if the price cannot be found, or a budget of money has no price.
     find_current_price(settings)
     check_hard_constraints(declared.space, estimator, declared.constraints, declared.seed)
     # Create the strategy and the schedule once before anything is written, so that errors in their options are found.

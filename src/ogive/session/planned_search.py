@@ -80,7 +80,7 @@ def make_plan(
         estimator: the estimator of the search.
         settings: the settings of the search: `max_trials`, budget, price and limits.
         request: the arguments of the plan.
-        say: receives messages on the progress.
+        say: a function that receives messages on the progress.
 
     Raises:
         JobError: strategy or schedule is an object, or no architecture can be trained.
@@ -107,7 +107,7 @@ def make_plan(
         trials=settings.max_trials,
         settings=Settings(budget=settings.budget, price=settings.price),
         price=find_current_price(settings),
-        devices=timings.unit == "devices",
+        uses_devices=timings.unit == "devices",
     )
     problems, assumptions = _make_problems(declared, estimator, timings)
     return planner.build_plan(
@@ -216,7 +216,7 @@ def _read_source(source: str | os.PathLike[str] | StoredRun | Timings, declared:
     if not differences:
         return timings
     note = (
-        f"that run was of another job (different: {', '.join(differences)}); its durations are used without adjustment"
+        f"that run was another search (different: {', '.join(differences)}); its durations are used without adjustment"
     )
     return replace(timings, notes=(*timings.notes, note))
 
@@ -226,8 +226,9 @@ def _make_problems(
 ) -> tuple[Callable[[int], Problem], list[str]]:
     """Return a function that makes the problem to simulate for a seed, and sentences on the origin of the metrics.
 
-    If the estimator is a benchmark, the problem is this benchmark. Otherwise it is a bundled benchmark with the same space
-    and objective or, if there is none, a random landscape with the shape of the measured learning curves.
+    If the estimator is of a benchmark with the same single objective, the problem is this benchmark. Otherwise it is a
+    bundled benchmark with the same space, the same first objective and at least as many epochs or, if there is none, a
+    random landscape with the shape of the measured learning curves.
     """
     from ogive import planner
     from ogive.bench.benchmark_estimator import BenchmarkEstimator
@@ -257,7 +258,7 @@ def _make_problems(
 
 
 def _list_simplifications(declared: RunSpec, schedule: Schedule) -> list[str]:
-    """Return a sentence for each part of the search that the simulation leaves out."""
+    """Return a sentence for each part of the search that the simulation leaves out or simplifies."""
     sentences = []
     if schedule.fidelities:
         names = ", ".join(schedule.fidelities)

@@ -11,9 +11,7 @@ from typing import Any
 from ogive import schedule as schedules
 from ogive import strategy as strategies
 from ogive.errors import JobError, RunError
-from ogive.objective import Constraint, Objective, ObjectiveSpec
-from ogive.objective import parse_constraints as parse_constraints
-from ogive.objective import parse_objectives as parse_objectives
+from ogive.objective import Constraint, Objective, ObjectiveSpec, parse_constraints, parse_objectives
 from ogive.run.estimator import Estimator
 from ogive.schedule.base import Schedule
 from ogive.space import Space
@@ -89,9 +87,8 @@ def make_strategy(
     """Return the strategy of a search, with the wrappers that all searches have.
 
     The wrappers propose the architectures of `initial` first, then the architectures of `warm_start`; then the strategy
-    proposes architectures.
-    Duplicates and architectures that violate a hard constraint are skipped. Duplicates from the strategy `listed` are not
-    skipped, because its list may hold an architecture several times with different settings.
+    proposes architectures. Duplicates and architectures that violate a hard constraint are skipped. With the strategy
+    `listed`, duplicates are not skipped, because its list may hold an architecture several times with different settings.
 
     Args:
         spec: the declared strategy.
@@ -173,8 +170,10 @@ def choose_schedule(strategy: StrategySpec, schedule: ScheduleSpec) -> ScheduleS
         JobError: the strategy requires another schedule than `schedule`.
     """
     if isinstance(strategy, Strategy):
-        name, options = type(strategy).__name__, {o: getattr(strategy, o) for o in strategy.schedule_options}
-        set_options = {o: value for o, value in options.items() if value is not None}
+        name = type(strategy).__name__
+        options = {option: getattr(strategy, option) for option in strategy.schedule_options}
+        # An option that is None was left out; the schedule has its own default.
+        set_options = {option: value for option, value in options.items() if value is not None}
         required = {strategy.schedule: set_options} if strategy.schedule else None
     else:
         named = PluginSpec.parse("strategy", strategy)

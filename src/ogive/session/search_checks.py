@@ -149,8 +149,12 @@ def check_capacity(estimator: Estimator, parallel_trials: int, workers_per_trial
     if isinstance(estimator, Classifier) and (gpus := estimator.count_gpus()):
         available, unit = gpus, "GPU"
     if parallel_trials * workers_per_trial > available:
-        max_trials = available // workers_per_trial
-        remedy = f"at most {plural(max_trials, 'trial')} at a time" if max_trials else f"at most {available}"
+        max_parallel_trials = available // workers_per_trial
+        remedy = (
+            f"at most {plural(max_parallel_trials, 'trial')} at a time"
+            if max_parallel_trials
+            else f"workers_per_trial={available} or less"
+        )
         raise JobError(
             f"workers_per_trial: found {workers_per_trial} processes for each of {plural(parallel_trials, 'trial')} at "
             f"a time, and {plural(available, unit)}; each process needs one: give {remedy}"
@@ -197,6 +201,8 @@ def list_continued_run_warnings(
 
 def list_example_input_warnings(stored: Mapping[str, Any], space: Space, events: Sequence[Event]) -> list[str]:
     """Return a warning if `space` has an example input and the stored space has none. A run has this warning only once.
+
+    `check_unchanged` has raised an error for all other differences between the two spaces.
 
     Args:
         stored: the space of the run, as JSON.

@@ -13,11 +13,11 @@ from ogive.space import Space
 
 SOURCES = "sources"
 """The key of a session's record that holds the parts of its code."""
-LAYERS_PART, RULES, ESTIMATOR_PART = "layers", "rules", "judge"
+LAYERS_PART, RULES_PART, ESTIMATOR_PART = "layers", "rules", "judge"
 """The names of the parts of the code in journals. Journals call the estimator "judge"."""
 _PHRASES = {
     LAYERS_PART: ("layers", "built from"),
-    RULES: ("space's constraint, canonical form or graph", "proposed under"),
+    RULES_PART: ("space's constraint, canonical form or graph", "proposed under"),
     ESTIMATOR_PART: ("train function", "evaluated by"),
 }
 """For messages: the name of each part, and a phrase for what trials have to do with it ("trials were built from ...")."""
@@ -61,7 +61,7 @@ class SearchCode:
             "functions and classes in a file that is imported without changes"
         )
 
-    def find_edited_file(self) -> str | None:
+    def describe_edited_file(self) -> str | None:
         """Return a message that names a source file which was edited during the session; None if no file was edited.
 
         Workers that start after the edit import the new version of the file, so their results do not belong to this code.
@@ -93,22 +93,22 @@ class SearchCode:
         changes = self.find_changes(session, parts)
         return [f"{_format_change(part, names)} ({', '.join(names)})" for part, names in changes.items()]
 
-    def list_warnings(self, session: Mapping[str, Any], trials: int) -> list[str]:
+    def list_warnings(self, session: Mapping[str, Any], previous_trials: int) -> list[str]:
         """Return a warning for each part that has changed since a session.
 
         Args:
             session: the record of the session.
-            trials: the number of trials that were proposed with the previous code.
+            previous_trials: the number of trials that were proposed with the previous code.
         """
         return [
-            f"{_format_change(part, names)}: trials before {trials} were {_PHRASES[part][1]} the previous version "
+            f"{_format_change(part, names)}: trials before {previous_trials} were {_PHRASES[part][1]} the previous version "
             f"({', '.join(names)})"
             for part, names in self.find_changes(session).items()
         ]
 
     @property
     def _identities(self) -> dict[str, CodeIdentity]:
-        return {LAYERS_PART: self.layers, RULES: self.rules, ESTIMATOR_PART: self.estimator}
+        return {LAYERS_PART: self.layers, RULES_PART: self.rules, ESTIMATOR_PART: self.estimator}
 
 
 def _format_change(part: str, names: Sequence[str]) -> str:

@@ -17,7 +17,7 @@ from ogive.run.estimator import Estimator
 from ogive.run.journal import JOURNAL, Journal
 from ogive.run.observers import Observer
 from ogive.run.settings import Settings
-from ogive.session.continued_run import find_end_reason, open_session, repeat_failed_trials
+from ogive.session.continued_run import find_end_reason, prepare_session_events, repeat_failed_trials
 from ogive.session.controller_session import make_subscribers, run_session
 from ogive.session.earlier_run import WarmStartSpec, find_earlier_run, prepare_warm_start
 from ogive.session.executor_config import ExecutorSpec, parse_executor_config
@@ -84,7 +84,8 @@ def search(
     Every report of a trial is written to the run's journal at once. A run can be interrupted and continued any number of
     times: call `search` again with the same `run`. An argument that this call leaves out keeps its stored value. These
     arguments may change between calls: `max_trials` (it may only increase), `workers`, `workers_per_trial`, `budget`,
-    `price`, `stop`, `criteria`, `patience`, `alerts`, `sinks`, `max_failed_trials`, `retries` and the limits. The space, the
+    `price`, `stop`, `criteria`, `patience`, `alerts`, `sinks`, `max_failed_trials`, `retries` and the limits. The arguments
+    `executor`, `retry_failed`, `cache`, `synchronous` and `observer` are not stored: they apply to one call. The space, the
     estimator's data and recipe, and all other arguments that define the search must stay the same.
 
     Args:
@@ -183,6 +184,7 @@ def search(
     check_webhook_urls(routes or ())
     sink_specs = check_sinks(sinks) if sinks is not LEFT_OUT else None
     plan = workers if is_planned(workers) else None
+    # Sinks that are objects, like alert routes that are functions, are not stored.
     changeable = _drop_left_out(
         max_trials=max_trials,
         workers=workers if plan is None else LEFT_OUT,
@@ -201,6 +203,7 @@ def search(
         startup_limit=startup_limit,
     )
     settings = Settings(**changeable)
+    # In a continued run, only the arguments in `fixed` are compared with the stored ones; the defaults have no effect.
     arguments = {**_DEFAULTS, "strategy": make_auto_strategy_spec(settings.max_trials), **fixed}
     if "epochs" not in fixed:
         arguments["epochs"] = estimator.epochs
@@ -218,7 +221,7 @@ def search(
     journal = Journal(folder / JOURNAL, synchronous=synchronous, clock=clock)
     try:
         journal.acquire()
-        events = open_session(
+        events = prepare_session_events(
             journal,
             folder,
             declared,

@@ -61,7 +61,7 @@ class RandomReference:
 
     Attributes:
         metric: the name of the compared metric.
-        values: the metric of each trial of the random search.
+        values: the metric of each trial of the random search that was trained in full.
         note: a sentence for the reader of the report; "" without one.
     """
 

@@ -15,6 +15,9 @@ from ogive.stages.baseline_comparison import BaselineComparison, ComparedNetwork
 def make_comparison_tables(comparison: BaselineComparison, objectives: Sequence[Objective]) -> dict[str, Any]:
     """Return the tables and sentences of a comparison for a report.
 
+    The keys are `lead` (an introduction), `head` and `rows` (the table of means), `verdicts` (a sentence for each metric),
+    and `seeds_head` and `seeds_rows` (the table of the single seeds).
+
     Args:
         comparison: the comparison of two networks.
         objectives: the objectives of the search. The goals of other metrics are derived from the metrics' names, if

@@ -38,7 +38,7 @@ class Delivery:
 
     Attributes:
         trial: the trial of the search; its number identifies the network.
-        stage: `SEARCH` or `FULL`.
+        stage: `SEARCH` or `FULL_TRAINING`.
         training: the trial, in the stage's journal, that trained the weights. If the stage is the search, it is `trial`.
         state: the state of the stage's run.
         search: the state of the search.
@@ -50,8 +50,8 @@ class Delivery:
         seeds: the seeds of all trainings of the network in this stage.
         seed: the seed with which the delivered weights were trained.
         settings: the settings, besides the architecture, with which the network was trained.
-        checkpoint: the newest checkpoint of `training`. If it was deleted, the file `final/weights.pt` if its weights are
-            from `training`, or else None.
+        checkpoint: the checkpoint of `training` from its best epoch if there is one, otherwise its newest checkpoint. If
+            all were deleted, the file `final/weights.pt` if its weights are from `training`, or else None.
         is_winner: whether the network is a winner of the last stage that has a result.
     """
 
@@ -83,7 +83,7 @@ class Delivery:
 
     @property
     def step(self) -> int:
-        """The epoch after which the weights were saved; the last epoch of the training if there is no checkpoint."""
+        """The step after which the weights were saved; the last step of the training if there is no checkpoint."""
         return self.training.step if self.checkpoint is None else self.training.step_offset + self.checkpoint.step
 
     @property
@@ -208,6 +208,7 @@ class Stages:
 
     def rank_networks(self, k: int) -> list[Delivery]:
         """Return the best `k` networks: the finalists by their rank in full training, then other trials of the search."""
+        # All of these finalists have a rank; `or 0` is for the type checker.
         finalists = sorted(self._finalists.values(), key=lambda network: network.rank_after or 0)
         deliveries = [self._deliver_finalist(network) for network in finalists]
         best_trials = find_best_trials(self.state, k + len(deliveries))
@@ -308,21 +309,23 @@ def _find_training(final: State, network: TrainedNetwork, index: int) -> Trial:
     if network.trainings:
         return final.trials[network.trainings[index]]
     # Results of earlier versions do not have the numbers of the trainings. Take the latest training with this seed.
-    orders = {number: TrainingRequest.from_settings(trial.proposal.settings) for number, trial in final.trials.items()}
+    requests = {n: TrainingRequest.from_settings(trial.proposal.settings) for n, trial in final.trials.items()}
     key = network.name, network.seeds[index]
-    return final.trials[max(n for n, order in orders.items() if (order.network, order.seed) == key)]
+    return final.trials[max(n for n, request in requests.items() if (request.network, request.seed) == key)]
 
 
-def _find_weights(training: Trial, run: Path | None) -> tuple[SavedCheckpoint | None, Mapping[str, float]]:
+def _find_weights(training: Trial, stage_folder: Path | None) -> tuple[SavedCheckpoint | None, Mapping[str, float]]:
     """Return the checkpoint of a training, and the metrics at the step of the checkpoint.
 
     Later reports are ignored, because they describe weights that were not saved.
 
     Args:
         training: a trial of the stage.
-        run: the folder of the stage's run; None if it has none.
+        stage_folder: the folder of the stage's run; None if it has none.
     """
-    saved = (find_checkpoint(training, run) or find_winner_weights(training, run)) if run is not None else None
+    saved = None
+    if stage_folder is not None:
+        saved = find_checkpoint(training, stage_folder) or find_winner_weights(training, stage_folder)
     if saved is None:
         return None, training.metrics
     step = training.step_offset + saved.step
@@ -330,12 +333,12 @@ def _find_weights(training: Trial, run: Path | None) -> tuple[SavedCheckpoint | 
     return saved, {**training.screened, **(report.metrics if report is not None else {})}
 
 
-def find_checkpoint(training: Trial, run: Path) -> SavedCheckpoint | None:
-    """Return the checkpoint at the step that gives a training its value; None without a checkpoint.
+def find_checkpoint(training: Trial, stage_folder: Path) -> SavedCheckpoint | None:
+    """Return the checkpoint of a training's best epoch if there is one, otherwise its newest checkpoint; None without one.
 
     Args:
         training: a trial of the stage.
-        run: the folder of the stage's run.
+        stage_folder: the folder of the stage's run.
     """
-    folder = get_trial_folder(run, training)
+    folder = get_trial_folder(stage_folder, training)
     return find_value_checkpoint(folder) if folder.is_dir() else None

@@ -89,8 +89,9 @@ def _collect_networks(
     """
     trainings = plan.list_trainings()
     trials = index_trainings(final)
+    # For each network, the seed and the trial of each of its trainings.
     by_name: dict[str, list[tuple[int, Trial]]] = {}
-    for training, (_, _, order) in zip(trainings, plan.requests, strict=True):
+    for training, planned in zip(trainings, plan.planned, strict=True):
         trial = trials.get(make_training_key(training))
         if trial is None or not trial.status.ended:
             done = sum(t.status.ended for t in final.trials.values())
@@ -103,7 +104,7 @@ def _collect_networks(
                 f"full training ended after {done} of {len(trainings)} trainings: "
                 f"{final.end_reason or 'interrupted'}{remedy}"
             )
-        by_name.setdefault(order.network, []).append((order.seed, trial))
+        by_name.setdefault(planned.request.network, []).append((planned.request.seed, trial))
     indices = {f"trial {trial.id}": index for index, trial in enumerate(plan.finalists)}
     networks = []
     # Networks keep the order of the search. The baseline, which has no index, comes last.
@@ -120,11 +121,20 @@ def _collect_networks(
 def _make_network(
     run: StoredRun,
     name: str,
-    searched: Trial | None,
+    finalist: Trial | None,
     *,
     rank_before: int | None,
     trainings: Sequence[tuple[int, Trial]],
 ) -> TrainedNetwork:
+    """Return a network with the values of its trainings.
+
+    Args:
+        run: the search.
+        name: the name of the network.
+        finalist: the network's trial in the search; None for the baseline.
+        rank_before: the rank of the network in the search; None for the baseline.
+        trainings: the seed and the trial of each training.
+    """
     finished = sorted((seed, trial) for seed, trial in trainings if trial.status is Status.FINISHED)
     failures = [
         f"seed {seed}: {trial.status}: {trial.reason}"
@@ -136,10 +146,10 @@ def _make_network(
     values = {metric: [trial.metrics[metric] for _, trial in finished] for metric in common_metrics}
     return TrainedNetwork(
         name=name,
-        trial=None if searched is None else searched.id,
+        trial=None if finalist is None else finalist.id,
         parameters=int(values["parameters"][0]) if "parameters" in values else None,
-        searched=dict(searched.metrics) if searched else {},
-        epochs=searched.step if searched else 0,
+        searched=dict(finalist.metrics) if finalist else {},
+        epochs=finalist.step if finalist else 0,
         rank_before=rank_before,
         rank_after=None,
         seeds=[seed for seed, _ in finished],
@@ -147,7 +157,7 @@ def _make_network(
         weights=[_find_weights_file(run, trial) for _, trial in finished],
         failures=failures,
         seconds=sum(trial.seconds for _, trial in trainings),
-        search_seconds=0.0 if searched is None or searched.cached else searched.seconds,
+        search_seconds=0.0 if finalist is None or finalist.cached else finalist.seconds,
         trainings=[trial.id for _, trial in finished],
     )
 
@@ -188,6 +198,7 @@ def _select_winners(
 ) -> list[str]:
     """Return the names of the winners: the best network or, with several objectives, the feasible Pareto front."""
     trained = [network for network in finalists if network.seeds]
+    # Networks with seeds have a rank; `or 0` is for the type checker.
     best = min(trained, key=lambda network: network.rank_after or 0)
     feasible = [n for n in trained if total_violation(metrics[n.name], state.constraints) == 0]
     if len(state.objectives) == 1 or not feasible:
@@ -204,7 +215,7 @@ def _is_changed(metric: str, finalists: Sequence[TrainedNetwork]) -> bool:
     """Return whether full training changed a metric of a finalist.
 
     Metrics that are known before training, such as the number of parameters, do not change, so they say nothing about the
-    agreement of the search with full training.
+    agreement of the search with full training. If no finalist has both values, the metric counts as changed.
     """
     pairs = [(n.searched[metric], n.values[metric]) for n in finalists if metric in n.searched and metric in n.values]
     return not pairs or any(value != before for before, values in pairs for value in values)
@@ -225,6 +236,7 @@ def _compute_agreement(objective: Objective, finalists: Sequence[TrainedNetwork]
     if len(compared) < MIN_PAIRS:
         reason = f"only {plural(len(compared), 'finalist')} can be compared; at least {MIN_PAIRS} are needed"
         return Agreement(metric, None, None, reason)
+    # All compared networks have a mean; `or 0.0` is for the type checker.
     before, after = [n.searched[metric] for n in compared], [n.mean(metric) or 0.0 for n in compared]
     kendall, spearman = rank_correlations(before, after)
     if kendall.value is None:

@@ -108,17 +108,16 @@ def finalize(
 
 def _complete_request(run: StoredRun, arguments: Mapping[str, Any], say: MessageFunction) -> FinalizeRequest:
     """Return the request of this call. Missing arguments are taken from the last call or, without one, from the defaults."""
-    previous_request = read_request(run.folder)
-    stored = {
-        name: value for name, value in asdict(previous_request or FinalizeRequest()).items() if name not in arguments
-    }
-    unusual = [f"{name}={value!r}" for name, value in stored.items() if value != getattr(FinalizeRequest(), name)]
-    if unusual:
-        say(f"as in the last call: {', '.join(unusual)}")
-    return FinalizeRequest(**{**stored, **arguments})
+    defaults = FinalizeRequest()
+    previous = asdict(read_request(run.folder) or defaults)
+    completed = {name: value for name, value in previous.items() if name not in arguments}
+    not_default = [f"{name}={value!r}" for name, value in completed.items() if value != getattr(defaults, name)]
+    if not_default:
+        say(f"as in the last call: {', '.join(not_default)}")
+    return FinalizeRequest(**{**completed, **arguments})
 
 
-def _write_comparison(run: StoredRun, result: FullTrainingResult, random: StoredRun | None) -> None:
+def _write_comparison(run: StoredRun, result: FullTrainingResult, random_search: StoredRun | None) -> None:
     """Write the comparison of the winner with the baseline, on the test split if it was read.
 
     Nothing is written if there is no baseline, or if the two networks have no seed in common.
@@ -137,7 +136,7 @@ def _write_comparison(run: StoredRun, result: FullTrainingResult, random: Stored
         metrics = {name: [values[name][index] for index in indices] for name in values if _is_compared(name)}
         return ComparedNetwork(network.name, metrics, network.parameters)
 
-    reference = _make_random_reference(run, random) if random is not None else None
+    reference = _make_random_reference(run, random_search) if random_search is not None else None
     split = "test" if on_test else "second validation" if result.new_validation else "validation"
     comparison = BaselineComparison.of(
         select_common_seeds(winner), select_common_seeds(baseline), seeds, split, random_reference=reference
@@ -150,21 +149,20 @@ def _is_compared(metric: str) -> bool:
     return not metric.endswith("seconds") and metric not in ("parameters", "train_loss")
 
 
-def _make_random_reference(run: StoredRun, random: StoredRun) -> RandomReference:
+def _make_random_reference(run: StoredRun, random_search: StoredRun) -> RandomReference:
     """Return the values of a random search at the step that the best trial of `run` has reached.
 
     Raises:
-        JobError: `random` is not a random search of the same space.
+        JobError: `random_search` is not a random search of the same space.
     """
-    if random.state.declaration["strategy"]["name"] != "random" or not describes_same_space(
-        random.state.space, run.space
-    ):
-        raise JobError(f"random={random!r}: expected a run of the same space with strategy='random'")
+    is_random = random_search.state.declaration["strategy"]["name"] == "random"
+    if not is_random or not describes_same_space(random_search.state.space, run.space):
+        raise JobError(f"random={random_search!r}: expected a run of the same space with strategy='random'")
     metric = run.state.objectives[0].metric
     step, _ = select_comparable(run.top(1), at_least=1)
-    trials = [trial for trial in random.trials if trial.status is Status.FINISHED and trial.has_reached(step)]
+    trials = [trial for trial in random_search.trials if trial.status is Status.FINISHED and trial.has_reached(step)]
     count = plural(len(trials), "random architecture")
-    note = f"{count}, each trained in full; {duration(random.state.compute_seconds)} of training"
+    note = f"{count}, each trained in full; {duration(random_search.state.compute_seconds)} of training"
     return RandomReference(metric, [trial.metrics_at(step)[metric] for trial in trials], note)
 
 

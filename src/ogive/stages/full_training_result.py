@@ -38,7 +38,8 @@ class TrainedNetwork:
         rank_after: the rank of the network by its means over seeds, from 1; equal networks share the best of their ranks.
             None for the baseline, and if no training succeeded.
         seeds: the seeds of the trainings that succeeded.
-        values: for each metric, the values on the second validation split, one for each of `seeds`.
+        values: for each metric, the values on the validation data of full training, one for each of `seeds`. The built-in
+            trainer has a second validation split for full training.
         weights: the files with the weights, relative to the run's folder, one for each of `seeds`; "" if the train function
             saved none.
         failures: a sentence for each training that failed.
@@ -123,17 +124,18 @@ class FullTrainingResult:
 
     Attributes:
         objectives: the metric and the goal of each objective, in the order of the search.
-        networks: the finalists in the order of the search, then the baseline.
+        networks: the finalists by their rank in the search, then the baseline.
         agreement: the rank correlation of the values in the search with those in full training, for each objective whose
             values full training changed.
         probability: the probability that the search's best trial is the true best of the finalists; None if unknown.
         probability_note: what the probability accounts for, or why it is unknown.
-        winners: the names of the winners. There is one with a single objective; with several objectives, the winners are the
-            networks that no other network dominates.
+        winners: the names of the winners. With several objectives, they are the finalists that satisfy all constraints and
+            are not dominated by another one of these. With one objective, or if no finalist satisfies the constraints, there
+            is one winner: the finalist with the best rank.
         bias: for each objective whose values full training changed, the mean over finalists of the value in full training
-            (second validation split) minus the value in the search (first validation split).
-        chosen_bias: for each metric of the first winner, the mean over seeds of the value on the test split minus the value
-            on the second validation split; empty if the test split was not read.
+            minus the value in the search, both on validation data.
+        chosen_bias: for each metric of the first winner, the mean over seeds of the value on the test split minus its entry
+            in `values`; empty if the test split was not read.
         recipe: the recipe of full training, with its `epochs`; for a train function without a recipe, only the changed
             `settings`.
         new_validation: whether the validation examples differ from the validation examples of the search.

@@ -45,11 +45,12 @@ def run_trainings(
         plan: the plan of full training.
         stored: the state of an earlier full training that this call continues; None without one.
         repeated: trainings that ended and are carried out a second time.
-        workers: the number of parallel trainings; None for the workers of the search.
+        workers: the number of parallel trainings; None for the stored number of the earlier full training or, without one,
+            the number of the search's parallel trials.
         executor: the name of the executor.
         say: receives messages on the progress.
         observer: the observer of the run; None for a live view on a terminal, or messages to `say` otherwise.
-        settings: further arguments of `ogive.search`.
+        settings: further arguments of `ogive.search`. They replace the settings that full training takes from the search.
     """
     from ogive.session.start import search
 
@@ -71,7 +72,7 @@ def run_trainings(
         options["workers"] = workers or (1 if executor == "inline" else search_settings.workers)
         options["workers_per_trial"] = 1 if executor == "inline" else search_settings.workers_per_trial
     count = max(len(trainings), 0 if stored is None else stored.settings["max_trials"])
-    with _name_interruption(folder):
+    with _reword_interruption(folder):
         done = search(
             plan.space,
             plan.estimator,
@@ -93,7 +94,7 @@ def run_trainings(
 
 
 @contextmanager
-def _name_interruption(folder: Path) -> Iterator[None]:
+def _reword_interruption(folder: Path) -> Iterator[None]:
     """Replace the message of an interruption, because the message of `search` would call full training a search."""
     try:
         yield
@@ -102,7 +103,7 @@ def _name_interruption(folder: Path) -> Iterator[None]:
 
 
 class _ProgressMessages:
-    """An observer that sends a message for each training that ends, for output that is not a terminal."""
+    """An observer that sends each warning, and a message for each training that ends, for output that is not a terminal."""
 
     def __init__(self, say: MessageFunction) -> None:
         self.say = say
@@ -115,8 +116,8 @@ class _ProgressMessages:
         if event is None or event.trial is None or event.kind not in (Kind.FINISHED, Kind.FAILED):
             return
         trial = state.trials[event.trial]
-        order = TrainingRequest.from_settings(trial.proposal.settings)
-        name = f"{order.network}, seed {order.seed}"
+        request = TrainingRequest.from_settings(trial.proposal.settings)
+        name = f"{request.network}, seed {request.seed}"
         if trial.status is Status.FINISHED:
             values = ", ".join(f"{o.metric} {number(trial.metrics[o.metric])}" for o in state.objectives)
             self.say(f"{name}: trained in {duration(trial.seconds)}, {values}")

@@ -52,6 +52,7 @@ def format_correlation(correlation: Correlation | None) -> str | None:
 
 
 def _format_winners(result: FullTrainingResult) -> Iterator[str]:
+    """Yield a sentence that names the winners, and their metrics on the test split or the reason why there are none."""
     finalists = plural(len(result.finalists), "finalist")
     if len(result.winners) > 1:
         names = ", ".join(result.winners)
@@ -82,6 +83,7 @@ def _format_test(network: TrainedNetwork) -> str | None:
 
 
 def _format_probability(result: FullTrainingResult) -> Iterator[str]:
+    """Yield a sentence on the probability that the search's best trial is the true best of the finalists."""
     if len(result.objectives) > 1:
         # With several objectives there is no single best network.
         return
@@ -109,8 +111,8 @@ def _format_cautions(result: FullTrainingResult) -> Iterator[str]:
 
 
 def _format_bias(item: Bias, result: FullTrainingResult) -> str:
-    where = "the second validation split" if result.new_validation else "the same validation data"
-    what = f"after full training on {where} minus in the search, mean over {plural(item.pairs, 'finalist')}"
+    data = "the second validation split" if result.new_validation else "the same validation data"
+    what = f"after full training on {data} minus in the search, mean over {plural(item.pairs, 'finalist')}"
     return (
         f"{item.metric}, {what}: {format_difference(item)}. It contains both the effect of more training "
         "and the optimism of the selection."
@@ -153,12 +155,14 @@ def format_probability_cell(probability: float) -> str:
 
 
 def _make_row(network: TrainedNetwork, metrics: Sequence[str], test_metrics: Sequence[str]) -> list[str]:
+    """Return the cells of a network, in the order of the head that `make_table` makes."""
     cells = [network.name, str(network.rank_before or "-"), str(network.rank_after or "-")]
     cells.append("-" if network.probability is None else format_probability_cell(network.probability))
     for metric in metrics:
         searched_value, trained_value = network.searched.get(metric), network.mean(metric)
         if trained_value is None and network.seeds:
-            trained_value = searched_value  # a metric that is known before training does not change
+            # A metric that is known before training does not change.
+            trained_value = searched_value
         cells.append("-" if searched_value is None else number(searched_value))
         cells.append("failed" if trained_value is None else number(trained_value))
     trainings = f" of {len(network.seeds) + len(network.failures)}" if network.failures else ""

@@ -35,7 +35,9 @@ def write_card(
         network: the network that the card describes.
         index: the index in `network.seeds` of the seed whose weights are delivered.
         facts: further facts, each of which may be missing. `task`: the result of `Task.describe()`. `cost`: the ModelCost of
-            one example. `trained`: the number of epochs. `weights`: the reason why there are no weights.
+            one example as a mapping, with the `convention` by which FLOPs are counted; or the reason why it is unknown, as
+            `not_counted_reason`. `epochs`: the number of epochs. `missing_weights_reason`: the reason why there are no
+            weights; "" if there are weights.
         run: the search's folder.
 
     Raises:
@@ -95,6 +97,8 @@ def _format_cell(value: object) -> str:
 def _list_model(
     state: State, network: TrainedNetwork, index: int, facts: Mapping[str, Any]
 ) -> Iterable[tuple[str, object]]:
+    """Yield the rows of the section "Model", each with its name and its value."""
+    # The card is of a winner, which has a trial; `or 0` is for the type checker.
     trial = state.trials[network.trial or 0]
     cost: Mapping[str, Any] = facts.get("cost", {})
     parameters = network.parameters if network.parameters is not None else cost.get("parameters")
@@ -105,15 +109,16 @@ def _list_model(
         yield "FLOPs of one example", f"{cost['flops']:,} ({cost['convention']})"
         yield "activation memory of one example", f"{cost['activation_memory']:,} bytes"
     else:
-        yield "FLOPs of one example", f"unknown: {cost.get('not counted', 'the space has no example input')}"
-    if facts.get("weights"):
-        yield "weights", f"none: {facts['weights']}"
+        yield "FLOPs of one example", f"unknown: {cost.get('not_counted_reason', 'the space has no example input')}"
+    if facts.get("missing_weights_reason"):
+        yield "weights", f"none: {facts['missing_weights_reason']}"
         return
     yield "weights", f"`weights.pt` beside this card, seed {network.seeds[index]}"
     yield "use", f"`ogive export RUN --trial {trial.id} --to torch` writes a program that runs without Ogive"
 
 
 def _list_data(task: Mapping[str, Any] | None) -> Iterable[tuple[str, object]]:
+    """Yield the rows of the section "Intended data"."""
     if task is None:
         yield "data", "unknown: only the train function knows them"
         return
@@ -129,10 +134,11 @@ def _list_data(task: Mapping[str, Any] | None) -> Iterable[tuple[str, object]]:
 def _list_training(
     result: FullTrainingResult, network: TrainedNetwork, facts: Mapping[str, Any]
 ) -> Iterable[tuple[str, object]]:
+    """Yield the rows of the section "Training"."""
     omitted = ("task", "versions", "estimator", "trainer", "settings")
     recipe = {name: value for name, value in result.recipe.items() if name not in omitted}
     recipe |= dict(result.recipe.get("settings", {}))
-    yield "epochs", facts.get("trained") or "the train function's own"
+    yield "epochs", facts.get("epochs") or "the train function's own"
     yield "recipe", ", ".join(f"{name} {value}" for name, value in recipe.items()) or "that of the train function"
     yield "seeds", ", ".join(map(str, network.seeds))
     yield "compute time", f"{duration(network.seconds)} for {plural(len(network.seeds), 'training')}"
@@ -145,8 +151,8 @@ def _list_quality(
 ) -> Iterable[str]:
     """Yield a table of the metrics with their intervals over seeds, and sentences that explain it."""
     names = [name for name in network.values if not name.endswith("seconds") and name != "parameters"]
-    where = "second validation split" if result.new_validation else "validation data of the train function"
-    head = f"| metric | {where} | test split |\n|---|---|---|"
+    data = "second validation split" if result.new_validation else "validation data of the train function"
+    head = f"| metric | {data} | test split |\n|---|---|---|"
     rows = [
         f"| {name} | {_format_mean(network.values[name])} | {_format_mean(network.test.get(name, ()))} |"
         for name in names
@@ -181,6 +187,7 @@ def _list_test_accuracy(network: TrainedNetwork, index: int, task: Mapping[str, 
 
 
 def _format_mean(values: Sequence[float]) -> str:
+    """Return the mean of values with its interval; "not read" without values, as on a test split that was not read."""
     if not values:
         return "not read"
     mean = sum(values) / len(values)
@@ -191,6 +198,7 @@ def _format_mean(values: Sequence[float]) -> str:
 
 
 def _list_choice(state: State, result: FullTrainingResult, network: TrainedNetwork) -> Iterable[tuple[str, object]]:
+    """Yield the rows of the section "How it was chosen"."""
     created = state.declaration
     yield (
         "searched",
@@ -224,6 +232,7 @@ def _list_environment(state: State) -> Iterable[tuple[str, object]]:
 
 
 def _list_limits(result: FullTrainingResult, network: TrainedNetwork, task: Mapping[str, Any] | None) -> Iterable[str]:
+    """Yield the sentences of the section "Limits"."""
     if not network.test:
         yield "It was not tested on data by which nothing was chosen; test it before you trust its metrics."
     if not result.new_validation:

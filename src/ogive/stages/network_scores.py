@@ -39,7 +39,7 @@ def add_best_probabilities(
     Args:
         run: the search.
         plan: the plan of full training.
-        networks: the networks of full training, in the order of the search.
+        networks: the networks of full training, by their rank in the search.
         metrics: the metrics of each finalist after full training, by the name of the network.
 
     Returns:
@@ -121,6 +121,7 @@ def _load_weights(run: Path, network: TrainedNetwork, index: int) -> Mapping[str
     from ogive.estimate import load_checkpoint
 
     file = network.weights[index]
+    # Without a file, `path` is only for the message.
     path = run / file if file else run / FULL_TRAINING_FOLDER
     if not file or not path.is_file():
         raise RunError(
@@ -145,8 +146,8 @@ def measure_on_test_split(
 ) -> list[TrainedNetwork]:
     """Return all networks. The winners and the baseline now have metrics on the test split.
 
-    Metrics that an earlier call has measured for the same trainings are reused, so that the test split is not read twice for
-    these trainings.
+    Metrics that an earlier call has measured for a network of the same name and seeds are reused, so that the test split is
+    not read twice for this network.
 
     Args:
         run: the search.

@@ -38,21 +38,21 @@ def list_code_messages(run: StoredRun, plan: TrainingPlan, stored: State | None)
         plan: the plan of full training.
         stored: the state of an earlier full training; None without one.
     """
-    estimator, searched = run.estimator, run.state
-    code = estimator.code_hash() or None
+    estimator, search_state = run.estimator, run.state
+    code_hash = estimator.code_hash() or None
     if estimator.uses_stored_code:
         yield (
             "the train function cannot be imported, because it was defined in a script or inside a function: finalize uses "
             "the version that is stored with the run; run the script again to use its present version"
         )
-    for change in _list_code_changes(run.space, estimator, searched):
+    for change in _list_code_changes(run.space, estimator, search_state):
         yield (
             f"warning: {change} since the search, whose values were measured with the previous version: finalize uses the "
             "present version"
         )
-    for state in (searched, stored):
-        # Full training will save no weights either only if it has the same code.
-        if state is None or state.code_hash != code:
+    for state in (search_state, stored):
+        # A warning that no weights were saved says nothing about other code.
+        if state is None or state.code_hash != code_hash:
             continue
         # The prefix selects the warnings about complete trainings. Warnings about paused trials have another prefix; full
         # training pauses no trial.
@@ -67,8 +67,8 @@ def list_code_messages(run: StoredRun, plan: TrainingPlan, stored: State | None)
 def find_reusable(folder: Path, plan: TrainingPlan, say: MessageFunction) -> State | None:
     """Return the state of the earlier full training that this call can continue; None without one.
 
-    If the earlier full training had another recipe, other epochs or other code, its folder is renamed, and the result is
-    None.
+    If the earlier full training had another recipe, other epochs or other code, or its journal is missing, its folder is
+    renamed, and the result is None.
 
     Args:
         folder: the folder of full training.
@@ -160,10 +160,10 @@ def list_repeats(
             is_repeated = retrain and plan.estimator.trains_models and not _has_weights(trial, folder)
         if is_repeated:
             labels, settings = read_training(trial)
-            order = TrainingRequest.from_settings(settings)
+            request = TrainingRequest.from_settings(settings)
             # The count makes the settings of the repetition differ from those of the trial that it repeats.
-            order = replace(order, earlier_trainings=order.earlier_trainings + 1)
-            repeats.append((labels, {**settings, FULL_TRAINING_SETTING: order.to_json()}))
+            request = replace(request, earlier_trainings=request.earlier_trainings + 1)
+            repeats.append((labels, {**settings, FULL_TRAINING_SETTING: request.to_json()}))
     return repeats
 
 
@@ -187,7 +187,7 @@ def describe_reuse(stored_trials: Mapping[str, Trial], plan: TrainingPlan, repea
     ]
     repeated_failures = sum(stored_trials[make_training_key(training)].status.failed for training in repeats)
     without_weights = len(repeats) - repeated_failures
-    text = f"{len(ended) - len(repeats)} of {len(plan.requests)} trainings are reused"
+    text = f"{len(ended) - len(repeats)} of {len(plan.planned)} trainings are reused"
     text += f"; {without_weights} without weights are repeated" if without_weights else ""
     text += f"; {repeated_failures} that failed are repeated" if repeated_failures else ""
     failed = sum(trial.status.failed for trial in ended) - repeated_failures

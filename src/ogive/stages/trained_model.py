@@ -42,6 +42,7 @@ def load_weights(delivery: Delivery) -> Mapping[str, torch.Tensor]:
             f"{delivery.title}: {delivery.weights} has {', '.join(state)}, but no weights under 'model'; let the train "
             "function call trial.checkpoint(model=model.state_dict(), ...) and run `ogive finalize` again"
         )
+    # The file of the first winner identifies the training of its weights. If it does not match, the file was replaced.
     if delivery.weights.name == WEIGHTS and state.get(DESCRIPTION_KEY) != describe_weights(
         delivery.training, delivery.checkpoint.step
     ):
@@ -126,8 +127,8 @@ def export(
         to: "json" or "torch".
         output: a folder; for "json" also a file that ends in `.json`. None for `exports/TRIAL` in the run's folder.
         inputs: example inputs, as for `ogive.export.export_torch`; None for the example inputs of the task or the space.
-        say: receives messages: the form of the export, the largest difference between the outputs of export and model, and
-            warnings.
+        say: receives messages: that the program contains the source of the layers if they cannot be traced, the largest
+            difference between the outputs of export and model, and warnings.
 
     Returns:
         The path of the folder or the JSON file.
@@ -180,6 +181,7 @@ def _write_json(output: Path, description: Mapping[str, Any]) -> Path:
     if form and _contains(path, description):
         # An export of the same network with its weights has written the description already.
         return path
+    # `path.parent` is `output` only if `output` is a folder. A `.json` file that the caller named is replaced.
     if form or (form is None and path.parent == output and path.exists()):
         owner = "belongs to an exported model, which needs it" if form else "was not written by an export"
         raise RunError(f"{path} {owner}; choose another file with -o (output=), such as one that ends in .json")

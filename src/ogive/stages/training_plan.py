@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ogive.errors import JobError, RunError
 from ogive.objective import Objective
@@ -25,10 +25,15 @@ if TYPE_CHECKING:
     from ogive.session.stored_run import StoredRun
 
 Training = tuple[Mapping[str, Any], Mapping[str, Any]]
-"""The labels of an architecture, and the settings of the proposal to train it."""
+"""A training as it is journalled: the labels of an architecture, and the settings of the proposal to train it."""
 
-OrderedTraining = tuple[Mapping[str, Any], Mapping[str, Any], "TrainingRequest"]
-"""The labels of an architecture, the settings of its trial in the search, and the network, seed and weights to train."""
+
+class PlannedTraining(NamedTuple):
+    """One training of the plan: an architecture, the settings of its trial in the search, and how it is trained in full."""
+
+    labels: Mapping[str, Any]
+    settings: Mapping[str, Any]
+    request: TrainingRequest
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +47,7 @@ class TrainingPlan:
         estimator: the estimator that carries out the trainings.
         epochs: the epochs of each training; None if the estimator has no epochs.
         objectives: the objectives of the search that are measured by training.
-        requests: all trainings, in the order in which they are carried out.
+        planned: all trainings, in the order in which they are carried out.
     """
 
     space: Space
@@ -51,13 +56,13 @@ class TrainingPlan:
     estimator: FullTraining
     epochs: int | None
     objectives: tuple[Objective, ...]
-    requests: tuple[OrderedTraining, ...]
+    planned: tuple[PlannedTraining, ...]
 
     def list_trainings(self) -> list[Training]:
         """Return the trainings in the form in which they are read from a journal, so that both can be compared."""
         trainings: list[Training] = []
-        for labels, settings, order in self.requests:
-            labels, settings = json.loads(json.dumps([labels, {**settings, FULL_TRAINING_SETTING: order.to_json()}]))
+        for labels, settings, request in self.planned:
+            labels, settings = json.loads(json.dumps([labels, {**settings, FULL_TRAINING_SETTING: request.to_json()}]))
             trainings.append((labels, settings))
         return trainings
 
@@ -96,9 +101,9 @@ def read_training(trial: Trial) -> Training:
 def make_training_key(training: Training) -> str:
     """Return a key of a training. A repetition has the same key, because the count of repetitions is left out."""
     labels, settings = training
-    # "again" is the key under which an order stores the count of repetitions.
-    order = {name: value for name, value in settings[FULL_TRAINING_SETTING].items() if name != "again"}
-    return json.dumps([labels, {**settings, FULL_TRAINING_SETTING: order}], sort_keys=True)
+    # "again" is the key under which a request stores the count of repetitions.
+    request = {name: value for name, value in settings[FULL_TRAINING_SETTING].items() if name != "again"}
+    return json.dumps([labels, {**settings, FULL_TRAINING_SETTING: request}], sort_keys=True)
 
 
 def index_trainings(state: State) -> dict[str, Trial]:
@@ -140,6 +145,7 @@ def make_training_plan(run: StoredRun, request: FinalizeRequest, baseline: Calla
     else:
         estimator = FullTraining(search_estimator, baseline, changes)
         max_epochs = epochs or run.state.declaration["epochs"]
+    # Metrics that are known before training are not in the reports.
     objectives = [
         objective for objective in run.state.objectives if objective.metric in finalists[0].reports[-1].metrics
     ]
@@ -154,11 +160,12 @@ def make_training_plan(run: StoredRun, request: FinalizeRequest, baseline: Calla
         estimator=estimator,
         epochs=max_epochs,
         objectives=tuple(objectives),
-        requests=tuple(_list_orders(run, finalists, seeds, from_weights=request.from_weights, baseline=baseline)),
+        planned=tuple(_list_planned(run, finalists, seeds, from_weights=request.from_weights, baseline=baseline)),
     )
 
 
 def _check_arguments(top: int, seeds: Sequence[int], epochs: int | None) -> None:
+    # `epochs` may be None; 1 passes the check.
     for name, value in (("top", top), ("epochs", 1 if epochs is None else epochs)):
         if not isinstance(value, int) or isinstance(value, bool) or value < 1:
             raise JobError(f"{name}={value!r}: expected a whole number, at least 1")
@@ -166,29 +173,29 @@ def _check_arguments(top: int, seeds: Sequence[int], epochs: int | None) -> None
         raise JobError(f"seeds={list(seeds)!r}: expected different whole numbers, at least 0, one or more of them")
 
 
-def _list_orders(
+def _list_planned(
     run: StoredRun,
     finalists: Sequence[Trial],
     seeds: Sequence[int],
     *,
     from_weights: bool,
     baseline: Callable[[], Any] | None,
-) -> list[OrderedTraining]:
+) -> list[PlannedTraining]:
     """Return all trainings: first all networks with the first seed, then all networks with the second seed, and so on."""
     from ogive.estimate.full_training import BASELINE, BaselineNetwork, TrainingRequest
 
     starts = {trial.id: _find_starting_weights(run, trial) if from_weights else None for trial in finalists}
-    orders: list[OrderedTraining] = []
+    planned: list[PlannedTraining] = []
     for seed in seeds:
         for trial in finalists:
-            order = TrainingRequest(f"trial {trial.id}", trial.id, seed, starts[trial.id])
-            orders.append((trial.architecture.to_json(), trial.proposal.settings, order))
+            request = TrainingRequest(f"trial {trial.id}", trial.id, seed, starts[trial.id])
+            planned.append(PlannedTraining(trial.architecture.to_json(), trial.proposal.settings, request))
         if baseline is not None:
             # A trial needs an architecture, but the baseline is not in the space. The architecture of the first finalist is
             # a placeholder.
-            order = TrainingRequest(BASELINE, None, seed, baseline_hash=BaselineNetwork(baseline).hash)
-            orders.append((finalists[0].architecture.to_json(), {}, order))
-    return orders
+            request = TrainingRequest(BASELINE, None, seed, baseline_hash=BaselineNetwork(baseline).hash)
+            planned.append(PlannedTraining(finalists[0].architecture.to_json(), {}, request))
+    return planned
 
 
 def _find_starting_weights(run: StoredRun, trial: Trial) -> tuple[str, int]:

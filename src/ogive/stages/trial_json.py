@@ -11,7 +11,7 @@ from ogive.stages.delivery import Delivery
 def describe_delivery(delivery: Delivery) -> dict[str, Any]:
     """Return a network as JSON: its architecture, its metrics, and how the stage that delivers it trained it."""
     trial, training = delivery.trial, delivery.training
-    searched, created = delivery.search.declaration, delivery.state.declaration
+    search_declaration, stage_declaration = delivery.search.declaration, delivery.state.declaration
     return {
         "architecture": trial.architecture.to_json(),
         "id": trial.architecture.id,
@@ -30,13 +30,13 @@ def describe_delivery(delivery: Delivery) -> dict[str, Any]:
         "seconds": training.seconds,
         "provenance": {
             "space": delivery.search.space.fingerprint,
-            "fingerprints": dict(created["fingerprints"]),
-            "recipe": created["recipe"],
-            "estimator": searched["estimator"],
-            "strategy": searched["strategy"],
-            "schedule": searched["schedule"],
-            "epochs": created["epochs"],
-            "run_seed": searched["seed"],
+            "fingerprints": dict(stage_declaration["fingerprints"]),
+            "recipe": stage_declaration["recipe"],
+            "estimator": search_declaration["estimator"],
+            "strategy": search_declaration["strategy"],
+            "schedule": search_declaration["schedule"],
+            "epochs": stage_declaration["epochs"],
+            "run_seed": search_declaration["seed"],
             "objectives": [objective.to_json() for objective in delivery.search.objectives],
             "constraints": [asdict(constraint) for constraint in delivery.search.constraints],
             "session": dict(delivery.session),

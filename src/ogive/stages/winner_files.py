@@ -43,7 +43,7 @@ def write_winner(run: StoredRun, plan: TrainingPlan, result: FullTrainingResult,
             (run.folder / FULL_TRAINING_FOLDER / name).unlink(missing_ok=True)
     else:
         _save_weights(run.folder / FULL_TRAINING_FOLDER, winner)
-    facts = {**_collect_facts(run, plan, result.winner), "weights": winner.missing_weights_reason or ""}
+    facts = {**_collect_facts(run, plan, result.winner), "missing_weights_reason": winner.missing_weights_reason or ""}
     write_card(run.state, result, result.winner, result.find_best_index(result.winner), facts=facts, run=run.folder)
     for warning in stages.warnings:
         say(f"warning: {warning}")
@@ -80,7 +80,7 @@ def _save_weights(folder: Path, winner: Delivery) -> None:
 
 def _collect_facts(run: StoredRun, plan: TrainingPlan, winner: TrainedNetwork) -> dict[str, Any]:
     """Return the facts for the model card that are not in the result: epochs, data, and parameters and FLOPs."""
-    facts: dict[str, Any] = {"trained": plan.epochs}
+    facts: dict[str, Any] = {"epochs": plan.epochs}
     if plan.classifier is not None:
         facts["task"] = plan.classifier.task.describe()
     if winner.trial is not None:
@@ -89,7 +89,10 @@ def _collect_facts(run: StoredRun, plan: TrainingPlan, winner: TrainedNetwork) -
 
 
 def _measure_model_cost(run: StoredRun, trial: int) -> dict[str, Any]:
-    """Return parameters, FLOPs and activation memory of one forward pass; empty if the space has no example input."""
+    """Return parameters, FLOPs and activation memory of one forward pass, or the reason why they are unknown.
+
+    The result is empty if the space has no example input.
+    """
     from ogive.hardware import FLOP_CONVENTION, measure
     from ogive.space.build import build_example_inputs
 
@@ -101,5 +104,5 @@ def _measure_model_cost(run: StoredRun, trial: int) -> dict[str, Any]:
         cost = measure(architecture.build(0), inputs)
     except (OgiveError, RuntimeError) as error:
         # The model card then gives the reason instead of the FLOPs.
-        return {"not counted": str(error).splitlines()[0]}
+        return {"not_counted_reason": str(error).splitlines()[0]}
     return {**asdict(cost), "convention": FLOP_CONVENTION}

@@ -12,6 +12,7 @@ _SEVERITY = {"info": 0, "warning": 1, "critical": 2}
 
 
 def build_section(subject: Subject) -> Section:
+    """Return the section with the verdict of each stop rule."""
     title = "Whether to continue"
     if not subject.state.trials:
         return Section("advice", title, [Text("No trial was started, so no stop rule applies yet.")])
@@ -26,6 +27,7 @@ def build_section(subject: Subject) -> Section:
 
 
 def build_messages(subject: Subject) -> Section:
+    """Return the section with the alerts, the most severe first, and the warnings."""
     state = subject.state
     title = "Alerts and warnings"
     warnings = _warnings(subject)

@@ -8,7 +8,7 @@ from ogive.document.blocks import Block, Drawing, DrawingRow, Section, Text
 from ogive.formatting import duration
 from ogive.monitor.diversity import DIVERSITY_WINDOW, compute_diversity, estimate_random_distance, list_sample_points
 from ogive.report import run_figures
-from ogive.report.sections.search_curve import time_unit
+from ogive.report.sections.search_curve import choose_time_unit
 from ogive.report.subject import Subject
 from ogive.run.spending import SECONDS_PER_HOUR
 
@@ -50,16 +50,21 @@ def _utilisation(subject: Subject) -> tuple[Drawing, str] | None:
     if not utilisation.reserved_hours:
         return None
     total_seconds = SECONDS_PER_HOUR * float(utilisation.hours[-1])
-    size, unit = time_unit(total_seconds)
+    unit_seconds, unit = choose_time_unit(total_seconds)
     bins = [
-        (SECONDS_PER_HOUR * float(start) / size, float(share))
+        (SECONDS_PER_HOUR * float(start) / unit_seconds, float(share))
         for start, share in zip(utilisation.hours[:-1], utilisation.share, strict=True)
         if math.isfinite(share)
     ]
     times, shares = [start for start, _ in bins], [share for _, share in bins]
     description = "the busy share of the workers over time"
+    # The last value is repeated, so that the line reaches the end of the last bin. The axis ends a little above 1.
     svg = run_figures.draw_over_time(
-        [*times, total_seconds / size], [*shares, shares[-1]], (unit, "busy share of the workers"), description, 1.05
+        [*times, total_seconds / unit_seconds],
+        [*shares, shares[-1]],
+        (unit, "busy share of the workers"),
+        description,
+        1.05,
     )
     reserved, busy = (
         duration(SECONDS_PER_HOUR * hours) for hours in (utilisation.reserved_hours, utilisation.busy_hours)

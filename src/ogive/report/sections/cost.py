@@ -41,6 +41,7 @@ def format_money(value: float | None, currency: str) -> str:
 
 
 def _spending_table(lines: Sequence[Spending]) -> Table:
+    """Return the table of the time and the money that each stage spent on each device."""
     has_price = any(line.money is not None for line in lines)
     head = ["stage", "device", "workers", "time", "worker time", "compute", *(["money"] if has_price else [])]
     rows = [
@@ -62,21 +63,21 @@ def _spending_table(lines: Sequence[Spending]) -> Table:
     return Table(head, rows, frozenset({1}), note=note)
 
 
-def _hours(interval: Interval) -> str:
+def _format_hours(interval: Interval) -> str:
     expected, low, high = (
         duration(SECONDS_PER_HOUR * hours) for hours in (interval.expected, interval.low, interval.high)
     )
     return f"{expected} ({low} to {high})"
 
 
-def _money(interval: Interval, currency: str) -> str:
+def _format_money_interval(interval: Interval, currency: str) -> str:
     return f"{format_money(interval.expected, currency)} ({amount(interval.low)} to {amount(interval.high)})"
 
 
 def format_projection(projected: Projection) -> str:
     """Return a clause about the time and the money that the whole search is expected to take."""
-    money = f" and {_money(projected.money, projected.currency)}" if projected.money is not None else ""
-    return f"all {plural(projected.trials, 'trial')} are expected to take {_hours(projected.hours)}{money}"
+    money = f" and {_format_money_interval(projected.money, projected.currency)}" if projected.money is not None else ""
+    return f"all {plural(projected.trials, 'trial')} are expected to take {_format_hours(projected.hours)}{money}"
 
 
 def _projection(subject: Subject) -> list[Block]:
@@ -98,7 +99,7 @@ def _projection_reviews(subject: Subject) -> list[Block]:
     rows = [
         (
             f"after {plural(review.done, 'trial')}" if review.done else "by the plan, before the start",
-            _hours(review.hours),
+            _format_hours(review.hours),
             duration(SECONDS_PER_HOUR * review.actual_hours),
             "yes" if review.is_within_interval else "no",
         )
@@ -111,6 +112,7 @@ def _projection_reviews(subject: Subject) -> list[Block]:
 
 
 def _cost_of_gain(subject: Subject) -> list[Block]:
+    """Return how much better the best trial is than the first trials, and the time and money for each 0.01 of it."""
     gained = compute_gain(subject.state)
     if gained is None:
         return [Text("The best is not better than the first trials yet, so the cost of a gain is unknown.", soft=True)]
@@ -129,6 +131,7 @@ def _cost_of_gain(subject: Subject) -> list[Block]:
 
 
 def _savings_table(lines: Sequence[LedgerLine], currency: str) -> list[Block]:
+    """Return the table of savings; worker-hours above 0 were saved, below 0 wasted."""
     if not lines:
         text = "Nothing was saved or wasted: no trial was stopped early, cached, repeated or failed."
         return [Text(text, soft=True)]

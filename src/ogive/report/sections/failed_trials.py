@@ -5,7 +5,7 @@ from __future__ import annotations
 from ogive.document.blocks import Block, Card, Cards, Code, Fold, Section, Table, Text
 from ogive.formatting import plural
 from ogive.report.failures import FailureGroup, group_failures
-from ogive.report.sections.decisions import percent
+from ogive.report.sections.decisions import format_percent
 from ogive.report.subject import MAX_ROWS, Subject
 
 MAX_GROUPS = 12
@@ -27,6 +27,7 @@ def build_section(subject: Subject) -> Section:
 
 
 def _card(group: FailureGroup) -> Card:
+    """Return the card of a group: an example with its traceback, and the numbers of the trials."""
     numbers = ", ".join(str(trial.id) for trial in group.trials[:MAX_ROWS])
     more = f" and {len(group.trials) - MAX_ROWS:,} more" if len(group.trials) > MAX_ROWS else ""
     reason = group.example.reason or "no reason was recorded"
@@ -50,8 +51,8 @@ def _causes(subject: Subject) -> list[Block]:
             cause.decision,
             cause.text,
             f"{cause.failed} of {cause.total}",
-            f"{percent(cause.low)} to {percent(cause.high)}",
-            percent(cause.elsewhere),
+            f"{format_percent(cause.low)} to {format_percent(cause.high)}",
+            format_percent(cause.elsewhere),
         )
         for cause in causes[:MAX_ROWS]
     ]

@@ -37,13 +37,16 @@ def build_section(subject: Subject) -> Section:
 
 
 def _scatter_plots(result: FullTrainingResult) -> list[Block]:
+    """Return a figure for each objective that two finalists or more have in the search and after full training."""
     blocks: list[Block] = []
     for metric, goal in result.objectives:
         pairs = [(n.name, n.searched.get(metric), n.mean(metric)) for n in result.finalists]
         complete = [(name, before, after) for name, before, after in pairs if before is not None and after is not None]
         if len(complete) > 1:
             about = f"{metric} in the search and after full training"
-            seeds = {n.name: n.values.get(metric, ()) for n in result.finalists}
-            svg = run_figures.draw_full_training(complete, metric, goal, winners=result.winners, seeds=seeds)
+            seed_values = {n.name: n.values.get(metric, ()) for n in result.finalists}
+            svg = run_figures.draw_full_training(
+                complete, metric, goal, winners=result.winners, seed_values=seed_values
+            )
             blocks.append(Drawing(f"stages-{len(blocks)}", svg, about))
     return blocks

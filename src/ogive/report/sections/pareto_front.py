@@ -10,7 +10,7 @@ from ogive.document.blocks import Block, Drawing, DrawingRow, Section, Table, Te
 from ogive.formatting import number, plural
 from ogive.objective import compute_costs
 from ogive.report import run_figures
-from ogive.report.frontier import dominated_volumes
+from ogive.report.frontier import compute_dominated_volumes
 from ogive.report.subject import MAX_ROWS, Subject, format_metric
 from ogive.trial import Trial
 
@@ -32,6 +32,7 @@ def build_section(subject: Subject) -> Section | None:
 
 
 def _lead(subject: Subject) -> str:
+    """Return the number of trials on the front, and the knee."""
     n = len(subject.front)
     is_ = "is" if n == 1 else "are"
     text = (
@@ -42,9 +43,7 @@ def _lead(subject: Subject) -> str:
         winners = ", ".join(str(winner.trial.id) for winner in subject.stages.winners)
         text = f"{text} After full training, trials {winners} are on the front; the figures show the search."
     if subject.knee is None:
-        return (
-            f"{text} It has no knee, which needs at least three trials, one of them before the plane through the ends."
-        )
+        return f"{text} It has no knee: that needs three trials, one of them better than the plane through the ends."
     knee_trial = next(trial for trial in subject.front if trial.id == subject.knee.trial)
     return (
         f"{text} Its knee is trial {knee_trial.id} ({subject.format_metrics(knee_trial)}): it is furthest from the plane "
@@ -53,6 +52,7 @@ def _lead(subject: Subject) -> str:
 
 
 def _figures(subject: Subject) -> list[Block]:
+    """Return a figure of the front for each pair of objectives."""
     state, trials = subject.state, subject.trials_with_value
     metrics = [trial.metrics for trial in trials]
     values = np.array([[m.get(o.metric, np.nan) for o in state.objectives] for m in metrics], dtype=np.float64)
@@ -60,7 +60,7 @@ def _figures(subject: Subject) -> list[Block]:
     highest_step = subject.comparable[0]
     on_front = [trial.id in front for trial in trials]
     hollow = [not trial.has_reached(highest_step) or not subject.is_feasible(trial) for trial in trials]
-    names = [_tooltip(subject, trial, row) for trial, row in zip(trials, values, strict=True)]
+    tooltips = [_tooltip(subject, trial, row) for trial, row in zip(trials, values, strict=True)]
     drawings: list[Drawing] = []
     pairs = list(combinations(range(len(state.objectives)), 2))
     for i, j in pairs[:MAX_FIGURES]:
@@ -70,7 +70,7 @@ def _figures(subject: Subject) -> list[Block]:
             objectives,
             on_front=on_front,
             hollow=hollow,
-            names=names,
+            tooltips=tooltips,
             knee=subject.knee,
             only_pair=len(pairs) == 1,
         )
@@ -83,6 +83,7 @@ def _figures(subject: Subject) -> list[Block]:
 
 
 def _tooltip(subject: Subject, trial: Trial, row: np.ndarray) -> str:
+    """Return `trial 3: accuracy 0.9, ...` for the values of the objectives in `row`."""
     pairs = zip(subject.state.objectives, row, strict=True)
     return f"trial {trial.id}: {', '.join(f'{o.metric} {format_metric(float(value))}' for o, value in pairs)}"
 
@@ -91,7 +92,7 @@ def _dominated_volume(subject: Subject) -> list[Block]:
     """Return the dominated volume over the number of comparable trials that satisfy the constraints."""
     trials = [trial for trial in subject.comparable[1] if subject.is_feasible(trial)]
     rows = np.array([compute_costs(trial.metrics, subject.state.objectives) for trial in trials])
-    counts, shares = dominated_volumes(rows)
+    counts, shares = compute_dominated_volumes(rows)
     if len(counts) < 2:
         return [Text("The dominated volume is drawn from two trials on.", soft=True)]
     about = "the dominated volume over the trials"
@@ -105,6 +106,7 @@ def _dominated_volume(subject: Subject) -> list[Block]:
 
 
 def _table(subject: Subject) -> list[Block]:
+    """Return the table of the trials on the front with their metrics."""
     names = [name for name, _ in subject.metric_texts(subject.front[0])]
     rows = []
     for trial in subject.front[:MAX_ROWS]:

@@ -11,7 +11,7 @@ TITLE = "How to reproduce it"
 
 
 def build_section(subject: Subject) -> Section:
-    reproduction = facts.reproduction_facts(subject.state)
+    reproduction = facts.collect_reproduction_facts(subject.state)
     blocks: list[Block] = []
     if subject.best_network is not None:
         blocks += [

@@ -20,9 +20,9 @@ TITLE = "Search curve"
 def build_section(subject: Subject) -> Section:
     state = subject.state
     blocks: list[Block] = []
-    own_values, note = subject.random_reference
+    own_values, own_note = subject.random_reference
     reference = subject.comparison.random_reference if subject.comparison else None
-    sources: list[str] = []
+    separate_sources: list[str] = []
     workers = int(state.settings["workers"]) * int(state.settings.get("workers_per_trial", 1)) if state.price else 1
     for i, objective in enumerate(state.objectives):
         points = subject.curve_points if i == 0 else compute_search_curve(state, objective)
@@ -39,15 +39,16 @@ def build_section(subject: Subject) -> Section:
             workers=workers,
         )
         if separate:
-            sources.append(f"{plural(len(separate.values), 'trial')} of a separate random search. {separate.note}")
+            separate_sources.append(
+                f"{plural(len(separate.values), 'trial')} of a separate random search. {separate.note}"
+            )
     if not blocks:
         return Section("search", TITLE, [Text("There is no curve: no trial has ended yet.")])
-    sources = sources or [note]
+    # Without random trials, the run's own note is a sentence that says why there are none.
+    note = "; ".join(separate_sources) or own_note
     if reference or own_values:
-        sources = [
-            f"Random reference: the expected best of as many random trials, from {'; '.join(sources).strip(' .')}."
-        ]
-    notes = [_origins(subject.curve_points), _compared_trials(subject), sources[0]]
+        note = f"Random reference: the expected best of as many random trials, from {note.strip(' .')}."
+    notes = [_origins(subject.curve_points), _compared_trials(subject), note]
     return Section("search", TITLE, [*blocks, *(Text(text, soft=True) for text in notes if text is not None)])
 
 
@@ -61,6 +62,17 @@ def _curves(
     price: Price | None,
     workers: int,
 ) -> list[Block]:
+    """Return the search curve of an objective, and its best so far over time, compute time and money.
+
+    Args:
+        points: the points of the search curve.
+        objective: the objective.
+        reference: the values of random trials.
+        name: the first part of the names of the drawings.
+        unit: the unit of the steps of trials, in the singular.
+        price: the price of a worker-hour; None without a price.
+        workers: the number of all processes of the workers, by which money is computed.
+    """
     svg = run_figures.draw_search_curve(points, objective, reference, unit)
     blocks: list[Block] = [Drawing(name, svg, f"{objective.metric} of every trial and the best so far")]
     omitted = run_figures.describe_omitted_outliers(points, objective)
@@ -77,19 +89,19 @@ def _curves(
         ("compute", [point.spent_seconds for point in points], "of compute"),
         ("money", [hourly_price * point.time / SECONDS_PER_HOUR for point in points], ""),
     ):
-        size, unit = (1.0, f"money {currency}".strip()) if quantity == "money" else time_unit(max(values))
+        unit_size, unit = (1.0, f"money {currency}".strip()) if quantity == "money" else choose_time_unit(max(values))
         if max(values) > 0:
-            along = [value / size for value in values]
+            along = [value / unit_size for value in values]
             svg = run_figures.draw_best_over(points, objective, along, f"{unit} {label}".strip())
             rows.append(Drawing(f"{name}-{quantity}", svg, f"the best {objective.metric} so far over {quantity}"))
     return [*blocks, DrawingRow(rows)] if rows else blocks
 
 
-def time_unit(seconds: float) -> tuple[float, str]:
+def choose_time_unit(seconds: float) -> tuple[float, str]:
     """Return the unit that suits a time best: its length in seconds, and its name."""
-    for size, name in ((86400.0, "days"), (3600.0, "hours"), (60.0, "minutes")):
-        if seconds >= 2 * size:
-            return size, name
+    for unit_seconds, name in ((86400.0, "days"), (3600.0, "hours"), (60.0, "minutes")):
+        if seconds >= 2 * unit_seconds:
+            return unit_seconds, name
     return (1.0, "seconds") if seconds >= 1 else (0.001, "milliseconds")
 
 

@@ -58,6 +58,7 @@ def _describe_comparability(networks: list[Delivery]) -> str | None:
 
 
 def _make_card(subject: Subject, rank: int, network: Delivery) -> Card:
+    """Return the card of a network: its metrics, its drawing, and its decisions, seed and identity."""
     trial, training = network.trial, network.training
     rows = [
         *((name, format_value(label)) for name, label in trial.architecture.items()),
@@ -80,6 +81,7 @@ def _make_card(subject: Subject, rank: int, network: Delivery) -> Card:
 
 
 def _describe_training(subject: Subject, network: Delivery) -> str:
+    """Return how a network was trained, such as `full training, mean over 3 seeds, 9 epochs, 12 min`."""
     trial = network.training
     seeds = f", mean over {plural(len(network.seeds), 'seed')}" if len(network.seeds) > 1 else ""
     parts = [f"{network.stage}{seeds}"] if subject.full_training is not None else []
