@@ -274,9 +274,9 @@ def rank_costs(costs: ArrayLike, violations: ArrayLike | None = None) -> IntArra
 def crowding_distance(costs: ArrayLike) -> FloatArray:
     """Return the crowding distances [n] of the rows of one front, `costs` [n, m].
 
-    The distance is infinite for the lowest and highest value of each objective. Rows with equal values of an objective have
-    the same gap to their neighbours, so the result does not depend on the order of the rows. (The paper, Deb et al. 2002,
-    does not define this case.)
+    The distance is infinite for the lowest and highest value of an objective. An objective with equal values in all rows
+    adds nothing. Rows with equal values of an objective have the same gap to their neighbours, so the result does not depend
+    on the order of the rows. (The paper, Deb et al. 2002, does not define this case.)
     """
     rows = _as_rows(costs)
     return _crowding(rows, np.zeros(len(rows)))
@@ -292,7 +292,7 @@ def _crowding(rows: FloatArray, fronts: FloatArray) -> FloatArray:
         front[index], value[index] = fronts, column
         starts = np.flatnonzero(np.diff(front, prepend=-1))
         ends = np.append(starts[1:], len(front)) - 1
-        # The gap between the two neighbours in the same front, divided by the range of the front; infinite at its ends.
+        # The gap between the neighbours in the same front, divided by the range of the front; infinite at both ends of it.
         span = np.repeat(value[ends] - value[starts], ends - starts + 1)
         gap = np.full(len(value), math.inf)
         gap[1:-1] = value[2:] - value[:-2]

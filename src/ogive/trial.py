@@ -318,13 +318,13 @@ class Pending:
             takes no time. The same holds for `id_counts`.
         rejected: the proposals that a wrapper of the strategy has just rejected.
         id_counts: the number of pending proposals for each `architecture.id`; None if they are not counted.
-        job: the schedule's note about the trial to propose (`Start.note`), such as its bracket.
+        job_note: the schedule's note about the trial to propose (`Start.note`), such as its bracket.
     """
 
     proposals: Mapping[TrialId, Proposal] = field(default_factory=dict)
     rejected: tuple[Proposal, ...] = ()
     id_counts: Mapping[str, int] | None = None
-    job: Mapping[str, Any] = EMPTY
+    job_note: Mapping[str, Any] = EMPTY
 
     def __iter__(self) -> Iterator[Proposal]:
         yield from self.proposals.values()
@@ -337,9 +337,9 @@ class Pending:
         """Return the same view with more rejected proposals."""
         return replace(self, rejected=self.rejected + rejected)
 
-    def with_job(self, job: Mapping[str, Any]) -> Pending:
+    def with_job_note(self, note: Mapping[str, Any]) -> Pending:
         """Return the same view with the schedule's note about the trial to propose."""
-        return replace(self, job=job) if job else self
+        return replace(self, job_note=note) if note else self
 
     def contains_id(self, identity: str) -> bool:
         """Return whether an architecture whose `id` is `identity` is pending or rejected."""

@@ -54,9 +54,9 @@ def search_phases(
     except KeyboardInterrupt:
         interrupted()
     show_funnel(funnel, as_json)
-    if funnel.stopped is not None:
+    if funnel.failed_verdict is not None:
         if not as_json:
-            name = funnel.stopped.phase
+            name = funnel.failed_verdict.phase
             job_file, phase_folder = relative_path(job.path), relative_path(funnel.folder / name)
             print_text(
                 f"\nthe funnel stops after phase {name!r}. Give the phase more trials or loosen its `go` in {job_file}, "
@@ -130,7 +130,7 @@ def _phase_json(funnel: Funnel, name: str) -> dict[str, Any]:
         row |= {"state": "tested", "trials": int(verdict.numbers["trials"]), "failed": int(verdict.numbers["failed"])}
         row["seconds"] = verdict.numbers["seconds"]
     folder = funnel.runs.get(name)
-    if name == funnel.last:
+    if name == funnel.full_training_phase:
         return row | _full_training_json(funnel, verdict)
     if folder is None:
         return row
@@ -159,7 +159,7 @@ def _spending(funnel: Funnel) -> list[Spending]:
         by_stage = read_stage_states(folder, open_run(folder).state)
         states[name] = by_stage["search"]
         if "final" in by_stage:
-            states[funnel.last or f"{name}/final"] = by_stage["final"]
+            states[funnel.full_training_phase or f"{name}/final"] = by_stage["final"]
     return compute_spending_by_device(states)
 
 
@@ -220,7 +220,7 @@ def _print_next(funnel: Funnel) -> None:
 
     folder = shlex.quote(str(relative_path(funnel.run.folder)))
     print(f"\nreport:   ogive report {folder}")
-    if not funnel.last:
+    if not funnel.full_training_phase:
         print(f"finalize: ogive finalize {folder}")
     elif not list_missing_weights_reasons(funnel.run):
         print(f"export:   ogive export {folder} --to torch")

@@ -2,8 +2,8 @@
 
 A checkpoint of step 5 is a pair of files in the folder of the trial: `checkpoint-5.pt` (or `.pickle` if it contains no
 tensors) with the state, and `checkpoint-5.json` with the metrics. Both are written to temporary files and flushed. The JSON
-is renamed first, then the state; older checkpoints are deleted last. Therefore, once a trial has a
-checkpoint, it always has a complete one.
+is renamed first, then the state; older checkpoints are deleted last. Therefore, once a trial has a checkpoint, it always
+has a complete one.
 
 If the value of a trial is that of its best epoch, `checkpoint-3-best.pt` and its JSON are the checkpoint of that epoch.
 Training continues from the newest checkpoint, not from the best.
@@ -172,6 +172,7 @@ class CheckpointWriter:
     def __init__(self, folder: Path, best_epoch_rule: BestEpoch | None = None) -> None:
         self._folder = folder
         self._best_epoch_rule = best_epoch_rule
+        # The step, the path that the state will have, and the names in the state.
         self._staged: tuple[Step, Path, list[str]] | None = None
         # An earlier attempt may have been killed between writing the newest checkpoint and updating the best one.
         if best_epoch_rule is not None and (saved := find_newest_checkpoint(folder)) is not None:

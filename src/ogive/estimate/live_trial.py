@@ -38,7 +38,7 @@ class TrialEnds(BaseException):
 
 
 class LiveTrial:
-    """One attempt at a trial, as the train function sees it.
+    """One attempt at a trial, as the train function sees it. With `until`, it may train beyond the step of the evaluation.
 
     Attributes:
         id: the id of the trial, from 0.
@@ -232,6 +232,7 @@ class LiveTrial:
 
     def _has_next_epoch(self) -> bool:
         """Return whether the train function has to train another epoch. All ranks agree on the answer."""
+        # Not `_last_step`: `_missing_metrics` differs between the ranks if only rank 0 reports.
         last_epoch = max(self._until, self._evaluation.max_step if self._evaluation.missing_metrics else 0)
         if self._until <= self.epoch < last_epoch:
             # Beyond the fidelity, another epoch is needed only if this epoch was reported and objectives are still missing.

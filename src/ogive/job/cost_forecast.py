@@ -120,7 +120,9 @@ class CostForecast:
 
 
 def forecast_cost(job: Job) -> CostForecast | None:
-    """Return the forecast cost of a job; None for a train function, whose training time is unknown.
+    """Return the forecast cost of a job; None if the training time is unknown.
+
+    It is unknown for a train function, and if none of the architectures to time can be built.
 
     The measurement takes some seconds, and reads only the training and validation splits. The forecast assumes that the
     time of a training is proportional to the numbers of its examples and epochs.
@@ -160,8 +162,10 @@ def forecast_cost(job: Job) -> CostForecast | None:
     if arguments:
         estimator = estimators[-1]
         assert isinstance(estimator, Classifier)
-        epochs = {"epochs": arguments["epochs"]} if "epochs" in arguments else {}
-        full_estimator = estimator.full_training({**arguments.get("recipe", {}), **epochs})
+        recipe_changes = dict(arguments.get("recipe", {}))
+        if "epochs" in arguments:
+            recipe_changes["epochs"] = arguments["epochs"]
+        full_estimator = estimator.full_training(recipe_changes)
         seconds = (get_seconds_per_example(full_estimator) or first_measurement).compute_training_seconds(
             full_estimator, full_estimator.epochs
         )
@@ -255,9 +259,9 @@ def _measure_seconds_per_example(job: Job, estimator: Classifier, proxy: Proxy) 
                 model = build_proxy_model(architecture, index, proxy, tuple(train[0].shape[1:]))
             except USER_EXCEPTIONS:  # an infeasible architecture is not trained, and the preflight reports other errors
                 continue
-            seconds = _time_one_example(model, train, validation, estimator)
-            train_seconds.append(seconds[0])
-            validation_seconds.append(seconds[1])
+            seconds_of_training, seconds_of_validation = _time_one_example(model, train, validation, estimator)
+            train_seconds.append(seconds_of_training)
+            validation_seconds.append(seconds_of_validation)
     if not train_seconds:
         return None
     hardware = f"on {device}" if device.type != "cpu" else f"with {plural(threads, 'CPU thread')}"
@@ -275,12 +279,12 @@ def _time_one_example(model: Any, train: Examples, validation: Examples, estimat
     classes, recipe = estimator.task.classes, estimator.training
     warm_up_size = WARM_UP_STEPS * recipe.batch_size
     warm_up = (train[0][:warm_up_size], train[1][:warm_up_size])
-    Training(model, warm_up, classes, recipe, 0).train_epoch(1)
+    Training(model, warm_up, classes, recipe, seed=0).train_epoch(1)
     timed = (train[0][warm_up_size:], train[1][warm_up_size:])
-    if len(timed[1]) < 2:  # the task is tiny, so time all of its examples
+    if len(timed[1]) < 2:  # the task is tiny, and batch normalization needs two examples, so time all of its examples
         timed = train
     start = time.perf_counter()
-    Training(model, timed, classes, recipe, 0).train_epoch(1)
+    Training(model, timed, classes, recipe, seed=0).train_epoch(1)
     end_of_training = time.perf_counter()
     evaluate(model, validation, classes)
     end = time.perf_counter()

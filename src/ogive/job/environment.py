@@ -21,7 +21,7 @@ OPTIONS_WITHOUT_PHASES = ("max_trials", "budget")
 
 
 def check_machine(source: Source, keys: JobKeys) -> None:
-    """Raise JobError if the machine has too few cores, or if the executor does not support a key of the job."""
+    """Raise JobError if the machine has too few cores, if the executor does not support a key, or if two keys conflict."""
     with locate_errors(source, "executor"):
         is_simulated = parse_executor_config(keys.executor).is_simulated
     if isinstance(keys.parallel_trials, int) and keys.parallel_trials > count_cores() and not is_simulated:

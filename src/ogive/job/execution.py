@@ -62,7 +62,8 @@ def run_job(
             arguments["max_trials"] = max(arguments["max_trials"], stored.settings["max_trials"])
         is_same_split = arguments.get("workers") == stored.settings["workers"] and arguments["workers_per_trial"] == 1
         if is_same_split and any("plan" in data for data in stored.projections):
-            del arguments["workers_per_trial"]  # `make_worker_arguments` set it from the plan when the run started
+            # The run was started with a plan (see `make_worker_arguments`), and keeps the workers per trial of the plan.
+            del arguments["workers_per_trial"]
     else:
         arguments["initial"] = [*initial, *job.initial]
         arguments["warm_start"] = search_parts.make_warm_start_argument(job.source, job.keys)

@@ -236,6 +236,7 @@ def check_options(
         try:
             make(name, **{option: value})
         except (OgiveError, TypeError, ValueError) as error:
+            # An error that does not name this option may be due to the other options, which are missing here.
             if len(options) == 1 or option in str(error):
                 raise source.error((kind, name, option), str(error)) from error
     with locate_errors(source, kind, name):

@@ -24,7 +24,7 @@ These modules are removed from `sys.modules` before the next job is loaded, beca
 
 
 class CodeImporter:
-    """Imports the code that one job refers to.
+    """Imports the code that one job refers to. Creating an importer removes the modules of the previous job.
 
     A file is imported as a module with the same name. Its folder and the folder of the job file are added to `sys.path`, as
     Python does for a script. So workers can import the module by its name, and it can import the files next to it.
