@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 MAX_ARCHITECTURES = 50_000
 """A table has at most this many architectures."""
 METRICS = ("log_loss", "accuracy")
+"""The metrics of a table."""
 MIN_CORRELATION = 0.7
 """The rank correlation between seeds should be at least this high. Below it, chance decides which architecture is best."""
 

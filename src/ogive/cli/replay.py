@@ -116,6 +116,7 @@ def _parse_bound(text: str, option: str) -> Constraint:
     from ogive.objective import Constraint
 
     match = _BOUND.fullmatch(text)
+    # Without a match, float("") raises the ValueError.
     try:
         metric, sign, threshold = match.groups() if match else ("", "", "")
         value = float(threshold)

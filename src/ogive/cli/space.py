@@ -66,6 +66,7 @@ def _condition(decision: Decision) -> str:
         " and ".join(f"{name} in {{{', '.join(map(str, sorted(labels, key=str)))}}}" for name, labels in conjunction)
         for conjunction in decision.when
     ]
+    # A conjunction without terms has the text "", and always holds.
     return "" if "" in alternatives else " or ".join(alternatives)
 
 

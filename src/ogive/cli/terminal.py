@@ -42,6 +42,7 @@ def wrap(text: str, width: int, indent: int | None = None) -> str:
     lines = []
     for line in text.split("\n"):
         label = _LABEL.match(line)
+        # At most a third, so that a long label leaves enough space for the text.
         hanging = min(len(label[0]) if label else 0, width // 3) if indent is None else indent
         parts = textwrap.wrap(
             line, width, subsequent_indent=" " * hanging, break_long_words=False, break_on_hyphens=False

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from ogive.run.state import State
 
 Send = Callable[[Alert], object]
+"""A function that sends an alert by one route. It may raise any exception."""
 TIMEOUT_SECONDS = 10.0
 """The time within which a webhook must answer."""
 
@@ -71,7 +72,7 @@ class AlertRoutes:
         """Wait up to `CLOSE_SECONDS` for the queued alerts to be sent, and end the threads.
 
         Returns:
-            The messages on failures that `failures` has not returned yet.
+            The messages on failures that `collect_failures` has not returned yet.
         """
         deadline = time.monotonic() + CLOSE_SECONDS
         for thread in self._threads:

@@ -68,10 +68,11 @@ class Progress:
     @property
     def state(self) -> State:
         """The state of the run."""
-        assert self._state is not None, "note() comes first"
+        assert self._state is not None, "record_event() comes first"
         return self._state
 
     def _begin(self, state: State, event: Event | None) -> None:
+        """Begin with the first event of this session."""
         self._state = state
         self._start_time, self._elapsed_before = self._clock(), state.elapsed_seconds
         # The first event may have made a trial inactive, which then belongs to this session.

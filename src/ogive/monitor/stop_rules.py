@@ -151,6 +151,7 @@ def meets_criteria(trial: Trial, criteria: Sequence[Constraint]) -> bool:
 
 def _check_budget(state: State, settings: Settings, now: float | None) -> StopVerdict:
     spent, trials = compute_spending(state, now), count_inactive(state)
+    # For each budget: the used amount, the limit, and a text with both.
     budgets = {"trials": (float(trials), float(state.total_trials), f"{trials:,} of {state.total_trials:,} trials")}
     if settings.hours is not None:
         text = f"{duration(SECONDS_PER_HOUR * spent.hours)} of {duration(SECONDS_PER_HOUR * settings.hours)}"
