@@ -50,7 +50,8 @@ _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
 class Go:
     """The conditions under which the next phase starts.
 
-    Two conditions always apply: at least one trial has a value, and the number of failed trials is below the run's limit.
+    Two conditions always apply to a search: at least one trial has a value and satisfies the constraints, and the number of
+    failed trials is below the run's limit. Full training must have a winner.
 
     Attributes:
         best: Thresholds; one trial must satisfy all of them. Default: none.
@@ -321,8 +322,7 @@ def _run_phase(phase: Phase, previous: Run | None, folder: Path) -> tuple[Run, P
         folder: the folder of the funnel.
     """
     if phase.search is None:
-        # `_check_phases` ensures that the first phase is a search.
-        assert previous is not None
+        assert previous is not None  # by `_check_phases`: the first phase is a search
         result = previous.finalize(**phase.finalize)
         checks, numbers = check_full_training(result, phase.go.best, phase.go.failed)
         return previous, _make_verdict(phase.name, checks, numbers, "every finalist was trained")

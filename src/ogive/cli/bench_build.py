@@ -121,6 +121,7 @@ def _write_table(out: Path, run: Any, space: Space, curves: Curves) -> dict[str,
 
 
 def _check_rank_correlation(out: Path, metric: str, meta: dict[str, Any]) -> None:
+    """Print the rank correlation between seeds, and exit with 1 if it is below `MIN_CORRELATION`."""
     from ogive.bench import curve_file
 
     if meta["seeds"] < 2:
@@ -131,7 +132,7 @@ def _check_rank_correlation(out: Path, metric: str, meta: dict[str, Any]) -> Non
     by_epoch = ", ".join(f"{epoch}: {rho:.3f}" for epoch, rho in correlations.items())
     print_text(f"rank correlation between single seeds, {metric}, by epoch: {by_epoch}")
     last = correlations[table.levels[-1]]
-    if not last >= MIN_CORRELATION:
+    if not last >= MIN_CORRELATION:  # true for NaN as well
         print_text(
             f"the rank correlation is below {MIN_CORRELATION}: chance decides which architecture is the best; change the "
             "recipe, the metric or the number of seeds"

@@ -159,6 +159,7 @@ def _spending(funnel: Funnel) -> list[Spending]:
         by_stage = read_stage_states(folder, open_run(folder).state)
         states[name] = by_stage["search"]
         if "final" in by_stage:
+            # If no phase is full training, the user may have called `ogive finalize` for any phase.
             states[funnel.full_training_phase or f"{name}/final"] = by_stage["final"]
     return compute_spending_by_device(states)
 
@@ -205,7 +206,7 @@ def _full_training_json(funnel: Funnel, verdict: PhaseVerdict | None) -> dict[st
     stages = open_run(last_search).stages
     if stages.full_training_result is None:
         return {"state": "started"}
-    winner = stages.winners[0]
+    winner = stages.winners[0]  # with several objectives, the first of several winners
     best = {o.metric: winner.mean_metrics[o.metric] for o in stages.state.objectives if o.metric in winner.mean_metrics}
     return {
         "state": "trained",

@@ -160,7 +160,7 @@ def _print_selected(result: Replay, state: State) -> None:
     if not result.selected:
         print_text("chosen    none: no trial has a value under these objectives and satisfies these constraints")
         return
-    trials = [choice.trial for choice in result.selected]
+    trials = [selected.trial for selected in result.selected]
     replayed = [o.metric for o in result.objectives] + [c.metric for c in result.constraints]
     metrics = list(dict.fromkeys([*replayed, *select_metric_columns(state, trials)]))
     table = Table(box=None, pad_edge=False, header_style="bold")
@@ -170,12 +170,12 @@ def _print_selected(result: Replay, state: State) -> None:
     if has_front:
         table.add_column("on the front")
     table.add_column("architecture", overflow="fold")
-    for choice in result.selected:
-        trial = choice.trial
+    for selected in result.selected:
+        trial = selected.trial
         values = [number(trial.metrics[name]) if name in trial.metrics else "-" for name in metrics]
-        rank_in_run = "-" if choice.original_rank is None else str(choice.original_rank)
-        on_front = ["yes" if choice.on_front else "no"] if has_front else []
-        ranks = (str(choice.rank), rank_in_run, str(trial.id))
+        rank_in_run = "-" if selected.original_rank is None else str(selected.original_rank)
+        on_front = ["yes" if selected.on_front else "no"] if has_front else []
+        ranks = (str(selected.rank), rank_in_run, str(trial.id))
         table.add_row(*ranks, *values, str(trial.step), *on_front, format_decisions(trial))
     print_table(table)
     if len({trial.step for trial in trials}) > 1:
@@ -195,6 +195,7 @@ def _print_stops(result: Replay) -> None:
 
 
 def _stop_cells(stop: ReplayedStop, result: Replay) -> tuple[str, str, str, str]:
+    """Return the cells "at trial", "best by then", "loses" and "saves" of the table of stop rules."""
     from ogive.formatting import duration, number
     from ogive.run.spending import SECONDS_PER_HOUR
 

@@ -62,12 +62,12 @@ def _alternatives(decision: Decision) -> str:
 
 def _condition(decision: Decision) -> str:
     """Return the condition under which a decision is active, as text; "" for a decision that is always active."""
-    alternatives = [
+    conjunctions = [
         " and ".join(f"{name} in {{{', '.join(map(str, sorted(labels, key=str)))}}}" for name, labels in conjunction)
         for conjunction in decision.when
     ]
     # A conjunction without terms has the text "", and always holds.
-    return "" if "" in alternatives else " or ".join(alternatives)
+    return "" if "" in conjunctions else " or ".join(conjunctions)
 
 
 def size_text(space: Space) -> str:

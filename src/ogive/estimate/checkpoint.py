@@ -232,8 +232,8 @@ class CheckpointWriter:
             The files of the best checkpoint; none if no epoch is eligible yet.
         """
         best = _find_latest(self._folder, _BEST_STATE_FILE)
-        is_candidate = saved.reported and rule.is_eligible(saved.metrics)
-        if is_candidate and (best is None or rule.cost(saved.metrics) < rule.cost(best.metrics)):
+        is_eligible = saved.reported and rule.is_eligible(saved.metrics)
+        if is_eligible and (best is None or rule.cost(saved.metrics) < rule.cost(best.metrics)):
             # The JSON is linked before the state, for the same reason as in `commit`.
             best = SavedCheckpoint(saved.step, saved.metrics, True, saved.path.with_stem(f"{saved.path.stem}-best"))
             for source, target in (

@@ -97,7 +97,7 @@ class LiveTrial:
     @property
     def team(self) -> Team:
         """The processes that train the trial together."""
-        self._uses_ranks = True
+        self._uses_ranks = True  # for `_check_ranks`
         return self._team
 
     def epochs(self) -> Iterator[int]:

@@ -43,6 +43,7 @@ def check_machine(source: Source, keys: JobKeys) -> None:
 
 
 def _check_inline(source: Source, keys: JobKeys) -> None:
+    """Raise JobError if a key is set that the inline executor does not support."""
     for name, default in (
         ("parallel_trials", 1),
         ("workers_per_trial", 1),
@@ -58,6 +59,7 @@ def _check_inline(source: Source, keys: JobKeys) -> None:
 
 
 def _check_simulated(source: Source, keys: JobKeys) -> None:
+    """Raise JobError if a key is set that the simulated executor does not support."""
     if keys.parallel_trials == AUTO:
         raise source.error(("parallel_trials",), "`executor: simulated` has no cores to divide; give a number")
     for name in ("time_limit", "memory_limit", "startup_limit", "finalize"):

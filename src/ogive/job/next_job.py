@@ -20,6 +20,7 @@ SUGGESTED_JOB_FILE = "suggested.yaml"
 """The name of the suggested job file, in the folder of the run."""
 INITIAL_ARCHITECTURES = 3
 """The number of best architectures that the suggested job tries first."""
+# A reference to an object in a file, such as space.py:space or prices.yaml:name.
 _REFERENCE = re.compile(r"(?P<file>[^:]+\.(?:py|ya?ml)):(?P<name>\w+)")
 
 

@@ -130,10 +130,10 @@ def make_initial(source: Source, keys: JobKeys, space: Space) -> tuple[Mapping[s
     Raises:
         JobError: an architecture is not in the space.
     """
-    for index, choices in enumerate(keys.initial):
+    for index, architecture in enumerate(keys.initial):
         with locate_errors(source, "initial", index):
             try:
-                parse_list(space, [choices])
+                parse_list(space, [architecture])
             except JobError as error:
                 raise JobError(str(error).removeprefix("architectures[0]: ")) from error
     return tuple(keys.initial)

@@ -102,6 +102,7 @@ class Progress:
         if trial.step > self._step:
             self._step = trial.step
             self._collect_best_at_step()
+        # If `trial` is in `best` already, it ties with itself, and is not added again.
         if not any(self._dominates(best, trial, ties=True) for best in self.best):
             self.best = [best for best in self.best if not self._dominates(trial, best, ties=False)] + [trial]
 
@@ -203,7 +204,8 @@ class Progress:
         For example: `6.43 of 50 USD (13%), 17.10 to 22.40 at the end`.
         """
         settings = Settings.from_json(self.state.settings)
-        spent = spending.compute_spending(self.state, self.state.time + self.elapsed - self.state.elapsed_seconds)
+        now = self.state.time + self.elapsed - self.state.elapsed_seconds  # by the clock of the journal
+        spent = spending.compute_spending(self.state, now)
         if spent.money is None:
             return None
         paid = amount(spent.money, spent.currency)

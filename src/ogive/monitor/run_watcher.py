@@ -125,6 +125,7 @@ class RunWatcher:
         if holder is None:
             message = f"the controller has ended without closing its session: {consequence}"
             return Alert("critical", died, message, numbers)
+        # The start of the process is compared, because another process may have got the same number.
         if holder.host == socket.gethostname() and find_process_start(holder.pid) != holder.born:
             message = f"the controller ({holder}) has died: {consequence}"
             return Alert("critical", died, message, numbers)
