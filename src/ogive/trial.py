@@ -44,14 +44,14 @@ class Status(StrEnum):
     WAITING = "waiting"  # waits for a worker: it was just proposed, or its last attempt was interrupted
     RUNNING = "running"
     PAUSED = "paused"  # paused at a rung; may be resumed
-    FINISHED = "finished"  # trained up to its fidelity
+    FINISHED = "finished"  # trained up to its fidelity, or ended by itself before (see `Trial.ended_by_itself`)
     STOPPED = "stopped"  # stopped by the schedule; its reports count
-    ERROR = "error"  # the train function raised an exception
+    ERROR = "error"  # the user's code raised an exception
     OUT_OF_MEMORY = "out_of_memory"
     TIME_LIMIT = "time_limit"
     NOT_FINITE = "not_finite"  # an objective or constraint was NaN or infinite
     MISSING_METRIC = "missing_metric"  # ended without reporting every objective and constraint
-    INFEASIBLE = "infeasible"  # its screened metrics violate a hard constraint, so it was not trained
+    INFEASIBLE = "infeasible"  # the user's code raised `Infeasible`: the architecture cannot be evaluated
     EXITED = "exited"  # the train function ended its worker: os._exit, sys.exit, a crash in native code
     KILLED = "killed"  # the worker was killed from outside, more often than retries allow
     LOST = "lost"  # the worker's host stopped responding, more often than retries allow
@@ -132,7 +132,7 @@ class BestEpoch(NamedTuple):
         )
 
     def is_eligible(self, metrics: Mapping[str, float]) -> bool:
-        """Return whether an epoch with these metrics is eligible: all needed metrics are present and finite."""
+        """Return whether an epoch with these metrics is eligible: all required metrics are present and finite."""
         return are_finite(metrics, (self.metric, *self.required_metrics))
 
     def cost(self, metrics: Mapping[str, float]) -> float:
