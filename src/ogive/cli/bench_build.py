@@ -68,6 +68,7 @@ def build(
 
 
 def _count_architectures(space: Space) -> int:
+    """Return the number of architectures of a table; raise JobError if there are too many."""
     from ogive.errors import JobError
 
     size = space.size()
@@ -80,6 +81,7 @@ def _count_architectures(space: Space) -> int:
 
 
 def _train_all(space: Space, curves: Curves, *, size: int, folder: Path, workers: int) -> Any:
+    """Train every architecture of the space in a run, and return the run."""
     from ogive.api import search
 
     return search(
@@ -97,6 +99,7 @@ def _train_all(space: Space, curves: Curves, *, size: int, folder: Path, workers
 
 
 def _write_table(out: Path, run: Any, space: Space, curves: Curves) -> dict[str, Any]:
+    """Write the table with the curves of a run, and return its description, which the file contains."""
     from dataclasses import asdict
 
     from ogive.bench import curve_file

@@ -217,6 +217,7 @@ def _full_training_json(funnel: Funnel, verdict: PhaseVerdict | None) -> dict[st
 
 
 def _print_next(funnel: Funnel) -> None:
+    """Print the commands that may follow a funnel that has ended, and its warnings."""
     import shlex
 
     folder = shlex.quote(str(relative_path(funnel.run.folder)))

@@ -98,6 +98,7 @@ def replay(
 
 
 def _parse_objective(text: str) -> Objective:
+    """Return the objective that `METRIC` or `METRIC:GOAL` describes."""
     from ogive.objective import Objective
 
     metric, _, goal = text.partition(":")
@@ -113,6 +114,7 @@ def _parse_objective(text: str) -> Objective:
 
 
 def _parse_bound(text: str, option: str) -> Constraint:
+    """Return the constraint that a text such as `latency<=5` describes; `option` is for the message."""
     from ogive.objective import Constraint
 
     match = _BOUND.fullmatch(text)
@@ -133,6 +135,7 @@ def _parse_price(text: str | None) -> float | str | None:
 
 
 def _print(result: Replay, state: State) -> None:
+    """Print a replay. `state` is that of the run, with its own objectives."""
     from ogive.formatting import plural
 
     goals = ", ".join(f"{o.goal} {o.metric}" for o in result.objectives)
@@ -152,6 +155,7 @@ def _print(result: Replay, state: State) -> None:
 
 
 def _print_selected(result: Replay, state: State) -> None:
+    """Print the table of the trials that the replay selects."""
     from rich.table import Table
 
     from ogive.formatting import number
@@ -183,6 +187,7 @@ def _print_selected(result: Replay, state: State) -> None:
 
 
 def _print_stops(result: Replay) -> None:
+    """Print the table of the stop rules."""
     from rich.table import Table
 
     print_text()
@@ -213,6 +218,7 @@ def _stop_cells(stop: ReplayedStop, result: Replay) -> tuple[str, str, str, str]
 
 
 def _print_cost(result: Replay) -> None:
+    """Print the time that the search took, and its cost at the price of the replay and at that of the run."""
     from ogive.formatting import duration
     from ogive.run.spending import SECONDS_PER_HOUR
 

@@ -177,6 +177,7 @@ def _has_ended_without_success(run: Run) -> bool:
 
 
 def _summary_json(run: Run) -> dict[str, Any]:
+    """Return the result of a search as JSON, for scripts."""
     state = run.state
     return {
         "run": str(relative_path(run.folder)),
@@ -192,6 +193,7 @@ def _summary_json(run: Run) -> dict[str, Any]:
 
 
 def _print(run: Run, how_to_continue: str) -> None:
+    """Print the result of a search, and the commands that may follow."""
     import shlex
 
     from ogive.formatting import duration, plural

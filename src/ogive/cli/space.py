@@ -43,6 +43,7 @@ def space(
 
 
 def _print_decisions(space: Space) -> None:
+    """Print the table of the decisions of a space."""
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False, header_style="bold")

@@ -118,6 +118,7 @@ def _format_advice(state: State, verdicts: Sequence[StopVerdict]) -> str:
 
 
 def _summary_json(run: Run, state: State) -> dict[str, Any]:
+    """Return the state of a run as JSON, for scripts."""
     return {
         "run": str(relative_path(run.folder)),
         "state": _run_state(state),

@@ -78,6 +78,7 @@ def print_json(value: Any) -> None:
 
 
 def _strict_json(value: Any) -> Any:
+    """Return a value with NaN and infinity as texts, tuples as lists, and keys as texts."""
     if isinstance(value, Mapping):
         return {str(key): _strict_json(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):

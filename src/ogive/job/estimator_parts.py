@@ -127,6 +127,7 @@ def _needs_parameter_counts(keys: JobKeys) -> bool:
 
 
 def _check_example_shape(source: Source, keys: JobKeys, space: Space, task: Task) -> None:
+    """Raise JobError if the space declares another shape of an example than the task has."""
     shape = space.example_input
     if isinstance(shape, tuple) and shape != task.example_input:
         raise source.error(

@@ -59,6 +59,7 @@ def make_space(source: Source, keys: JobKeys, code: CodeImporter) -> Space:
 
 
 def _make_zoo_space(source: Source, zoo: Mapping[str, Mapping[str, Any]]) -> Space:
+    """Return a space of the zoo; raise JobError if its name or an option is unknown, or if it cannot be made."""
     from ogive import zoo as spaces
 
     ((name, options),) = zoo.items()

@@ -157,6 +157,7 @@ def _append_to_file(path: Path, alert: Alert, run: Path) -> None:
 
 
 def _post_to_webhook(url: str, alert: Alert, run: Path) -> None:
+    """Post an alert; raise OSError if the webhook does not accept it."""
     # Imported here, because these two imports take longer than the import of `ogive.run`.
     import urllib.error
     import urllib.request
