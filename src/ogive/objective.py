@@ -25,7 +25,8 @@ from ogive.metric_names import check_not_trained_on, infer_goal
 Metrics = Mapping[str, float]
 
 GOALS = ("maximize", "minimize")
-EPOCHS = ("last", "best")
+VALUE_EPOCHS = ("last", "best")
+"""The values of `Objective.epoch`."""
 
 
 @dataclass(frozen=True)
@@ -61,8 +62,8 @@ class Objective:
             raise JobError(
                 f"objective {self.metric!r}: goal {self.goal!r} is not {_join_with_or(GOALS)}; did you mean {hint!r}?"
             )
-        if self.epoch not in EPOCHS:
-            raise JobError(f"objective {self.metric!r}: epoch {self.epoch!r} is not {_join_with_or(EPOCHS)}")
+        if self.epoch not in VALUE_EPOCHS:
+            raise JobError(f"objective {self.metric!r}: epoch {self.epoch!r} is not {_join_with_or(VALUE_EPOCHS)}")
 
     def to_json(self) -> dict[str, str]:
         """Return the fields by name. `epoch` is left out if it is "last", since older journals do not have this field."""

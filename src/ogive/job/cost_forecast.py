@@ -16,6 +16,7 @@ from ogive.job.job import Job, make_finalize_arguments
 from ogive.planner.measure_durations import measure_start_up
 from ogive.run.manifest import count_cores
 from ogive.run.prices import Price, find_price
+from ogive.run.spending import SECONDS_PER_HOUR
 from ogive.seeds import generator
 from ogive.session.payload import PAYLOAD, write_payload
 from ogive.user_code import USER_EXCEPTIONS
@@ -40,11 +41,11 @@ class Range:
     middle: float
     high: float
 
-    def multiply(self, factor: float) -> Range:
+    def scaled_by(self, factor: float) -> Range:
         """Return the range with each amount multiplied by `factor`."""
         return Range(self.low * factor, self.middle * factor, self.high * factor)
 
-    def plus(self, amount: float) -> Range:
+    def shifted_by(self, amount: float) -> Range:
         """Return the range with `amount` added to each amount."""
         return Range(self.low + amount, self.middle + amount, self.high + amount)
 
@@ -318,12 +319,12 @@ def _make_part(
     """Return the forecast for `trainings` trainings of `seconds` each, limited by the budget of the search."""
     parallel = min(search.parallel_trials, trainings)
     rounds = -(-trainings // parallel)  # rounded up
-    hours = seconds.multiply(rounds / 3600).plus(start_up_seconds / 3600)
+    hours = seconds.scaled_by(rounds / SECONDS_PER_HOUR).shifted_by(start_up_seconds / SECONDS_PER_HOUR)
     budget = search.settings
     if budget.hours is not None and not full:
         hours = hours.at_most(budget.hours)
     money = (
-        None if price is None else hours.multiply(price.compute_hourly_cost(parallel * search.keys.workers_per_trial))
+        None if price is None else hours.scaled_by(price.compute_hourly_cost(parallel * search.keys.workers_per_trial))
     )
     if money is not None and budget.money is not None and not full:
         money = money.at_most(budget.money)

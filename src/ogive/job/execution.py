@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from ogive.run.observers import Observer
     from ogive.run.state import State
 
-MakeView = Callable[[], AbstractContextManager["Observer"]]
+ViewFactory = Callable[[], AbstractContextManager["Observer"]]
 """A function that returns a context manager, which provides the observer of one search."""
 
 
@@ -99,7 +99,7 @@ def run_job(
 
 def run_funnel(
     job: Job,
-    make_view: MakeView,
+    make_view: ViewFactory,
     report_phase: Callable[[str, PhaseVerdict | None], object],
     print_message: Callable[[str], object],
     retry_failed: bool = False,
@@ -126,7 +126,7 @@ def run_funnel(
 
 
 def _make_phase(
-    phase: JobPhase, *, job: Job, make_view: MakeView, print_message: Callable[[str], object], retry_failed: bool
+    phase: JobPhase, *, job: Job, make_view: ViewFactory, print_message: Callable[[str], object], retry_failed: bool
 ) -> Phase:
     """Return the phase of a funnel that runs a phase of the job."""
     if phase.job is not None:
@@ -144,7 +144,7 @@ def _make_phase(
 
 
 def _run_search_phase(
-    job: Job, make_view: MakeView, retry_failed: bool, run: Path, initial: Sequence[Mapping[str, Any]] = ()
+    job: Job, make_view: ViewFactory, retry_failed: bool, run: Path, initial: Sequence[Mapping[str, Any]] = ()
 ) -> Run:
     """Run the search of a phase. `run` is the folder that the funnel expects, which is the run folder of `job`."""
     with make_view() as observer:

@@ -25,11 +25,11 @@ from ogive.objective import compute_costs, find_pareto_front, total_violation
 from ogive.run import spending
 from ogive.run.alerts import Alert
 from ogive.run.settings import Settings
+from ogive.run.spending import SECONDS_PER_HOUR
 from ogive.run.state import MAX_LAST_ENDED, State
 from ogive.space import Space
 from ogive.trial import Status, Trial, select_comparable
 
-HOUR = 3600.0
 WARN_SHARE, STOP_SHARE, CRITICAL_SHARE = 0.8, 1.0, 1.2
 """The shares of a budget at which a warning is due, at which the search stops, and at which an alert is critical. The share
 can exceed 1 because pending trials continue after the search stops."""
@@ -192,7 +192,7 @@ def _check_budget(state: State, now: float) -> Iterator[Alert]:
     settings, spent = Settings.from_json(state.settings), spending.compute_spending(state, now)
     budgets = []
     if settings.hours is not None:
-        text = f"{duration(spent.hours * HOUR)} of {duration(settings.hours * HOUR)}"
+        text = f"{duration(spent.hours * SECONDS_PER_HOUR)} of {duration(settings.hours * SECONDS_PER_HOUR)}"
         budgets.append(("hours", settings.hours, spent.hours, text))
     if settings.money is not None and spent.money is not None:
         text = amount_of_limit(spent.money, settings.money, spent.currency)
@@ -216,17 +216,17 @@ def _check_patience(state: State, now: float) -> Iterator[Alert]:
 
     The default is `PATIENCE_SHARE` of the time so far, but at least `MIN_PATIENCE_HOURS`.
     """
-    elapsed = state.elapsed_seconds + max(0.0, now - state.time)
-    limit = Settings.from_json(state.settings).patience or max(MIN_PATIENCE_HOURS, PATIENCE_SHARE * elapsed / HOUR)
-    if state.end_reason or elapsed / HOUR < limit:
+    elapsed_hours = (state.elapsed_seconds + max(0.0, now - state.time)) / SECONDS_PER_HOUR
+    limit = Settings.from_json(state.settings).patience or max(MIN_PATIENCE_HOURS, PATIENCE_SHARE * elapsed_hours)
+    if state.end_reason or elapsed_hours < limit:
         return
     improvement = find_last_improvement(state)
     if improvement is None:
         return
     trial, improved_at = improvement
-    hours = _sum_session_seconds(state, improved_at, now) / HOUR
+    hours = _sum_session_seconds(state, improved_at, now) / SECONDS_PER_HOUR
     if hours >= limit:
-        message = f"no improvement for {duration(hours * HOUR)}, since trial {trial.id}"
+        message = f"no improvement for {duration(hours * SECONDS_PER_HOUR)}, since trial {trial.id}"
         numbers = {"hours": hours, "limit": limit}
         yield Alert("warning", f"patience:{trial.id}", message, numbers, trial=trial.id)
 

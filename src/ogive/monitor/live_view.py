@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TextIO
 
@@ -17,9 +17,8 @@ from rich.text import Text
 from ogive.monitor.progress import Progress
 from ogive.run.alerts import SEVERITIES
 from ogive.run.events import Event, Kind
+from ogive.run.observers import Observer
 from ogive.run.state import State
-
-Observer = Callable[[State, Event | None], None]
 
 REDRAW_SECONDS = 0.25
 """The least time between two redraws of the view on a terminal."""

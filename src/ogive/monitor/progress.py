@@ -13,6 +13,7 @@ from ogive.objective import total_violation
 from ogive.run import spending
 from ogive.run.events import Event, Kind
 from ogive.run.settings import Settings
+from ogive.run.spending import SECONDS_PER_HOUR
 from ogive.run.state import State
 from ogive.run.trial_labels import format_trial_name, select_shown_metrics
 from ogive.run.unsaved_weights import UNSAVED_PREFIX
@@ -146,7 +147,7 @@ class Progress:
             estimates.append((self.total - self.inactive) * (self._clock() - self._start_time) / computed)
         hours = Settings.from_json(self.state.settings).hours
         if hours is not None:
-            estimates.append(max(0.0, hours * 3600 - self.elapsed))
+            estimates.append(max(0.0, hours * SECONDS_PER_HOUR - self.elapsed))
         return min(estimates, default=None)
 
     def format_counts(self) -> str:
