@@ -156,6 +156,7 @@ class Advisor:
         projection = cost.project_cost(self.state)
         if projection is None:
             return None
+        # Several events, or a continued session, can have the same number of inactive trials.
         if any((data["done"], data["trials"]) == (projection.done, total) for data in self.state.projections):
             return None
         return Event(Kind.PROJECTED, data=projection.to_json())

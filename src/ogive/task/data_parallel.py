@@ -33,6 +33,7 @@ class DataParallel:
     def __init__(self, model: nn.Module, team: Team) -> None:
         self.team = team
         self._synchronization = _Synchronization()
+        # Layers that compute their output in another way, such as SyncBatchNorm, are left as they are.
         for module in model.modules():
             if isinstance(module, _BatchNorm) and type(module).forward is _BatchNorm.forward:
                 module.forward = functools.partial(  # type: ignore[method-assign]
