@@ -25,7 +25,7 @@ MIN_CORRELATION = 0.7
 def build(
     out: Annotated[Path, typer.Argument(metavar="FILE.npz", help="File for the table.")],
     space: Annotated[
-        str | None, typer.Option(metavar="JOB|FILE.py:NAME", help="The space. Default: of the bundled benchmark.")
+        str | None, typer.Option(metavar="JOB|FILE.py:NAME", help="The space. Default: that of the bundled benchmark.")
     ] = None,
     data: Annotated[str, typer.Option(help="Name of a data set.")] = "digits",
     train: Annotated[int, typer.Option(min=1, help="Number of examples for training.")] = 300,

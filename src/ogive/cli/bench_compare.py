@@ -31,7 +31,7 @@ def compare(
         list[str] | None,
         typer.Option(
             help='Names with options, and @schedule, such as "gp regularized_evolution:population=20 random@asha:eta=3". '
-            "May be repeated. Default: all, that is all without a schedule of their own."
+            "May be repeated. Default: all, which means those without required options and without their own schedule."
         ),
     ] = None,
     seeds: Annotated[int, typer.Option(min=1, help="Number of searches of each method on each benchmark.")] = 30,

@@ -52,7 +52,7 @@ def plan(
     trials: Annotated[
         int | None, typer.Option(min=1, help="Minimum number of architectures to measure. Default: 6.")
     ] = None,
-    epochs: Annotated[int | None, typer.Option(min=1, help="Epochs to train each of them. Default: 3.")] = None,
+    epochs: Annotated[int | None, typer.Option(min=1, help="Epochs of each measured architecture. Default: 3.")] = None,
     phase: Annotated[str | None, typer.Option(help="Name of the phase to plan. Default: the job itself.")] = None,
     as_json: AsJson = False,
 ) -> None:

@@ -39,9 +39,7 @@ def search(
     job: JobFile,
     max_trials: Annotated[
         int | None,
-        typer.Option(
-            help="Number of architectures to try. It can only grow when a run is continued. Default: as in the job."
-        ),
+        typer.Option(help="Number of trials. It can only grow when a run is continued. Default: as in the job."),
     ] = None,
     parallel_trials: Annotated[
         str | None,
