@@ -107,7 +107,8 @@ def _check_limits(job: Job, forecast: CostForecast | None) -> Iterator[Finding]:
     """Check that each search limits the time and the memory of a trial."""
     if parse_executor_config(job.keys.executor).is_simulated:
         return  # simulated trials use neither time nor memory
-    # Suggest three times the slowest training of the forecast, plus 30 s, in steps of 10 s; at least 60 s.
+    # Suggest three times the slowest training of the forecast, plus 30 s, in steps of 10 s, and at least 60 s; without a
+    # forecast, 600 s.
     slowest = max((part.seconds.high for part in forecast.parts if not part.full), default=0.0) if forecast else 0.0
     seconds = max(60, round(3 * slowest + 30, -1)) if forecast else 600
     hint = "three times the slowest in the forecast" if forecast and seconds > 60 else "seconds for one trial"

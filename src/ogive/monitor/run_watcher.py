@@ -44,7 +44,7 @@ class RunWatcher:
     _raised_causes: set[str] = field(default_factory=set)  # the causes of the alerts that were returned
 
     def look(self) -> Alert | None:
-        """Return an alert if the controller has died or does not respond, once for each session.
+        """Return an alert if the controller has died or does not respond, each at most once for each session.
 
         Raises:
             RunError: there is no journal, or the journal cannot be read.
