@@ -180,6 +180,7 @@ def load_finalize_arguments(run: Path) -> dict[str, Any]:
 
 
 def _read_job_of_run(run: Path) -> tuple[Source, JobKeys] | None:
+    """Return the job file with which a run was started, and its keys; None for a run without a job."""
     path = find_original_job_file(run)
     if path is None:
         return None
