@@ -52,15 +52,16 @@ _PLAIN_TYPES = (type(None), bool, int, float, str)
 _NUMERIC_CODES = "?bhilqBHILQefdFD"
 """The codes of the NumPy dtypes that a checkpoint may contain: booleans, integers, floats and complex numbers."""
 
-# NumPy pickles arrays and scalars with these. torch.load(weights_only=True) rejects them unless they are listed as safe.
-_NUMPY_CLASSES: tuple[Any, ...] = (
+# NumPy pickles arrays and scalars with these functions and classes. torch.load(weights_only=True) rejects them unless they
+# are listed as safe.
+_NUMPY_GLOBALS: tuple[Any, ...] = (
     np.zeros(1).__reduce__()[0],
     np.float64(1).__reduce__()[0],
     np.ndarray,
     np.dtype,
     *{type(np.dtype(code)) for code in _NUMERIC_CODES},
 )
-_SAFE_CLASSES = {(entry.__module__, entry.__qualname__): entry for entry in (*_NUMPY_CLASSES, OrderedDict)}
+_SAFE_GLOBALS = {(entry.__module__, entry.__qualname__): entry for entry in (*_NUMPY_GLOBALS, OrderedDict)}
 
 
 @dataclass(frozen=True)
@@ -287,16 +288,16 @@ class _Unpickler(pickle.Unpickler):
     """An unpickler for numbers, strings, containers and NumPy arrays; anything that could run code is an error."""
 
     def find_class(self, module: str, name: str) -> Any:
-        if (module, name) not in _SAFE_CLASSES:
+        if (module, name) not in _SAFE_GLOBALS:
             raise pickle.UnpicklingError(f"the file contains a {module}.{name}, which checkpoints never contain")
-        return _SAFE_CLASSES[module, name]
+        return _SAFE_GLOBALS[module, name]
 
 
 def _load_with_torch(file: IO[bytes]) -> Any:
     """Read a state with tensors, without running code."""
     import torch
 
-    with torch.serialization.safe_globals(list(_NUMPY_CLASSES)):
+    with torch.serialization.safe_globals(list(_NUMPY_GLOBALS)):
         return torch.load(file, map_location="cpu", weights_only=True)
 
 
