@@ -21,6 +21,7 @@ _MODULE_OF_NAME = {
     **dict.fromkeys(("OgiveError", "Infeasible"), "ogive.errors"),
     "relax": "ogive.supernet",
 }
+"""The module that each name is imported from."""
 _PACKAGES = (
     "zoo",
     "strategy",
@@ -34,6 +35,7 @@ _PACKAGES = (
     "report",
     "export",
 )
+"""The packages that are imported when they are first used as attributes of `ogive`."""
 
 __all__ = [
     "Architecture",

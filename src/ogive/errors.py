@@ -20,7 +20,9 @@ class Infeasible(OgiveError):
 
 
 class UserCodeError(OgiveError):
-    """A user's function (constraint, canonical, graph, baseline) raised an exception or returned an invalid value."""
+    """A user's function (constraint, canonical, graph, baseline) or plugin (strategy, schedule) raised an exception, or
+    returned an invalid value.
+    """
 
 
 class JobError(OgiveError):

@@ -13,7 +13,8 @@ S = TypeVar("S", bound=StrEnum)
 def number(value: float) -> str:
     """Return `value` with four significant digits: 0.9571, 1.2e-07.
 
-    Whole numbers, and numbers of 10,000 or more, are written in full: 65,834 and 12,346.
+    Whole numbers, and numbers that round to 10,000 or more, are written as whole numbers: 65,834 and 12,346. From 1e15 on,
+    all numbers have four significant digits.
     """
     if math.isfinite(value) and (value == round(value) or abs(value) >= 9999.5) and abs(value) < 1e15:
         return f"{round(value):,}"
@@ -33,6 +34,7 @@ def duration(seconds: float) -> str:
     """Return a duration in its two largest units: 0.004 s, 0.4 s, 45 s, 2 min 3 s, 1 h 5 min, 3 d 4 h."""
     if not math.isfinite(seconds):
         return f"{seconds} s"
+    # Below 0.095 and 9.95 the shown digits do not round up to 0.1 and 10.
     if seconds < 0.095:
         return f"{max(0.0, seconds):.1g} s"
     if seconds < 9.95:

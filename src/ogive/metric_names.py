@@ -16,7 +16,9 @@ MORE_IS_BETTER = frozenset(
 RESOURCES = frozenset("parameters params flops macs latency memory energy power seconds duration cost bytes".split())
 """Words for the resources that a network needs."""
 TRAINING_RESOURCES = RESOURCES | frozenset("time hours minutes throughput samples examples speed".split())
-"""Words for the resources that training needs. Such a metric may be an objective although its name contains "train"."""
+"""Words for the resources that a network or its training needs. A metric with such a word may be an objective although its
+name contains "train".
+"""
 LESS_IS_BETTER = RESOURCES | frozenset("loss error mse mae rmse nll perplexity regret".split())
 NEUTRAL = frozenset(
     "val valid validation test dev holdout eval train training mean average avg macro micro weighted balanced total overall "
@@ -109,7 +111,7 @@ def check_not_trained_on(metric: str) -> None:
 
 def _is_resource(words: Sequence[str]) -> bool:
     """Return whether a metric with these words measures the resources of training, not the quality of the network."""
-    quantities = {word for word in words if word in (MORE_IS_BETTER | LESS_IS_BETTER | TRAINING_RESOURCES) - NEUTRAL}
+    quantities = {word for word in words if word in MORE_IS_BETTER | LESS_IS_BETTER | TRAINING_RESOURCES}
     return bool(quantities) and quantities <= TRAINING_RESOURCES
 
 

@@ -25,7 +25,8 @@ from ogive.metric_names import check_not_trained_on, infer_goal
 Metrics = Mapping[str, float]
 
 GOALS = ("maximize", "minimize")
-EPOCHS = ("last", "best")
+VALUE_EPOCHS = ("last", "best")
+"""The values of `Objective.epoch`."""
 
 
 @dataclass(frozen=True)
@@ -61,8 +62,8 @@ class Objective:
             raise JobError(
                 f"objective {self.metric!r}: goal {self.goal!r} is not {_join_with_or(GOALS)}; did you mean {hint!r}?"
             )
-        if self.epoch not in EPOCHS:
-            raise JobError(f"objective {self.metric!r}: epoch {self.epoch!r} is not {_join_with_or(EPOCHS)}")
+        if self.epoch not in VALUE_EPOCHS:
+            raise JobError(f"objective {self.metric!r}: epoch {self.epoch!r} is not {_join_with_or(VALUE_EPOCHS)}")
 
     def to_json(self) -> dict[str, str]:
         """Return the fields by name. `epoch` is left out if it is "last", since older journals do not have this field."""
@@ -274,9 +275,9 @@ def rank_costs(costs: ArrayLike, violations: ArrayLike | None = None) -> IntArra
 def crowding_distance(costs: ArrayLike) -> FloatArray:
     """Return the crowding distances [n] of the rows of one front, `costs` [n, m].
 
-    The distance is infinite for the lowest and highest value of each objective. Rows with equal values of an objective have
-    the same gap to their neighbours, so the result does not depend on the order of the rows. (The paper, Deb et al. 2002,
-    does not define this case.)
+    The distance is infinite for the lowest and highest value of an objective. An objective with equal values in all rows
+    adds nothing. Rows with equal values of an objective have the same gap to their neighbours, so the result does not depend
+    on the order of the rows. (The paper, Deb et al. 2002, does not define this case.)
     """
     rows = _as_rows(costs)
     return _crowding(rows, np.zeros(len(rows)))
@@ -292,7 +293,7 @@ def _crowding(rows: FloatArray, fronts: FloatArray) -> FloatArray:
         front[index], value[index] = fronts, column
         starts = np.flatnonzero(np.diff(front, prepend=-1))
         ends = np.append(starts[1:], len(front)) - 1
-        # The gap between the two neighbours in the same front, divided by the range of the front; infinite at its ends.
+        # The gap between the neighbours in the same front, divided by the range of the front; infinite at both ends of it.
         span = np.repeat(value[ends] - value[starts], ends - starts + 1)
         gap = np.full(len(value), math.inf)
         gap[1:-1] = value[2:] - value[:-2]

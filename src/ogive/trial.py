@@ -44,14 +44,14 @@ class Status(StrEnum):
     WAITING = "waiting"  # waits for a worker: it was just proposed, or its last attempt was interrupted
     RUNNING = "running"
     PAUSED = "paused"  # paused at a rung; may be resumed
-    FINISHED = "finished"  # trained up to its fidelity
+    FINISHED = "finished"  # trained up to its fidelity, or ended by itself before (see `Trial.ended_by_itself`)
     STOPPED = "stopped"  # stopped by the schedule; its reports count
-    ERROR = "error"  # the train function raised an exception
+    ERROR = "error"  # the user's code raised an exception
     OUT_OF_MEMORY = "out_of_memory"
     TIME_LIMIT = "time_limit"
     NOT_FINITE = "not_finite"  # an objective or constraint was NaN or infinite
     MISSING_METRIC = "missing_metric"  # ended without reporting every objective and constraint
-    INFEASIBLE = "infeasible"  # its screened metrics violate a hard constraint, so it was not trained
+    INFEASIBLE = "infeasible"  # the user's code raised `Infeasible`: the architecture cannot be evaluated
     EXITED = "exited"  # the train function ended its worker: os._exit, sys.exit, a crash in native code
     KILLED = "killed"  # the worker was killed from outside, more often than retries allow
     LOST = "lost"  # the worker's host stopped responding, more often than retries allow
@@ -132,7 +132,7 @@ class BestEpoch(NamedTuple):
         )
 
     def is_eligible(self, metrics: Mapping[str, float]) -> bool:
-        """Return whether an epoch with these metrics is eligible: all needed metrics are present and finite."""
+        """Return whether an epoch with these metrics is eligible: all required metrics are present and finite."""
         return are_finite(metrics, (self.metric, *self.required_metrics))
 
     def cost(self, metrics: Mapping[str, float]) -> float:
@@ -318,13 +318,13 @@ class Pending:
             takes no time. The same holds for `id_counts`.
         rejected: the proposals that a wrapper of the strategy has just rejected.
         id_counts: the number of pending proposals for each `architecture.id`; None if they are not counted.
-        job: the schedule's note about the trial to propose (`Start.note`), such as its bracket.
+        job_note: the schedule's note about the trial to propose (`Start.note`), such as its bracket.
     """
 
     proposals: Mapping[TrialId, Proposal] = field(default_factory=dict)
     rejected: tuple[Proposal, ...] = ()
     id_counts: Mapping[str, int] | None = None
-    job: Mapping[str, Any] = EMPTY
+    job_note: Mapping[str, Any] = EMPTY
 
     def __iter__(self) -> Iterator[Proposal]:
         yield from self.proposals.values()
@@ -337,9 +337,9 @@ class Pending:
         """Return the same view with more rejected proposals."""
         return replace(self, rejected=self.rejected + rejected)
 
-    def with_job(self, job: Mapping[str, Any]) -> Pending:
+    def with_job_note(self, note: Mapping[str, Any]) -> Pending:
         """Return the same view with the schedule's note about the trial to propose."""
-        return replace(self, job=job) if job else self
+        return replace(self, job_note=note) if note else self
 
     def contains_id(self, identity: str) -> bool:
         """Return whether an architecture whose `id` is `identity` is pending or rejected."""

@@ -63,7 +63,7 @@ def test_each_phase_first_tries_the_best_of_the_previous_phase(tmp_path: Path) -
     path = write(tmp_path)
     funnel_state = run_phases(path)
     assert funnel_state.ended
-    assert funnel_state.stopped is None
+    assert funnel_state.failed_verdict is None
     assert [verdict.go for verdict in funnel_state.verdicts.values()] == [True, True, True]
     smoke, coarse, fine = (open_run(funnel_state.folder / name) for name in ("smoke", "coarse", "fine"))
     for previous, following, count in ((smoke, coarse, 3), (coarse, fine, 2)):
@@ -78,15 +78,15 @@ def test_a_phase_that_fails_its_test_stops_the_funnel_until_it_passes(tmp_path: 
     strict = JOB.replace("at_least: 0.6", "at_least: 2")
     path = write(tmp_path, strict)
     funnel_state = run_phases(path)
-    assert funnel_state.stopped is not None
-    assert funnel_state.stopped.phase == "coarse"
-    assert funnel_state.stopped.reasons[0].startswith("no trial reached accuracy >= 2 (best: accuracy ")
+    assert funnel_state.failed_verdict is not None
+    assert funnel_state.failed_verdict.phase == "coarse"
+    assert funnel_state.failed_verdict.reasons[0].startswith("no trial reached accuracy >= 2 (best: accuracy ")
     assert not (funnel_state.folder / "fine").exists()
     trials = len(open_run(funnel_state.folder / "smoke").trials)
     assert run_phases(path).verdicts == funnel_state.verdicts  # nothing has changed, so the verdicts are the same
     path.write_text(JOB.replace("max_trials: 12", "max_trials: 14"))
     continued = run_phases(path)
-    assert continued.stopped is None
+    assert continued.failed_verdict is None
     assert len(open_run(funnel_state.folder / "coarse").trials) == 14  # the run was continued, not started again
     assert len(open_run(funnel_state.folder / "smoke").trials) == trials
 
@@ -205,6 +205,6 @@ def test_a_funnel_with_the_built_in_trainer_learns_and_trains_its_best_in_full(t
 def test_a_phase_that_learns_nothing_stops_the_funnel(tmp_path: Path) -> None:
     path = write(tmp_path, TRAINER_JOB.replace("epochs: 4", "epochs: 1").replace("0.3}, ep", "0.01}, ep"))
     funnel_state = run_phases(path)
-    assert funnel_state.stopped is not None
-    assert funnel_state.stopped.reasons == (funnel_state.stopped.reasons[0],)
-    assert funnel_state.stopped.reasons[0].startswith("no network learns: best accuracy")
+    assert funnel_state.failed_verdict is not None
+    assert funnel_state.failed_verdict.reasons == (funnel_state.failed_verdict.reasons[0],)
+    assert funnel_state.failed_verdict.reasons[0].startswith("no network learns: best accuracy")

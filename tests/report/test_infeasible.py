@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 import ogive as og
-from ogive.cli.search import _has_failed
+from ogive.cli.search import _has_ended_without_success
 from ogive.errors import JobError, RunError
 from ogive.monitor.progress import Progress
 
@@ -60,7 +60,7 @@ def test_the_commands_name_none(run: og.Run, capsys: pytest.CaptureFixture[str])
     assert len(output.splitlines()) == 10, "all eight are listed, the nearest first"
     top(run.folder, as_json=True)
     assert capsys.readouterr().out.strip() == "[]"
-    assert _has_failed(run), "ogive search exits with 1"
+    assert _has_ended_without_success(run), "ogive search exits with 1"
 
 
 def test_the_page_and_the_live_view_name_none(run: og.Run) -> None:

@@ -131,13 +131,13 @@ def test_mutants_of_a_rung_come_from_the_best_of_the_rung_below() -> None:
         architecture = space.architecture({f"d{i}": 0 for i in range(4)})
         strategy.tell(trial_with_reports(number, Proposal(architecture), (3, 0.5), slot=number - 9, step=3))
     job = {"step": 3, "from": 1, "best": 4, "populations": [[1, 9], [3, 3]]}
-    proposals = [strategy.ask(generator(0, i), Pending(job=job), {"epochs": 3}) for i in range(50)]
+    proposals = [strategy.ask(generator(0, i), Pending(job_note=job), {"epochs": 3}) for i in range(50)]
     assert {p.note["parent"] for p in proposals} == {9}, "the first of the members with the fewest children"
     labels = [label for p in proposals for label in p.architecture.values()]
     assert np.mean([label >= 1 for label in labels]) > 0.8, (
         "each coordinate is the mutant's, or random where the mutant is outside the cube"
     )
-    pending = Pending({12: proposals[0]}, job=job)
+    pending = Pending({12: proposals[0]}, job_note=job)
     assert strategy.ask(generator(1), pending, {"epochs": 3}).note["slot"] == 1
 
 
@@ -152,7 +152,7 @@ def test_a_trial_belongs_to_the_subpopulation_of_every_budget_that_it_reached() 
     populations = [[1, 6], [3, 6]]
     for step, best in ((1, 5), (3, 0)):
         job = {"step": step, "from": step, "best": 1, "populations": populations}
-        strategy.ask(generator(0), Pending(job=job), {"epochs": step})
+        strategy.ask(generator(0), Pending(job_note=job), {"epochs": step})
         assert strategy._populations[step].best(1)[0].id == best
 
 

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 def list_environment_changes(run: Run, history: TrialHistory) -> Iterator[str]:
     """Yield a sentence for each difference between the present environment and the environment in which a trial ran.
 
+    Further sentences name what prevents a comparison: an unknown number of threads, or a device without exact results.
+
     Args:
         run: the run of the trial.
         history: the trial with the session in which it ran and the threads of its attempts.
@@ -33,9 +35,9 @@ def list_environment_changes(run: Run, history: TrialHistory) -> Iterator[str]:
         yield from _list_change(package, versions.get(package), present["versions"].get(package))
     yield from SearchCode.of(space, estimator).describe_changes(session)
     yield from (f"space: {line}" for line in Space.from_json(declaration["space"]).differences(space))
-    stored, fingerprints = declaration["fingerprints"], estimator.fingerprints()
-    for part in sorted({*stored, *fingerprints}):
-        yield from _list_change(f"fingerprint of the {part}", stored.get(part), fingerprints.get(part))
+    stored_fingerprints, fingerprints = declaration["fingerprints"], estimator.fingerprints()
+    for part in sorted({*stored_fingerprints, *fingerprints}):
+        yield from _list_change(f"fingerprint of the {part}", stored_fingerprints.get(part), fingerprints.get(part))
     if len(history.all_threads) > 1:
         yield (
             f"threads: the trial's attempts had {', '.join(map(str, history.all_threads))}; the trial is repeated with "
@@ -54,7 +56,7 @@ def list_environment_changes(run: Run, history: TrialHistory) -> Iterator[str]:
 
 
 def _list_change(name: str, before: Any, now: Any) -> Iterator[str]:
-    """Yield a sentence if a value has changed."""
+    """Yield one sentence if a value has changed, otherwise nothing."""
     if before != now:
         yield f"{name}: {_format_value(before)} then, {_format_value(now)} now"
 

@@ -50,7 +50,8 @@ _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
 class Go:
     """The conditions under which the next phase starts.
 
-    Two conditions always apply: at least one trial has a value, and the number of failed trials is below the run's limit.
+    Two conditions always apply to a search: at least one trial has a value and satisfies the constraints, and the number of
+    failed trials is below the run's limit. Full training must have a winner.
 
     Attributes:
         best: Thresholds; one trial must satisfy all of them. Default: none.
@@ -105,17 +106,22 @@ class PhaseVerdict:
         reasons: a sentence for each check; if `go` is False, only for the checks that failed.
         numbers: the number of `trials`, the number of trials that `failed`, the compute time of all trials in `seconds`, and
             the numbers of the checks.
-        ended: the reason why the phase's run ended.
+        end_reason: the reason why the phase's run ended.
     """
 
     phase: str
     go: bool
     reasons: tuple[str, ...]
     numbers: Mapping[str, float]
-    ended: str
+    end_reason: str
+
+    def to_json(self) -> dict[str, Any]:
+        data = asdict(self)
+        data["ended"] = data.pop("end_reason")  # the key of earlier versions
+        return data
 
 
-Watch = Callable[[str, PhaseVerdict | None], object]
+PhaseCallback = Callable[[str, PhaseVerdict | None], object]
 """A function of a phase's name and its verdict, which is called when the phase starts (with None) and when it ends."""
 
 
@@ -127,18 +133,18 @@ class Funnel:
         folder: the folder of the funnel, with a folder for each phase.
         phases: the names of all phases, in order.
         verdicts: the verdicts on the phases that were evaluated, by the name of the phase.
-        last: the name of the phase that is full training; None if all phases are searches.
+        full_training_phase: the name of the phase that is full training; None if all phases are searches.
     """
 
     folder: Path
     phases: tuple[str, ...]
     verdicts: Mapping[str, PhaseVerdict]
-    last: str | None = None
+    full_training_phase: str | None = None
 
     @property
     def runs(self) -> dict[str, Path]:
         """The folders of the searches that were started, by the name of the phase."""
-        folders = {name: self.folder / name for name in self.phases if name != self.last}
+        folders = {name: self.folder / name for name in self.phases if name != self.full_training_phase}
         return {name: folder for name, folder in folders.items() if (folder / JOURNAL).is_file()}
 
     @property
@@ -153,17 +159,19 @@ class Funnel:
         return open_run(list(self.runs.values())[-1])
 
     @property
-    def stopped(self) -> PhaseVerdict | None:
+    def failed_verdict(self) -> PhaseVerdict | None:
         """The verdict that ended the funnel; None if no phase failed its checks."""
         return next((verdict for verdict in self.verdicts.values() if not verdict.go), None)
 
     @property
     def ended(self) -> bool:
         """Whether all phases passed, or one failed its checks."""
-        return self.stopped is not None or len(self.verdicts) == len(self.phases)
+        return self.failed_verdict is not None or len(self.verdicts) == len(self.phases)
 
 
-def funnel(phases: Sequence[Phase], run: str | os.PathLike[str], watch: Watch = lambda name, verdict: None) -> Funnel:
+def funnel(
+    phases: Sequence[Phase], run: str | os.PathLike[str], watch: PhaseCallback = lambda name, verdict: None
+) -> Funnel:
     """Run the phases, or continue the funnel in the folder `run`.
 
     A phase that failed its checks is continued with the arguments of this call, such as more trials or a larger budget. Then
@@ -172,7 +180,7 @@ def funnel(phases: Sequence[Phase], run: str | os.PathLike[str], watch: Watch = 
     Args:
         phases: The phases in their order; the last one may be full training.
         run: The folder of the funnel.
-        watch: A function that is called when a phase starts and when it ends; see `Watch`. Default: none.
+        watch: A function that is called when a phase starts and when it ends; see `PhaseCallback`. Default: none.
 
     Raises:
         KeyboardInterrupt: A phase was interrupted; the same call continues it.
@@ -193,7 +201,7 @@ def funnel(phases: Sequence[Phase], run: str | os.PathLike[str], watch: Watch = 
             progress = Funnel(folder, names, {**progress.verdicts, phase.name: verdict}, full_training_phase)
             _write_funnel(progress)
         elif phase.search is not None:
-            # Trusting the folder executes no other code than that of the caller's phases.
+            # `trust` is safe here: the folder names no other code than that of the caller's phases.
             previous = open_run(folder / phase.name, trust=True)
         watch(phase.name, verdict)
         if not verdict.go:
@@ -224,7 +232,7 @@ def open_funnel(folder: str | os.PathLike[str]) -> Funnel | None:
             go=item["go"],
             reasons=tuple(item["reasons"]),
             numbers=item["numbers"],
-            ended=item["ended"],
+            end_reason=item["ended"],
         )
         for item in data["verdicts"]
     }
@@ -258,7 +266,7 @@ def evaluate_phase(name: str, state: State, go: Go) -> PhaseVerdict:
 def _make_verdict(name: str, checks: Sequence[Check], numbers: Mapping[str, float], end_reason: str) -> PhaseVerdict:
     go = all(check.passed for check in checks)
     reasons = tuple(check.reason for check in checks if go or not check.passed)
-    return PhaseVerdict(phase=name, go=go, reasons=reasons, numbers=numbers, ended=end_reason)
+    return PhaseVerdict(phase=name, go=go, reasons=reasons, numbers=numbers, end_reason=end_reason)
 
 
 def _check_phases(phases: Sequence[Phase]) -> None:
@@ -302,7 +310,7 @@ def _open_or_create(new: Funnel) -> Funnel:
             f"the funnel in {new.folder} went through {', '.join(evaluated)}, and its phases are now "
             f"{', '.join(new.phases)}; restore the earlier phases, or start a new funnel in another folder"
         )
-    return Funnel(new.folder, new.phases, stored.verdicts, new.last)
+    return Funnel(new.folder, new.phases, stored.verdicts, new.full_training_phase)
 
 
 def _run_phase(phase: Phase, previous: Run | None, folder: Path) -> tuple[Run, PhaseVerdict]:
@@ -314,8 +322,7 @@ def _run_phase(phase: Phase, previous: Run | None, folder: Path) -> tuple[Run, P
         folder: the folder of the funnel.
     """
     if phase.search is None:
-        # `_check_phases` ensures that the first phase is a search.
-        assert previous is not None
+        assert previous is not None  # by `_check_phases`: the first phase is a search
         result = previous.finalize(**phase.finalize)
         checks, numbers = check_full_training(result, phase.go.best, phase.go.failed)
         return previous, _make_verdict(phase.name, checks, numbers, "every finalist was trained")
@@ -333,8 +340,8 @@ def _write_funnel(progress: Funnel) -> None:
     data = {
         "format": FORMAT,
         "phases": list(progress.phases),
-        "last": progress.last or "",
-        "verdicts": [asdict(progress.verdicts[name]) for name in progress.phases if name in progress.verdicts],
+        "last": progress.full_training_phase or "",
+        "verdicts": [progress.verdicts[name].to_json() for name in progress.phases if name in progress.verdicts],
     }
     path = progress.folder / FUNNEL_FILE
     try:

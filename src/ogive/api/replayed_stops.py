@@ -31,8 +31,9 @@ class ReplayedStop:
         chosen: the best trial at the stop; None without a stop, with several objectives, or if no trial had a value.
         lost: the loss by the stop. With one objective, it is the difference in the metric, at least 0, between `chosen` and
             the best trial of the whole run, at the highest step that both have reached. With several objectives, it is the
-            share of the final front's hypervolume that was missing at the stop, in [0, 1]; the reference point has the worst
-            value of each objective. None without a stop, or if no trial can be compared.
+            share of the final front's hypervolume that the trials of the front at the stop do not have, in [0, 1]. All
+            trials have their values at the end of the run, and the reference point has the worst value of each objective.
+            None without a stop, or if no trial can be compared.
         saved: the spending after the stop.
     """
 
@@ -167,7 +168,7 @@ def _subtract(total: Spending, spent: Spending) -> Spending:
 
 
 def _compute_lost_value(chosen: Sequence[TrialId], final: State) -> float | None:
-    """Return the difference in the metric between the best trial at a stop and the best trial of the whole run."""
+    """Return the difference in the metric between the best trial at a stop, `chosen[0]`, and the best of the whole run."""
     best = find_best_trials(final, len(final.trials))
     if not chosen or not best or chosen[0] not in final.trials:
         return None
@@ -178,12 +179,13 @@ def _compute_lost_value(chosen: Sequence[TrialId], final: State) -> float | None
 
 
 def _compute_lost_hypervolume(chosen: Sequence[TrialId], final: State) -> float | None:
-    """Return the share of the final front's hypervolume that the front at a stop did not have."""
+    """Return the share of the final front's hypervolume that the trials of the front at a stop, `chosen`, do not have."""
     _, trials = select_comparable(list(final.trials.values()), at_least=1)
     points = np.array([compute_costs(trial.metrics, final.objectives) for trial in trials])
     final_front = [trial.id for trial in find_front(final)]
     if not final_front or len(points) == 0:
         return None
+    # The worst value of each objective, among the trials that have reached the highest step.
     reference = [float(value) for value in points.max(axis=0)]
 
     def compute_volume(numbers: Iterable[TrialId]) -> float:

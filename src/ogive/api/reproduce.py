@@ -257,7 +257,7 @@ def _compare(
     """Return the comparison of all segments of a trial with their repetitions."""
     trial = run.state.trials[history.trial]
     differences: list[MetricDifference] = []
-    ignored: dict[str, None] = {}
+    ignored: dict[str, None] = {}  # an ordered set
     step_count = value_count = 0
     for segment, listener in zip(history.segments, repeated, strict=True):
         # The steps of reports are counted from the start of the segment.

@@ -85,8 +85,9 @@ class Run(StoredRun):
             output: A folder; for "json" also a file that ends in `.json`. Default: `exports/TRIAL` in the run's folder.
             inputs: Example inputs, if the space has none: a shape without the batch dimension such as (1, 28, 28), a tensor,
                 or a dict of shapes and tensors by name. Default: the example inputs of the task or the space.
-            say: A function that receives messages: the form of the export, the largest difference of its outputs from the
-                model's, and warnings. Default: messages are printed to standard error.
+            say: A function that receives messages: a note if the model cannot be traced and its source is exported instead,
+                the largest difference of the outputs from the model's, and warnings. Default: messages are printed to
+                standard error.
 
         Returns:
             The path of the folder or the JSON file.
@@ -142,9 +143,10 @@ class Run(StoredRun):
         otherwise the previous full training is moved to `final-1`, `final-2`, and so on. For `top`, `seeds`, `epochs`,
         `recipe` and `from_weights`, None means the value of the last call, if its full training is in the folder.
 
-        The present version of a train function is used if it can be imported. A train function that was defined in a script
-        cannot be imported; then the version that is stored with the run is used, unless this process called `ogive.search`.
-        If code has changed since the search, a message to `say` names it.
+        If `ogive.search` returned this run, the train function that was passed to it is used. If `ogive.open_run` returned
+        it, the present version of the train function is imported. A train function that was defined in a script cannot be
+        imported; then the version that is stored with the run is used. If code has changed since the search, a message to
+        `say` names it.
 
         Args:
             top: The number of finalists, at least 1, in the order of `run.top`: with several objectives, the Pareto front
@@ -160,7 +162,8 @@ class Run(StoredRun):
             retry_failed: Whether to repeat trainings that failed. Default: False.
             baseline: A function that returns a hand-drawn model to compare with, such as `og.zoo.baselines.small_cnn`.
                 It is trained like the finalists. Default: no baseline.
-            random: A random search of the same space with the same estimator, for the report. Default: none.
+            random: The run of a random search of the same space with the same estimator. The report compares this run with
+                it. Default: none.
             workers: The number of parallel trainings, at least 1. Default: as in the search.
             executor: "processes" or "inline", as for `ogive.search`. Default: "processes".
             say: A function that receives messages on the progress. Default: messages are printed to standard error.

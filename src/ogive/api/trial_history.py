@@ -126,6 +126,7 @@ def _add_event(record: _Record, event: Event, session: Mapping[str, Any]) -> Non
         case Kind.REPORTED:
             start_step, _, reports = record.segments[-1]
             previous = reports[max(reports)] if reports else {}
+            # A report always has a step; `or 0` is for the type checker.
             reports[(event.step or 0) - start_step] = {**previous, **event.data["metrics"]}
         case _:
             pass

@@ -70,6 +70,7 @@ def show(
 
 
 def _problem_facts(problem: Problem) -> dict[str, Any]:
+    """Return the facts about a benchmark by the label under which they are shown; facts without content are left out."""
     from ogive.bench import Table
     from ogive.cli.space import size_json
 
@@ -94,6 +95,7 @@ def _problem_facts(problem: Problem) -> dict[str, Any]:
 
 
 def _table_facts(table: Table) -> dict[str, Any]:
+    """Return the facts about a table: its size, and how well the ranks by different seeds and by few epochs agree."""
     from ogive.bench.curve_file import compute_level_correlations, compute_seed_correlations
 
     facts: dict[str, Any] = {"rows": table.size, "repetitions": table.repetitions, "levels": len(table.levels)}

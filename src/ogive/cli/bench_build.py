@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 MAX_ARCHITECTURES = 50_000
 """A table has at most this many architectures."""
 METRICS = ("log_loss", "accuracy")
+"""The metrics of a table."""
 MIN_CORRELATION = 0.7
 """The rank correlation between seeds should be at least this high. Below it, chance decides which architecture is best."""
 
@@ -24,7 +25,7 @@ MIN_CORRELATION = 0.7
 def build(
     out: Annotated[Path, typer.Argument(metavar="FILE.npz", help="File for the table.")],
     space: Annotated[
-        str | None, typer.Option(metavar="JOB|FILE.py:NAME", help="The space. Default: of the bundled benchmark.")
+        str | None, typer.Option(metavar="JOB|FILE.py:NAME", help="The space. Default: that of the bundled benchmark.")
     ] = None,
     data: Annotated[str, typer.Option(help="Name of a data set.")] = "digits",
     train: Annotated[int, typer.Option(min=1, help="Number of examples for training.")] = 300,
@@ -67,6 +68,7 @@ def build(
 
 
 def _count_architectures(space: Space) -> int:
+    """Return the number of architectures of a table; raise JobError if there are too many."""
     from ogive.errors import JobError
 
     size = space.size()
@@ -79,6 +81,7 @@ def _count_architectures(space: Space) -> int:
 
 
 def _train_all(space: Space, curves: Curves, *, size: int, folder: Path, workers: int) -> Any:
+    """Train every architecture of the space in a run, and return the run."""
     from ogive.api import search
 
     return search(
@@ -96,6 +99,7 @@ def _train_all(space: Space, curves: Curves, *, size: int, folder: Path, workers
 
 
 def _write_table(out: Path, run: Any, space: Space, curves: Curves) -> dict[str, Any]:
+    """Write the table with the curves of a run, and return its description, which the file contains."""
     from dataclasses import asdict
 
     from ogive.bench import curve_file
@@ -120,6 +124,7 @@ def _write_table(out: Path, run: Any, space: Space, curves: Curves) -> dict[str,
 
 
 def _check_rank_correlation(out: Path, metric: str, meta: dict[str, Any]) -> None:
+    """Print the rank correlation between seeds, and exit with 1 if it is below `MIN_CORRELATION`."""
     from ogive.bench import curve_file
 
     if meta["seeds"] < 2:
@@ -130,7 +135,7 @@ def _check_rank_correlation(out: Path, metric: str, meta: dict[str, Any]) -> Non
     by_epoch = ", ".join(f"{epoch}: {rho:.3f}" for epoch, rho in correlations.items())
     print_text(f"rank correlation between single seeds, {metric}, by epoch: {by_epoch}")
     last = correlations[table.levels[-1]]
-    if not last >= MIN_CORRELATION:
+    if not last >= MIN_CORRELATION:  # true for NaN as well
         print_text(
             f"the rank correlation is below {MIN_CORRELATION}: chance decides which architecture is the best; change the "
             "recipe, the metric or the number of seeds"

@@ -31,7 +31,7 @@ def compare(
         list[str] | None,
         typer.Option(
             help='Names with options, and @schedule, such as "gp regularized_evolution:population=20 random@asha:eta=3". '
-            "May be repeated. Default: all, that is all without a schedule of their own."
+            "May be repeated. Default: all, which means those without required options and without their own schedule."
         ),
     ] = None,
     seeds: Annotated[int, typer.Option(min=1, help="Number of searches of each method on each benchmark.")] = 30,
@@ -59,7 +59,7 @@ def compare(
     Example: ogive bench compare --benchmark nk:k=5 --strategies "gp random"
     """
     from ogive.bench import Protocol, write_report
-    from ogive.bench import compare as run
+    from ogive.bench import compare as run_comparison
     from ogive.run.manifest import count_cores
 
     benchmarks = benchmark or ["digits"]
@@ -68,7 +68,7 @@ def compare(
     protocol = Protocol(trials=trials, workers=workers, cost=cost)
     try:
         with _progress(as_json) as progress:
-            comparison = run(
+            comparison = run_comparison(
                 benchmarks,
                 methods,
                 out,
@@ -138,6 +138,7 @@ def _check_reference(against: str | None, methods: list[str]) -> None:
 
 @contextmanager
 def _progress(quiet: bool) -> Iterator[Progress]:
+    """Show a progress bar, and yield the function that updates it; without a terminal or if `quiet`, it does nothing."""
     if quiet or not sys.stderr.isatty():
         yield lambda done, total: None
         return
@@ -150,6 +151,7 @@ def _progress(quiet: bool) -> Iterator[Progress]:
 
 
 def _print(comparison: Comparison) -> None:
+    """Print the tables of the regrets of all methods, for each benchmark."""
     from rich.table import Table
 
     from ogive.bench.comparison_page import make_regret_tables
@@ -167,6 +169,7 @@ def _print(comparison: Comparison) -> None:
 
 
 def _summary_json(comparison: Comparison, page: Path) -> dict[str, Any]:
+    """Return the results as JSON, for scripts; `page` is the path of the report."""
     from ogive.bench.comparison_results import collect_results
 
     return {

@@ -131,6 +131,7 @@ def _make_trial_table(
     ranked: bool,
     has_decisions: bool,
 ) -> Table:
+    """Return the table for `rows`, as in `_print_trial_table`, with or without the column of decisions."""
     from rich.table import Table
 
     from ogive.formatting import number

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 def print_forecast(forecast: CostForecast | None) -> None:
     """Print the forecast, with a line for each part."""
     from ogive.formatting import duration, plural
+    from ogive.run.spending import SECONDS_PER_HOUR
 
     if forecast is None:
         print_text("forecast:  none: the duration of a train function is unknown until the first trials have ended")
@@ -26,7 +27,7 @@ def print_forecast(forecast: CostForecast | None) -> None:
         cost = "" if part.money is None or forecast.price is None else f", {_format_money(part.money, forecast)}"
         print_text(
             f"forecast:  {part.name}: {plural(part.trainings, 'training')} of {_format_times(part.seconds)}: about "
-            f"{_format_times(part.hours.multiply(3600))}{cost}{command}"
+            f"{_format_times(part.hours.scaled_by(SECONDS_PER_HOUR))}{cost}{command}"
         )
     if forecast.ratio is not None:
         print_text(

@@ -84,7 +84,7 @@ def _exit_on_sigterm() -> Iterator[None]:
     """Raise SystemExit at SIGTERM, so that incomplete files are deleted as after Ctrl-C."""
 
     def terminated(number: int, frame: FrameType | None) -> None:
-        raise SystemExit(128 + number)
+        raise SystemExit(128 + number)  # the exit code of shells after this signal
 
     signal_handlers.install(signal.SIGTERM, terminated)
     try:

@@ -54,9 +54,9 @@ def search_phases(
     except KeyboardInterrupt:
         interrupted()
     show_funnel(funnel, as_json)
-    if funnel.stopped is not None:
+    if funnel.failed_verdict is not None:
         if not as_json:
-            name = funnel.stopped.phase
+            name = funnel.failed_verdict.phase
             job_file, phase_folder = relative_path(job.path), relative_path(funnel.folder / name)
             print_text(
                 f"\nthe funnel stops after phase {name!r}. Give the phase more trials or loosen its `go` in {job_file}, "
@@ -130,7 +130,7 @@ def _phase_json(funnel: Funnel, name: str) -> dict[str, Any]:
         row |= {"state": "tested", "trials": int(verdict.numbers["trials"]), "failed": int(verdict.numbers["failed"])}
         row["seconds"] = verdict.numbers["seconds"]
     folder = funnel.runs.get(name)
-    if name == funnel.last:
+    if name == funnel.full_training_phase:
         return row | _full_training_json(funnel, verdict)
     if folder is None:
         return row
@@ -159,7 +159,8 @@ def _spending(funnel: Funnel) -> list[Spending]:
         by_stage = read_stage_states(folder, open_run(folder).state)
         states[name] = by_stage["search"]
         if "final" in by_stage:
-            states[funnel.last or f"{name}/final"] = by_stage["final"]
+            # If no phase is full training, the user may have called `ogive finalize` for any phase.
+            states[funnel.full_training_phase or f"{name}/final"] = by_stage["final"]
     return compute_spending_by_device(states)
 
 
@@ -205,7 +206,7 @@ def _full_training_json(funnel: Funnel, verdict: PhaseVerdict | None) -> dict[st
     stages = open_run(last_search).stages
     if stages.full_training_result is None:
         return {"state": "started"}
-    winner = stages.winners[0]
+    winner = stages.winners[0]  # with several objectives, the first of several winners
     best = {o.metric: winner.mean_metrics[o.metric] for o in stages.state.objectives if o.metric in winner.mean_metrics}
     return {
         "state": "trained",
@@ -216,11 +217,12 @@ def _full_training_json(funnel: Funnel, verdict: PhaseVerdict | None) -> dict[st
 
 
 def _print_next(funnel: Funnel) -> None:
+    """Print the commands that may follow a funnel that has ended, and its warnings."""
     import shlex
 
     folder = shlex.quote(str(relative_path(funnel.run.folder)))
     print(f"\nreport:   ogive report {folder}")
-    if not funnel.last:
+    if not funnel.full_training_phase:
         print(f"finalize: ogive finalize {folder}")
     elif not list_missing_weights_reasons(funnel.run):
         print(f"export:   ogive export {folder} --to torch")

@@ -52,7 +52,7 @@ def plan(
     trials: Annotated[
         int | None, typer.Option(min=1, help="Minimum number of architectures to measure. Default: 6.")
     ] = None,
-    epochs: Annotated[int | None, typer.Option(min=1, help="Epochs to train each of them. Default: 3.")] = None,
+    epochs: Annotated[int | None, typer.Option(min=1, help="Epochs of each measured architecture. Default: 3.")] = None,
     phase: Annotated[str | None, typer.Option(help="Name of the phase to plan. Default: the job itself.")] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -98,6 +98,7 @@ def _usage(job: Job) -> str:
 
 
 def _select_phase(job: Job, name: str | None) -> Job:
+    """Return the job of the phase with this name; the job itself if `name` is None."""
     from ogive.errors import JobError
 
     if name is None:
@@ -110,6 +111,7 @@ def _select_phase(job: Job, name: str | None) -> Job:
 
 
 def _print(plan: Plan, job: Job) -> None:
+    """Print the table of a plan, the recommended split, and the assumptions."""
     from ogive.formatting import plural
 
     strategy, schedule = (next(iter(spec)) for spec in (job.strategy, job.schedule))

@@ -98,6 +98,7 @@ def replay(
 
 
 def _parse_objective(text: str) -> Objective:
+    """Return the objective that `METRIC` or `METRIC:GOAL` describes."""
     from ogive.objective import Objective
 
     metric, _, goal = text.partition(":")
@@ -113,9 +114,11 @@ def _parse_objective(text: str) -> Objective:
 
 
 def _parse_bound(text: str, option: str) -> Constraint:
+    """Return the constraint that a text such as `latency<=5` describes; `option` is for the message."""
     from ogive.objective import Constraint
 
     match = _BOUND.fullmatch(text)
+    # Without a match, float("") raises the ValueError.
     try:
         metric, sign, threshold = match.groups() if match else ("", "", "")
         value = float(threshold)
@@ -132,6 +135,7 @@ def _parse_price(text: str | None) -> float | str | None:
 
 
 def _print(result: Replay, state: State) -> None:
+    """Print a replay. `state` is that of the run, with its own objectives."""
     from ogive.formatting import plural
 
     goals = ", ".join(f"{o.goal} {o.metric}" for o in result.objectives)
@@ -151,6 +155,7 @@ def _print(result: Replay, state: State) -> None:
 
 
 def _print_selected(result: Replay, state: State) -> None:
+    """Print the table of the trials that the replay selects."""
     from rich.table import Table
 
     from ogive.formatting import number
@@ -159,7 +164,7 @@ def _print_selected(result: Replay, state: State) -> None:
     if not result.selected:
         print_text("chosen    none: no trial has a value under these objectives and satisfies these constraints")
         return
-    trials = [choice.trial for choice in result.selected]
+    trials = [selected.trial for selected in result.selected]
     replayed = [o.metric for o in result.objectives] + [c.metric for c in result.constraints]
     metrics = list(dict.fromkeys([*replayed, *select_metric_columns(state, trials)]))
     table = Table(box=None, pad_edge=False, header_style="bold")
@@ -169,12 +174,12 @@ def _print_selected(result: Replay, state: State) -> None:
     if has_front:
         table.add_column("on the front")
     table.add_column("architecture", overflow="fold")
-    for choice in result.selected:
-        trial = choice.trial
+    for selected in result.selected:
+        trial = selected.trial
         values = [number(trial.metrics[name]) if name in trial.metrics else "-" for name in metrics]
-        rank_in_run = "-" if choice.original_rank is None else str(choice.original_rank)
-        on_front = ["yes" if choice.on_front else "no"] if has_front else []
-        ranks = (str(choice.rank), rank_in_run, str(trial.id))
+        rank_in_run = "-" if selected.original_rank is None else str(selected.original_rank)
+        on_front = ["yes" if selected.on_front else "no"] if has_front else []
+        ranks = (str(selected.rank), rank_in_run, str(trial.id))
         table.add_row(*ranks, *values, str(trial.step), *on_front, format_decisions(trial))
     print_table(table)
     if len({trial.step for trial in trials}) > 1:
@@ -182,6 +187,7 @@ def _print_selected(result: Replay, state: State) -> None:
 
 
 def _print_stops(result: Replay) -> None:
+    """Print the table of the stop rules."""
     from rich.table import Table
 
     print_text()
@@ -194,6 +200,7 @@ def _print_stops(result: Replay) -> None:
 
 
 def _stop_cells(stop: ReplayedStop, result: Replay) -> tuple[str, str, str, str]:
+    """Return the cells "at trial", "best by then", "loses" and "saves" of the table of stop rules."""
     from ogive.formatting import duration, number
     from ogive.run.spending import SECONDS_PER_HOUR
 
@@ -211,6 +218,7 @@ def _stop_cells(stop: ReplayedStop, result: Replay) -> tuple[str, str, str, str]
 
 
 def _print_cost(result: Replay) -> None:
+    """Print the time that the search took, and its cost at the price of the replay and at that of the run."""
     from ogive.formatting import duration
     from ogive.run.spending import SECONDS_PER_HOUR
 

@@ -55,6 +55,7 @@ def reproduce(
 
 
 def _print(result: Reproduction) -> None:
+    """Print whether the trial was reproduced, and how its repetition differs."""
     from ogive.formatting import plural
 
     if not result.environment:
@@ -76,6 +77,7 @@ def _print(result: Reproduction) -> None:
 
 
 def _print_differences(result: Reproduction) -> None:
+    """Print the table of the first differences."""
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False, header_style="bold")

@@ -39,9 +39,7 @@ def search(
     job: JobFile,
     max_trials: Annotated[
         int | None,
-        typer.Option(
-            help="Number of architectures to try. It can only grow when a run is continued. Default: as in the job."
-        ),
+        typer.Option(help="Number of trials. It can only grow when a run is continued. Default: as in the job."),
     ] = None,
     parallel_trials: Annotated[
         str | None,
@@ -49,7 +47,8 @@ def search(
             "--parallel-trials",
             "--workers",
             metavar="N|auto",
-            help="Number of trials at a time; auto: as many as the plan recommends. Default: as in the job.",
+            help="Number of trials at a time (each with --workers-per-trial processes); auto: as many as the plan "
+            "recommends. Default: as in the job.",
         ),
     ] = None,
     workers_per_trial: Annotated[
@@ -114,12 +113,15 @@ def search(
         print_json(_summary_json(result))
     else:
         _print(result, _how_to_continue(job, options, result.state))
-    if _has_failed(result):
+    if _has_ended_without_success(result):
         raise typer.Exit(1)
 
 
 def _parse_integer(value: str | None) -> int | str | None:
-    """Return the value as an integer or, if it is not one, as it is: the check of the job's keys then reports an error."""
+    """Return the value as an integer. `auto` and invalid values stay texts; the check of the job's keys rejects the latter.
+
+    None stands for a missing option.
+    """
     try:
         return value if value is None else int(value)
     except ValueError:
@@ -157,7 +159,8 @@ def _how_to_continue(job: Path, options: Mapping[str, Any], state: State) -> str
         return "not possible: every architecture was tried; start a new search with a wider space (see `warm_start`)"
     is_time_spent = settings.hours is not None and spent.hours >= settings.hours
     is_money_spent = settings.money is not None and spent.money is not None and spent.money >= settings.money
-    # Double the limit that ended the search: the number of trials, or the budget.
+    # Double the budget if it has ended the search, otherwise the number of trials. (`total_trials` is `max_trials` plus the
+    # number of repeated failed trials.)
     if len(state.trials) >= state.total_trials or not (is_time_spent or is_money_spent):
         return _command(job, {**options, "max_trials": 2 * settings.max_trials})
     if settings.money is None and settings.hours is not None:
@@ -166,11 +169,13 @@ def _how_to_continue(job: Path, options: Mapping[str, Any], state: State) -> str
     return f"raise `budget` in {job}, then {_command(job, options)}"
 
 
-def _has_failed(run: Run) -> bool:
+def _has_ended_without_success(run: Run) -> bool:
+    """Return whether the search has no result, or ended because of failed trials."""
     return not run.top(1) or run.failed
 
 
 def _summary_json(run: Run) -> dict[str, Any]:
+    """Return the result of a search as JSON, for scripts."""
     state = run.state
     return {
         "run": str(relative_path(run.folder)),
@@ -186,6 +191,7 @@ def _summary_json(run: Run) -> dict[str, Any]:
 
 
 def _print(run: Run, how_to_continue: str) -> None:
+    """Print the result of a search, and the commands that may follow."""
     import shlex
 
     from ogive.formatting import duration, plural
@@ -210,6 +216,7 @@ def _print(run: Run, how_to_continue: str) -> None:
         return
     folder = shlex.quote(str(relative_path(run.folder)))
     print(f"report:   ogive report {folder}")
+    # With several winners, because of several objectives, `ogive export` needs the number of one.
     trial = f" --trial {best[0].trial.id}" if len(run.stages.winners) > 1 else ""
     to_torch = " --to torch" if best[0].weights is not None else ""
     print(f"export:   ogive export {folder}{trial}{to_torch}")

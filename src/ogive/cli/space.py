@@ -43,6 +43,7 @@ def space(
 
 
 def _print_decisions(space: Space) -> None:
+    """Print the table of the decisions of a space."""
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False, header_style="bold")
@@ -62,11 +63,12 @@ def _alternatives(decision: Decision) -> str:
 
 def _condition(decision: Decision) -> str:
     """Return the condition under which a decision is active, as text; "" for a decision that is always active."""
-    alternatives = [
+    conjunctions = [
         " and ".join(f"{name} in {{{', '.join(map(str, sorted(labels, key=str)))}}}" for name, labels in conjunction)
         for conjunction in decision.when
     ]
-    return "" if "" in alternatives else " or ".join(alternatives)
+    # A conjunction without terms has the text "", and always holds.
+    return "" if "" in conjunctions else " or ".join(conjunctions)
 
 
 def size_text(space: Space) -> str:

@@ -53,7 +53,7 @@ def status(run: RunPath, as_json: AsJson = False) -> None:
     summary = _summary_json(opened, state)
     now = time.time() if summary["state"] == "running" else None
     states = read_stage_states(opened.folder, state)
-    busy = compute_utilisation(state, bins=1, now=now)
+    utilisation = compute_utilisation(state, bins=1, now=now).mean
     advice = evaluate_rules(state, now=now)
     stages = opened.stages
     winners = stages.winners if stages.full_training_result is not None else []
@@ -66,7 +66,7 @@ def status(run: RunPath, as_json: AsJson = False) -> None:
             "notes": stages.warnings,
             "no_weights": list_missing_weights_reasons(opened),
             "cost": cost_text.make_cost_json(states, now),
-            "utilisation": busy.mean,
+            "utilisation": utilisation,
             "advice": [{**asdict(verdict), "numbers": dict(verdict.numbers)} for verdict in advice],
             "alerts": [alert.to_json() for alert in state.alerts],
         }
@@ -93,7 +93,7 @@ def status(run: RunPath, as_json: AsJson = False) -> None:
     )
     per_trial = state.settings.get("workers_per_trial", 1)
     processes = f" of {per_trial} processes each" if per_trial > 1 else ""
-    print_line("workers", f"{state.settings['workers']}{processes}, busy for {busy.mean:.0%} of the time")
+    print_line("workers", f"{state.settings['workers']}{processes}, busy for {utilisation:.0%} of the time")
     for label, text in cost_text.list_cost_lines(states, now):
         print_line(label, text)
     print_line("advice", _format_advice(state, advice))
@@ -118,6 +118,7 @@ def _format_advice(state: State, verdicts: Sequence[StopVerdict]) -> str:
 
 
 def _summary_json(run: Run, state: State) -> dict[str, Any]:
+    """Return the state of a run as JSON, for scripts."""
     return {
         "run": str(relative_path(run.folder)),
         "state": _run_state(state),

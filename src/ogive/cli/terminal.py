@@ -42,6 +42,7 @@ def wrap(text: str, width: int, indent: int | None = None) -> str:
     lines = []
     for line in text.split("\n"):
         label = _LABEL.match(line)
+        # At most a third, so that a long label leaves enough space for the text.
         hanging = min(len(label[0]) if label else 0, width // 3) if indent is None else indent
         parts = textwrap.wrap(
             line, width, subsequent_indent=" " * hanging, break_long_words=False, break_on_hyphens=False
@@ -77,6 +78,7 @@ def print_json(value: Any) -> None:
 
 
 def _strict_json(value: Any) -> Any:
+    """Return a value with NaN and infinity as texts, tuples as lists, and keys as texts."""
     if isinstance(value, Mapping):
         return {str(key): _strict_json(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):

@@ -1,4 +1,4 @@
-"""`ogive watch`: watch runs from another process, and send an alert when a controller has died."""
+"""`ogive watch`: watch runs from another process, and send an alert when a controller has died or does not respond."""
 
 from __future__ import annotations
 
@@ -33,11 +33,13 @@ def watch(
 
     A controller has died if its process is gone and the search has not ended.
     There is one alert for each death: on the console, by the routes of the run
-    and of this command, and in the run's journal.
+    and of this command, and in the run's journal. An alert is also sent, but not
+    written to the journal, if a controller exists and does not respond.
 
     Example: ogive watch runs/digits --webhook env:ALERT_URL
 
-    Exit codes: 0 - no controller has died. 1 - a controller has died.
+    Exit codes: 0 - there was no alert. 1 - a controller has died or does not
+    respond.
     """
     from ogive.job import find_run_folder
     from ogive.monitor.run_watcher import RunWatcher

@@ -2,8 +2,8 @@
 
 A checkpoint of step 5 is a pair of files in the folder of the trial: `checkpoint-5.pt` (or `.pickle` if it contains no
 tensors) with the state, and `checkpoint-5.json` with the metrics. Both are written to temporary files and flushed. The JSON
-is renamed first, then the state; older checkpoints are deleted last. Therefore, once a trial has a
-checkpoint, it always has a complete one.
+is renamed first, then the state; older checkpoints are deleted last. Therefore, once a trial has a checkpoint, it always
+has a complete one.
 
 If the value of a trial is that of its best epoch, `checkpoint-3-best.pt` and its JSON are the checkpoint of that epoch.
 Training continues from the newest checkpoint, not from the best.
@@ -52,15 +52,16 @@ _PLAIN_TYPES = (type(None), bool, int, float, str)
 _NUMERIC_CODES = "?bhilqBHILQefdFD"
 """The codes of the NumPy dtypes that a checkpoint may contain: booleans, integers, floats and complex numbers."""
 
-# NumPy pickles arrays and scalars with these. torch.load(weights_only=True) rejects them unless they are listed as safe.
-_NUMPY_CLASSES: tuple[Any, ...] = (
+# NumPy pickles arrays and scalars with these functions and classes. torch.load(weights_only=True) rejects them unless they
+# are listed as safe.
+_NUMPY_GLOBALS: tuple[Any, ...] = (
     np.zeros(1).__reduce__()[0],
     np.float64(1).__reduce__()[0],
     np.ndarray,
     np.dtype,
     *{type(np.dtype(code)) for code in _NUMERIC_CODES},
 )
-_SAFE_CLASSES = {(entry.__module__, entry.__qualname__): entry for entry in (*_NUMPY_CLASSES, OrderedDict)}
+_SAFE_GLOBALS = {(entry.__module__, entry.__qualname__): entry for entry in (*_NUMPY_GLOBALS, OrderedDict)}
 
 
 @dataclass(frozen=True)
@@ -172,6 +173,7 @@ class CheckpointWriter:
     def __init__(self, folder: Path, best_epoch_rule: BestEpoch | None = None) -> None:
         self._folder = folder
         self._best_epoch_rule = best_epoch_rule
+        # The step, the path that the state will have, and the names in the state.
         self._staged: tuple[Step, Path, list[str]] | None = None
         # An earlier attempt may have been killed between writing the newest checkpoint and updating the best one.
         if best_epoch_rule is not None and (saved := find_newest_checkpoint(folder)) is not None:
@@ -231,8 +233,8 @@ class CheckpointWriter:
             The files of the best checkpoint; none if no epoch is eligible yet.
         """
         best = _find_latest(self._folder, _BEST_STATE_FILE)
-        is_candidate = saved.reported and rule.is_eligible(saved.metrics)
-        if is_candidate and (best is None or rule.cost(saved.metrics) < rule.cost(best.metrics)):
+        is_eligible = saved.reported and rule.is_eligible(saved.metrics)
+        if is_eligible and (best is None or rule.cost(saved.metrics) < rule.cost(best.metrics)):
             # The JSON is linked before the state, for the same reason as in `commit`.
             best = SavedCheckpoint(saved.step, saved.metrics, True, saved.path.with_stem(f"{saved.path.stem}-best"))
             for source, target in (
@@ -286,16 +288,16 @@ class _Unpickler(pickle.Unpickler):
     """An unpickler for numbers, strings, containers and NumPy arrays; anything that could run code is an error."""
 
     def find_class(self, module: str, name: str) -> Any:
-        if (module, name) not in _SAFE_CLASSES:
+        if (module, name) not in _SAFE_GLOBALS:
             raise pickle.UnpicklingError(f"the file contains a {module}.{name}, which checkpoints never contain")
-        return _SAFE_CLASSES[module, name]
+        return _SAFE_GLOBALS[module, name]
 
 
 def _load_with_torch(file: IO[bytes]) -> Any:
     """Read a state with tensors, without running code."""
     import torch
 
-    with torch.serialization.safe_globals(list(_NUMPY_CLASSES)):
+    with torch.serialization.safe_globals(list(_NUMPY_GLOBALS)):
         return torch.load(file, map_location="cpu", weights_only=True)
 
 

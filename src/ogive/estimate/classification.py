@@ -218,6 +218,7 @@ class Classifier(Estimator):
         return {name: tensor.cpu().numpy() for name, tensor in values.items()}
 
     def _train(self, trial: LiveTrial) -> None:
+        """Train the model of one trial: resume it or inherit weights, then report and save each epoch."""
         from ogive.task.trainer import Training, choose_device, evaluate
 
         proxy = self.proxy.multiply_shares(trial.fidelity)

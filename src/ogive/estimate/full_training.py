@@ -1,7 +1,7 @@
 """Full training as an estimator: it trains the finalists and the baseline, each with fixed seeds.
 
-It wraps the estimator of the search. Each trial of the stage has a training order in its settings, under the name
-`FULL_TRAINING_SETTING`. The order names the network to train, the seed, and the checkpoint to start from.
+It wraps the estimator of the search. Each trial of the stage has a training request in its settings, under the name
+`FULL_TRAINING_SETTING`. The request names the network to train, the seed, and the checkpoint to start from.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from ogive.trial import Step
 from ogive.user_code import convert_user_errors
 
 BASELINE = "baseline"
+"""`TrainingRequest.network` of the baseline."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ class TrainingRequest:
     earlier_trainings: int = 0
 
     def to_json(self) -> dict[str, Any]:
-        """Return the order as JSON, without the optional fields that have their default values."""
+        """Return the request as JSON, without the optional fields that have their default values."""
         data: dict[str, Any] = {"network": self.network, "trial": self.trial, "seed": self.seed}
         if self.checkpoint is not None:
             data["start"] = list(self.checkpoint)
@@ -53,7 +54,7 @@ class TrainingRequest:
 
     @staticmethod
     def from_settings(settings: Mapping[str, Any]) -> TrainingRequest:
-        """Return the order in the settings of a proposal."""
+        """Return the request in the settings of a proposal."""
         data = settings[FULL_TRAINING_SETTING]
         checkpoint = (data["start"][0], data["start"][1]) if "start" in data else None
         return TrainingRequest(
@@ -62,11 +63,11 @@ class TrainingRequest:
 
 
 class FullTraining(Estimator):
-    """Carries out training orders with another estimator.
+    """Carries out training requests with another estimator.
 
     Args:
         estimator: the estimator that trains; for the built-in trainer, the result of `Classifier.full_training`.
-        baseline: a function that returns a hand-drawn network; None if no order trains the baseline.
+        baseline: a function that returns a hand-drawn network; None if no request is for the baseline.
         settings: settings that override the settings of the search.
     """
 
@@ -83,19 +84,19 @@ class FullTraining(Estimator):
         self.estimator.prepare()
 
     def evaluate(self, evaluation: Evaluation) -> None:
-        order = TrainingRequest.from_settings(evaluation.settings)
+        request = TrainingRequest.from_settings(evaluation.settings)
         search_settings = {name: value for name, value in evaluation.settings.items() if name != FULL_TRAINING_SETTING}
         inherit_from = None
-        if order.checkpoint is not None:
+        if request.checkpoint is not None:
             run_folder = evaluation.folder.parents[2]  # the folder of a trial is <run>/final/trials/000003
-            trial_folder, step = order.checkpoint
+            trial_folder, step = request.checkpoint
             inherit_from = run_folder / trial_folder, step
         # A baseline has no architecture. A `BaselineNetwork` takes its place, because estimators only call `build`.
-        network: Any = evaluation.architecture if order.trial is not None else BaselineNetwork(self.baseline)
+        network: Any = evaluation.architecture if request.trial is not None else BaselineNetwork(self.baseline)
         settings = {**search_settings, **self.settings}
-        # The seed comes from the order, not from the trial: all networks are trained with the same seeds, for paired tests.
+        # The seed is that of the request, not of the trial: all networks are trained with the same seeds, for paired tests.
         self.estimator.evaluate(
-            replace(evaluation, architecture=network, seed=order.seed, settings=settings, inherit_from=inherit_from)
+            replace(evaluation, architecture=network, seed=request.seed, settings=settings, inherit_from=inherit_from)
         )
 
     def recipe(self) -> Mapping[str, Any] | None:

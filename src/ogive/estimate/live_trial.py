@@ -38,7 +38,7 @@ class TrialEnds(BaseException):
 
 
 class LiveTrial:
-    """One attempt at a trial, as the train function sees it.
+    """One attempt at a trial, as the train function sees it. With `until`, it may train beyond the step of the evaluation.
 
     Attributes:
         id: the id of the trial, from 0.
@@ -97,15 +97,15 @@ class LiveTrial:
     @property
     def team(self) -> Team:
         """The processes that train the trial together."""
-        self._uses_ranks = True
+        self._uses_ranks = True  # for `_check_ranks`
         return self._team
 
     def epochs(self) -> Iterator[int]:
         """Yield the epochs to train, from the epoch after the restored checkpoint to the last epoch of the fidelity.
 
         The loop ends early if the schedule has answered a report with pause or stop, or if the worker has to give the trial
-        back. The loop continues beyond the last epoch of the fidelity while a metric of the objectives has not been
-        reported, if the run allows more epochs.
+        back. The loop continues beyond the last epoch of the fidelity while a metric of the objectives or constraints has
+        not been reported, if the run allows more epochs.
 
         The random states of Python, NumPy and PyTorch are set from (seed, epoch) at the start of each epoch, so that a
         trial draws the same random numbers with and without a pause.
@@ -227,14 +227,15 @@ class LiveTrial:
 
     @property
     def _last_step(self) -> Step:
-        """The last step that may be reported. It is beyond the fidelity while a metric of the objectives is missing."""
+        """The last step that may be reported. It is beyond the fidelity while a needed metric is missing."""
         return max(self._until, self._evaluation.max_step) if self._missing_metrics else self._until
 
     def _has_next_epoch(self) -> bool:
         """Return whether the train function has to train another epoch. All ranks agree on the answer."""
+        # Not `_last_step`: `_missing_metrics` differs between the ranks if only rank 0 reports.
         last_epoch = max(self._until, self._evaluation.max_step if self._evaluation.missing_metrics else 0)
         if self._until <= self.epoch < last_epoch:
-            # Beyond the fidelity, another epoch is needed only if this epoch was reported and objectives are still missing.
+            # Beyond the fidelity, another epoch is needed only if this epoch was reported and metrics are still missing.
             # If it was not reported, the train function may still report it after the loop.
             is_incomplete = bool(self._missing_metrics) and self._last_reported_step == self.epoch
             if self._any_rank(self._team.rank == 0 and not is_incomplete):
@@ -242,7 +243,7 @@ class LiveTrial:
         return self.epoch < last_epoch and not self._agree_on_end()
 
     def _has_returned_early(self) -> bool:
-        """Return whether the train function returned before it reported all objectives, and may be called again."""
+        """Return whether the train function returned before it reported all needed metrics, and may be called again."""
         evaluation = self._evaluation
         if not evaluation.missing_metrics or evaluation.max_step <= self._until:
             return False
@@ -320,7 +321,7 @@ def run_live(evaluation: Evaluation, train: Callable[[LiveTrial], None]) -> None
         if trial._has_returned_early():
             # The train function reports less often than the schedule compares trials, for example in every fifth epoch. It
             # is called again with more epochs: from its checkpoint, or from the beginning if it has none, until it has
-            # reported the objectives.
+            # reported the metrics of all objectives and constraints.
             last_trial = LiveTrial(evaluation, any_rank, until=evaluation.max_step)
             last_trial._last_sent_step = trial._last_sent_step
             _call_train_function(train, last_trial)

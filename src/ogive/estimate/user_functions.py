@@ -39,6 +39,7 @@ class TrainFunctionEstimator(Estimator):
         self._count_parameters = count_parameters
 
     def __setstate__(self, state: dict[str, Any]) -> None:
+        # A function of a script is pickled by value, so this can be the copy that the run has stored.
         self.__dict__ |= {**state, "uses_stored_code": not _is_imported(state["_f"])}
 
     @property

@@ -16,6 +16,7 @@ from ogive.job.job import Job, make_finalize_arguments
 from ogive.planner.measure_durations import measure_start_up
 from ogive.run.manifest import count_cores
 from ogive.run.prices import Price, find_price
+from ogive.run.spending import SECONDS_PER_HOUR
 from ogive.seeds import generator
 from ogive.session.payload import PAYLOAD, write_payload
 from ogive.user_code import USER_EXCEPTIONS
@@ -40,11 +41,11 @@ class Range:
     middle: float
     high: float
 
-    def multiply(self, factor: float) -> Range:
+    def scaled_by(self, factor: float) -> Range:
         """Return the range with each amount multiplied by `factor`."""
         return Range(self.low * factor, self.middle * factor, self.high * factor)
 
-    def plus(self, amount: float) -> Range:
+    def shifted_by(self, amount: float) -> Range:
         """Return the range with `amount` added to each amount."""
         return Range(self.low + amount, self.middle + amount, self.high + amount)
 
@@ -120,7 +121,9 @@ class CostForecast:
 
 
 def forecast_cost(job: Job) -> CostForecast | None:
-    """Return the forecast cost of a job; None for a train function, whose training time is unknown.
+    """Return the forecast cost of a job; None if the training time is unknown.
+
+    It is unknown for a train function, and if none of the architectures to time can be built.
 
     The measurement takes some seconds, and reads only the training and validation splits. The forecast assumes that the
     time of a training is proportional to the numbers of its examples and epochs.
@@ -160,8 +163,10 @@ def forecast_cost(job: Job) -> CostForecast | None:
     if arguments:
         estimator = estimators[-1]
         assert isinstance(estimator, Classifier)
-        epochs = {"epochs": arguments["epochs"]} if "epochs" in arguments else {}
-        full_estimator = estimator.full_training({**arguments.get("recipe", {}), **epochs})
+        recipe_changes = dict(arguments.get("recipe", {}))
+        if "epochs" in arguments:
+            recipe_changes["epochs"] = arguments["epochs"]
+        full_estimator = estimator.full_training(recipe_changes)
         seconds = (get_seconds_per_example(full_estimator) or first_measurement).compute_training_seconds(
             full_estimator, full_estimator.epochs
         )
@@ -255,9 +260,9 @@ def _measure_seconds_per_example(job: Job, estimator: Classifier, proxy: Proxy) 
                 model = build_proxy_model(architecture, index, proxy, tuple(train[0].shape[1:]))
             except USER_EXCEPTIONS:  # an infeasible architecture is not trained, and the preflight reports other errors
                 continue
-            seconds = _time_one_example(model, train, validation, estimator)
-            train_seconds.append(seconds[0])
-            validation_seconds.append(seconds[1])
+            seconds_of_training, seconds_of_validation = _time_one_example(model, train, validation, estimator)
+            train_seconds.append(seconds_of_training)
+            validation_seconds.append(seconds_of_validation)
     if not train_seconds:
         return None
     hardware = f"on {device}" if device.type != "cpu" else f"with {plural(threads, 'CPU thread')}"
@@ -275,12 +280,12 @@ def _time_one_example(model: Any, train: Examples, validation: Examples, estimat
     classes, recipe = estimator.task.classes, estimator.training
     warm_up_size = WARM_UP_STEPS * recipe.batch_size
     warm_up = (train[0][:warm_up_size], train[1][:warm_up_size])
-    Training(model, warm_up, classes, recipe, 0).train_epoch(1)
+    Training(model, warm_up, classes, recipe, seed=0).train_epoch(1)
     timed = (train[0][warm_up_size:], train[1][warm_up_size:])
-    if len(timed[1]) < 2:  # the task is tiny, so time all of its examples
+    if len(timed[1]) < 2:  # the task is tiny, and batch normalization needs two examples, so time all of its examples
         timed = train
     start = time.perf_counter()
-    Training(model, timed, classes, recipe, 0).train_epoch(1)
+    Training(model, timed, classes, recipe, seed=0).train_epoch(1)
     end_of_training = time.perf_counter()
     evaluate(model, validation, classes)
     end = time.perf_counter()
@@ -314,12 +319,12 @@ def _make_part(
     """Return the forecast for `trainings` trainings of `seconds` each, limited by the budget of the search."""
     parallel = min(search.parallel_trials, trainings)
     rounds = -(-trainings // parallel)  # rounded up
-    hours = seconds.multiply(rounds / 3600).plus(start_up_seconds / 3600)
+    hours = seconds.scaled_by(rounds / SECONDS_PER_HOUR).shifted_by(start_up_seconds / SECONDS_PER_HOUR)
     budget = search.settings
     if budget.hours is not None and not full:
         hours = hours.at_most(budget.hours)
     money = (
-        None if price is None else hours.multiply(price.compute_hourly_cost(parallel * search.keys.workers_per_trial))
+        None if price is None else hours.scaled_by(price.compute_hourly_cost(parallel * search.keys.workers_per_trial))
     )
     if money is not None and budget.money is not None and not full:
         money = money.at_most(budget.money)

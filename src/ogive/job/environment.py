@@ -21,7 +21,7 @@ OPTIONS_WITHOUT_PHASES = ("max_trials", "budget")
 
 
 def check_machine(source: Source, keys: JobKeys) -> None:
-    """Raise JobError if the machine has too few cores, or if the executor does not support a key of the job."""
+    """Raise JobError if the machine has too few cores, if the executor does not support a key, or if two keys conflict."""
     with locate_errors(source, "executor"):
         is_simulated = parse_executor_config(keys.executor).is_simulated
     if isinstance(keys.parallel_trials, int) and keys.parallel_trials > count_cores() and not is_simulated:
@@ -43,6 +43,7 @@ def check_machine(source: Source, keys: JobKeys) -> None:
 
 
 def _check_inline(source: Source, keys: JobKeys) -> None:
+    """Raise JobError if a key is set that the inline executor does not support."""
     for name, default in (
         ("parallel_trials", 1),
         ("workers_per_trial", 1),
@@ -58,6 +59,7 @@ def _check_inline(source: Source, keys: JobKeys) -> None:
 
 
 def _check_simulated(source: Source, keys: JobKeys) -> None:
+    """Raise JobError if a key is set that the simulated executor does not support."""
     if keys.parallel_trials == AUTO:
         raise source.error(("parallel_trials",), "`executor: simulated` has no cores to divide; give a number")
     for name in ("time_limit", "memory_limit", "startup_limit", "finalize"):

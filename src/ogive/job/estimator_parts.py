@@ -85,6 +85,7 @@ def _read_task(source: Source, keys: TaskKeys, code: CodeImporter) -> Task:
     # First check each option separately, so that an error names the option that caused it.
     for name, value in options.items():
         with locate_errors(source, "task", name):
+            # Only `train` may be empty, which means all examples outside the other two parts.
             if value is None and name != "train":
                 raise JobError(f"found nothing; allowed: {TaskKeys.model_fields[name].description}")
             tasks.classification(**{name: value})
@@ -126,6 +127,7 @@ def _needs_parameter_counts(keys: JobKeys) -> bool:
 
 
 def _check_example_shape(source: Source, keys: JobKeys, space: Space, task: Task) -> None:
+    """Raise JobError if the space declares another shape of an example than the task has."""
     shape = space.example_input
     if isinstance(shape, tuple) and shape != task.example_input:
         raise source.error(
@@ -165,7 +167,7 @@ def make_recipe(source: Source, keys: JobKeys) -> Any:
         settings.setdefault("epochs", keys.epochs)
     with locate_errors(source, "recipe", *(("warmup",) if "warmup" in settings else ())):
         recipe = Recipe(**settings)
-    if (keys.epochs or 1) > recipe.epochs:
+    if keys.epochs is not None and keys.epochs > recipe.epochs:
         raise source.error(
             ("epochs",),
             f"found {keys.epochs}, but the learning rate of the recipe reaches its end after {recipe.epochs} epochs; "
@@ -209,7 +211,7 @@ def check_metric(source: Source, key: KeyPath, metric: str, estimator: Estimator
 def check_execution(
     source: Source, keys: JobKeys, estimator: Estimator, *, space: Space, make_schedule: Callable[..., Schedule]
 ) -> None:
-    """Check that the estimator supports the executor, the fidelities of the schedule, and the processes of a trial.
+    """Check that the estimator supports the executor, the fidelities of the schedule, and several processes per trial.
 
     Raises:
         JobError: it does not support one of them, or the machine has too few cores or GPUs for all processes.

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from ogive.run.observers import Observer
     from ogive.run.state import State
 
-MakeView = Callable[[], AbstractContextManager["Observer"]]
+ViewFactory = Callable[[], AbstractContextManager["Observer"]]
 """A function that returns a context manager, which provides the observer of one search."""
 
 
@@ -62,7 +62,8 @@ def run_job(
             arguments["max_trials"] = max(arguments["max_trials"], stored.settings["max_trials"])
         is_same_split = arguments.get("workers") == stored.settings["workers"] and arguments["workers_per_trial"] == 1
         if is_same_split and any("plan" in data for data in stored.projections):
-            del arguments["workers_per_trial"]  # `make_worker_arguments` set it from the plan when the run started
+            # The run was started with a plan (see `make_worker_arguments`), and keeps the workers per trial of the plan.
+            del arguments["workers_per_trial"]
     else:
         arguments["initial"] = [*initial, *job.initial]
         arguments["warm_start"] = search_parts.make_warm_start_argument(job.source, job.keys)
@@ -98,7 +99,7 @@ def run_job(
 
 def run_funnel(
     job: Job,
-    make_view: MakeView,
+    make_view: ViewFactory,
     report_phase: Callable[[str, PhaseVerdict | None], object],
     print_message: Callable[[str], object],
     retry_failed: bool = False,
@@ -125,7 +126,7 @@ def run_funnel(
 
 
 def _make_phase(
-    phase: JobPhase, *, job: Job, make_view: MakeView, print_message: Callable[[str], object], retry_failed: bool
+    phase: JobPhase, *, job: Job, make_view: ViewFactory, print_message: Callable[[str], object], retry_failed: bool
 ) -> Phase:
     """Return the phase of a funnel that runs a phase of the job."""
     if phase.job is not None:
@@ -143,7 +144,7 @@ def _make_phase(
 
 
 def _run_search_phase(
-    job: Job, make_view: MakeView, retry_failed: bool, run: Path, initial: Sequence[Mapping[str, Any]] = ()
+    job: Job, make_view: ViewFactory, retry_failed: bool, run: Path, initial: Sequence[Mapping[str, Any]] = ()
 ) -> Run:
     """Run the search of a phase. `run` is the folder that the funnel expects, which is the run folder of `job`."""
     with make_view() as observer:
@@ -179,6 +180,7 @@ def load_finalize_arguments(run: Path) -> dict[str, Any]:
 
 
 def _read_job_of_run(run: Path) -> tuple[Source, JobKeys] | None:
+    """Return the job file with which a run was started, and its keys; None for a run without a job."""
     path = find_original_job_file(run)
     if path is None:
         return None

@@ -172,7 +172,7 @@ def load_job(path: str | Path, options: Mapping[str, Any] | None = None) -> Job:
         space=space,
         task=task,
         baseline=resolve_baseline(source, keys, code),
-        run=get_declared_run_folder(source, keys),
+        run_folder=get_declared_run_folder(source, keys),
         options=dict(options or {}),
     )
     job = _make_search(source, keys.model_copy(update={"strategy": strategy, "schedule": schedule}), shared)
@@ -184,13 +184,13 @@ def load_job(path: str | Path, options: Mapping[str, Any] | None = None) -> Job:
 
 @dataclass(frozen=True, kw_only=True)
 class _SharedParts:
-    """The parts that all phases of a job have in common."""
+    """The parts that all phases of a job have in common, except `run_folder`, which is replaced for each phase."""
 
     code: CodeImporter
     space: Space
     task: Task | None
     baseline: Callable[[], Any] | None
-    run: Path
+    run_folder: Path
     options: Mapping[str, Any]
 
 
@@ -206,7 +206,7 @@ def _make_search(source: Source, keys: JobKeys, shared: _SharedParts) -> Job:
     make_schedule = functools.partial(schedules.create, epochs=epochs, **objective_arguments)
     search_parts.check_options(source, "schedule", keys.schedule, make_schedule)
     estimator_parts.check_execution(source, keys, estimator, space=shared.space, make_schedule=make_schedule)
-    if not (shared.run / JOURNAL).is_file():
+    if not (shared.run_folder / JOURNAL).is_file():
         search_parts.check_warm_start(source, keys, shared.space, **objective_arguments)
     return Job(
         source=source,
@@ -223,7 +223,7 @@ def _make_search(source: Source, keys: JobKeys, shared: _SharedParts) -> Job:
         initial=search_parts.make_initial(source, keys, shared.space),
         price=environment.resolve_price(source, keys),
         baseline=shared.baseline,
-        run_folder=shared.run,
+        run_folder=shared.run_folder,
         folders=tuple(shared.code.folders),
         options=shared.options,
     )
@@ -252,7 +252,7 @@ def _make_phases(source: Source, keys: JobKeys, shared: _SharedParts) -> tuple[J
         is_declared = "schedule" in changes or "schedule" in keys.model_fields_set
         schedule = search_parts.choose_schedule(phase_source, phase_keys, is_declared)
         phase_keys = phase_keys.model_copy(update={"schedule": schedule})
-        search = _make_search(phase_source, phase_keys, replace(shared, run=shared.run / name))
+        search = _make_search(phase_source, phase_keys, replace(shared, run_folder=shared.run_folder / name))
         for constraint in go.best:
             key = ("phases", name, "go", "best")
             estimator_parts.check_metric(phase_source, key, constraint.metric, search.estimator)

@@ -63,6 +63,7 @@ def _describe_allowed(key: KeyPath) -> str:
 
 
 def _describe_type(annotation: Any) -> str:
+    """Return a description of the type of a key that has no description, such as those of the recipe."""
     names = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}
     return names.get(annotation, "a number, or nothing")
 

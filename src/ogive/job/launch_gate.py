@@ -68,6 +68,7 @@ def _make_finding(name: str, is_set: bool, reason: str, line: str) -> Finding:
 
 
 def _check_space(preflight: Preflight | None) -> Iterator[Finding]:
+    """Check that the preflight has built architectures of the space, and that none of them failed."""
     name = "validated space"
     if preflight is None:
         reason = "without an example input no model is built before its trial, so each wrong shape costs a trial"
@@ -79,6 +80,7 @@ def _check_space(preflight: Preflight | None) -> Iterator[Finding]:
 
 
 def _check_split(job: Job) -> Iterator[Finding]:
+    """Check that the job chooses the sizes of the splits. A train function splits its data itself."""
     if job.keys.task is None:
         reason = (
             "the train function splits its data itself: it should select on examples that it does not train on, "
@@ -102,9 +104,11 @@ def _list_searches(job: Job) -> list[JobKeys]:
 
 
 def _check_limits(job: Job, forecast: CostForecast | None) -> Iterator[Finding]:
+    """Check that each search limits the time and the memory of a trial."""
     if parse_executor_config(job.keys.executor).is_simulated:
         return  # simulated trials use neither time nor memory
-    # Suggest three times the slowest training of the forecast, plus 30 s, in steps of 10 s; at least 60 s.
+    # Suggest three times the slowest training of the forecast, plus 30 s, in steps of 10 s, and at least 60 s; without a
+    # forecast, 600 s.
     slowest = max((part.seconds.high for part in forecast.parts if not part.full), default=0.0) if forecast else 0.0
     seconds = max(60, round(3 * slowest + 30, -1)) if forecast else 600
     hint = "three times the slowest in the forecast" if forecast and seconds > 60 else "seconds for one trial"
@@ -123,6 +127,7 @@ def _check_limits(job: Job, forecast: CostForecast | None) -> Iterator[Finding]:
 
 
 def _check_checkpoints(job: Job) -> Iterator[Finding]:
+    """Check that the file of the train function calls `trial.checkpoint` and `trial.restore`."""
     text = _read_train_function_source(job.estimator)
     if text is None:
         yield Finding("checkpoints", SET)
@@ -153,6 +158,7 @@ def _read_train_function_source(estimator: Estimator) -> str | None:
 
 
 def _check_cost_cap(job: Job) -> Iterator[Finding]:
+    """Check that each search has a budget."""
     is_capped = all(keys.budget is not None for keys in _list_searches(job))
     limits = "{hours: 8, money: 50}" if job.price is not None else "8   # hours; with `price`, {hours: 8, money: 50}"
     reason = "only the number of trials ends the search"
@@ -162,6 +168,7 @@ def _check_cost_cap(job: Job) -> Iterator[Finding]:
 
 
 def _check_criteria(job: Job) -> Iterator[Finding]:
+    """Check that the job has success criteria."""
     metric = job.objectives[0].metric
     bound = "at_least: 0.95" if job.objectives[0].goal == "maximize" else "at_most: 0.1"
     reason = "the job does not say what result is good enough, so the search cannot stop when it has succeeded"
@@ -169,6 +176,7 @@ def _check_criteria(job: Job) -> Iterator[Finding]:
 
 
 def _check_joint_search(job: Job) -> Iterator[Finding]:
+    """Note which decisions of the space are about training."""
     names = training_decisions(job.space)
     if names:
         reason = (
@@ -179,6 +187,7 @@ def _check_joint_search(job: Job) -> Iterator[Finding]:
 
 
 def _check_go_rules(job: Job) -> Iterator[Finding]:
+    """Yield a finding for each phase but the last that has no condition of its own for the next phase."""
     for phase in job.phases[:-1]:
         conditions = phase.go
         if not conditions.best and conditions.failed is None and conditions.learns is None:

@@ -20,6 +20,7 @@ SUGGESTED_JOB_FILE = "suggested.yaml"
 """The name of the suggested job file, in the folder of the run."""
 INITIAL_ARCHITECTURES = 3
 """The number of best architectures that the suggested job tries first."""
+# A reference to an object in a file, such as space.py:space or prices.yaml:name.
 _REFERENCE = re.compile(r"(?P<file>[^:]+\.(?:py|ya?ml)):(?P<name>\w+)")
 
 
@@ -51,6 +52,7 @@ def write_suggested(run: Path, only: Mapping[str, Sequence[Any]], best: Sequence
     data["initial"] = [trial.architecture.to_json() for trial in best[:INITIAL_ARCHITECTURES]]
     data["run"] = os.path.join("..", f"{run.resolve().name}-narrower")
     text = "# A search in a narrower space, suggested by the report on the run in this folder.\n"
+    # With `default_flow_style=None`, lists and mappings of plain values are written on one line.
     text += yaml.safe_dump(data, sort_keys=False, default_flow_style=None, width=110)
     path = run / SUGGESTED_JOB_FILE
     try:

@@ -59,6 +59,7 @@ def make_space(source: Source, keys: JobKeys, code: CodeImporter) -> Space:
 
 
 def _make_zoo_space(source: Source, zoo: Mapping[str, Mapping[str, Any]]) -> Space:
+    """Return a space of the zoo; raise JobError if its name or an option is unknown, or if it cannot be made."""
     from ogive import zoo as spaces
 
     ((name, options),) = zoo.items()
@@ -130,10 +131,10 @@ def make_initial(source: Source, keys: JobKeys, space: Space) -> tuple[Mapping[s
     Raises:
         JobError: an architecture is not in the space.
     """
-    for index, choices in enumerate(keys.initial):
+    for index, architecture in enumerate(keys.initial):
         with locate_errors(source, "initial", index):
             try:
-                parse_list(space, [choices])
+                parse_list(space, [architecture])
             except JobError as error:
                 raise JobError(str(error).removeprefix("architectures[0]: ")) from error
     return tuple(keys.initial)
@@ -236,6 +237,7 @@ def check_options(
         try:
             make(name, **{option: value})
         except (OgiveError, TypeError, ValueError) as error:
+            # An error that does not name this option may be due to the other options, which are missing here.
             if len(options) == 1 or option in str(error):
                 raise source.error((kind, name, option), str(error)) from error
     with locate_errors(source, kind, name):

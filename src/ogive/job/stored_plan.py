@@ -97,8 +97,10 @@ def make_worker_arguments(job: Job) -> dict[str, Any]:
     plan = load_plan(job) if job.keys.executor == "processes" and job.keys.workers_per_trial == 1 else None
     if job.is_planned:
         return {"workers": plan or "auto"}
-    declared_split = plan.choose_parallel_trials(job.parallel_trials) if plan else None
-    return {"workers": declared_split, "workers_per_trial": 1} if declared_split else {}
+    # This is the plan with the declared number of trials at a time. It decides the workers of each trial too, which
+    # `ogive.search` allows only if `workers_per_trial` is 1.
+    declared_plan = plan.choose_parallel_trials(job.parallel_trials) if plan else None
+    return {"workers": declared_plan, "workers_per_trial": 1} if declared_plan else {}
 
 
 def _make_run_spec(job: Job) -> RunSpec:

@@ -24,7 +24,7 @@ These modules are removed from `sys.modules` before the next job is loaded, beca
 
 
 class CodeImporter:
-    """Imports the code that one job refers to.
+    """Imports the code that one job refers to. Creating an importer removes the modules of the previous job.
 
     A file is imported as a module with the same name. Its folder and the folder of the job file are added to `sys.path`, as
     Python does for a script. So workers can import the module by its name, and it can import the files next to it.
@@ -70,6 +70,7 @@ class CodeImporter:
             raise self.source.error(key, f"{module_name}: {format_unknown_name('name', name, names)}") from error
 
     def _import_file(self, key: KeyPath, file: str) -> ModuleType:
+        """Return the module of a file beside the job, imported under the name of the file without `.py`."""
         path = (self.job_folder / file).resolve()
         if path in self._modules:
             return self._modules[path]
@@ -109,6 +110,7 @@ class CodeImporter:
         sys.path.insert(0, str(folder))
 
     def _import(self, key: KeyPath, name: str) -> ModuleType:
+        """Import a module, and remember which modules of the job's folders this has loaded."""
         loaded_before = set(sys.modules)
         try:
             return importlib.import_module(name)

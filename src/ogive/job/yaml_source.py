@@ -167,6 +167,7 @@ def _get_line(node: yaml.Node) -> int:
 
 
 def _read_text(path: Path) -> str:
+    """Return the text of a job file; raise JobError if it cannot be read."""
     try:
         return path.read_text(encoding="utf-8")
     except FileNotFoundError as error:
@@ -194,6 +195,7 @@ def locate_errors(source: Source, *key: str | int) -> Iterator[None]:
 
 
 def _format_syntax_error(path: Path, error: yaml.MarkedYAMLError) -> str:
+    """Return the message for a file that is not YAML, with the line and a remedy."""
     mark = error.problem_mark or error.context_mark
     line = f":{mark.line + 1}" if mark else ""
     problem = " ".join(filter(None, (error.context, error.problem)))

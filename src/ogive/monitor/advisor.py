@@ -17,9 +17,9 @@ from ogive.run.settings import Settings
 from ogive.run.state import State
 from ogive.trial import Status, Trial
 
-ROUND_SECONDS = 5.0
-"""The least time between two evaluations of the rules that go through all trials. From 500 trials on, this time grows with
-the number of trials."""
+ROUND_SECONDS, ROUND_TRIALS = 5.0, 500
+"""The rules that go through all trials are evaluated every `ROUND_SECONDS` seconds. With more than `ROUND_TRIALS` trials,
+this interval grows in proportion to their number."""
 
 PROJECTION_SHARES = (0.1, 0.25, 0.5)
 """The shares of the trials at which a projection is journalled, for comparison with the actual spending at the end."""
@@ -111,7 +111,7 @@ class Advisor:
         instant = self._clock.monotonic()
         if instant < self._next_round and not last:
             return [alert.to_event() for alert in alert_rules.find_budget_alerts(self.state, now)]
-        self._next_round = instant + ROUND_SECONDS * max(1.0, len(self.state.trials) / 500)
+        self._next_round = instant + ROUND_SECONDS * max(1.0, len(self.state.trials) / ROUND_TRIALS)
         return [alert.to_event() for alert in alert_rules.find_time_alerts(self.state, now)]
 
     def finish(self) -> list[Event]:
@@ -145,7 +145,7 @@ class Advisor:
         """Return the verdict that ends the search now; None if the search continues."""
         if self.settings.stop != "auto":
             return None
-        # The controller enforces the budget itself.
+        # The controller itself ends a search whose budget is used up.
         return next((verdict for verdict in self.verdicts if verdict.stop and verdict.rule != "budget"), None)
 
     def _project_if_due(self) -> Event | None:
@@ -156,6 +156,7 @@ class Advisor:
         projection = cost.project_cost(self.state)
         if projection is None:
             return None
+        # Several events, or a continued session, can have the same number of inactive trials.
         if any((data["done"], data["trials"]) == (projection.done, total) for data in self.state.projections):
             return None
         return Event(Kind.PROJECTED, data=projection.to_json())

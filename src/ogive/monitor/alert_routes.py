@@ -24,7 +24,9 @@ from ogive.run.events import Event, Kind
 if TYPE_CHECKING:
     from ogive.run.state import State
 
-Send = Callable[[Alert], object]
+AlertSender = Callable[[Alert], object]
+"""A function that sends an alert by one route. It may raise any exception."""
+
 TIMEOUT_SECONDS = 10.0
 """The time within which a webhook must answer."""
 
@@ -71,7 +73,7 @@ class AlertRoutes:
         """Wait up to `CLOSE_SECONDS` for the queued alerts to be sent, and end the threads.
 
         Returns:
-            The messages on failures that `failures` has not returned yet.
+            The messages on failures that `collect_failures` has not returned yet.
         """
         deadline = time.monotonic() + CLOSE_SECONDS
         for thread in self._threads:
@@ -87,7 +89,7 @@ class AlertRoutes:
 class _RouteThread(threading.Thread):
     """Sends alerts one after another. It continues after a failure, and reports the first one."""
 
-    def __init__(self, name: str, severity: str, send: Send, failures: queue.SimpleQueue[str]) -> None:
+    def __init__(self, name: str, severity: str, send: AlertSender, failures: queue.SimpleQueue[str]) -> None:
         # A daemon thread, because a route that hangs must not keep the program alive.
         super().__init__(name=f"ogive-alerts-{name}", daemon=True)
         self._min_severity = SEVERITIES.index(severity)
@@ -118,7 +120,7 @@ class _RouteThread(threading.Thread):
                 self.report_failure(f"{type(error).__name__}: {' '.join(str(error).split())[:300]}")
 
 
-def _create_sender(spec: RouteSpec, run: Path) -> tuple[str, str, Send]:
+def _create_sender(spec: RouteSpec, run: Path) -> tuple[str, str, AlertSender]:
     """Return the name of a route, the lowest severity that the route accepts, and the function that sends an alert."""
     if callable(spec):
         return f"the function {getattr(spec, '__name__', type(spec).__name__)}", "info", spec
@@ -137,7 +139,7 @@ def _create_sender(spec: RouteSpec, run: Path) -> tuple[str, str, Send]:
     return f"the webhook {public_name}", severity, lambda alert: _post_to_webhook(url, alert, run)
 
 
-def make_payload(alert: Alert, run: Path) -> dict[str, Any]:
+def _make_alert_json(alert: Alert, run: Path) -> dict[str, Any]:
     """Return the JSON object that files and webhooks receive. Chat services show its field `text`."""
     text = f"[{alert.severity}] {run.name}: {alert.message}"
     return {"text": text, "run": str(run), "host": socket.gethostname(), **alert.to_json()}
@@ -152,15 +154,16 @@ def _append_to_file(path: Path, alert: Alert, run: Path) -> None:
         raise FileNotFoundError(f"the run's folder {run} does not exist")
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a", encoding="utf-8") as file:
-        file.write(json.dumps(make_payload(alert, run)) + "\n")
+        file.write(json.dumps(_make_alert_json(alert, run)) + "\n")
 
 
 def _post_to_webhook(url: str, alert: Alert, run: Path) -> None:
+    """Post an alert; raise OSError if the webhook does not accept it."""
     # Imported here, because these two imports take longer than the import of `ogive.run`.
     import urllib.error
     import urllib.request
 
-    body = json.dumps(make_payload(alert, run)).encode()
+    body = json.dumps(_make_alert_json(alert, run)).encode()
     headers = {"Content-Type": "application/json", "User-Agent": "ogive"}
     request = urllib.request.Request(url, body, headers, method="POST")
     try:

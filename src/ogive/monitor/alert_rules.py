@@ -25,11 +25,11 @@ from ogive.objective import compute_costs, find_pareto_front, total_violation
 from ogive.run import spending
 from ogive.run.alerts import Alert
 from ogive.run.settings import Settings
+from ogive.run.spending import SECONDS_PER_HOUR
 from ogive.run.state import MAX_LAST_ENDED, State
 from ogive.space import Space
 from ogive.trial import Status, Trial, select_comparable
 
-HOUR = 3600.0
 WARN_SHARE, STOP_SHARE, CRITICAL_SHARE = 0.8, 1.0, 1.2
 """The shares of a budget at which a warning is due, at which the search stops, and at which an alert is critical. The share
 can exceed 1 because pending trials continue after the search stops."""
@@ -53,8 +53,10 @@ MIN_SESSION_SECONDS = 600.0
 
 OVERDUE_FACTOR = 2.0
 """A trial is overdue if it takes longer than its expected duration multiplied by this factor."""
-MIN_OTHER_TRIALS = 5
-"""A trial without a report is compared with other trials, if there are at least this many."""
+MIN_OVERDUE_SECONDS = 1.0
+"""A trial that takes less time than this is never overdue."""
+MIN_OTHER_TRIALS, MAX_OTHER_TRIALS = 5, 200
+"""A trial without a report is compared with the latest other trials, if there are enough of them."""
 MIN_PATIENCE_HOURS, PATIENCE_SHARE = 1.0, 0.25
 """The default patience, in hours, is `PATIENCE_SHARE` of the time so far, but at least `MIN_PATIENCE_HOURS`."""
 
@@ -112,7 +114,8 @@ def _check_stop_verdicts(verdicts: Sequence[StopVerdict]) -> Iterator[Alert]:
 
 
 def _check_failures(state: State) -> Iterator[Alert]:
-    """Yield an alert if more than 20% of the last trials failed."""
+    """Yield an alert if more than `MAX_FAILED_SHARE` of the last trials failed."""
+    # The second condition saves time: with fewer failures in the whole run, there are not too many among the last trials.
     if "failures" in state.alert_causes or state.failed_count < MAX_FAILED_SHARE * FAILED_WINDOW:
         return
     ended = [state.trials[number] for number in sorted(state.last_ended, reverse=True)]
@@ -161,13 +164,14 @@ def _check_diversity(state: State) -> Iterator[Alert]:
     ):
         return
     recent = [trial.architecture for trial in islice(reversed(state.trials.values()), DIVERSITY_WINDOW)]
-    distance, random = compute_mean_distance(recent), _compute_random_distance(state.space)
-    if distance < MIN_DIVERSITY_SHARE * random:
+    distance, random_distance = compute_mean_distance(recent), _compute_random_distance(state.space)
+    if distance < MIN_DIVERSITY_SHARE * random_distance:
         message = (
             f"the last {DIVERSITY_WINDOW} architectures differ in {distance:.1%} of their decisions on average, "
-            f"random architectures in {random:.1%}: the search explores only a small part of the space"
+            f"random architectures in {random_distance:.1%}: the search explores only a small part of the space"
         )
-        numbers = {"distance": distance, "random": random, "limit": MIN_DIVERSITY_SHARE * random}
+        limit = MIN_DIVERSITY_SHARE * random_distance
+        numbers = {"distance": distance, "random": random_distance, "limit": limit}
         yield Alert("info", "diversity", message, numbers)
 
 
@@ -188,7 +192,7 @@ def _check_budget(state: State, now: float) -> Iterator[Alert]:
     settings, spent = Settings.from_json(state.settings), spending.compute_spending(state, now)
     budgets = []
     if settings.hours is not None:
-        text = f"{duration(spent.hours * HOUR)} of {duration(settings.hours * HOUR)}"
+        text = f"{duration(spent.hours * SECONDS_PER_HOUR)} of {duration(settings.hours * SECONDS_PER_HOUR)}"
         budgets.append(("hours", settings.hours, spent.hours, text))
     if settings.money is not None and spent.money is not None:
         text = amount_of_limit(spent.money, settings.money, spent.currency)
@@ -210,19 +214,19 @@ def _check_budget(state: State, now: float) -> Iterator[Alert]:
 def _check_patience(state: State, now: float) -> Iterator[Alert]:
     """Yield an alert if the best trial has not improved for as many hours as the setting `patience`.
 
-    The default is a quarter of the time so far, but at least an hour.
+    The default is `PATIENCE_SHARE` of the time so far, but at least `MIN_PATIENCE_HOURS`.
     """
-    elapsed = state.elapsed_seconds + max(0.0, now - state.time)
-    limit = Settings.from_json(state.settings).patience or max(MIN_PATIENCE_HOURS, PATIENCE_SHARE * elapsed / HOUR)
-    if state.end_reason or elapsed / HOUR < limit:
+    elapsed_hours = (state.elapsed_seconds + max(0.0, now - state.time)) / SECONDS_PER_HOUR
+    limit = Settings.from_json(state.settings).patience or max(MIN_PATIENCE_HOURS, PATIENCE_SHARE * elapsed_hours)
+    if state.end_reason or elapsed_hours < limit:
         return
     improvement = find_last_improvement(state)
     if improvement is None:
         return
     trial, improved_at = improvement
-    hours = _sum_session_seconds(state, improved_at, now) / HOUR
+    hours = _sum_session_seconds(state, improved_at, now) / SECONDS_PER_HOUR
     if hours >= limit:
-        message = f"no improvement for {duration(hours * HOUR)}, since trial {trial.id}"
+        message = f"no improvement for {duration(hours * SECONDS_PER_HOUR)}, since trial {trial.id}"
         numbers = {"hours": hours, "limit": limit}
         yield Alert("warning", f"patience:{trial.id}", message, numbers, trial=trial.id)
 
@@ -230,7 +234,8 @@ def _check_patience(state: State, now: float) -> Iterator[Alert]:
 def find_last_improvement(state: State) -> tuple[Trial, float] | None:
     """Return the trial that last improved the best value or the front, and the time of its last report.
 
-    Only trials at the highest step that any trial has reached are compared. The result is None if no trial has reported.
+    Only trials at the highest step that any trial has reached are compared: those that satisfy the constraints or, if none
+    does, all of them. The result is None if no trial has reported.
     """
     _, trials = select_comparable([t for t in state.trials.values() if t.status is not Status.RUNNING], at_least=1)
     feasible = [trial for trial in trials if total_violation(trial.metrics, state.constraints) == 0] or trials
@@ -256,13 +261,13 @@ def _sum_session_seconds(state: State, since: float, now: float) -> float:
 def _check_overdue_trials(state: State, now: float) -> Iterator[Alert]:
     """Yield an alert for each running trial that is overdue.
 
-    A trial is overdue if it takes more than twice its expected time, and also more time than if each epoch took as long as
-    the longest epoch so far.
+    A trial is overdue if it takes more than `OVERDUE_FACTOR` times its expected time, and also more time than if each epoch
+    took as long as the longest epoch so far. The epochs are those of the trial or, before its first report, of other trials.
     """
     running = state.running_attempts
     if not running:
         return
-    recent = islice(reversed(state.trials.values()), 200)
+    recent = islice(reversed(state.trials.values()), MAX_OTHER_TRIALS)
     others = [trial for trial in recent if trial.status is not Status.RUNNING and trial.step and trial.seconds]
     epoch_seconds_of_others = [trial.seconds / trial.step for trial in others if not trial.cached]
     for attempt in running:
@@ -274,7 +279,7 @@ def _check_overdue_trials(state: State, now: float) -> Iterator[Alert]:
             epoch_seconds = epoch_seconds_of_others
         epochs = max(1, trial.target_step - _find_step_at_start(trial, attempt.begin))
         elapsed, expected = now - attempt.begin, fmean(epoch_seconds) * epochs
-        if elapsed > max(OVERDUE_FACTOR * expected, max(epoch_seconds) * epochs, 1.0):
+        if elapsed > max(OVERDUE_FACTOR * expected, max(epoch_seconds) * epochs, MIN_OVERDUE_SECONDS):
             message = (
                 f"trial {trial.id} has run for {duration(elapsed)}, {elapsed / expected:.1f} times the expected "
                 f"{duration(expected)}"
@@ -296,13 +301,13 @@ def _check_utilisation(state: State, now: float) -> Iterator[Alert]:
     if len(state.trials) >= state.total_trials:
         return
     last_seconds = min(UTILISATION_WINDOW_SECONDS, elapsed)
-    busy = compute_utilisation(state, bins=1, now=now, last_seconds=last_seconds)
-    if busy.mean < MIN_UTILISATION:
+    utilisation = compute_utilisation(state, bins=1, now=now, last_seconds=last_seconds).mean
+    if utilisation < MIN_UTILISATION:
         message = (
-            f"workers had a trial for only {busy.mean:.0%} of the last {duration(last_seconds)}: they wait for proposals, "
+            f"workers had a trial for only {utilisation:.0%} of the last {duration(last_seconds)}: they wait for proposals, "
             "or for each other (a synchronous schedule); fewer workers would complete as many trials"
         )
-        yield Alert("info", "utilisation", message, {"share": busy.mean, "limit": MIN_UTILISATION})
+        yield Alert("info", "utilisation", message, {"share": utilisation, "limit": MIN_UTILISATION})
 
 
 def _check_plan(state: State, now: float) -> Iterator[Alert]:

@@ -95,7 +95,7 @@ def project_cost(state: State, now: float | None = None, price: Price | None = N
         return None
     done, trials = len(_list_inactive_trials(state)), max(state.total_trials, len(state.trials))
     if state.end_reason:
-        trials = done
+        trials = done  # no trial remains
     # Step 1: the compute time of the remaining trials, minus the seconds that pending trials have already computed. Of each
     # pending trial, at most the mean is subtracted: a pending trial that takes longer does not shorten the other trials.
     mean = float(measured_seconds.mean())

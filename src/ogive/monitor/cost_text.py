@@ -14,9 +14,9 @@ from ogive.monitor.ledger import LedgerLine, compute_ledger
 from ogive.monitor.stop_rules import StopVerdict
 from ogive.run import spending
 from ogive.run.settings import Settings
+from ogive.run.spending import SECONDS_PER_HOUR
 from ogive.run.state import State
 
-HOUR = 3600.0
 Line = tuple[str, str]
 """A label and the text beside it."""
 
@@ -24,8 +24,8 @@ Line = tuple[str, str]
 def format_spending(state: State, now: float | None = None) -> str:
     """Return the time and money that were spent, such as `1 h 5 min (36% of 3 h), 6.43 of 50 USD (13%)`."""
     settings, spent = Settings.from_json(state.settings), spending.compute_spending(state, now)
-    share = f" ({spent.hours / settings.hours:.0%} of {duration(settings.hours * HOUR)})" if settings.hours else ""
-    text = f"{duration(spent.hours * HOUR)}{share}"
+    share = f" ({spent.hours / settings.hours:.0%} of {_format_hours(settings.hours)})" if settings.hours else ""
+    text = f"{_format_hours(spent.hours)}{share}"
     if spent.money is not None:
         paid = amount(spent.money, spent.currency)
         if settings.money is not None:
@@ -49,7 +49,7 @@ def format_projection(projection: cost.Projection) -> str:
 
 
 def _format_hours(hours: float) -> str:
-    return duration(hours * HOUR)
+    return duration(hours * SECONDS_PER_HOUR)
 
 
 def _format_range(interval: cost.Interval, format_amount: Callable[[float], str]) -> str:
@@ -133,7 +133,9 @@ def _format_gain(gain: Gain, currency: str) -> str:
 
 def _format_ledger(label: str, lines: Sequence[LedgerLine]) -> list[Line]:
     """Return one line with all entries of at least 0.1 s; an empty list if there are no such entries."""
-    texts = [f"{s.what} {_format_hours(abs(s.worker_hours))}" for s in lines if abs(s.worker_hours) * HOUR >= 0.1]
+    texts = [
+        f"{s.what} {_format_hours(abs(s.worker_hours))}" for s in lines if abs(s.worker_hours) * SECONDS_PER_HOUR >= 0.1
+    ]
     return [(label, "; ".join(texts))] if texts else []
 
 

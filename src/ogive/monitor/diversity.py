@@ -57,6 +57,7 @@ def compute_diversity(
 
 def list_sample_points(count: int, points: int = 200) -> list[int]:
     """Return up to `points` evenly spaced whole numbers from 1 to `count`; the last one is `count`."""
+    # With fewer numbers than points, some are rounded to the same number, or to 0.
     return sorted({round(i * count / points) for i in range(1, points + 1)} - {0}) if count else []
 
 

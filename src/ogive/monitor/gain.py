@@ -72,7 +72,7 @@ def compute_gain(state: State, price: Price | None = None, first: int = 10) -> G
         return None
     merits = [merit for merit, _ in merits_and_seconds]
     start, best = median(merits[:first]), max(merits)
-    points = 100 * (best - start)
+    points = 100 * (best - start)  # a point is 1/100, see `POINT`
     if points <= 0:
         return None
     first_near_best = next(i for i, merit in enumerate(merits) if merit >= best - POINT)

@@ -49,8 +49,10 @@ def compute_ledger(state: State, finals: Sequence[State] = (), price: Price | No
     typical_epoch_seconds = median(epoch_seconds) if epoch_seconds else 0.0
     failed = [trial for trial in trials if trial.status.failed]
     spent = compute_spending(state, price=price)
+    # Without epochs, only the target of each trial counts; see `_estimate_remaining_seconds`.
     max_epochs = int(state.declaration.get("epochs") or 0)
     idle_seconds = sum(session.seconds * session.workers for session in state.session_intervals) - state.compute_seconds
+    # For each line: the cause, the saved seconds, and how they were counted.
     lines = [
         (
             "early stopping",
@@ -86,7 +88,7 @@ def compute_ledger(state: State, finals: Sequence[State] = (), price: Price | No
 
 
 def _estimate_remaining_seconds(trial: Trial, max_epochs: int, typical: float) -> float:
-    """Return the seconds that a stopped trial would have taken for its remaining epochs.
+    """Return the seconds that a stopped trial would have taken for its remaining epochs, up to `max_epochs` or its target.
 
     The time of an epoch is the median of the trial's epochs without the first, in which a worker may have loaded code and
     data. If the trial has only one epoch, the time of this epoch is used, but at most `typical`.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TextIO
 
@@ -17,16 +17,15 @@ from rich.text import Text
 from ogive.monitor.progress import Progress
 from ogive.run.alerts import SEVERITIES
 from ogive.run.events import Event, Kind
+from ogive.run.observers import Observer
 from ogive.run.state import State
-
-Observer = Callable[[State, Event | None], None]
 
 REDRAW_SECONDS = 0.25
 """The least time between two redraws of the view on a terminal."""
 LINE_SECONDS = 10.0
 """The time after which the plain view prints another line."""
 LINES_PER_SEARCH = 10
-"""The plain view also prints a line each time that another tenth of the trials have become inactive."""
+"""The plain view also prints a line each time that another 1/`LINES_PER_SEARCH` of the trials have become inactive."""
 
 
 @contextmanager
@@ -74,19 +73,20 @@ def show_plain_view(stream: TextIO | None = None) -> Iterator[Observer]:
     """
     out = stream if stream is not None else sys.stderr
     progress = Progress()
-    next_line, printed_tenths = 0.0, 0
+    next_line, printed_parts = 0.0, 0  # the time of the next line, and the parts of the search that have a line
 
     def observe(state: State, event: Event | None) -> None:
-        nonlocal next_line, printed_tenths
+        nonlocal next_line, printed_parts
         progress.record_event(state, event)
         if event is not None and event.kind is Kind.WARNING:
             print(f"warning: {_format_warning(event)}", file=out, flush=True)
         if event is not None and event.kind is Kind.ALERT and not _is_routed_to_console(state):
             print(f"{state.alerts[-1].severity}: {state.alerts[-1].message}", file=out, flush=True)
-        now, tenths = time.monotonic(), LINES_PER_SEARCH * progress.inactive // progress.total
-        if (now >= next_line and next_line) or tenths > printed_tenths:
+        now, parts = time.monotonic(), LINES_PER_SEARCH * progress.inactive // progress.total
+        if (now >= next_line and next_line) or parts > printed_parts:
             print(_format_plain_line(progress), file=out, flush=True)
-            next_line, printed_tenths = now + LINE_SECONDS, max(tenths, printed_tenths)
+            next_line, printed_parts = now + LINE_SECONDS, max(parts, printed_parts)
+        # The first event starts the interval, but prints no line.
         next_line = next_line or now + LINE_SECONDS
 
     try:

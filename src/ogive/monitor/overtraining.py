@@ -56,8 +56,8 @@ def detect_overtraining(state: State) -> Overtraining | None:
     """Check whether most inactive trials were clearly better at an earlier epoch.
 
     Returns:
-        The finding; None if at most half of the trials were clearly better at an earlier epoch, or if the search already
-        uses the value of the best epoch.
+        The finding; None if at most half of the trials, or fewer than `MIN_OVERTRAINED_TRIALS`, were clearly better at an
+        earlier epoch, or if the search already uses the value of the best epoch.
     """
     objective = state.objectives[0]
     if state.best_epoch_rule is not None:

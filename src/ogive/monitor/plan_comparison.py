@@ -94,6 +94,7 @@ def read_plan_forecast(state: State) -> PlanForecast | None:
     split = (plan["parallel_trials"], plan["workers_per_trial"])
     settings = state.settings
     per_trial = settings.get("threads") if plan["unit"] == "threads" else settings.get("workers_per_trial", 1)
+    # A missing number of threads counts as unchanged.
     if settings["max_trials"] != data["trials"] or (settings["workers"], per_trial or split[1]) != split:
         return None
     return PlanForecast(
@@ -151,7 +152,10 @@ def _find_neighbours(forecast: PlanForecast, reports: int) -> tuple[Interval | N
 
 
 def _interpolate_seconds(forecast: PlanForecast, reports: int) -> Interval:
-    """Return the forecast of the seconds until a number of reports, interpolated between the points of the forecast."""
+    """Return the forecast of the seconds until a number of reports, interpolated between the points of the forecast.
+
+    Beyond the last point, the seconds grow in proportion to the number of reports.
+    """
     previous_number, previous = 0, forecast.start_up
     for number, interval in forecast.pace:
         if reports <= number:

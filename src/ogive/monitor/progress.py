@@ -13,6 +13,7 @@ from ogive.objective import total_violation
 from ogive.run import spending
 from ogive.run.events import Event, Kind
 from ogive.run.settings import Settings
+from ogive.run.spending import SECONDS_PER_HOUR
 from ogive.run.state import State
 from ogive.run.trial_labels import format_trial_name, select_shown_metrics
 from ogive.run.unsaved_weights import UNSAVED_PREFIX
@@ -68,10 +69,11 @@ class Progress:
     @property
     def state(self) -> State:
         """The state of the run."""
-        assert self._state is not None, "note() comes first"
+        assert self._state is not None, "record_event() comes first"
         return self._state
 
     def _begin(self, state: State, event: Event | None) -> None:
+        """Begin with the first event of this session."""
         self._state = state
         self._start_time, self._elapsed_before = self._clock(), state.elapsed_seconds
         # The first event may have made a trial inactive, which then belongs to this session.
@@ -101,6 +103,7 @@ class Progress:
         if trial.step > self._step:
             self._step = trial.step
             self._collect_best_at_step()
+        # If `trial` is in `best` already, it ties with itself, and is not added again.
         if not any(self._dominates(best, trial, ties=True) for best in self.best):
             self.best = [best for best in self.best if not self._dominates(trial, best, ties=False)] + [trial]
 
@@ -144,7 +147,7 @@ class Progress:
             estimates.append((self.total - self.inactive) * (self._clock() - self._start_time) / computed)
         hours = Settings.from_json(self.state.settings).hours
         if hours is not None:
-            estimates.append(max(0.0, hours * 3600 - self.elapsed))
+            estimates.append(max(0.0, hours * SECONDS_PER_HOUR - self.elapsed))
         return min(estimates, default=None)
 
     def format_counts(self) -> str:
@@ -202,7 +205,8 @@ class Progress:
         For example: `6.43 of 50 USD (13%), 17.10 to 22.40 at the end`.
         """
         settings = Settings.from_json(self.state.settings)
-        spent = spending.compute_spending(self.state, self.state.time + self.elapsed - self.state.elapsed_seconds)
+        now = self.state.time + self.elapsed - self.state.elapsed_seconds  # by the clock of the journal
+        spent = spending.compute_spending(self.state, now)
         if spent.money is None:
             return None
         paid = amount(spent.money, spent.currency)

@@ -53,6 +53,7 @@ def compute_rewards(state: State, trials: int) -> Rewards:
     metrics = [trial.metrics_at(step) for trial in comparable]
     if state.constraints:
         metrics = [row for row in metrics if total_violation(row, state.constraints) == 0]
+    # Transposed, so that the array has a column for each objective even if there are no trials.
     costs = np.array([[objective.cost(row) for row in metrics] for objective in state.objectives]).T
     costs = costs[np.isfinite(costs).all(axis=1)]
     if len(costs) == 0:

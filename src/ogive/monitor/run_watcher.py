@@ -44,7 +44,7 @@ class RunWatcher:
     _raised_causes: set[str] = field(default_factory=set)  # the causes of the alerts that were returned
 
     def look(self) -> Alert | None:
-        """Return an alert if the controller has died or does not respond, once for each session.
+        """Return an alert if the controller has died or does not respond, each at most once for each session.
 
         Raises:
             RunError: there is no journal, or the journal cannot be read.
@@ -125,6 +125,7 @@ class RunWatcher:
         if holder is None:
             message = f"the controller has ended without closing its session: {consequence}"
             return Alert("critical", died, message, numbers)
+        # The start of the process is compared, because another process may have got the same number.
         if holder.host == socket.gethostname() and find_process_start(holder.pid) != holder.born:
             message = f"the controller ({holder}) has died: {consequence}"
             return Alert("critical", died, message, numbers)

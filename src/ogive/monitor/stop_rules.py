@@ -108,6 +108,7 @@ def evaluate_rules(
 def _check_criteria(
     state: State, criteria: Sequence[Constraint], previous: StopVerdict | None, ended: Trial | None
 ) -> StopVerdict:
+    """Return the verdict of the rule `criteria`. A previous verdict that says stop remains, since a success stays one."""
     if not criteria:
         return StopVerdict("criteria", False, "no success criteria are set")
     if previous is not None and previous.stop:
@@ -150,7 +151,9 @@ def meets_criteria(trial: Trial, criteria: Sequence[Constraint]) -> bool:
 
 
 def _check_budget(state: State, settings: Settings, now: float | None) -> StopVerdict:
+    """Return the verdict of the rule `budget`: whether the trials, the hours or the money are used up."""
     spent, trials = compute_spending(state, now), count_inactive(state)
+    # For each budget: the used amount, the limit, and a text with both.
     budgets = {"trials": (float(trials), float(state.total_trials), f"{trials:,} of {state.total_trials:,} trials")}
     if settings.hours is not None:
         text = f"{duration(SECONDS_PER_HOUR * spent.hours)} of {duration(SECONDS_PER_HOUR * settings.hours)}"
@@ -168,6 +171,7 @@ def _check_budget(state: State, settings: Settings, now: float | None) -> StopVe
 
 
 def _check_failures(state: State, previous: StopVerdict | None) -> StopVerdict:
+    """Return the verdict of the rule `failures`; the previous one if no test is due since."""
     trials_at_test = count_trials_at_latest_test(count_inactive(state), FIRST_FAILURE_TEST_TRIALS)
     if previous is not None and previous.numbers.get("at", 0) == trials_at_test:
         return previous

@@ -66,6 +66,8 @@ SMALL_TAU = 0.1
 """A trend is too small to matter if Kendall's tau is below this value."""
 NORMAL_QUANTILE = 1.645
 """The 95% quantile of the normal distribution."""
+BETTER_LEVEL = 0.05
+"""The significance level of the test of whether the recent rewards are better than the first ones."""
 
 
 def count_trials_at_latest_test(trials: int, first: int = FIRST_TEST_TRIALS) -> int:
@@ -190,7 +192,7 @@ class Trend:
     @property
     def is_absent(self) -> bool:
         """Whether there is no trend, or only a very small one."""
-        return self.upper < SMALL_TAU and self.better_p > 0.05
+        return self.upper < SMALL_TAU and self.better_p > BETTER_LEVEL
 
 
 def assess_trend(rewards: FloatArray) -> Trend:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ogive.arrays import FloatArray
+from ogive.run.spending import SECONDS_PER_HOUR
 from ogive.run.timeline import AttemptInterval, SessionInterval
 
 if TYPE_CHECKING:
@@ -59,7 +60,10 @@ def compute_utilisation(
     with np.errstate(invalid="ignore", divide="ignore"):
         share = np.where(np.diff(reserved) > 0, np.diff(busy) / np.diff(reserved), np.nan)
     return Utilisation(
-        edges / 3600, np.clip(share, 0.0, 1.0), (busy[-1] - busy[0]) / 3600, (reserved[-1] - reserved[0]) / 3600
+        edges / SECONDS_PER_HOUR,
+        np.clip(share, 0.0, 1.0),
+        (busy[-1] - busy[0]) / SECONDS_PER_HOUR,
+        (reserved[-1] - reserved[0]) / SECONDS_PER_HOUR,
     )
 
 

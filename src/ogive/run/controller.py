@@ -325,7 +325,9 @@ class Controller:
         if proposal is not None:
             return proposal
         with convert_plugin_errors("strategy", self.strategy):
-            return self.strategy.ask(generator(self.seed, "ask", number), self.pending.with_job(job.note), job.fidelity)
+            return self.strategy.ask(
+                generator(self.seed, "ask", number), self.pending.with_job_note(job.note), job.fidelity
+            )
 
     def _link_inherited_checkpoint(self, number: TrialId, source: TrialId, step: Step) -> bool:
         """Link the checkpoint that a new trial inherits; return False if the donor's worker has not written it yet."""

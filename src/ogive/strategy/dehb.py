@@ -72,7 +72,7 @@ class DEHB(Strategy):
         self._populations: dict[Step, SlotPopulation | ElitePopulation] = {}
 
     def ask(self, rng: np.random.Generator, pending: Pending, fidelity: Fidelity) -> Proposal:
-        job = pending.job
+        job = pending.job_note
         step = int(job.get("step", count_steps(fidelity)))
         sizes = job.get("populations", [(step, DEFAULT_POPULATION)])
         populations = {budget: self._population(budget, size) for budget, size in sizes}

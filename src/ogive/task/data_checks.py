@@ -17,7 +17,7 @@ MAX_IMBALANCE = 3.0
 MIN_CHANGE_RATIO = 0.5
 """The minimum frequency of neighbouring examples with different classes, relative to that of a random order."""
 MAX_COPY_SHARE = 0.01
-"""The maximum share of validation and test examples that are copies of training examples, without a warning."""
+"""From this share of copies of training examples among the validation and test examples on, there is a warning."""
 
 
 def collect_data_warnings(data: Data, plan: SplitPlan, parts: Split) -> list[str]:

@@ -33,6 +33,7 @@ class DataParallel:
     def __init__(self, model: nn.Module, team: Team) -> None:
         self.team = team
         self._synchronization = _Synchronization()
+        # Layers that compute their output in another way, such as SyncBatchNorm, are left as they are.
         for module in model.modules():
             if isinstance(module, _BatchNorm) and type(module).forward is _BatchNorm.forward:
                 module.forward = functools.partial(  # type: ignore[method-assign]
@@ -44,12 +45,12 @@ class DataParallel:
         # The random state in which the model of this rank runs; `begin_epoch` replaces it.
         self._random_state = torch.get_rng_state()
 
-    def begin_epoch(self, seed: int, number: int) -> None:
+    def begin_epoch(self, seed: int, epoch: int) -> None:
         """Seed the random state in which this rank's model runs.
 
         The order of the examples and their augmentation use PyTorch's global random state, which is the same on all ranks.
         """
-        rank_seed = derive(seed, "epoch", number, "rank", self.team.rank)
+        rank_seed = derive(seed, "epoch", epoch, "rank", self.team.rank)
         self._random_state = torch.Generator().manual_seed(rank_seed).get_state()
         if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
             torch.cuda.manual_seed(rank_seed)
@@ -67,11 +68,11 @@ class DataParallel:
                 buffer.copy_(value)
 
     def assign_share(self, batch_size: int) -> tuple[slice, float]:
-        """Return the slice of a batch that this rank processes, and a factor for the mean loss of the slice.
+        """Begin a batch: return the slice of it that this rank processes, and a factor for the mean loss of the slice.
 
         If each rank multiplies the mean loss of its slice by its factor, the mean of the products over the ranks is the mean
         loss of the whole batch. (DistributedDataParallel averages the gradients over the ranks.) If a batch has fewer
-        examples than there are ranks, each rank processes all of it.
+        examples than there are ranks, each rank processes all of it, without synchronized batch normalization.
 
         Args:
             batch_size: the number of examples in the batch.
@@ -130,6 +131,7 @@ def _synchronized_forward(module: _BatchNorm, synchronization: _Synchronization,
         momentum = 1.0 / float(module.num_batches_tracked) if module.momentum is None else module.momentum
         with torch.no_grad():
             module.running_mean.lerp_(mean, momentum)
+            # As in PyTorch, the running variance is unbiased.
             module.running_var.lerp_(variance * count / (count - 1), momentum)
     return outputs  # type: ignore[no-any-return]
 

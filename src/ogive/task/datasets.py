@@ -46,8 +46,8 @@ class Normalization:
 
     def to_raw_values(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return the raw values, float32 [n, *shape], of features of the same shape."""
-        channels = (-1, *(1 for _ in features.shape[2:]))
-        scaled = features * np.reshape(self.std or 1.0, channels) + np.reshape(self.mean or 0.0, channels)
+        channel_shape = (-1, *(1 for _ in features.shape[2:]))  # one value for each channel
+        scaled = features * np.reshape(self.std or 1.0, channel_shape) + np.reshape(self.mean or 0.0, channel_shape)
         return np.asarray(scaled * (self.maximum or 1.0), dtype=np.float32)
 
 

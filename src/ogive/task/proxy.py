@@ -73,6 +73,7 @@ class Proxy:
             )
         reduced_sides = tuple(max(1, round(side * self.resolution)) for side in shape[1:])
         if any(reduced < min(side, MIN_SIDE) for side, reduced in zip(shape[1:], reduced_sides, strict=True)):
+            # The least sufficient resolution; the message gives it rounded up to three decimals.
             minimum = max(MIN_SIDE / side for side in shape[1:] if side > 1)
             remedy = f"use at least {math.ceil(1000 * minimum) / 1000:g}" if minimum < 1 else "remove the resolution"
             raise JobError(

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 class Task:
     """A classification task; created by `classification`.
 
-    The data are read when they are first needed, once in each process. A pickled task contains
-    the source of the data (a name, a dataset object or arrays), but not the data that were read.
+    The data are read when they are first needed, once in each process. A pickled task contains the source of the data (a
+    name, a dataset object or arrays), but not the data that were read.
 
     Attributes:
         plan: the sizes of the parts of the split.
@@ -136,8 +136,9 @@ class Task:
         Raises:
             JobError: the fraction is out of its range. When the data are read: the subset has fewer examples than classes.
         """
-        checked = replace(self.plan, fraction=fraction)
-        return self._with_plan(replace(checked, fraction=self.plan.fraction * checked.fraction))
+        # The plan checks the fraction itself, because its product with the present fraction can be valid if it is not.
+        checked_plan = replace(self.plan, fraction=fraction)
+        return self._with_plan(replace(checked_plan, fraction=self.plan.fraction * checked_plan.fraction))
 
     def _with_plan(self, plan: SplitPlan) -> Task:
         """Return a task with the same data, which are not read again, and another plan."""

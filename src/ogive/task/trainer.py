@@ -38,8 +38,7 @@ class Training:
         classes: the number of classes, k.
         recipe: the training settings.
         seed: the seed of all randomness of this training.
-        team: the ranks that train the model together. Each rank creates a `Training`; only `team` differs
-            between the ranks.
+        team: the ranks that train the model together. Each rank creates a `Training`; only `team` differs between the ranks.
     """
 
     def __init__(
