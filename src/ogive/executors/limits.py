@@ -31,10 +31,8 @@ def limit_memory(gigabytes: float | None) -> tuple[int, int] | None:
         return None
     soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
     status = Path("/proc/self/status").read_text()
-    present_bytes = next(
-        int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("VmData")
-    )  # in KiB
-    limit = present_bytes + int(gigabytes * 1e9)
+    present_kib = next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmData"))
+    limit = present_kib * 1024 + int(gigabytes * 1e9)
     resource.setrlimit(resource.RLIMIT_DATA, (limit if hard == resource.RLIM_INFINITY else min(limit, hard), hard))
     return soft, hard
 
