@@ -61,6 +61,7 @@ def evaluate(
     def send(step: Step, metrics: Mapping[str, float]) -> Action:
         """Check and deliver a report; return the answer, or PAUSE if the evaluation should end here."""
         nonlocal last_time, is_interrupted, last_step
+        # Given no metrics, get_last_step returns the highest limit.
         last_step = _check_step(step, last_step, assignment.get_last_step({}))
         answer = deliver(last_step, metrics, measure_lap())
         last_time = time.perf_counter()  # waiting for the controller is not compute time

@@ -75,6 +75,7 @@ def check_message(message: Mapping[str, Any], expected: Collection[str], assignm
         raise _make_field_error(message, "seconds", "a finite number, at least 0")
     if message.get("status", Status.FINISHED) not in _END_STATUSES:
         raise _make_field_error(message, "status", "one with which a trial can end")
+    # Given no metrics, get_last_step returns the highest limit.
     last_step = None if assignment is None else assignment.get_last_step({})
     if kind == "report" and last_step is not None and not 1 <= message["step"] <= last_step:
         raise _make_field_error(message, "step", f"1 to {last_step}")

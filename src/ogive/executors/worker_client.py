@@ -125,7 +125,7 @@ class WorkerClient:
         self.channel.send({"assignment": vars(assignment), "memory_limit": memory_limit})
 
     def finish(self) -> Assignment:
-        """Mark the assignment of the worker as ended, and return it."""
+        """Mark the assignment of the worker as ended, shorten the output of its trial if it is long, and return it."""
         assignment = self.assignment
         assert assignment is not None
         self.assignment = None
@@ -133,7 +133,7 @@ class WorkerClient:
         return assignment
 
     def enforce_limits(self, time_limit: float | None, memory_limit: float | None, startup_limit: float | None) -> None:
-        """Kill the worker if it exceeds a limit; see `ProcessExecutor` for the limits."""
+        """Kill the worker if it exceeds a limit (see `ProcessExecutor`), and shorten the output of its trial if it is long."""
         if self.kill_outcome is not None:
             return
         if not self.is_ready:

@@ -94,7 +94,7 @@ class _Export:
     seed: int
 
     def to_raw(self, tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-        """Convert inputs of the model to the raw values that a user of the export provides; without a task, to themselves."""
+        """Convert inputs of the model to the raw values that a user of the export provides; unchanged without a task."""
         return {name: self.task.to_raw(t) if self.task is not None else t for name, t in tensors.items()}
 
 

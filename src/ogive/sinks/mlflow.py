@@ -141,7 +141,7 @@ class MLflow(Sink):
             self._add_metrics(run, trial.screened, event, 0)
         elif event.kind is Kind.REPORTED:
             self._add_metrics(run, event.data["metrics"], event, event.step or 0)
-        # A trial that has ended without a reason may have a tag with the reason of an earlier pause or failed attempt.
+        # A trial that has ended without a reason may have a tag with the reason why an earlier attempt ended.
         trial_tags = {f"ogive.{name}": value[:MAX_VALUE_LENGTH] for name, value in tags(trial).items()}
         self._tags[run] |= {"ogive.reason": "", **trial_tags} if trial.status.ended else trial_tags
         if event.kind in RESULT_KINDS and trial.status.ended:

@@ -217,7 +217,7 @@ def one_of(*values: Any, name: str | None = None, **labelled: Any) -> Choice:
     Args:
         *values: alternatives without a keyword.
         name: name of the decision. A named choice is a single decision, however often it is used. An unnamed choice is
-            a separate decision in each use of the layer that it is an argument of. It must not be used at two argument
+            a separate decision in each use of the layer or choice that contains it. It must not be used at two argument
             positions, because it would be unclear whether it is one decision or two.
         **labelled: alternatives with their labels as keywords.
 
