@@ -133,7 +133,7 @@ class WorkerClient:
         return assignment
 
     def enforce_limits(self, time_limit: float | None, memory_limit: float | None, startup_limit: float | None) -> None:
-        """Kill the worker if it exceeds a limit (see `ProcessExecutor`), and shorten the output of its trial if it is long."""
+        """Kill the worker if it exceeds a limit (see `ProcessExecutor`), and shorten a long output of its trial."""
         if self.kill_outcome is not None:
             return
         if not self.is_ready:

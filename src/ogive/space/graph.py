@@ -14,11 +14,11 @@ from ogive.errors import SpaceError
 from ogive.space.architecture import Architecture
 from ogive.user_code import call_user_function, make_user_code_error
 
-NodeLabels = Sequence[Any]
+Labels = Sequence[Any]
 """The label of each node of a graph."""
 Edges = Sequence[tuple[int, int]]
 """Pairs (from, to) of node numbers."""
-GraphFunction = Callable[[Architecture], tuple[NodeLabels, Edges]]
+GraphFunction = Callable[[Architecture], tuple[Labels, Edges]]
 """A function that returns a label for each node, and the edges as (from, to) pairs of node numbers, without cycles."""
 
 
@@ -84,7 +84,7 @@ def wiring(
     return ["input", *(operations[edge] for edge in nodes[1:-1]), "output"], edges
 
 
-def compute_graph(function: GraphFunction, architecture: Architecture) -> tuple[NodeLabels, Edges]:
+def compute_graph(function: GraphFunction, architecture: Architecture) -> tuple[Labels, Edges]:
     """Call `function` for the graph of `architecture`, and check the result.
 
     Raises:
