@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from ogive.errors import Infeasible
-from ogive.executors.orphans import MARK
+from ogive.executors.orphans import MARK_VARIABLE
 from ogive.run.estimator import Estimator, Evaluation
 from ogive.schedule.base import Action
 from ogive.space import Space, layer, one_of
@@ -153,14 +153,16 @@ def _detach() -> None:
         if os.fork() == 0:
             time.sleep(1000)
         os._exit(0)
-    subprocess.Popen(["sleep", sleep_seconds(os.environ[MARK])], env={}, start_new_session=True)  # without the mark
+    subprocess.Popen(
+        ["sleep", sleep_seconds(os.environ[MARK_VARIABLE])], env={}, start_new_session=True
+    )  # without the mark
 
 
 def _detach_and_die() -> None:
     if os.fork() == 0:
         os.setsid()
         time.sleep(1000)
-    subprocess.Popen(["sleep", sleep_seconds(os.environ[MARK])], env={})
+    subprocess.Popen(["sleep", sleep_seconds(os.environ[MARK_VARIABLE])], env={})
     os._exit(9)
 
 

@@ -91,7 +91,11 @@ class Decoder:
         return message
 
     def _find_end(self) -> int | None:
-        """Return the position in the buffer at which the first frame ends; None if its header is not complete yet."""
+        """Return the position in the buffer at which the first frame ends; None if its header is not complete yet.
+
+        Raises:
+            ProtocolError: the bytes are not the beginning of a frame, or the frame is too large.
+        """
         if not MAGIC.startswith(self._buffer[: len(MAGIC)]):
             raise ProtocolError(f"found {bytes(self._buffer[:16])!r} where a message begins")
         if len(self._buffer) < HEADER.size:
@@ -134,28 +138,32 @@ class Channel:
     @property
     def is_drained(self) -> bool:
         """Whether there is nothing to read now."""
-        if self.is_closed or self.has_message:
-            return self.is_closed
+        if self.is_closed:
+            return True
+        if self.has_message:
+            return False
         try:
-            return not self._socket.recv(1, socket.MSG_PEEK)
-        except OSError:
+            return not self._socket.recv(1, socket.MSG_PEEK)  # no bytes: the other end is closed
+        except OSError:  # no bytes have arrived, or the connection has failed
             return True
 
     def receive(self) -> dict[str, Any] | None:
-        """Read from the socket and return the next message; None if it is not complete yet.
+        """Read from the socket and return the next message; None if it is not complete yet, or the channel is closed.
 
-        At most `MAX_RECEIVE_BYTES` are read.
+        At most about `MAX_RECEIVE_BYTES` are read.
 
         Raises:
             ProtocolError: the bytes that have arrived are not a message. The channel is then closed.
         """
-        count = 0
+        received_bytes = 0
         try:
-            while (message := self._decoder.next()) is None and not self.is_closed and count < MAX_RECEIVE_BYTES:
+            while (
+                (message := self._decoder.next()) is None and not self.is_closed and received_bytes < MAX_RECEIVE_BYTES
+            ):
                 data = self._socket.recv(CHUNK_BYTES)
                 self.is_closed = not data
                 self._decoder.feed(data)
-                count += len(data)
+                received_bytes += len(data)
         except BlockingIOError:
             return None
         except (OSError, ProtocolError) as error:
@@ -191,7 +199,7 @@ class Channel:
         self._socket.close()
 
 
-def _convert(error: OSError) -> Exception:
+def _convert_error(error: OSError) -> Exception:
     """Return Disconnected for an error of a closed connection, else the error itself.
 
     Any other OSError, such as a TimeoutError, was raised by a signal handler of user code.
@@ -224,7 +232,7 @@ class BlockingChannel:
                 self._check_descriptor()
                 data = data[os.write(self._descriptor, data) :]
         except OSError as error:
-            raise _convert(error) from error
+            raise _convert_error(error) from error
 
     def receive(self) -> dict[str, Any]:
         """Wait for a message and return it.
@@ -238,7 +246,7 @@ class BlockingChannel:
                 self._check_descriptor()
                 data = os.read(self._descriptor, CHUNK_BYTES)
             except OSError as error:
-                raise _convert(error) from error
+                raise _convert_error(error) from error
             if not data:
                 raise Disconnected
             self._decoder.feed(data)
@@ -248,5 +256,6 @@ class BlockingChannel:
         os.close(self._descriptor)
 
     def _check_descriptor(self) -> None:
+        """Raise Disconnected if user code has opened another file with this descriptor, an OSError if it has closed it."""
         if not os.path.samestat(os.fstat(self._descriptor), self._status):
             raise Disconnected

@@ -59,7 +59,9 @@ def evaluate(
         return seconds
 
     def send(step: Step, metrics: Mapping[str, float]) -> Action:
+        """Check and deliver a report; return the answer, or PAUSE if the evaluation should end here."""
         nonlocal last_time, is_interrupted, last_step
+        # Given no metrics, get_last_step returns the highest limit.
         last_step = _check_step(step, last_step, assignment.get_last_step({}))
         answer = deliver(last_step, metrics, measure_lap())
         last_time = time.perf_counter()  # waiting for the controller is not compute time
@@ -103,6 +105,7 @@ def evaluate(
 
 
 def _parse_best_epoch_rule(assignment: Assignment) -> BestEpoch | None:
+    """Return the `BestEpoch` from its fields in the assignment."""
     if assignment.best_epoch_rule is None:
         return None
     metric, goal, metrics_needed = assignment.best_epoch_rule
@@ -125,7 +128,11 @@ def create_trial_folder(assignment: Assignment) -> Path:
 
 
 def _check_step(step: Step, previous: Step, last: Step) -> Step:
-    """Return `step` as an integer, after checking that it is above `previous` and at most `last`."""
+    """Return `step` as an integer.
+
+    Raises:
+        JobError: the step is not a whole number above `previous` and at most `last`.
+    """
     try:
         number = operator.index(step)
     except TypeError:

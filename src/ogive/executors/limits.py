@@ -18,7 +18,7 @@ def limit_memory(gigabytes: float | None) -> tuple[int, int] | None:
 
     The limit applies to private data and not to address space, which libraries reserve without using it. A process that the
     evaluation forks has the same limit for itself. No limit is set on systems other than Linux, and for a process that uses
-    a GPU, since the driver reserves far more memory than it uses. In these cases the controller checks the used memory.
+    a GPU, since the driver reserves far more memory than it uses. There, only the controller checks the used memory.
 
     Args:
         gigabytes: the memory that may be allocated in addition to the present memory; None for no limit.
@@ -31,8 +31,8 @@ def limit_memory(gigabytes: float | None) -> tuple[int, int] | None:
         return None
     soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
     status = Path("/proc/self/status").read_text()
-    data = next(int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("VmData"))
-    limit = data + int(gigabytes * 1e9)
+    present_kib = next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmData"))
+    limit = present_kib * 1024 + int(gigabytes * 1e9)
     resource.setrlimit(resource.RLIMIT_DATA, (limit if hard == resource.RLIM_INFINITY else min(limit, hard), hard))
     return soft, hard
 
@@ -68,7 +68,7 @@ def measure_family_memory(pid: int) -> int:
 
 
 def shorten_output(path: Path, limit: int = MAX_OUTPUT_BYTES) -> None:
-    """Shorten an output file that is larger than `limit` bytes to its beginning and end.
+    """Shorten an output file that is larger than `limit` bytes to its beginning and its end, each a quarter of the limit.
 
     Processes may have the file open for appending; they can continue to write.
     """
@@ -79,6 +79,7 @@ def shorten_output(path: Path, limit: int = MAX_OUTPUT_BYTES) -> None:
     if size <= limit:
         return
     with path.open("rb+") as file:
+        # If the file was shortened before, keep its beginning only up to the marker.
         head = file.read(limit // 4).partition(OMISSION_MARKER)[0]
         file.seek(size - limit // 4)
         tail = file.read(limit // 4)

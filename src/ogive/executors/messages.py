@@ -1,4 +1,4 @@
-"""The messages of workers and ranks, and the checks of a message before it is used."""
+"""The messages that workers and ranks send, and the checks of such a message before it is used."""
 
 from __future__ import annotations
 
@@ -19,7 +19,9 @@ _FIELDS: Mapping[str, Mapping[str, type]] = {
     "end": _OUTCOME_FIELDS,  # an assignment has ended
     "fault": {"reason": str},  # a fault of the machine: files cannot be written
 }
-"""The kinds of messages, with the types of their fields."""
+"""The kinds of messages, with the types of their fields. The field "is" has the kind of a message. "leaving" may be added to
+the last message about an assignment: whether the worker is about to exit.
+"""
 _END_STATUSES = {status.value for status in Status if status.failed or status in (Status.FINISHED, Status.WAITING)}
 
 
@@ -73,6 +75,7 @@ def check_message(message: Mapping[str, Any], expected: Collection[str], assignm
         raise _make_field_error(message, "seconds", "a finite number, at least 0")
     if message.get("status", Status.FINISHED) not in _END_STATUSES:
         raise _make_field_error(message, "status", "one with which a trial can end")
+    # Given no metrics, get_last_step returns the highest limit.
     last_step = None if assignment is None else assignment.get_last_step({})
     if kind == "report" and last_step is not None and not 1 <= message["step"] <= last_step:
         raise _make_field_error(message, "step", f"1 to {last_step}")

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import psutil
 
-MARK = "OGIVE_WORKER"
-"""The environment variable that all descendants of a worker inherit. It contains the mark `<run>/<session>/<worker>`; in a
-nested search, also the marks of the outer searches, outermost first.
+MARK_VARIABLE = "OGIVE_WORKER"
+"""The environment variable that all descendants of a worker inherit. It contains the mark `<run>/<session>/<worker>`, where
+the session is that of the controller; in a nested search, also the marks of the outer searches, outermost first.
 """
 MAX_ROUNDS = 20
 """At most this many times, processes are searched for and killed. (A process may fork while it is being killed.)"""
@@ -23,19 +23,20 @@ MAX_ROUNDS = 20
 
 def mark_environment(mark: str) -> dict[str, str]:
     """Return the environment variable that gives a new process `mark` in addition to the marks of this process."""
-    return {MARK: f"{os.environ.get(MARK, '')} {mark}".strip()}
+    return {MARK_VARIABLE: f"{os.environ.get(MARK_VARIABLE, '')} {mark}".strip()}
 
 
-def kill_marked(mark: str, session: int | None = None) -> int:
+def kill_marked(mark: str, process_session: int | None = None) -> int:
     """Kill every process with a mark that begins with `mark`, and all of its descendants.
 
     A process inherits the mark even if it leaves the process session of its worker. A process that was started with another
     environment does not have the mark. It is found as a descendant of the process that started it, or of the worker that
-    adopted it; if these have ended, it is found by its process session.
+    adopted it (see `worker.main`); if these have ended, it is found by its process session.
 
     Args:
         mark: the beginning of a mark.
-        session: the id of a process session (`os.getsid`), whose processes are killed as well; None for no session.
+        process_session: the id of a session of the operating system (`os.getsid`), whose processes are killed as well; None
+            for no session.
 
     Returns:
         The number of processes that were killed.
@@ -45,7 +46,7 @@ def kill_marked(mark: str, session: int | None = None) -> int:
         processes = _add_descendants(
             process
             for process in psutil.process_iter()
-            if _is_marked(process, mark) or _belongs_to_session(process, session)
+            if _is_marked(process, mark) or _is_in_process_session(process, process_session)
         )
         if not processes:
             break
@@ -68,19 +69,20 @@ def _is_marked(process: psutil.Process, mark: str) -> bool:
     try:
         if process.status() == psutil.STATUS_ZOMBIE:
             return False
-        return any(part.startswith(mark) for part in process.environ().get(MARK, "").split())
+        return any(part.startswith(mark) for part in process.environ().get(MARK_VARIABLE, "").split())
     except (psutil.NoSuchProcess, psutil.AccessDenied, OSError):
         return False  # the process has ended, or belongs to another user, so no worker has started it
 
 
-def _belongs_to_session(process: psutil.Process, session: int | None) -> bool:
+def _is_in_process_session(process: psutil.Process, process_session: int | None) -> bool:
     try:
-        return session is not None and os.getsid(process.pid) == session
+        return process_session is not None and os.getsid(process.pid) == process_session
     except (ProcessLookupError, PermissionError):
         return False
 
 
 def _add_descendants(processes: Iterable[psutil.Process]) -> list[psutil.Process]:
+    """Return the processes and all of their descendants, without this process."""
     family = {process.pid: process for process in processes}
     children: dict[int, list[psutil.Process]] = defaultdict(list)
     if family:
@@ -99,7 +101,7 @@ def _add_descendants(processes: Iterable[psutil.Process]) -> list[psutil.Process
 def find_descendants(pid: int | None = None) -> set[int]:
     """Return the ids of the descendants of a process (by default this one), including zombies.
 
-    This is fast if there are none, because a worker calls it after every trial.
+    A worker calls it after every trial, so it avoids the slower psutil where it can.
     """
     root = os.getpid() if pid is None else pid
     if not Path(f"/proc/{root}/task/{root}/children").exists():  # not Linux, or a kernel without these lists
@@ -114,6 +116,7 @@ def find_descendants(pid: int | None = None) -> set[int]:
 
 
 def _list_children(pid: int) -> Iterable[int]:
+    """Yield the ids of the children of a process on Linux, which keeps a list for each thread."""
     with suppress(FileNotFoundError, ProcessLookupError):  # the process has just ended
         for thread in os.listdir(f"/proc/{pid}/task"):
             with suppress(FileNotFoundError, ProcessLookupError):
@@ -153,6 +156,7 @@ def _default_sigchld_handler() -> Iterator[None]:
 
 
 def _kill(pid: int) -> bool:
+    """Kill a process; return whether this was possible."""
     try:
         os.kill(pid, signal.SIGKILL)
     except (ProcessLookupError, PermissionError):  # the process has ended, or belongs to another user

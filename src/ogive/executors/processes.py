@@ -25,6 +25,8 @@ CHECK_SECONDS = 0.5
 """The time between two checks of the limits."""
 MAX_FAILED_STARTS = 5
 """If this many workers in a row are killed while they start, the search ends with an error."""
+MARK_CHARACTERS = 18
+"""The number of characters of the mark of a run."""
 WATCHDOG_SECONDS = 30.0
 """The time that the watchdog may take to end before it is killed."""
 
@@ -64,6 +66,7 @@ class ProcessExecutor(Executor):
         self._memory_limit = memory_limit
         self._startup_limit = startup_limit
         self._threads = threads or max(1, count_cores() // (workers * ranks))
+        # The fields that the first messages to all workers have in common.
         self._start_message: dict[str, Any] = {
             "path": [str(entry) for entry in sys.path],
             "cwd": os.getcwd(),
@@ -94,6 +97,7 @@ class ProcessExecutor(Executor):
             raise
 
     def _launch(self, name: str) -> WorkerClient:
+        """Start the worker with this name, `worker-<number>`; its number gives the index of its first process (rank 0)."""
         process_index = int(name.rpartition("-")[2]) * self._start_message["ranks"]
         start = {**self._start_message, "process_index": process_index}
         return WorkerClient(name, mark=self._mark, threads=self._threads, start=start, log=self._folder / f"{name}.log")
@@ -149,6 +153,11 @@ class ProcessExecutor(Executor):
                 worker.enforce_limits(self._time_limit, self._memory_limit, self._startup_limit)
 
     def _handle(self, worker: WorkerClient, message: Mapping[str, Any], listener: Listener) -> None:
+        """Pass a message of a worker to the listener, and answer a report.
+
+        Raises:
+            RunError: a worker cannot load its code, or cannot write files.
+        """
         match message["is"]:
             case "ready":
                 worker.is_ready, self._failed_starts, self._has_had_ready_worker = True, 0, True
@@ -186,6 +195,7 @@ class ProcessExecutor(Executor):
         if worker.is_ready:
             return
         self._failed_starts += 1
+        # A worker that exits by itself would do so again. If no worker has ever been ready, all would reach the limit.
         never_starts = outcome.status is Status.EXITED or (
             outcome.status is Status.TIME_LIMIT and not self._has_had_ready_worker
         )
@@ -215,4 +225,4 @@ class ProcessExecutor(Executor):
 
 def compute_run_mark(folder: Path) -> str:
     """Return the mark of every process that works for the run in `folder`."""
-    return str(uuid.uuid5(uuid.NAMESPACE_URL, str(folder.resolve())))[:18]
+    return str(uuid.uuid5(uuid.NAMESPACE_URL, str(folder.resolve())))[:MARK_CHARACTERS]

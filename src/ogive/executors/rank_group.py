@@ -1,5 +1,4 @@
-"""The processes that train trials together with a worker. The worker is rank 0 of k, and
-these processes are the ranks 1 to k - 1.
+"""The processes that train trials together with a worker: the worker is rank 0 of k, they are the ranks 1 to k - 1.
 
 Each rank loads space and estimator once, then receives every assignment of the worker, and reports its outcome. If a rank
 fails, the attempt ends for all ranks, since the others would wait for it. The state of a process that was interrupted during
@@ -32,6 +31,8 @@ CAUSE_SECONDS = 3.0
 """How long to wait for the cause of a failure: for the outcome of a rank to which other ranks have lost the connection, and
 for rank 0 to fail after another rank has failed.
 """
+EXIT_SECONDS = 1.0
+"""How long to wait for a rank that is ending before it is killed."""
 _LOST_CONNECTION = re.compile(
     r"Dist(Backend|Network|Store)Error|gloo|nccl|connection (closed|reset) by peer", re.IGNORECASE
 )
@@ -42,18 +43,19 @@ class _Rank:
     """One rank other than 0: its process, and a thread that receives its messages.
 
     Attributes:
+        number: the number of the rank, at least 1.
         message: the last message of the process; None before the first message, and at the start of an assignment.
         is_disconnected: whether the channel is closed or has failed, so the process has ended or is ending.
         rejected_outcome: the outcome of the attempt if the process has written bytes to its channel that are not a message;
             else None.
     """
 
-    def __init__(self, rank: int, start: Mapping[str, Any], changed: threading.Condition) -> None:
-        self.rank = rank
+    def __init__(self, number: int, start: Mapping[str, Any], changed: threading.Condition) -> None:
+        self.number = number
         self.message: dict[str, Any] | None = None
         self.is_disconnected = False
         self.rejected_outcome: Outcome | None = None
-        self._ready = False
+        self._is_ready = False
         self._changed = changed
         worker_end, rank_end = socket.socketpair()
         with worker_end, rank_end:
@@ -64,20 +66,21 @@ class _Rank:
             )
             self._channel = BlockingChannel(worker_end.detach())
         threading.Thread(target=self._listen, daemon=True).start()
-        self.send({**start, "rank": rank})
+        self.send({**start, "rank": number})
 
     def _listen(self) -> None:
+        """Receive messages until the channel is closed or has failed."""
         try:
             while True:
                 message = self._channel.receive()
-                check_message(message, ("end",) if self._ready else ("ready", "broken"))
+                check_message(message, ("end",) if self._is_ready else ("ready", "broken"))
                 with self._changed:
-                    self.message, self._ready = message, True
+                    self.message, self._is_ready = message, True
                     self._changed.notify_all()
         except Disconnected:
             pass
         except ProtocolError as error:
-            self.rejected_outcome = make_rejected_outcome(error, f"rank {self.rank}'s")
+            self.rejected_outcome = make_rejected_outcome(error, f"rank {self.number}'s")
             self.process.kill()
         self._channel.close()
         with self._changed:
@@ -101,16 +104,16 @@ class _Rank:
         return self.outcome.status.failed if self.outcome is not None else self.is_disconnected
 
     def clean_up(self) -> int:
-        """Kill the process if it has not ended; return its exit code."""
+        """Wait for the end of the process, kill it if this takes too long, and return its exit code."""
         try:
-            self.process.wait(timeout=1.0)
+            self.process.wait(timeout=EXIT_SECONDS)
         except subprocess.TimeoutExpired:
             self.process.kill()
         return self.process.wait()
 
 
 class RankGroup:
-    """The ranks of one worker, other than the worker itself.
+    """The ranks of one worker, other than the worker itself, which is rank 0.
 
     Args:
         start: the start message of the worker; its entry `ranks` is the number of processes, including the worker.
@@ -121,7 +124,7 @@ class RankGroup:
         self._start = start
         self._changed = threading.Condition()
         self._is_working = False
-        self._ranks = [_Rank(rank, start, self._changed) for rank in range(1, self.size)]
+        self._ranks = [_Rank(number, start, self._changed) for number in range(1, self.size)]
 
     def find_processes(self) -> set[int]:
         """Return the ids of the living ranks and of their descendants. The worker does not kill them as orphans."""
@@ -140,7 +143,7 @@ class RankGroup:
         for rank in self._ranks:
             if rank.message is None:
                 if rank.is_disconnected:
-                    reason = f"{self._get_attempt_outcome(rank, 0.0).reason} while it was starting"
+                    reason = f"{self._get_attempt_outcome(rank, seconds=0.0).reason} while it was starting"
                 else:
                     reason = f"{self._name(rank)} was not ready after the startup_limit of {limit:g} s"
                 return {"is": "broken", **make_outcome_fields(Outcome(Status.EXITED, reason))}
@@ -153,7 +156,7 @@ class RankGroup:
         for index, rank in enumerate(self._ranks):
             if rank.is_disconnected or rank.process.poll() is not None:
                 rank.clean_up()
-                self._ranks[index] = _Rank(rank.rank, self._start, self._changed)
+                self._ranks[index] = _Rank(rank.number, self._start, self._changed)
         return self.wait_until_ready()
 
     def begin(self, message: Mapping[str, Any], on_stuck: Callable[[Outcome], NoReturn]) -> None:
@@ -172,13 +175,14 @@ class RankGroup:
         threading.Thread(target=self._watch, args=(on_stuck,), daemon=True).start()
 
     def _watch(self, on_stuck: Callable[[Outcome], NoReturn]) -> None:
+        """Wait for the failure of a rank. If rank 0 does not end soon after, call `on_stuck` (see `begin`)."""
         with self._changed:
             self._changed.wait_for(lambda: not self._is_working or any(rank.has_failed for rank in self._ranks))
             if not self._is_working or self._changed.wait_for(lambda: not self._is_working, CAUSE_SECONDS):
                 return
             cause = self._find_cause() or next(rank for rank in self._ranks if rank.has_failed)
             # This thread holds the lock until the process exits. `settle` needs the lock, so it cannot report a second end.
-            on_stuck(self._get_attempt_outcome(cause, 0.0))
+            on_stuck(self._get_attempt_outcome(cause, seconds=0.0))
 
     def settle(self, outcome: Outcome) -> tuple[Outcome, bool]:
         """Wait for the other ranks to end the assignment.
@@ -192,6 +196,7 @@ class RankGroup:
         with self._changed:
             self._is_working = False
             self._changed.notify_all()
+            # Rank 0 may have failed only because another rank had failed.
             lost_connection = outcome.status.failed and _LOST_CONNECTION.search(outcome.reason)
             if outcome.status.failed and not lost_connection:
                 return outcome, False
@@ -205,7 +210,9 @@ class RankGroup:
         return outcome, all_ended and not lost_connection and not any(rank.has_failed for rank in self._ranks)
 
     def _find_cause(self) -> _Rank | None:
-        """Return the rank that failed first: a rank that has died, or whose failure is no consequence of another failure."""
+        """Return a rank that caused the failure: one that has died, else one that failed for another reason than a lost
+        connection; None if there is none.
+        """
         dead = [rank for rank in self._ranks if rank.outcome is None and rank.is_disconnected]
         failed = [
             r for r in self._ranks if r.outcome and r.has_failed and not _LOST_CONNECTION.search(r.outcome.reason)
@@ -222,7 +229,7 @@ class RankGroup:
         return Outcome(outcome.status, f"{self._name(rank)}: {outcome.reason}", outcome.traceback, seconds)
 
     def _name(self, rank: _Rank) -> str:
-        return f"rank {rank.rank} of {self.size}"
+        return f"rank {rank.number} of {self.size}"
 
 
 def reset_signals() -> None:

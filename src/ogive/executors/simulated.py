@@ -1,7 +1,7 @@
 """An executor that simulates workers in virtual time, to predict how a search would run on other machines.
 
 Controller, strategy and schedule are the same as with real workers. Only the clock is a `VirtualClock`, which this
-executor advances from event to event. The duration of a simulation does not depend on the number of workers.
+executor advances from event to event. How long a simulation takes does not depend on the number of simulated workers.
 """
 
 from __future__ import annotations
@@ -54,11 +54,11 @@ class FaultModel:
     """The faults of simulated workers; by default there are none.
 
     Attributes:
-        startup: the seconds that a worker needs to start, before its first job and after each preemption, at least 0.
+        startup: the seconds that a worker needs to start, before its first attempt and after each preemption, at least 0.
         spread: the standard deviation of the logarithm of the workers' speeds, at least 0. With 0.1, speeds differ by about
             10%.
-        straggle: the share of jobs that take `slowdown` times as long, in [0, 1].
-        slowdown: the factor by which a straggling job takes longer, at least 1.
+        straggle: the share of attempts that take `slowdown` times as long, in [0, 1].
+        slowdown: the factor by which a straggling attempt takes longer, at least 1.
         fail: the share of trials whose training fails, in [0, 1]; the step of the failure is drawn uniformly.
         preempt: the expected number of preemptions per hour of work of a worker, at least 0. After a preemption the trial
             needs another attempt, and the work since its last report is lost.
@@ -89,18 +89,18 @@ class FaultModel:
 
 
 @dataclass
-class _Job:
-    """A job that a worker is carrying out.
+class _Attempt:
+    """An attempt that a worker is carrying out.
 
     Attributes:
-        assignment: the assignment of the job.
+        assignment: the assignment of the attempt.
         worker: the number of the worker.
-        remaining_reports: the remaining reports of the job.
-        pace: the time that the job takes, relative to its time on a worker without faults.
-        failing_step: the step at which the job fails; None if it does not fail.
+        remaining_reports: the remaining reports of the attempt.
+        pace: the time that the attempt takes, relative to its time on a worker without faults.
+        failing_step: the step at which the attempt fails; None if it does not fail.
         preempted_at: the time at which the worker is preempted, in seconds of virtual time; infinite if it is not preempted.
-        last_time: the virtual time of the last report, or of the start of the job, in seconds.
-        next_event: the next report of the job, or its outcome if no report follows.
+        last_time: the virtual time of the last report, or of the start of the attempt, in seconds.
+        next_event: the next report of the attempt, or its outcome if no report follows.
     """
 
     assignment: Assignment
@@ -138,10 +138,12 @@ class SimulatedExecutor(Executor):
         self.clock, self.faults, self.seed = clock, faults or FaultModel(), seed
         self._simulate = simulate
         self._starting = set(range(workers)) if self.faults.startup else set()  # workers that must still start up
-        self._idle_workers = list(range(workers))  # a heap: the next job goes to the idle worker with the lowest number
+        # A heap: the next attempt goes to the idle worker with the lowest number.
+        self._idle_workers = list(range(workers))
         self._paces: dict[int, float] = {}
-        # A heap of (time, number of the event, job): at this time the job reports or ends, or its worker is preempted.
-        self._events: list[tuple[float, int, _Job]] = []
+        # A heap of (time, number of the event, attempt). At this time the attempt reports or ends, or its worker is
+        # preempted.
+        self._events: list[tuple[float, int, _Attempt]] = []
         self._event_count = 0
         self._is_recalled = False
 
@@ -151,11 +153,11 @@ class SimulatedExecutor(Executor):
 
     def submit(self, assignment: Assignment) -> str:
         worker = heapq.heappop(self._idle_workers)
-        faults, now = self.faults, self.clock.seconds
+        faults, begins_at = self.faults, self.clock.seconds
         pace, failing_step, preempted_at = self._get_pace(worker), None, math.inf
         if worker in self._starting:
             self._starting.discard(worker)
-            now += faults.startup
+            begins_at += faults.startup
         if faults.fail:
             rng = generator(self.seed, "trial", assignment.trial)
             if rng.random() < faults.fail:
@@ -163,26 +165,28 @@ class SimulatedExecutor(Executor):
         if faults.straggle or faults.preempt:
             rng = generator(self.seed, "attempt", assignment.trial, assignment.attempt)
             pace *= faults.slowdown if rng.random() < faults.straggle else 1.0
-            preempted_at = now + rng.exponential(SECONDS_PER_HOUR / faults.preempt) if faults.preempt else math.inf
-        job = _Job(
+            preempted_at = (
+                begins_at + rng.exponential(SECONDS_PER_HOUR / faults.preempt) if faults.preempt else math.inf
+            )
+        attempt = _Attempt(
             assignment=assignment,
             worker=worker,
             remaining_reports=self._simulate(assignment),
             pace=pace,
             failing_step=failing_step,
             preempted_at=preempted_at,
-            last_time=now,
+            last_time=begins_at,
         )
-        self._schedule_next(job)
+        self._schedule_next(attempt)
         return f"simulated-{worker}"
 
     def poll(self, listener: Listener, timeout: float) -> None:
         """Advance the clock from event to event, until a worker becomes idle."""
         idle_count = len(self._idle_workers)
         while self._events and len(self._idle_workers) == idle_count:
-            time, _, job = heapq.heappop(self._events)
+            time, _, attempt = heapq.heappop(self._events)
             self.clock.seconds = time
-            self._handle_event(job, listener)
+            self._handle_event(attempt, listener)
 
     def recall(self) -> None:
         self._is_recalled = True
@@ -191,46 +195,53 @@ class SimulatedExecutor(Executor):
         self._events.clear()
 
     def _get_pace(self, worker: int) -> float:
-        """Return the time that a worker takes for a job, relative to a worker without faults."""
+        """Return the time that a worker takes for an attempt, relative to a worker without faults."""
         if not self.faults.spread:
             return 1.0
         if worker not in self._paces:
             self._paces[worker] = math.exp(generator(self.seed, "worker", worker).normal(0, self.faults.spread))
         return self._paces[worker]
 
-    def _schedule_next(self, job: _Job) -> None:
-        """Schedule the next event of a job: a report, its end, or the preemption of its worker."""
+    def _schedule_next(self, attempt: _Attempt) -> None:
+        """Schedule the next event of an attempt: a report, its end, or the preemption of its worker."""
         try:
-            job.next_event = next(job.remaining_reports, Outcome(Status.FINISHED))
+            attempt.next_event = next(attempt.remaining_reports, Outcome(Status.FINISHED))
         except Exception as error:  # noqa: BLE001 - a failure of the trial
-            job.next_event = classify(error)
-        seconds = 0.0 if isinstance(job.next_event, Outcome) else job.next_event[2] * job.pace
+            attempt.next_event = classify(error)
+        if isinstance(attempt.next_event, Outcome):
+            seconds = 0.0
+        else:
+            _, _, fault_free_seconds = attempt.next_event
+            seconds = fault_free_seconds * attempt.pace
         # Events at the same time happen in the order in which they were scheduled.
         self._event_count += 1
-        heapq.heappush(self._events, (min(job.last_time + seconds, job.preempted_at), self._event_count, job))
+        heapq.heappush(
+            self._events, (min(attempt.last_time + seconds, attempt.preempted_at), self._event_count, attempt)
+        )
 
-    def _handle_event(self, job: _Job, listener: Listener) -> None:
+    def _handle_event(self, attempt: _Attempt, listener: Listener) -> None:
+        """Carry out the event of an attempt at the present time: deliver its report, or end the attempt."""
         now = self.clock.seconds
-        seconds = now - job.last_time
-        if now >= job.preempted_at:
+        seconds = now - attempt.last_time
+        if now >= attempt.preempted_at:
             if self.faults.startup:
-                self._starting.add(job.worker)
-            self._end(job, Outcome(Status.KILLED, "preempted", seconds=seconds), listener)
-        elif isinstance(job.next_event, Outcome):
-            self._end(job, job.next_event, listener)
-        elif job.failing_step is not None and job.failing_step <= job.next_event[0]:
-            self._end(job, Outcome(Status.ERROR, "a simulated failure", seconds=seconds), listener)
+                self._starting.add(attempt.worker)
+            self._end(attempt, Outcome(Status.KILLED, "preempted", seconds=seconds), listener)
+        elif isinstance(attempt.next_event, Outcome):
+            self._end(attempt, attempt.next_event, listener)
+        elif attempt.failing_step is not None and attempt.failing_step <= attempt.next_event[0]:
+            self._end(attempt, Outcome(Status.ERROR, "a simulated failure", seconds=seconds), listener)
         else:
-            job.last_time = now
-            step, metrics, _ = job.next_event
-            answer = listener.on_report(job.assignment.trial, step, metrics, seconds)
-            if answer is not Action.CONTINUE or step >= job.assignment.get_last_step(metrics):
-                self._end(job, Outcome(Status.FINISHED), listener)
+            attempt.last_time = now
+            step, metrics, _ = attempt.next_event
+            answer = listener.on_report(attempt.assignment.trial, step, metrics, seconds)
+            if answer is not Action.CONTINUE or step >= attempt.assignment.get_last_step(metrics):
+                self._end(attempt, Outcome(Status.FINISHED), listener)
             elif self._is_recalled:
-                self._end(job, Outcome(Status.WAITING, "interrupted"), listener)
+                self._end(attempt, Outcome(Status.WAITING, "interrupted"), listener)
             else:
-                self._schedule_next(job)
+                self._schedule_next(attempt)
 
-    def _end(self, job: _Job, outcome: Outcome, listener: Listener) -> None:
-        heapq.heappush(self._idle_workers, job.worker)
-        listener.on_end(job.assignment.trial, outcome)
+    def _end(self, attempt: _Attempt, outcome: Outcome, listener: Listener) -> None:
+        heapq.heappush(self._idle_workers, attempt.worker)
+        listener.on_end(attempt.assignment.trial, outcome)

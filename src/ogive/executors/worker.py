@@ -54,7 +54,8 @@ class _Worker:
         is_awaiting_answer: whether a report was sent and its answer has not been received yet.
         pid: the id of this process. A process that the evaluation forks has another id.
         is_recalled: whether the controller has asked evaluations to end at their next report.
-        is_leaving: whether this process should exit after the next report, because of a signal or a failed rank.
+        is_leaving: whether the evaluation should end at its next report and this process then exit, because of a signal; or
+            whether this process should exit after the assignment, because a rank has failed.
         is_busy: whether an assignment is being carried out.
         lock: a lock of the channel, since the thread that watches the ranks sends messages, too.
         ranks: the other ranks of data-parallel trials, in which this process is rank 0; None without them.
@@ -82,6 +83,7 @@ class _Worker:
             os._exit(LEFT_EXIT_CODE)
 
     def _send(self, message: Mapping[str, Any]) -> None:
+        """Send a message to the controller."""
         if os.getpid() != self.pid:  # a process that the evaluation has forked must not send
             os._exit(0)
         try:
@@ -91,6 +93,7 @@ class _Worker:
             self._exit_disconnected()
 
     def _receive(self) -> dict[str, Any]:
+        """Wait for a message of the controller and return it."""
         try:
             return self.channel.receive()
         except Disconnected:
@@ -125,6 +128,7 @@ class _Worker:
         start = self._receive()
         # The controller kills this process at the limit. Shortly before that, log where it hangs.
         if start["startup_limit"]:
+            # time.monotonic() gives the same time in the controller, which has set `launched`. The delay must be above 0.
             since_launch = time.monotonic() - start["launched"]
             faulthandler.dump_traceback_later(max(0.1, TRACEBACK_SHARE * start["startup_limit"] - since_launch))
         sys.path[:] = start["path"]
@@ -163,7 +167,7 @@ class _Worker:
     def _carry_out(
         self, space: Space, estimator: Estimator, message: dict[str, Any], process_index: int
     ) -> dict[str, Any]:
-        """Carry out one assignment; return the message that ends it."""
+        """Carry out one assignment; return the message that ends it. See `Team` for `process_index`."""
         assignment = Assignment(**message["assignment"])
         self.is_recalled = False
         try:
@@ -186,7 +190,7 @@ class _Worker:
         except (RunError, OSError) as error:  # files cannot be written: a fault of the machine, not of the architecture
             return {"is": "fault", "reason": f"{assignment.folder}: {find_disk_fault(error) or error}"}
         finally:
-            if os.getpid() != self.pid:
+            if os.getpid() != self.pid:  # a process that the evaluation has forked must not continue as a worker
                 os._exit(0)
         return {"is": "end", **make_outcome_fields(outcome)}
 

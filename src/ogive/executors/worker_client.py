@@ -28,7 +28,7 @@ worker has ended.
 BRIEF_SECONDS = 0.1
 """How long to wait for the end of a process whose channel has just closed."""
 LEFT_EXIT_CODE = 75
-"""The exit code of a worker that was asked to leave, after its trial was put back."""
+"""The exit code of a worker that exits because of a signal or a failed rank, after it has sent the end of its assignment."""
 DISCONNECTED_EXIT_CODE = 76
 """The exit code of a worker whose channel was closed."""
 _MESSAGES_WHILE_WORKING: tuple[str, ...] = ("report", "end", "fault")
@@ -40,12 +40,14 @@ class WorkerClient:
 
     Args:
         name: the name of the worker.
-        mark: the mark of the session's processes; see `orphans.MARK`.
+        mark: the mark of the session's processes; see `orphans.MARK_VARIABLE`.
         threads: the number of threads of the process.
         start: the first message to the worker.
         log: the file for the worker's output outside trials.
 
     Attributes:
+        process: the worker process.
+        channel: the connection to the worker.
         is_ready: whether the worker has loaded space and estimator.
         is_leaving: whether the worker has announced that it is about to exit.
         assignment: the assignment that the worker is carrying out; None if it is idle.
@@ -61,7 +63,7 @@ class WorkerClient:
         self.kill_outcome: Outcome | None = None
         self._mark = f"{mark}/{name}"
         self._has_ranks = start["ranks"] > 1
-        self._last_report = time.monotonic()  # without a report, the start of the assignment or of the worker
+        self._last_report_time = time.monotonic()  # without a report, the start of the assignment or of the worker
         self._ending_since: float | None = None
         self._compute_seconds = 0.0  # the compute time of the present assignment up to its last report
         self._last_step = 0  # the last step that the present assignment has reported
@@ -81,7 +83,7 @@ class WorkerClient:
                 start_new_session=True,
             )
             self.channel = Channel(controller_end.dup())
-        self.channel.send({**start, "launched": self._last_report})
+        self.channel.send({**start, "launched": self._last_report_time})
 
     @property
     def is_idle(self) -> bool:
@@ -99,6 +101,7 @@ class WorkerClient:
         if message is None:
             return None
         assignment = self.assignment
+        # A worker that is ready and has no assignment sends nothing.
         expected = _MESSAGES_WHILE_WORKING if assignment else () if self.is_ready else _MESSAGES_WHILE_STARTING
         if assignment and self._has_ranks:
             expected = (*expected, "broken")  # a new rank, which replaces a killed one, may be unable to load its code
@@ -109,20 +112,20 @@ class WorkerClient:
             self._last_step = message["step"]
         if message["is"] in ("report", "end"):
             self._compute_seconds += message["seconds"]
-            self._last_report = time.monotonic()
+            self._last_report_time = time.monotonic()
         return message
 
     def begin(self, assignment: Assignment, memory_limit: float | None) -> None:
         """Send an assignment to the worker."""
         self.assignment = assignment
-        self._last_report, self._compute_seconds, self._last_step = time.monotonic(), 0.0, 0
+        self._last_report_time, self._compute_seconds, self._last_step = time.monotonic(), 0.0, 0
         # The memory limit applies to the memory that the trial uses in addition to the loaded code and data.
         measure = measure_family_memory if self._has_ranks else measure_resident_memory
         self._initial_memory = measure(self.process.pid) if memory_limit else 0
         self.channel.send({"assignment": vars(assignment), "memory_limit": memory_limit})
 
     def finish(self) -> Assignment:
-        """Mark the assignment of the worker as ended, and return it."""
+        """Mark the assignment of the worker as ended, shorten the output of its trial if it is long, and return it."""
         assignment = self.assignment
         assert assignment is not None
         self.assignment = None
@@ -130,7 +133,7 @@ class WorkerClient:
         return assignment
 
     def enforce_limits(self, time_limit: float | None, memory_limit: float | None, startup_limit: float | None) -> None:
-        """Kill the worker if it exceeds a limit; see `ProcessExecutor` for the limits."""
+        """Kill the worker if it exceeds a limit (see `ProcessExecutor`), and shorten a long output of its trial."""
         if self.kill_outcome is not None:
             return
         if not self.is_ready:
@@ -140,7 +143,7 @@ class WorkerClient:
         if assignment is None:
             return
         shorten_output(Path(assignment.folder) / "output.txt")
-        unreported_seconds = time.monotonic() - self._last_report
+        unreported_seconds = time.monotonic() - self._last_report_time
         if (
             time_limit is not None
             and assignment.spent_seconds + self._compute_seconds + unreported_seconds > time_limit
@@ -155,14 +158,14 @@ class WorkerClient:
                 self.kill_with_outcome(Outcome(Status.OUT_OF_MEMORY, reason, seconds=unreported_seconds))
 
     def _enforce_startup_limit(self, limit: float | None) -> None:
-        if limit is not None and time.monotonic() - self._last_report > limit:
+        if limit is not None and time.monotonic() - self._last_report_time > limit:
             remedy = "raise it if the code and the data take longer to load"
             reason = f"it was not ready after the startup_limit of {limit:g} s; {remedy}"
             self.kill_with_outcome(Outcome(Status.TIME_LIMIT, reason))
 
     def reject(self, error: ProtocolError) -> None:
         """Kill the worker because bytes that are not a message were written to its channel."""
-        self.kill_with_outcome(make_rejected_outcome(error, "its worker's", time.monotonic() - self._last_report))
+        self.kill_with_outcome(make_rejected_outcome(error, "its worker's", time.monotonic() - self._last_report_time))
         self.channel.is_closed = True
 
     def kill_with_outcome(self, outcome: Outcome) -> None:
@@ -196,7 +199,7 @@ class WorkerClient:
         Returns:
             The exit code of the worker (None if it had not ended), and the outcome of its attempt.
         """
-        unreported_seconds = time.monotonic() - self._last_report
+        unreported_seconds = time.monotonic() - self._last_report_time
         code = self.process.poll()
         self.kill_all_processes()
         return code, self.kill_outcome or _make_exit_outcome(code, unreported_seconds)
@@ -204,7 +207,7 @@ class WorkerClient:
     def kill_all_processes(self) -> None:
         """Kill the worker and all processes that its evaluations started."""
         # The worker is killed last, since some of the processes are found as its descendants.
-        kill_marked(self._mark, session=self.process.pid)
+        kill_marked(self._mark, process_session=self.process.pid)
         self.kill_worker()
 
     def kill_worker(self) -> None:
@@ -216,6 +219,7 @@ class WorkerClient:
 
 
 def _make_exit_outcome(code: int | None, seconds: float) -> Outcome:
+    """Return the outcome of an attempt whose worker has exited with `code`, or has only closed its channel (None)."""
     if code in (None, DISCONNECTED_EXIT_CODE):
         reason = "the evaluation closed its worker's connection to the controller"
         return Outcome(Status.EXITED, reason, seconds=seconds)

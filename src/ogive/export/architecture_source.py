@@ -75,7 +75,14 @@ def format_expression(node: Node, labels: Mapping[str, Label], refer: ReferenceF
 
 
 def _format_layer(node: LayerNode, labels: Mapping[str, Label], refer: ReferenceFormatter) -> str:
+    """Return the source of the call that makes a layer.
+
+    Raises:
+        UnwritableArgument: an argument cannot be written as source.
+    """
+
     def format_argument(argument: str, value: Node) -> str:
+        """Return the source of an argument; an error calls it `argument`: its name in quotes, or its position from 1."""
         try:
             return format_expression(value, labels, refer)
         except UnwritableArgument:  # the argument belongs to a layer inside this one, and the message names it already

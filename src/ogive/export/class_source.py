@@ -159,7 +159,10 @@ class _ModuleSource:
 
     @property
     def exported_name(self) -> str:
-        """The name of the module in the export."""
+        """The name of the module in the export; with a leading "_" for a layer of Ogive and for some scripts.
+
+        Such a script, the module `__main__`, has a file with the name of a standard module.
+        """
         if self.name == "__main__":
             name = re.sub(r"\W", "_", self.file.stem)
             return f"_{name}" if has_stdlib_name(name) else name
@@ -204,6 +207,7 @@ class _ModuleSource:
         return True
 
     def _collect_from_star_import(self, name: str) -> bool:
+        """Collect `name` from the first module with a star import that binds it; return whether there is one."""
         for i in self._star_imports:
             source = self._collector.add_user_module(self._get_absolute_module(self._statements[i]))
             if source is not None and source.collect(name):
@@ -224,7 +228,8 @@ class _ModuleSource:
     def _collect_used_names(self, statement: ast.stmt, name: str | None) -> None:
         """Collect everything that a needed statement uses. `name`: the needed name; None if it binds no name."""
         if isinstance(statement, ast.ImportFrom):
-            self._collect_imported(statement, name or "")
+            assert name is not None  # every import binds a name
+            self._collect_imported(statement, name)
             return
         if isinstance(statement, ast.Import):
             return  # the attributes of the module are collected where they are used
@@ -241,6 +246,7 @@ class _ModuleSource:
         return any(name in names for names in self._bound_names)
 
     def _collect_imported(self, statement: ast.ImportFrom, name: str) -> None:
+        """Collect from its module what a `from ... import` binds to `name`."""
         module = self._get_absolute_module(statement)
         original = next((alias.name for alias in statement.names if get_imported_name(statement, alias) == name), name)
         if get_top_level(module) == OGIVE:
@@ -261,7 +267,7 @@ class _ModuleSource:
             self._zoo_layers[name] = source.exported_name
 
     def _collect_attribute(self, node: ast.Attribute) -> None:
-        """For an attribute `module.name` of an imported module, collect `name` from that module."""
+        """For `module.name` or `package.module.name` of an imported module, collect `name` from the module."""
         parts = get_attribute_chain(node)
         module = self._find_imported_module(parts[0]) if parts else None
         if module is None:
@@ -313,7 +319,7 @@ class _ModuleSource:
         return re.sub(r"\n{4,}", "\n\n\n", "\n".join(parts).strip("\n")) + "\n"
 
     def _format_imports(self, statement: ast.Import | ast.ImportFrom, needed: set[str]) -> Iterator[str]:
-        """Yield one import for each needed name. Imports of Ogive are replaced."""
+        """Yield one import for each needed name. An import of Ogive becomes one of the exported layer or of `ABSENT`."""
         for alias in statement.names:
             name = get_imported_name(statement, alias)
             if name not in needed and alias.name != "*":

@@ -40,6 +40,7 @@ def read_export_form(about: Path) -> str | None:
     form = str(content.get("form", ""))
     if form in _FILES:
         return form
+    # An export without a model has no entry `form`, but the origin of its architecture.
     return ARCHITECTURE_ONLY if "provenance" in content else None
 
 
@@ -109,6 +110,7 @@ def move_into(draft_folder: Path, folder: Path) -> list[Path]:
 
 
 def _move(names: Sequence[str], source: Path, target: Path) -> None:
+    """Move the files and folders with these names, as far as they exist, from one folder to another."""
     for name in names:
         if os.path.lexists(source / name):
             os.replace(source / name, target / name)

@@ -52,6 +52,7 @@ def format_literal(value: Any, refer: ReferenceFormatter) -> str:
     match value:
         case enum.Enum():
             return _format_enum_member(value, refer)
+        # The item() of some NumPy numbers, such as a longdouble, is no Python number; these cannot be written.
         case np.generic() if not isinstance(value.item(), np.generic):
             return format_call(refer(kind), [format_item(value.item())])
         case float() if kind is float:
@@ -162,9 +163,13 @@ def format_call(name: str, arguments: Sequence[str]) -> str:
 
 
 def format_items(opening: str, items: Sequence[str], closing: str) -> str:
-    """Return the items between two brackets: on one line if they fit, else with a line for each item."""
+    """Return the items between two brackets: on one line if they fit, else with a line for each item.
+
+    A comma in `closing`, that of a tuple of one item, is only written on one line: otherwise each item has a comma.
+    """
     line = f"{opening}{', '.join(items)}{closing}"
     if len(line) <= LINE_LENGTH and "\n" not in line:
         return line
+    # An item may have several lines; indent each of them.
     lines = "".join(f"    {item},\n".replace("\n", "\n    ").removesuffix("    ") for item in items)
     return f"{opening}\n{lines}{closing.removeprefix(',')}"

@@ -87,7 +87,7 @@ def _randomize(tensor: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def make_call(model: nn.Module, inputs: Any) -> ModelCall:
-    """Return the call of `model` with `inputs`, a tuple of positional inputs or a dict, as `example_inputs` returns them.
+    """Return the call of `model` with `inputs`, a tuple of positional inputs or a dict, as `resolve_inputs` returns them.
 
     Raises:
         RunError: the inputs contain no tensor, or something other than tensors, plain values, lists, tuples and dicts.
@@ -119,7 +119,10 @@ def _name_positional_inputs(model: nn.Module, args: Sequence[Any]) -> list[str]:
 
 
 def _make_layout(value: Any, name: str, tensors: dict[str, Tensor]) -> dict[str, Any]:
-    """Return the layout of one argument, and add its tensors to `tensors`."""
+    """Return the layout of one argument, and add its tensors to `tensors`.
+
+    A tensor is called `name`; inside a dict or a list, the key or the index is added: "name.key", "name0".
+    """
     if isinstance(value, Tensor):
         tensors[name] = value.detach().cpu()
         return {"input": name}

@@ -24,7 +24,8 @@ def get_top_level(module: str) -> str:
 def is_library(module: str) -> bool:
     """Return whether a module belongs to Python or to an installed package, so that an export may import it.
 
-    This depends on the file of the module, because a module of the project may have the name of a standard module.
+    This depends on the file of the module, because a module of the project may have the name of a standard module. Ogive is
+    no library here, since an export must run without it.
     """
     if get_top_level(module) in (OGIVE, "__main__"):
         return False

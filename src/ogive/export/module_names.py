@@ -49,7 +49,7 @@ def get_attribute_chain(node: ast.Attribute) -> list[str]:
 
 
 def is_main_guard(statement: ast.stmt) -> bool:
-    """Return whether a statement is `if __name__ == "__main__":`."""
+    """Return whether a statement is an `if` whose condition uses `__name__`, such as `if __name__ == "__main__":`."""
     return isinstance(statement, ast.If) and "__name__" in {
         node.id for node in ast.walk(statement.test) if isinstance(node, ast.Name)
     }

@@ -136,6 +136,7 @@ def format_readme(about: Mapping[str, Any]) -> str:
 
 
 def _list_notes(about: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the reason for a fixed batch size, if it is fixed, and a note for each change of the code since the training."""
     if about["note"]:
         yield about["note"]
     for change in about.get("code", ()):
@@ -158,6 +159,7 @@ def format_messages(about: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _format_verification(result: Mapping[str, Any]) -> str:
+    """Return a sentence about the result of `verify`."""
     sizes = ", ".join(map(str, result["batch_sizes"]))
     inputs = f"batches of {sizes}" if sizes else "inputs of the example's shapes"
     return (

@@ -81,20 +81,20 @@ class _Export:
 
     Attributes:
         architecture: the architecture of the model.
-        make: a function that returns a new instance of the trained model, in eval mode.
+        make_model: a function that returns a new instance of the trained model, in eval mode.
         call: the arguments with which the model is called.
         task: the data that the model was trained on; None if it is unknown.
         seed: the seed with which the model was built.
     """
 
     architecture: Architecture
-    make: Callable[[], nn.Module]
+    make_model: Callable[[], nn.Module]
     call: ModelCall
     task: TaskData | None
     seed: int
 
     def to_raw(self, tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-        """Convert inputs of the model to the raw values that a user of the export provides."""
+        """Convert inputs of the model to the raw values that a user of the export provides; unchanged without a task."""
         return {name: self.task.to_raw(t) if self.task is not None else t for name, t in tensors.items()}
 
 
@@ -106,7 +106,13 @@ def _prepare_export(
     task: TaskData | None,
     seed: int,
 ) -> _Export:
-    def make() -> nn.Module:
+    """Check that the weights fit and that the model runs on its inputs, and return the model to export.
+
+    Raises:
+        RunError: the weights do not fit, the inputs are unknown, or the model fails on them.
+    """
+
+    def make_model() -> nn.Module:
         model = architecture.build(seed)
         if not isinstance(model, nn.Module):
             raise RunError(f"the space builds a {type(model).__name__}, and only an nn.Module can be exported")
@@ -120,18 +126,18 @@ def _prepare_export(
             ) from error
         return model.eval()
 
-    model = make()
+    model = make_model()
     examples = (task.features,) if task is not None and inputs is None else resolve_inputs(architecture.space, inputs)
     call = make_call(model, examples)
     # The result is not needed: errors of the model itself are reported before those of the export.
-    run_model(make, call, call.example, {})
-    return _Export(architecture=architecture, make=make, call=call, task=task, seed=seed)
+    run_model(make_model, call, call.example, {})
+    return _Export(architecture=architecture, make_model=make_model, call=call, task=task, seed=seed)
 
 
 def _write_export(export: _Export, draft_folder: Path, description: dict[str, Any]) -> Mapping[str, Any]:
     """Write and verify the export: as a traced program if possible, else as source. Return its `architecture.json`."""
     try:
-        program, batch, note = trace(export.make(), export.call)
+        program, batch, note = trace(export.make_model(), export.call)
         torch.export.save(program, draft_folder / "model.pt2")
         del program  # to free memory before the verification
         return _complete_and_verify(
@@ -187,14 +193,17 @@ def _write_source(export: _Export, draft_folder: Path, whole_modules: bool) -> N
 
 
 def _find_accepted_batch(export: _Export) -> tuple[int | str | None, str | None]:
-    """Return the batch that the untraced model accepts ("any", 1 or None), and the reason if it is not "any"."""
+    """Return the batch size that the untraced model accepts, and the reason if it is not "any".
+
+    The size is "any", 1, or None for that of the example: there is no common batch, or the model accepts no batch of 1.
+    """
     if export.call.batch_size is None:
         return None, "the shapes of the inputs are fixed, because their first dimensions differ"
     for size in (1, 3):
         args, kwargs = export.call.make_arguments(export.call.resize_example(size))
         try:
             with torch.no_grad():
-                export.make()(*args, **kwargs)
+                export.make_model()(*args, **kwargs)
         except Exception as error:  # noqa: BLE001 - the model's own code
             fixed_batch = None if size == 1 else 1
             return fixed_batch, f"the batch is fixed; with {size}: {type(error).__name__}: {get_first_lines(error)}"
@@ -203,16 +212,16 @@ def _find_accepted_batch(export: _Export) -> tuple[int | str | None, str | None]
 
 def _complete_and_verify(export: _Export, draft_folder: Path, about: dict[str, Any]) -> Mapping[str, Any]:
     """Write all other files, verify the export, and return its `architecture.json` with the result."""
-    model, call, batch = export.make(), export.call, about["batch"]
+    model, call, batch = export.make_model(), export.call, about["batch"]
     _save_weights(model, draft_folder / "weights.safetensors", must_be_complete=about["form"] == SOURCE)
-    cases = make_cases(export.make, call, batch, export.to_raw)
+    cases = make_cases(export.make_model, call, batch, export.to_raw)
     write_arrays(draft_folder / "example.npz", cases[0].raw)
     data = dict(export.task.description) if export.task is not None else None
     about = {
         "architecture": export.architecture.to_json(),
         "id": export.architecture.id,
         **about,
-        "inputs": list(describe_inputs(call, {"any": "batch"}.get(batch, batch))),
+        "inputs": list(describe_inputs(call, "batch" if batch == "any" else batch)),
         "call": call.layout,
         "outputs": list(cases[0].outputs),
         "data": data,

@@ -15,6 +15,8 @@ from ogive.export.model_inputs import ModelCall
 
 TRACED_BATCH_SIZE = 2
 """The number of examples to trace with. `torch.export` would treat a batch of one as a constant."""
+MAX_REASON = 400
+"""The reason of a failure has at most this many characters in a message."""
 
 
 def trace(model: nn.Module, call: ModelCall) -> tuple[torch.export.ExportedProgram, int | str | None, str | None]:
@@ -65,5 +67,5 @@ def _suppress_output() -> Iterator[None]:
 
 
 def get_first_lines(error: BaseException, lines: int = 1) -> str:
-    """Return the first lines of an error's message as one line of at most 400 characters."""
-    return " ".join(line.strip() for line in str(error).strip().splitlines()[:lines])[:400]
+    """Return the first lines of an error's message as one line of at most `MAX_REASON` characters."""
+    return " ".join(line.strip() for line in str(error).strip().splitlines()[:lines])[:MAX_REASON]

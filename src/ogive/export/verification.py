@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from ogive.errors import RunError
 from ogive.export.model_inputs import ModelCall
 from ogive.export.portable import name_outputs
-from ogive.export.traced_program import get_first_lines
+from ogive.export.traced_program import MAX_REASON, get_first_lines
 
 TOLERANCES = {torch.float64: 1e-9, torch.float32: 1e-4, torch.float16: 1e-2, torch.bfloat16: 5e-2}
 """For each data type, the allowed difference of an output, as a share of the largest output. If a model has several data
@@ -72,7 +72,7 @@ class Case:
 
 
 def make_cases(
-    make: Callable[[], nn.Module],
+    make_model: Callable[[], nn.Module],
     call: ModelCall,
     batch: int | str | None,
     to_raw: Callable[[Mapping[str, Tensor]], Mapping[str, Tensor]],
@@ -80,9 +80,9 @@ def make_cases(
     """Return the cases to compare an export with. For each case, a new instance of the model computes the outputs.
 
     Args:
-        make: a function that returns a new instance of the trained model, in eval mode.
+        make_model: a function that returns a new instance of the trained model, in eval mode.
         call: the arguments with which the model is called.
-        batch: the batch size that `trace` returned: "any", 1 or None.
+        batch: the batch size that the export accepts: "any", 1, or None for that of the example.
         to_raw: a function that converts inputs of the model to raw values.
 
     Raises:
@@ -92,12 +92,12 @@ def make_cases(
     # Two further cases with random inputs, of different batch sizes if the export allows any.
     sizes = {"any": (1, 3), 1: (1, 1), None: (None, None)}[batch]
     example = call.resize_example(1 if batch == 1 else None)
-    cases = [run_model(make, call, example, to_raw(example))]
+    cases = [run_model(make_model, call, example, to_raw(example))]
     for size in sizes:
         # Some models fail on random inputs, for example if they need sorted offsets; then the example itself is used.
         for inputs in (call.make_random_inputs(size, generator), call.resize_example(size)):
             try:
-                cases.append(run_model(make, call, inputs, to_raw(inputs)))
+                cases.append(run_model(make_model, call, inputs, to_raw(inputs)))
             except ModelFails:
                 continue
             break
@@ -105,7 +105,7 @@ def make_cases(
 
 
 def run_model(
-    make: Callable[[], nn.Module], call: ModelCall, inputs: Mapping[str, Tensor], raw: Mapping[str, Tensor]
+    make_model: Callable[[], nn.Module], call: ModelCall, inputs: Mapping[str, Tensor], raw: Mapping[str, Tensor]
 ) -> Case:
     """Return the case for `inputs`, with the outputs of a new instance of the model.
 
@@ -113,7 +113,7 @@ def run_model(
         ModelFails: the model raises an exception.
         RunError: the model has different outputs when it is called a second time.
     """
-    model = make()
+    model = make_model()
     try:
         first, second = (_compute_outputs(model, call, inputs) for _ in range(2))
     except Exception as error:
@@ -181,6 +181,7 @@ def compare(expected: Mapping[str, Tensor], actual: Mapping[str, Tensor], tolera
 
 
 def _compare_tensors(name: str, expected: Tensor, actual: Tensor, tolerance: float) -> OutputDifference:
+    """Compare one output of both models; the message about a difference calls it `name`."""
     if expected.shape != actual.shape:
         return OutputDifference(message=f"{name} has the shape {list(actual.shape)} instead of {list(expected.shape)}")
     widest_dtype = torch.complex128 if expected.is_complex() else torch.float64
@@ -274,7 +275,7 @@ def _run_program(folder: Path, pairs: Sequence[tuple[str, str]]) -> None:
         )
     if process.returncode != 0:
         lines = [line.strip() for line in (process.stderr or process.stdout).splitlines() if line.strip()]
-        raise ExportFails(lines[-1][:400] if lines else f"its process ended with exit code {process.returncode}")
+        raise ExportFails(lines[-1][:MAX_REASON] if lines else f"its process ended with exit code {process.returncode}")
 
 
 def _read_outputs(path: str, expected: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -284,5 +285,6 @@ def _read_outputs(path: str, expected: Mapping[str, Tensor]) -> dict[str, Tensor
     for name in expected.keys() & outputs.keys():
         if expected[name].dtype == torch.bfloat16:
             outputs[name] = outputs[name].to(torch.bfloat16)
+    # The model itself may have an output of this name.
     added = {"probabilities"} - expected.keys()
     return {name: tensor for name, tensor in outputs.items() if name not in added}

@@ -17,6 +17,7 @@ from ogive.run.events import Event
 from ogive.sinks.base import Entry, Sink, feed_events, lock_target
 
 Spec = str | Mapping[str, Mapping[str, Any] | None] | Sink
+"""The declaration of a sink: its name, {name: options}, or an object."""
 
 SINKS: Registry[Sink] = Registry(
     "sink",
@@ -50,6 +51,7 @@ def check_specs(sinks: Spec | Iterable[Spec]) -> list[Any]:
 
 
 def _check_spec(item: Any) -> Any:
+    """Return the declaration of one sink as {name: {option: value}}, or the object; see `check_specs` for the errors."""
     if isinstance(item, Sink):
         return item
     if isinstance(item, str):
@@ -86,6 +88,7 @@ def create_sinks(sinks: Spec | Iterable[Spec], run: Path) -> list[Sink]:
 
 
 def _create(spec: Any, run: Path) -> Sink:
+    """Return the sink with a checked declaration, for the run in the folder `run`."""
     if isinstance(spec, Sink):
         return spec
     (name, options), *_ = spec.items()

@@ -140,7 +140,7 @@ class EventFeeder:
         if trial is None and event.trial is not None:
             trial = state.trials.get(event.trial)
         best = self._progress.best
-        self._inactive_count += event.kind in RESULT_KINDS
+        self._inactive_count += int(event.kind in RESULT_KINDS)
         return Entry(
             event=event,
             state=state,
@@ -211,7 +211,7 @@ class SinkFolder:
     def __init__(self, path: Path, *contents: str) -> None:
         self.path = path
         self._contents = contents
-        self._run: str | None = None
+        self._run: str | None = None  # the identity of the run
 
     def open(self, created: Event) -> int:
         """Create or reopen the folder, and return the number of the last event in it.
@@ -238,6 +238,7 @@ class SinkFolder:
         return seq
 
     def _read_mark(self, mark: Path) -> dict[str, Any]:
+        """Return the content of the mark file: the run's identity and the last event; empty if there is no such file."""
         if not mark.is_file():
             return {}
         try:

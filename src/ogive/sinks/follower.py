@@ -22,6 +22,8 @@ from ogive.sinks.base import EventFeeder, Sink, lock_target
 
 PAUSE_SECONDS = 0.25
 """The journal is read at most once in this time."""
+MAX_REASON = 300
+"""The message of an exception has at most this many characters in a warning."""
 CLOSE_SECONDS = 20.0
 """The time in which all sinks together must have written the rest of the journal when a session ends."""
 
@@ -75,7 +77,13 @@ class Followers:
 
 
 class _Follower(threading.Thread):
-    """Passes the events of the journal to one sink until `ending` is set, and then up to the journal's last event."""
+    """Passes the events of the journal to one sink until `ending` is set, and then up to the journal's last event.
+
+    Attributes:
+        sink: the sink.
+        new_events: set when the journal has grown, and when the session ends.
+        ending: set when the session ends.
+    """
 
     def __init__(self, journal: Path, sink: Sink, messages: queue.SimpleQueue[str]) -> None:
         # The thread is a daemon, because a sink that hangs must not keep the program alive.
@@ -94,10 +102,11 @@ class _Follower(threading.Thread):
             ):
                 self._follow(journal)
         except (Exception, SystemExit) as error:  # noqa: BLE001 - any code may raise; the controller reports it
-            text = " ".join(str(error).split())[:300]
+            text = " ".join(str(error).split())[:MAX_REASON]
             self._messages.put(_format_dropped(self.sink, f"{type(error).__name__}: {text}"))
 
     def _follow(self, journal: Journal) -> None:
+        """Pass events to the sink until the session has ended."""
         feeder = EventFeeder(self.sink)
         while True:
             # Read the flag before the journal, so that the last read of the journal returns all events.
@@ -107,7 +116,7 @@ class _Follower(threading.Thread):
             if is_ending:
                 feeder.close()
                 return
-            self.ending.wait(PAUSE_SECONDS)
+            self.ending.wait(PAUSE_SECONDS)  # a pause, which the end of the session cuts short
             self.new_events.wait()
 
 

@@ -8,6 +8,7 @@ event changed the best trials so far, `best` lists them with their metrics.
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import IO, Any
 
@@ -37,7 +38,7 @@ class JsonLines(Sink):
         self._path.parent.mkdir(parents=True, exist_ok=True)
         self._file = self._path.open("a+b")
         last_seq = _prepare_file(self._file, self._path, created)
-        self._file.seek(0, 2)
+        self._file.seek(0, os.SEEK_END)
         return last_seq
 
     def write(self, entry: Entry) -> None:
@@ -88,6 +89,7 @@ def _prepare_file(file: IO[bytes], path: Path, created: Event) -> int:
 
 
 def _make_line(entry: Entry) -> dict[str, Any]:
+    """Return the content of the line of an event; the module's docstring describes it."""
     event = entry.event
     line: dict[str, Any] = {"seq": event.seq, "time": event.time, "kind": event.kind.value}
     line |= {"trial": event.trial, "step": event.step, "data": dict(event.data)}
@@ -99,6 +101,7 @@ def _make_line(entry: Entry) -> dict[str, Any]:
 
 
 def _make_result(trial: Trial) -> dict[str, Any]:
+    """Return the entry `result` of a line."""
     return {
         "step": trial.step,
         "metrics": dict(trial.metrics),

@@ -22,8 +22,13 @@ from ogive.sinks.rows import RESULT_KINDS, NameMapping, best_values, decisions_a
 from ogive.trial import Trial, TrialId
 
 SEQ, RUN, TRIAL = "ogive.seq", "ogive.run", "ogive.trial"
+"""The tags of an MLflow run: the number of the last event that was sent, the identity of the search, and the number of the
+trial ("search" for the parent run).
+"""
 FORBIDDEN = r"[^\w\-. /]"
+"""Matches the characters that MLflow does not allow in names."""
 MAX_NAME_LENGTH, MAX_VALUE_LENGTH = 250, 5000
+"""MLflow accepts at most this many characters in a name, and in the value of a parameter or a tag."""
 MAX_METRICS, MAX_PARAMETERS = 1000, 100
 """MLflow accepts at most this many metrics, and this many parameters, in one batch."""
 
@@ -54,10 +59,11 @@ class MLflow(Sink):
         self._client: Any = None
         self._experiment = experiment
         self._run = ""  # the identity of the search, a tag of all its MLflow runs
-        self._parent = ""  # the MLflow run of the search
-        self._trials: dict[TrialId, str] = {}  # the MLflow run of each trial
+        self._parent = ""  # the id of the MLflow run of the search
+        self._trials: dict[TrialId, str] = {}  # the id of the MLflow run of each trial
         self._keys = NameMapping(FORBIDDEN, MAX_NAME_LENGTH)
-        # Buffered until `flush`, by MLflow run: metrics, tags, and the new status with its time in milliseconds.
+        # Buffered until `flush`, by the id of the MLflow run: metrics, tags, and the new status with the time of the end in
+        # milliseconds (0 if the run has not ended).
         self._metrics: dict[str, list[Any]] = defaultdict(list)
         self._tags: dict[str, dict[str, str]] = defaultdict(dict)
         self._statuses: dict[str, tuple[str, int]] = {}
@@ -81,19 +87,20 @@ class MLflow(Sink):
         return int(parents[0].data.tags[SEQ])
 
     def _search(self, query: str) -> list[Any]:
+        """Return all MLflow runs of the experiment that match the query."""
         runs: list[Any] = []
         token: str | None = None
-        while token is not None or not runs:
+        while True:
             page = self._client.search_runs([self._experiment_id], query, max_results=1000, page_token=token)
             runs += page
             token = page.token
             if not token:
-                break
-        return runs
+                return runs
 
-    def _create_run(self, name: str, time: float, tags: dict[str, str]) -> str:
+    def _create_run(self, name: str, time: float, run_tags: dict[str, str]) -> str:
+        """Create an MLflow run that starts at `time`, in seconds, and return its id."""
         run = self._client.create_run(
-            self._experiment_id, start_time=_milliseconds(time), run_name=name, tags={RUN: self._run, **tags}
+            self._experiment_id, start_time=_milliseconds(time), run_name=name, tags={RUN: self._run, **run_tags}
         )
         return str(run.info.run_id)
 
@@ -124,6 +131,7 @@ class MLflow(Sink):
             self._statuses[self._parent] = "RUNNING", 0
 
     def _write_trial(self, trial: Trial, event: Event) -> None:
+        """Buffer what an event changes in the MLflow run of its trial, which is created if it does not exist."""
         if trial.id not in self._trials:
             run_tags = {TRIAL: str(trial.id), "mlflow.parentRunId": self._parent}
             self._trials[trial.id] = self._create_run(f"trial {trial.id}", event.time, run_tags)
@@ -133,6 +141,7 @@ class MLflow(Sink):
             self._add_metrics(run, trial.screened, event, 0)
         elif event.kind is Kind.REPORTED:
             self._add_metrics(run, event.data["metrics"], event, event.step or 0)
+        # A trial that has ended without a reason may have a tag with the reason why an earlier attempt ended.
         trial_tags = {f"ogive.{name}": value[:MAX_VALUE_LENGTH] for name, value in tags(trial).items()}
         self._tags[run] |= {"ogive.reason": "", **trial_tags} if trial.status.ended else trial_tags
         if event.kind in RESULT_KINDS and trial.status.ended:
@@ -152,6 +161,7 @@ class MLflow(Sink):
         for run in dict.fromkeys([*self._metrics, *self._tags]):
             metrics = self._metrics.pop(run, [])
             run_tags = [RunTag(name, value) for name, value in self._tags.pop(run, {}).items()]
+            # Send at least one batch, since there may be tags without metrics.
             for first in range(0, max(len(metrics), 1), MAX_METRICS):
                 self._client.log_batch(run, metrics=metrics[first : first + MAX_METRICS], tags=run_tags)
         for run, (status, time) in self._statuses.items():

@@ -42,7 +42,8 @@ class TensorBoard(Sink):
             raise MissingExtra("tensorboard", "tensorboard", "the sink 'tensorboard'") from None
         self._folder = SinkFolder(folder / path, "events.out.tfevents.*")
         self.target = str(folder / path)
-        self._file = ""  # the name of all event files
+        self._file = ""  # the name of the event file in the folder of each TensorBoard run
+        # Buffered until `flush`, by the name of the TensorBoard run: the time, step and content of each record.
         self._buffer: dict[str, list[tuple[float, int, Any]]] = defaultdict(list)
         self._seq = 0
 

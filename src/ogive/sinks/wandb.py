@@ -84,6 +84,7 @@ class WeightsAndBiases(Sink):
         )
         for name in ("best/*", "failed", "trials"):
             self._run.define_metric(name, step_metric="rests")
+        # Steps are numbers of events. `step` is the next step of a run that is resumed, and 0 for a new run.
         self._seq = max(0, int(self._run.step) - 1) if self._mode == "online" else 0
         return self._seq
 
@@ -121,6 +122,7 @@ class WeightsAndBiases(Sink):
         self._folder.close(self._seq)
 
     def _table(self, state: State) -> Any:
+        """Return the table `trials_table`."""
         rows = [{name: scalar(value) for name, value in trial_row(trial).items()} for trial in state.trials.values()]
         columns = list(dict.fromkeys(name for cells in rows for name in cells))
         return self._wandb.Table(
@@ -129,6 +131,7 @@ class WeightsAndBiases(Sink):
 
 
 def _config(created: Event) -> dict[str, Any]:
+    """Return the declaration of the search, as the configuration of the wandb run."""
     data = created.data
     names = ("strategy", "schedule", "epochs", "seed", "objectives", "constraints", "estimator", "recipe")
     return {name: data[name] for name in names}

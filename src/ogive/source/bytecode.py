@@ -30,8 +30,8 @@ _FLAG_FUNCTION = 0x1
 _FLAG_DOCSTRING = 0x4000000
 """The flag of a code object whose first constant is its docstring; since Python 3.13."""
 _FLAG_ARGS, _FLAG_KWARGS = 0x4, 0x8
-_RELEVANT_FLAGS = _FLAG_ARGS | _FLAG_KWARGS | 0x20 | 0x80 | 0x200
-"""The flags for *args, **kwargs, generators, coroutines and asynchronous generators."""
+_FLAG_GENERATOR, _FLAG_COROUTINE, _FLAG_ASYNC_GENERATOR = 0x20, 0x80, 0x200
+_RELEVANT_FLAGS = _FLAG_ARGS | _FLAG_KWARGS | _FLAG_GENERATOR | _FLAG_COROUTINE | _FLAG_ASYNC_GENERATOR
 
 
 def iterate_code(code: CodeType) -> Iterator[CodeType]:
@@ -49,19 +49,22 @@ def compute_digest(code: CodeType) -> str:
 
 
 def _describe(code: CodeType) -> list[Any]:
+    """Return what determines the behavior of a code object, as JSON."""
     consts = list(code.co_consts)
     is_function = code.co_flags & _FLAG_FUNCTION and code.co_name != "<lambda>"
     has_docstring = code.co_flags & _FLAG_DOCSTRING if sys.version_info >= (3, 13) else is_function
+    # The docstring is the first constant. Before Python 3.13, a first constant that is a text counts as one.
     if has_docstring and consts and isinstance(consts[0], str):
         consts[0] = None
-    has_args, has_kwargs = bool(code.co_flags & _FLAG_ARGS), bool(code.co_flags & _FLAG_KWARGS)
-    arguments = code.co_argcount + code.co_kwonlyargcount + has_args + has_kwargs
+    # The names of local variables begin with those of the arguments: positional, keyword-only, *args and **kwargs.
+    argument_count = code.co_argcount + code.co_kwonlyargcount
+    argument_count += int(bool(code.co_flags & _FLAG_ARGS)) + int(bool(code.co_flags & _FLAG_KWARGS))
     return [
         code.co_code.hex(),
         [_describe_constant(const) for const in consts],
         code.co_names,
         [code.co_argcount, code.co_posonlyargcount, code.co_kwonlyargcount, code.co_flags & _RELEVANT_FLAGS],
-        code.co_varnames[:arguments],
+        code.co_varnames[:argument_count],
         code.co_freevars,
         code.co_cellvars,
         code.co_exceptiontable.hex(),
@@ -159,6 +162,7 @@ def _collect_chains(code: CodeType, loads: frozenset[str]) -> dict[str, frozense
     """Return the attributes that are read from each name that one of the operations in `loads` loads."""
     chains: dict[str, set[Chain]] = {}
     for inner in iterate_code(code):
+        # The name that was loaded last, and the attributes that were read from it since. Any other operation ends the chain.
         name: str | None = None
         chain: Chain = ()
         for operation, argument in _iterate_operations(inner):

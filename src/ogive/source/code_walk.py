@@ -80,6 +80,7 @@ class CodeWalk(ModuleWalk):
                 return
 
     def _describe_part(self, value: Any) -> Any:
+        """Return the description of a function, a class or a whole module."""
         if isinstance(value, FunctionType):
             return self._describe_function(value, self.current)
         if isinstance(value, type):
@@ -110,6 +111,7 @@ class CodeWalk(ModuleWalk):
         return name if self._name_counts[name] == 1 else f"{name}#{self._name_counts[name]}"
 
     def _describe_installed_code(self, value: FunctionType | type, role: str) -> Any:
+        """Return the name of installed code; of a function also its closure, and the function that it wraps, if any."""
         if isinstance(value, type):
             return self.describe_installed(objects.get_module_name(value), value.__qualname__)
         installed = self.describe_installed(value.__globals__.get("__name__", ""), value.__code__.co_qualname)
@@ -121,6 +123,7 @@ class CodeWalk(ModuleWalk):
         return described if described["around"] or wrapped is not None else installed
 
     def _describe_function(self, function: FunctionType, name: str) -> Any:
+        """Return the description of a function of the project. `name`: the part that `missing` names."""
         code, module = function.__code__, function.__globals__.get("__name__", "")
         self.check_function_file(code, module, name)
         self.add_import_effects(module)
@@ -157,7 +160,7 @@ class CodeWalk(ModuleWalk):
 
     def _check_lookups(self, code: CodeType, name: str) -> None:
         """Record code in `missing` if it looks up other code by names that are computed at run time."""
-        lookups = {*(bytecode.find_referenced_names(code) & _LOOKUP_FUNCTIONS)}
+        lookups = set(bytecode.find_referenced_names(code) & _LOOKUP_FUNCTIONS)
         accesses = bytecode.find_module_accesses(code)
         if "sys.modules" in accesses or "sys.modules" in bytecode.find_imported_names(code, ""):
             lookups.add("sys.modules")
@@ -186,6 +189,7 @@ class CodeWalk(ModuleWalk):
     # -- classes -------------------------------------------------------------------------------------------------
 
     def _describe_class(self, cls: type, name: str) -> Any:
+        """Return the description of a class of the project, with its methods. `name`: the name of its part."""
         self.add_import_effects(cls.__module__)
         members = {key: value for key, value in vars(cls).items() if key not in _IGNORED_MEMBERS}
         members = {key: value for key, value in members.items() if not key.startswith("__pydantic_")}
@@ -232,6 +236,7 @@ class CodeWalk(ModuleWalk):
                 return {"property": [self._describe_member(accessor, name, cls, key) for accessor in accessors]}
             case functools.cached_property():
                 return {"property": [self._describe_member(value.func, name, cls, key)]}
+        # An enum with its own `__new__` may give its members other values than the file has.
         if isinstance(value, Enum) and vars(cls).get("_new_member_") in (object.__new__, int.__new__, str.__new__):
             self._check_class_constant(cls, key, value.value)
         if key.startswith("__") or issubclass(cls, Enum):

@@ -15,19 +15,19 @@ class ReboundVariable:
 
     Attributes:
         is_counter: whether all assignments only add or subtract a constant.
-        is_closed: whether the code of the functions alone determines the assignments: they depend on no argument, object or
-            local variable.
+        is_self_contained: whether the code of the functions alone determines the assignments: they depend on no argument,
+            object or local variable.
         functions: the qualified names of the functions.
     """
 
     is_counter: bool = True
-    is_closed: bool = True
+    is_self_contained: bool = True
     functions: list[str] = field(default_factory=list)
 
-    def add(self, statement: ast.stmt, is_closed: bool, function: str) -> None:
+    def add(self, statement: ast.stmt, is_self_contained: bool, function: str) -> None:
         """Add an assignment in a function."""
         self.is_counter &= isinstance(statement, ast.AugAssign) and _is_number(statement.value)
-        self.is_closed &= is_closed
+        self.is_self_contained &= is_self_contained
         self.functions.append(function)
 
 
@@ -43,6 +43,7 @@ class FunctionAssignments:
     def __init__(self, function: ast.FunctionDef | ast.AsyncFunctionDef) -> None:
         nodes = list(ast.walk(function))
         self.outer_names = {name for node in nodes if isinstance(node, ast.Global) for name in node.names}
+        # `cls` is no argument here: the code determines the class, and its attributes are outer variables.
         arguments = {node.arg for node in nodes if isinstance(node, ast.arg)} - {"cls"}
         stored = {node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
         self._has_arguments = bool(arguments)
@@ -52,16 +53,17 @@ class FunctionAssignments:
         self._conditional_exits: list[int] = []
         self._collect(function.body, [])
 
-    def is_closed(self, statement: ast.stmt, conditions: list[ast.expr]) -> bool:
+    def is_self_contained(self, statement: ast.stmt, conditions: list[ast.expr]) -> bool:
         """Return whether the code of the function alone determines whether a statement is executed, and its value."""
         if not self._has_arguments:
             return True
-        value = getattr(statement, "value", None)
+        value = getattr(statement, "value", None)  # None for a statement such as `for` or `with`
         if value is None or self._uses_locals([*conditions, value]):
             return False
         return all(line > statement.lineno for line in self._conditional_exits)
 
     def _collect(self, body: Iterable[ast.stmt], conditions: list[ast.expr]) -> None:
+        """Collect the assignments and conditional exits in a block, whose outer blocks have these conditions."""
         for node in body:
             if isinstance(node, (ast.Return, ast.Break, ast.Continue)) and self._uses_locals(conditions):
                 self._conditional_exits.append(node.lineno)

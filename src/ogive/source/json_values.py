@@ -30,6 +30,7 @@ _HANDLE_MODULES = frozenset(
 _RUNNING_STATISTICS = frozenset({"running_mean", "running_var", "num_batches_tracked"})
 """Buffers that a PyTorch module changes by itself in training."""
 _UNKNOWN = "unknown"
+_PICKLE_PROTOCOL = 4
 
 
 class ValueWalk(WalkRecord):
@@ -84,6 +85,7 @@ class ValueWalk(WalkRecord):
             self.ancestors.discard(id(value))
 
     def _describe_object(self, value: Any, role: str) -> Any:
+        """Return the description of a value that is neither a constant nor a module."""
         if isinstance(value, (FunctionType, type)):
             return self.describe_code(value, role)
         if isinstance(value, MethodType):
@@ -157,6 +159,7 @@ class ValueWalk(WalkRecord):
     # -- instances of classes ------------------------------------------------------------------------------------
 
     def _describe_instance(self, value: Any) -> Any:
+        """Return the description of an instance of any other class: its class and its content."""
         kind = type(value)
         # An instance of a subclass of a constant's type, such as a `str`, has the value of that type.
         base: Any = next((plain for plain in CONSTANT_TYPES if isinstance(value, plain)), None)
@@ -205,7 +208,7 @@ class ValueWalk(WalkRecord):
             return None
         try:
             registered = copyreg.dispatch_table.get(kind)
-            reduced = value.__reduce_ex__(4) if registered is None else registered(value)
+            reduced = value.__reduce_ex__(_PICKLE_PROTOCOL) if registered is None else registered(value)
         except Exception:  # noqa: BLE001 - objects that cannot be pickled raise any exception
             text = repr(value)
             if " at 0x" not in text:
@@ -215,9 +218,9 @@ class ValueWalk(WalkRecord):
         if isinstance(reduced, str):
             return [reduced]
         # The tuple of `__reduce_ex__`: constructor, arguments, state, list items, dict items. The last three are optional.
-        make, arguments, *optional = reduced
+        constructor, arguments, *optional = reduced
         state, items = optional[:1], [list(part or ()) for part in optional[1:3]]
-        return [self.describe(part) for part in (make, arguments, *state, *items)]
+        return [self.describe(part) for part in (constructor, arguments, *state, *items)]
 
     # -- closures of installed decorators ------------------------------------------------------------------------
 
@@ -238,7 +241,7 @@ class ValueWalk(WalkRecord):
         """
         self.count += 1
         if id(value) in self.ancestors or len(self.ancestors) >= MAX_NESTING or self.count > MAX_OBJECTS:
-            return "a cycle"
+            return "a cycle"  # or beyond a limit
         if isinstance(value, MethodType):
             return {"method": self.describe(value.__func__), "of": self._describe_captured(value.__self__, name)}
         kind = type(value)
@@ -274,7 +277,10 @@ class ValueWalk(WalkRecord):
         return self.add_data(name, described) if type(value) in objects.FILLABLE_TYPES and described else described
 
     def add_data(self, name: str, description: Any) -> str:
-        """Add a part for data that code may change while it runs; return the name of the part."""
+        """Add a part for data that code may change while it runs; return the name of the part.
+
+        Two values of the same name, such as those of a decorator that is used twice, have one part with the hash of both.
+        """
         part = f"data {name}"
         digest = hash_json(description)
         if part not in self.parts:

@@ -73,7 +73,7 @@ class Statements:
         rebound, initial = self.rebound.get(variable), self.constants.get(variable)
         if rebound is None or not initial:
             return False
-        return rebound.is_counter or (rebound.is_closed and initial == {format_constant(None)})
+        return rebound.is_counter or (rebound.is_self_contained and initial == {format_constant(None)})
 
 
 def read_statements(file: str) -> Statements:
@@ -83,6 +83,7 @@ def read_statements(file: str) -> Statements:
 
 @functools.lru_cache(512)
 def _read_statements(file: str, state: project_files.FileState) -> Statements:
+    """Return the content of a file. `state` is only a key of the cache, so that an edited file is read again."""
     tree = project_files.parse_file(file)
     if tree is None:
         return Statements()
@@ -129,6 +130,7 @@ class _StatementReader(ast.NodeVisitor):
         self._class_path.pop()
 
     def visit(self, node: ast.AST) -> None:
+        """Visit a node, but not inside functions, lambdas and comprehensions, whose variables are local."""
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
             self._visit_function(node)
         elif not isinstance(node, (ast.Lambda, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)):
@@ -170,6 +172,7 @@ class _StatementReader(ast.NodeVisitor):
             if name == "*":  # the import may replace any variable that was assigned before
                 self.statements.constants.update(dict.fromkeys(self.statements.constants))
             self.statements.modules.append((f"{module}.{alias.name}" if module else alias.name, node.level))
+            # A name counts as imported only if nothing else is assigned to it, before or (see _bind) afterwards.
             is_new = not self._class_path and name not in self.statements.constants
             self._bind(name, None)
             self.functions_and_imports.add(name)
@@ -216,7 +219,7 @@ class _StatementReader(ast.NodeVisitor):
                     continue
                 rebound = self.statements.rebound.setdefault(variable, ReboundVariable())
                 qualified_name = ".".join([*self._class_path, function.name])
-                rebound.add(statement, function_assignments.is_closed(statement, conditions), qualified_name)
+                rebound.add(statement, function_assignments.is_self_contained(statement, conditions), qualified_name)
 
     def _find_outer_variable(self, node: ast.Name | ast.Attribute, outer_names: set[str]) -> str | None:
         """Return the outer variable that the target of an assignment in a function refers to; None for a local variable.

@@ -20,6 +20,8 @@ _TORCH_OPERATORS = frozenset(
 """Namespaces of `torch.ops` with operators of installed packages."""
 LOCATION_NAMES = frozenset("__name__ __file__ __path__ __package__ __spec__ __loader__ __cached__".split())
 """Attributes of a module that only describe its location."""
+_UNKNOWN_FILE = "<unknown>"
+"""A text in place of a file name that is not the name of a file."""
 _MAX_IMPORT_STEPS = 5
 """A global is followed through at most this many modules, if each of them imports it from the next one."""
 
@@ -55,6 +57,7 @@ class ModuleWalk(ValueWalk):
             return self.describe_installed(module.__name__, "")
         self.add_file(module)
         self.add_import_effects(module.__name__)
+        # The module is passed on (an empty chain), or its `__dict__` is read: any attribute may be read.
         if not chains.isdisjoint({(), ("__dict__",)}) or any(chain[0] == "__dict__" for chain in chains):
             return self._queue_module(module)
         if id(module) in self.ancestors:
@@ -77,7 +80,7 @@ class ModuleWalk(ValueWalk):
         self, module: ModuleType, name: str, value: Any, chains: Iterable[bytecode.Chain] = bytecode.ESCAPES
     ) -> Any:
         """Return the description of a global of a module."""
-        file = getattr(module, "__file__", None) or "<unknown>"
+        file = getattr(module, "__file__", None) or _UNKNOWN_FILE
         return self.describe_variable(value, module=module.__name__, file=file, variable=name, chains=chains)
 
     def _queue_module(self, module: ModuleType) -> str:
@@ -176,6 +179,7 @@ class ModuleWalk(ValueWalk):
         statements = module_statements.read_statements(file)
         if statements.is_rebound(variable):
             return
+        # A container may have been filled since the import. Only if the file was edited, a difference says something.
         if type(value) in objects.FILLABLE_TYPES and not project_files.may_be_edited(file):
             return
         source = _find_import_source(module, file, variable)
@@ -209,7 +213,7 @@ class ModuleWalk(ValueWalk):
                 continue
             self._modules_with_effects.add(name)
             file = getattr(loaded, "__file__", None)
-            if not project_files.is_project_module(name) or not project_files.has_source(file or "<>"):
+            if not project_files.is_project_module(name) or not project_files.has_source(file or _UNKNOWN_FILE):
                 continue
             statements = module_statements.read_statements(loaded.__file__ or "")
             if statements.effects is not None:
@@ -276,7 +280,7 @@ def is_project_operator(text: str) -> bool:
 
 def get_module_file(module: str) -> str:
     """Return the file of a loaded module."""
-    return getattr(sys.modules.get(module), "__file__", None) or "<unknown>"
+    return getattr(sys.modules.get(module), "__file__", None) or _UNKNOWN_FILE
 
 
 def _find_import_source(module: str, file: str, variable: str) -> tuple[ModuleType, str] | None:

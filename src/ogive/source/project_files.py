@@ -95,6 +95,7 @@ def _read_version_from_record(package: str, file: str | None) -> str | None:
     """Return the version from the lists of installed files next to a package. (`_find_distributions` takes longer.)"""
     if file is None or os.path.basename(file) != "__init__.py":
         return None
+    # Packages mostly have the name of their distribution, so read these lists first.
     lists = sorted(
         Path(file).parents[1].glob("*.dist-info/RECORD"), key=lambda path: not path.parent.name.startswith(package)
     )
@@ -119,6 +120,7 @@ def find_path_in_project(value: Any, file: str, module: str) -> str | None:
     """
     if not isinstance(value, (str, PurePath)) or not os.path.isabs(value) or not is_file_name(file):
         return None
+    # The file of the module `a.b.c` is two folders below the folder that it is imported from.
     parents = Path(file).absolute().parents
     root = parents[min(module.count("."), len(parents) - 1)]
     path = Path(value)
@@ -166,6 +168,7 @@ def compile_file(file: str) -> CodeType | None:
     return _compile_file(file, get_file_state(file))
 
 
+# In the following functions `state` is only a key of the cache, so that an edited file is read again.
 @functools.lru_cache(512)
 def _compile_file(file: str, state: FileState) -> CodeType | None:
     tree = parse_file(file)

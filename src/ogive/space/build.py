@@ -72,8 +72,9 @@ def _to_tuples(item: Any) -> Any:
 def build_example_inputs(example_input: ExampleInput) -> tuple[Any, ...] | dict[str, Any]:
     """Return inputs of a model for `call_model`: tensors are returned as they are, and a shape gives a tensor of zeros.
 
-    A tensor of zeros has a batch dimension before the dimensions of its shape. The batch size is that of the first tensor in
-    the example input, or 1 if there is no tensor.
+    If the example input is a function, its result is returned; a single input becomes a tuple of one. A tensor of zeros has
+    a batch dimension before the dimensions of its shape. The batch size is that of the first tensor in the example input, or
+    1 if there is no tensor.
 
     Raises:
         SpaceError: there is no example input.
@@ -125,6 +126,7 @@ def _is_tensor(value: Any) -> bool:
 
 
 def _is_input(value: Any) -> bool:
+    """Return whether `value` is one input: a shape, a tensor, or a dict of inputs by name."""
     if isinstance(value, Mapping):
         return bool(value) and all(isinstance(name, str) and _is_input(item) for name, item in value.items())
     return _is_tensor(value) or _is_shape(value)
@@ -179,7 +181,7 @@ def _random_state(seed: int | None) -> Iterator[None]:
         return
     python_state, numpy_state = random.getstate(), np.random.get_state()
     random.seed(seed)
-    np.random.seed(seed % 2**32)
+    np.random.seed(seed % 2**32)  # NumPy accepts 32 bits
     try:
         with _torch_state(seed):
             yield

@@ -26,7 +26,10 @@ Source = tuple[str, Any]
 
 
 def layer_sources(tree: Node, example_input: ExampleInput) -> list[Source]:
-    """Return the objects that a model depends on: factories, their arguments, derived values, and the example input."""
+    """Return the objects that a model depends on: factories, their arguments, derived values, and the example input.
+
+    Each object is returned once.
+    """
     sources: dict[int, Source] = {id(source[1]): source for source in _collect_sources(tree)}
     if callable(example_input):
         sources[id(example_input)] = ("example input", example_input)
@@ -55,6 +58,7 @@ def _collect_sources(node: Node) -> Iterator[Source]:
         case OneOfNode(_, _, alternatives) | SomeOfNode(_, _, alternatives):
             for item in alternatives.values():
                 yield from _collect_sources(item)
+        # The number of repetitions depends on no code of the user: it is a constant, a choice, or `scaled`.
         case SequenceNode(_, items) | RepeatNode(_, _, items):
             for item in items:
                 yield from _collect_sources(item)

@@ -37,6 +37,9 @@ from ogive.space.tree import (
 _Position = tuple[int, str]
 """The id of the layer or choice that contains a node, and the path from there."""
 
+_ROOT_POSITION: _Position = (0, "")
+"""Nothing contains the root. No object has the id 0."""
+
 
 @dataclass
 class _DecisionRecord:
@@ -45,7 +48,7 @@ class _DecisionRecord:
     domain: Domain
     is_named: bool
     path: str  # the path of its first use
-    when: list[Conjunction] = field(default_factory=list)
+    when: list[Conjunction] = field(default_factory=list)  # one for each use; active if any holds, as `Decision.when`
 
 
 def compile_expression(expression: Any) -> tuple[Node, tuple[Decision, ...]]:
@@ -56,7 +59,7 @@ def compile_expression(expression: Any) -> tuple[Node, tuple[Decision, ...]]:
             positions, a repeat is used where nothing can be spliced, or decisions activate one another.
     """
     compiler = _Compiler()
-    tree = compiler.compile_node(expression, "", (), (0, ""))
+    tree = compiler.compile_node(expression, "", (), _ROOT_POSITION)
     records = compiler.records
 
     def are_all_labels_of(name: str, labels: frozenset[Label]) -> bool:
@@ -73,26 +76,25 @@ class _Compiler:
 
     def __init__(self) -> None:
         self.records: dict[str, _DecisionRecord] = {}
-        self.positions: dict[
-            int, tuple[_Position, str]
-        ] = {}  # the position and the path of an unnamed choice, by its id()
-        # The items that user functions returned. They are kept alive so that their id() stays unique.
-        self.references: list[Any] = []
+        # The position and the path of the first use of each unnamed choice, by its id().
+        self.first_uses: dict[int, tuple[_Position, str]] = {}
+        # Objects whose id() is a key or a part of a position. While they are alive, no other object has this id().
+        self.kept_alive: list[Any] = []
 
-    def compile_node(self, value: Any, path: str, when: Conjunction, position: _Position) -> Node:
-        """Compile `value` at `path`, which is reached under the condition `when`."""
+    def compile_node(self, value: Any, path: str, conjunction: Conjunction, position: _Position) -> Node:
+        """Compile `value` at `path`, which an architecture reaches if `conjunction` holds."""
         match value:
             case Layer():
-                return self._compile_layer(value, path, when)
+                return self._compile_layer(value, path, conjunction)
             case Choice():
-                return self._compile_choice(value, path, when, position)
+                return self._compile_choice(value, path, conjunction, position)
             # A scaled value has the path and the position of its operand.
             case DerivedValue() if isinstance(value.function, Scale):
-                return DerivedNode(value.function, (self.compile_node(value.operands[0], path, when, position),))
+                return DerivedNode(value.function, (self.compile_node(value.operands[0], path, conjunction, position),))
             case DerivedValue():
-                # The operands have positions below this one: `c * 2` at two positions is `c` at two positions.
+                # Using `c * 2` at two argument positions counts as using `c` at two, which is an error if `c` is unnamed.
                 operands = (
-                    self.compile_node(v, _join(path, str(i)), when, _extend_position(position, str(i)))
+                    self.compile_node(v, _join(path, str(i)), conjunction, _extend_position(position, str(i)))
                     for i, v in enumerate(value.operands)
                 )
                 return DerivedNode(value.function, tuple(operands))
@@ -103,49 +105,53 @@ class _Compiler:
                 )
             # Each build gets a new list or dict, because a factory may change it.
             case list() | tuple() if type(value) in (list, tuple):
-                return SequenceNode(type(value), self._compile_items(value, path, when, position))
-            case dict() if type(value) is dict and not any(map(_contains_expression, value)):
+                return SequenceNode(type(value), self._compile_items(value, path, conjunction, position))
+            # _check_constant below rejects a dict with a choice among its keys.
+            case dict() if type(value) is dict and not any(map(_contains_expression, value.keys())):
                 items = {
-                    k: self.compile_node(v, _join(path, str(k)), when, _extend_position(position, str(k)))
+                    k: self.compile_node(v, _join(path, str(k)), conjunction, _extend_position(position, str(k)))
                     for k, v in value.items()
                 }
                 return DictNode(items)
         return ConstantNode(_check_constant(value, path))
 
     def _compile_items(
-        self, values: Any, path: str, when: Conjunction, position: _Position, names: Any = ()
+        self, values: Any, path: str, conjunction: Conjunction, position: _Position, names: Any = ()
     ) -> tuple[Node, ...]:
-        """Compile positional arguments or the items of a list; `names` are used in paths in place of indices."""
+        """Compile positional arguments or the items of a list; paths have `names`, and indices beyond these."""
         nodes: list[Node] = []
         for i, value in enumerate(values):
             key = names[i] if i < len(names) else str(i)
             item_path = _join(path, key)
             if isinstance(value, Repeat):
-                nodes.append(self._compile_repeat(value, item_path, when, _extend_position(position, key)))
+                nodes.append(self._compile_repeat(value, item_path, conjunction, _extend_position(position, key)))
             else:
-                nodes.append(self.compile_node(value, item_path, when, _extend_position(position, key)))
+                nodes.append(self.compile_node(value, item_path, conjunction, _extend_position(position, key)))
         return tuple(nodes)
 
-    def _compile_layer(self, value: Layer, path: str, when: Conjunction) -> Node:
+    def _compile_layer(self, value: Layer, path: str, conjunction: Conjunction) -> Node:
         """Compile a layer with its arguments."""
         position = (id(value), "")
         if isinstance(value.factory, functools.partial):
             _check_constant((value.factory.args, value.factory.keywords), f"{path or 'the root'} (in a partial)")
-        args = self._compile_items(value.args, path, when, position, names=_parameter_names(value.factory))
+        args = self._compile_items(value.args, path, conjunction, position, names=_parameter_names(value.factory))
         kwargs = {
-            k: self.compile_node(v, _join(path, k), when, _extend_position(position, k))
+            k: self.compile_node(v, _join(path, k), conjunction, _extend_position(position, k))
             for k, v in value.kwargs.items()
         }
         return LayerNode(path, value.factory, args, kwargs)
 
-    def _compile_repeat(self, value: Repeat, path: str, when: Conjunction, position: _Position) -> RepeatNode:
-        """Compile a repeat: every item up to the largest number of repetitions, under its condition."""
+    def _compile_repeat(self, value: Repeat, path: str, conjunction: Conjunction, position: _Position) -> RepeatNode:
+        """Compile a repeat: every item up to the largest number of repetitions, under its condition.
+
+        `times` may be `scaled(...)`. A multiplier only reduces it, so the items are compiled for the declared number.
+        """
         declared_times = value.times.operands[0] if isinstance(value.times, DerivedValue) else value.times
         # `counts` gives the number of repetitions for each label of `decision`. A constant number has no decision and the
         # only label 0.
         if isinstance(declared_times, Choice):
             times_path = _join(path, "times")
-            times: Node = self._compile_choice(declared_times, times_path, when, (id(value), "times"))
+            times: Node = self._compile_choice(declared_times, times_path, conjunction, (id(value), "times"))
             assert isinstance(times, (OneOfNode, NumberNode))
             decision, counts = times.decision, _repetitions(declared_times)
         else:
@@ -156,47 +162,51 @@ class _Compiler:
         for i in range(max(counts.values())):
             # Item i is reached under the labels that give more than i repetitions.
             labels = frozenset(label for label, n in counts.items() if n > i)
-            item_when = when if len(labels) == len(counts) else conjoin(when, decision, labels)
+            item_conjunction = conjunction if len(labels) == len(counts) else conjoin(conjunction, decision, labels)
             item = value.item if isinstance(value.item, Expression) or not callable(value.item) else value.item(i)
             if isinstance(item, Repeat):
                 raise SpaceError(
                     f"{item!r} at {path}[{i}]: a repeat directly in a repeat; wrap the inner repeat in a layer"
                 )
-            self.references.append(item)
+            self.kept_alive.append(item)
+            # Without a conjunction that can hold, no architecture reaches this item.
             items.append(
                 ConstantNode(None)
-                if item_when is None
-                else self.compile_node(item, f"{path}[{i}]", item_when, position)
+                if item_conjunction is None
+                else self.compile_node(item, f"{path}[{i}]", item_conjunction, position)
             )
         return RepeatNode(path, times, tuple(items))
 
-    def _compile_choice(self, value: Choice, path: str, when: Conjunction, position: _Position) -> Node:
+    def _compile_choice(self, value: Choice, path: str, conjunction: Conjunction, position: _Position) -> Node:
         """Compile a choice: record its decision, and compile its alternatives."""
         decision = value.name or path or "root"
-        self._record(decision, value, path=path, when=when, position=position)
+        self._record(decision, value, path=path, conjunction=conjunction, position=position)
         if value.alternatives is None:
             return NumberNode(path, decision)
         nodes: dict[Label, Node] = {}
+        is_subset = isinstance(value.domain, Subset)
         for label, alternative in value.alternatives.items():
-            label_when = conjoin(when, decision, frozenset([label]), is_subset=isinstance(value.domain, Subset))
-            # No architecture reaches this alternative.
-            if label_when is None:
+            label_conjunction = conjoin(conjunction, decision, frozenset([label]), is_subset=is_subset)
+            # The conjunction can never hold: no architecture reaches this alternative.
+            if label_conjunction is None:
                 nodes[label] = ConstantNode(None)
             else:
                 label_path = _join(path, str(label))
-                nodes[label] = self.compile_node(alternative, label_path, label_when, (id(value), str(label)))
+                nodes[label] = self.compile_node(alternative, label_path, label_conjunction, (id(value), str(label)))
         kind = OneOfNode if isinstance(value.domain, Categorical) else SomeOfNode
         return kind(path, decision, nodes)
 
-    def _record(self, decision: str, value: Choice, *, path: str, when: Conjunction, position: _Position) -> None:
+    def _record(
+        self, decision: str, value: Choice, *, path: str, conjunction: Conjunction, position: _Position
+    ) -> None:
         """Record that `value` is used at `path` as this decision.
 
         Raises:
             SpaceError: the decision has other labels at an earlier use, or the choice is ambiguous.
         """
         if value.name is None:
-            first_position, first_path = self.positions.setdefault(id(value), (position, path))
-            self.references.append(value)
+            first_position, first_path = self.first_uses.setdefault(id(value), (position, path))
+            self.kept_alive.append(value)
             if first_position != position:
                 raise SpaceError(
                     f"the unnamed choice {value!r} is used at two argument positions, {first_path!r} and {path!r}: "
@@ -218,18 +228,18 @@ class _Compiler:
                 f"{_format_domain(value.domain)} at {path!r}: use the same labels in the same order everywhere, "
                 "or another name"
             )
-        record.when.append(when)
+        record.when.append(conjunction)
 
 
 def _repetitions(times: Choice) -> dict[Label, int]:
     """Return the number of repetitions for each label of `times`."""
     if isinstance(times.domain, IntegerRange):
-        return {n: n for n in times.domain.enumerate_labels(0)}
+        return {n: n for n in times.domain.enumerate_labels(resolution=0)}
     return dict(times.alternatives or {})
 
 
 def _contains_expression(value: Any) -> bool:
-    """Return whether `value`, or an item of it, is an expression."""
+    """Return whether `value`, or anything inside it (for a dict also a key), is an expression."""
     if isinstance(value, Expression):
         return True
     if isinstance(value, dict):
@@ -278,7 +288,8 @@ def _parameter_names(factory: Callable[..., Any]) -> list[str]:
 
 
 def describe_tree(node: Node, scales: bool = False) -> Any:
-    """Return the tree as JSON for the fingerprint: factories as import paths, plain values as text.
+    """Return the tree as JSON for the fingerprint: factories as import paths, constants as JSON values.
+
 
     Args:
         node: the root of the tree.

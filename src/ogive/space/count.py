@@ -25,7 +25,7 @@ MAX_STATES = 2_000
 """By default, at most this many states exist at a time."""
 
 MAX_LABELS = 100_000
-"""Conditions on a decision with more labels are dropped, because each label would have to be tested."""
+"""If a decision has more labels, the conditions that refer to it are dropped, because each label would have to be tested."""
 
 _State = frozenset[int]
 """A set with two kinds of members. The number i >= 0 of a conjunction means that all of its terms about earlier rows are
@@ -79,7 +79,11 @@ def _split_subsets(decisions: Sequence[Decision]) -> tuple[list[Decision], dict[
         return [(f"{name}\0{i}", _INCLUDED) for i, label in enumerate(subsets[name].labels) if label in labels]
 
     def rewrite_condition(decision: Decision) -> tuple[Conjunction, ...]:
-        return tuple(c for when in decision.when for c in product(*(split_term(*term) for term in when)))
+        return tuple(
+            rewritten
+            for conjunction in decision.when
+            for rewritten in product(*(split_term(name, labels) for name, labels in conjunction))
+        )
 
     rows = [Decision(d.name, d.domain, rewrite_condition(d)) for d in decisions if d.name not in subsets]
     predecessors: dict[str, str] = {}
@@ -110,10 +114,11 @@ def _split_subset(
             if i:
                 predecessors[row] = f"{name}\0{i - 1}"
             # Label i may be included while fewer than `high` are, and excluded while enough labels follow to reach `low`.
-            options = [True] * (k < domain.high) + [False] * (k + n - i - 1 >= domain.low)
+            possible = ((True, k < domain.high), (False, k + n - i - 1 >= domain.low))
+            options = [is_included for is_included, is_possible in possible if is_possible]
             yield Decision(row, Categorical(tuple(options)), condition)
             for option in options:
-                next_reachable[k + option] += (((row, _INCLUDED if option else _EXCLUDED),),)
+                next_reachable[k + int(option)] += (((row, _INCLUDED if option else _EXCLUDED),),)
         included_when = tuple(((f"{name}\0{i}\0{k}", _INCLUDED),) for k in reachable)
         yield Decision(f"{name}\0{i}", Categorical((True,)), included_when)
         reachable = next_reachable
@@ -143,41 +148,42 @@ def _sort_by_use(decisions: Sequence[Decision], predecessors: Mapping[str, str])
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Literal:
-    """One term of a conjunction: a condition on the label of one decision.
+class _Term:
+    """One term of a conjunction, with what the count has to know about the conjunction.
 
     Attributes:
         conjunction: the number of the conjunction.
-        row: the row whose condition contains the conjunction.
+        dependent_row: the row whose condition contains the conjunction. (The term is about the label of an earlier row.)
         is_first: whether this is the first term of the conjunction, in the order of the rows that the terms are about.
         is_last: whether this is the last term of the conjunction.
         labels: the labels that satisfy the term.
     """
 
     conjunction: int
-    row: int
+    dependent_row: int
     is_first: bool
     is_last: bool
     labels: frozenset[Label]
 
 
-def _collect_literals(decisions: Sequence[Decision]) -> list[list[_Literal]]:
-    """Return for each row the literals about its label in the conditions of later rows."""
+def _collect_terms(decisions: Sequence[Decision]) -> list[list[_Term]]:
+    """Return for each row the terms about its label in the conditions of later rows."""
     row_of = {decision.name: row for row, decision in enumerate(decisions)}
-    literals: list[list[_Literal]] = [[] for _ in decisions]
+    terms: list[list[_Term]] = [[] for _ in decisions]
     conjunctions = [(row, conjunction) for row, decision in enumerate(decisions) for conjunction in decision.when]
     for number, (row, conjunction) in enumerate(conjunctions):
+        # Two terms about the same decision are equal here, since each `some_of` in a condition was split; one counts.
         names = sorted({name for name, _ in conjunction}, key=row_of.__getitem__)
         for name in names:
-            literal = _Literal(
+            term = _Term(
                 conjunction=number,
-                row=row,
+                dependent_row=row,
                 is_first=name == names[0],
                 is_last=name == names[-1],
                 labels=dict(conjunction)[name],
             )
-            literals[row_of[name]].append(literal)
-    return literals
+            terms[row_of[name]].append(term)
+    return terms
 
 
 def _count(decisions: Sequence[Decision], max_states: int, dropped_are_active: bool) -> tuple[int, bool]:
@@ -185,72 +191,75 @@ def _count(decisions: Sequence[Decision], max_states: int, dropped_are_active: b
 
     Rows whose condition was dropped count as always active if `dropped_are_active`, otherwise as never active.
     """
-    all_literals = _collect_literals(decisions)
-    row_of = {literal.conjunction: literal.row for literals in all_literals for literal in literals}
+    terms_by_row = _collect_terms(decisions)
+    dependent_rows = {term.conjunction: term.dependent_row for terms in terms_by_row for term in terms}
     dropped: set[int] = set()
     states: dict[_State, int] = {frozenset(): 1}
     for row, decision in enumerate(decisions):
         # There are too many labels to test each of them against the conditions.
         if decision.domain.size > MAX_LABELS:
-            dropped.update(literal.row for literal in all_literals[row])
-        literals = [literal for literal in all_literals[row] if literal.row not in dropped]
+            dropped.update(term.dependent_row for term in terms_by_row[row])
+        terms = [term for term in terms_by_row[row] if term.dependent_row not in dropped]
 
-        # Extend every state by the labels of this row; labels that satisfy the same literals lead to the same state.
-        groups = _group_labels(decision, literals)
+        # Extend every state by the labels of this row; labels that satisfy the same terms lead to the same state.
+        groups = _group_labels(decision, terms)
         next_states: dict[_State, int] = defaultdict(int)
         for state, ways in states.items():
             is_active = dropped_are_active if row in dropped else ~row in state or not decision.is_conditional
             for satisfied, label_count in groups.items() if is_active else _INACTIVE:
-                next_states[_advance(state - {~row}, literals, satisfied)] += ways * label_count
+                next_states[_advance(state - {~row}, terms, satisfied)] += ways * label_count
         states = next_states
 
         # Too many states: drop the condition of the last row that any state is about, because it would be needed for the
         # longest time. Then merge the states that differ only in members about this row.
         while len(states) > max_states:
-            last = max(_find_row(i, row_of) for state in states for i in state)
+            last = max(_find_row(i, dependent_rows) for state in states for i in state)
             dropped.add(last)
             merged: dict[_State, int] = defaultdict(int)
             for state, ways in states.items():
-                merged[frozenset(i for i in state if _find_row(i, row_of) != last)] += ways
+                merged[frozenset(i for i in state if _find_row(i, dependent_rows) != last)] += ways
             states = merged
     return sum(states.values()), not dropped
 
 
-_INACTIVE: tuple[tuple[_State, int], ...] = ((frozenset(), 1),)
-"""The groups of an inactive decision: one group, which satisfies no literal."""
+_INACTIVE: tuple[tuple[frozenset[int], int], ...] = ((frozenset(), 1),)
+"""The groups of an inactive decision: one group, which satisfies no term."""
 
 
-def _group_labels(decision: Decision, literals: Sequence[_Literal]) -> Mapping[_State, int]:
-    """Return the number of labels for each set of conjunctions whose literals a label satisfies."""
-    if not literals:
+def _group_labels(decision: Decision, terms: Sequence[_Term]) -> Mapping[frozenset[int], int]:
+    """Return the number of labels for each set of conjunctions whose terms a label satisfies.
+
+    The labels in one group lead from a state to the same next state.
+    """
+    if not terms:
         return {frozenset(): int(decision.domain.size)}
     return Counter(
-        frozenset(literal.conjunction for literal in literals if label in literal.labels)
-        for label in decision.domain.enumerate_labels(0)
+        frozenset(term.conjunction for term in terms if label in term.labels)
+        for label in decision.domain.enumerate_labels(resolution=0)
     )
 
 
-def _advance(state: _State, literals: Sequence[_Literal], satisfied: _State) -> _State:
+def _advance(state: _State, terms: Sequence[_Term], satisfied: frozenset[int]) -> _State:
     """Return the state after one more row.
 
     Args:
         state: the state before the row.
-        literals: the literals about the label of the row.
-        satisfied: the conjunctions whose literal in `literals` is satisfied by the label.
+        terms: the terms about the label of the row.
+        satisfied: the numbers of the conjunctions whose term in `terms` is satisfied by the label.
     """
-    if not literals:
+    if not terms:
         return state
     members = set(state)
-    for literal in literals:
-        i = literal.conjunction
+    for term in terms:
+        i = term.conjunction
         members.discard(i)
         # Skip the conjunction if its row is known to be active, or if one of its terms is not satisfied.
-        if ~literal.row in members or i not in satisfied or not (literal.is_first or i in state):
+        if ~term.dependent_row in members or i not in satisfied or not (term.is_first or i in state):
             continue
-        members.add(~literal.row if literal.is_last else i)
+        members.add(~term.dependent_row if term.is_last else i)
     return frozenset(members)
 
 
-def _find_row(i: int, row_of: Mapping[int, int]) -> int:
-    """Return the row that the member `i` of a state is about."""
-    return row_of[i] if i >= 0 else ~i
+def _find_row(i: int, dependent_rows: Mapping[int, int]) -> int:
+    """Return the row that the member `i` of a state is about; `dependent_rows` has the row of each conjunction."""
+    return dependent_rows[i] if i >= 0 else ~i

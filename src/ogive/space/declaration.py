@@ -168,7 +168,7 @@ def layer(factory: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Layer:
 
 
 def _default_label(value: Any) -> Label:
-    """Return the label of an alternative that was declared without a label: the plain value, or the name of the factory."""
+    """Return the label of an alternative that was declared without a label: the value, its text or its name."""
     if isinstance(value, Layer):
         return factory_name(value.factory)
     if isinstance(value, (str, int, float, bool)):
@@ -187,7 +187,7 @@ def _collect_alternatives(function: str, values: tuple[Any, ...], labelled: Mapp
         SpaceError: there is no alternative, two have the same label, or a label cannot be derived or is not JSON.
     """
     alternatives: dict[Label, Any] = {}
-    # Labels become text in paths and JSON keys, so the labels 1 and "1" would clash.
+    # Labels become text in paths and JSON keys, so the labels 1 and "1" would clash. So would 1 and True, which are equal.
     by_text: dict[str, Any] = {}
     for label, value in [*((_default_label(value), value) for value in values), *labelled.items()]:
         if label in alternatives or str(label) in by_text:
@@ -211,12 +211,14 @@ def one_of(*values: Any, name: str | None = None, **labelled: Any) -> Choice:
     """Declare a choice of one alternative.
 
     Alternatives are plain values, layers, or expressions that contain further choices. The label of an alternative is
-    its keyword; without a keyword it is the value itself, or the name of the layer's factory.
+    its keyword. Without a keyword it is the value itself if it is a string or a number, the text of None or a tuple, and
+    the name of a layer's factory, a class or a function. Other alternatives need a keyword.
 
     Args:
         *values: alternatives without a keyword.
         name: name of the decision. A named choice is a single decision, however often it is used. An unnamed choice is
-            a separate decision at each position at which it is used.
+            a separate decision in each use of the layer or choice that contains it. It must not be used at two argument
+            positions, because it would be unclear whether it is one decision or two.
         **labelled: alternatives with their labels as keywords.
 
     Raises:
@@ -296,15 +298,16 @@ def repeat(item: Any, times: int | Choice | DerivedValue) -> Repeat:
 
     Args:
         item: an expression, or a function that receives the position (from 0) and returns an expression.
-        times: a whole number, a choice of whole numbers, or one of these `scaled(..., "depth")`. With a
-            choice, the decisions of the item at position i are active if more than i repetitions are chosen.
+        times: a whole number, a choice of whole numbers, or one of these `scaled(..., "depth")`. With a choice, the
+            decisions of the item at position i are active if more than i repetitions are chosen.
 
     Raises:
         SpaceError: `times` is something else, or `item` is a class (write `layer(item, ...)`).
     """
     if isinstance(item, type):
         raise SpaceError(f"repeat({item.__name__}, ...): write repeat(layer({item.__name__}, ...), ...)")
-    # `scaled` returns a derived value whose function has a `multiplier`. Check the number or choice that is scaled.
+    # `scaled` returns a derived value whose function, a `Scale`, has a `multiplier`. (`Scale` cannot be imported here.) The
+    # call of `repeat` checks the number or choice that is scaled.
     if isinstance(times, DerivedValue) and hasattr(times.function, "multiplier"):
         return Repeat(repeat(item, times.operands[0]).item, times)
     if isinstance(times, Choice):

@@ -49,8 +49,8 @@ class Categorical(Domain):
 
     def pick_other(self, label: Label, u: float) -> Label:
         index = int(u * (len(self.labels) - 1))
-        # Skip `label` itself.
-        return self.labels[index + (index >= self.index[label])]
+        # Skip `label` itself: from its index on, take the next label.
+        return self.labels[index + 1 if index >= self.index[label] else index]
 
     def neighbors(self, label: Label) -> Iterator[Label]:
         return (neighbor for neighbor in self.labels if neighbor != label)

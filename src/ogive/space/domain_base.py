@@ -46,7 +46,10 @@ class Domain(ABC):
 
     @abstractmethod
     def pick_other(self, label: Label, u: float) -> Label:
-        """Return the label at `u` in [0, 1) among all labels except `label`; all of them are equally probable."""
+        """Return the label at `u` in [0, 1) among all labels except `label`.
+
+        All of them are equally probable, also with `log=True`; a real number is picked as by `pick`.
+        """
 
     @abstractmethod
     def neighbors(self, label: Label) -> Iterator[Label]:
@@ -57,7 +60,10 @@ class Domain(ABC):
 
     @abstractmethod
     def enumerate_labels(self, resolution: int) -> Iterator[Label]:
-        """Yield every label; of a real number, `resolution` evenly spaced values."""
+        """Yield every label; of a real number, `resolution` values at equal distances on its (perhaps logarithmic) scale.
+
+        Other domains do not use `resolution`.
+        """
 
     @abstractmethod
     def encode(self, labels: Sequence[Label]) -> Array:
@@ -69,4 +75,4 @@ class Domain(ABC):
 
     @abstractmethod
     def describe(self) -> dict[str, Any]:
-        """Return the domain as JSON, which `from_json` reads."""
+        """Return the domain as JSON, which `domain.from_json` reads."""

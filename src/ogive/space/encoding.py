@@ -19,14 +19,15 @@ class Encoding:
     Attributes:
         decisions: the table.
         has_active_column: whether each decision has this additional column.
-        starts: the index of the first column of each decision; the last element is the total number of columns.
+        starts: the index of the first column of each decision, and as an additional last item the total number of columns.
     """
 
     def __init__(self, decisions: Sequence[Decision]) -> None:
         self.decisions = tuple(decisions)
         self.has_active_column = [d.is_conditional and not isinstance(d.domain, Categorical) for d in self.decisions]
         widths = [
-            d.domain.width + has_column for d, has_column in zip(self.decisions, self.has_active_column, strict=True)
+            d.domain.width + int(has_column)
+            for d, has_column in zip(self.decisions, self.has_active_column, strict=True)
         ]
         self.starts = np.concatenate([[0], np.cumsum(widths)]).astype(int)
 
@@ -47,6 +48,7 @@ class Encoding:
     def encode(self, architectures: Sequence[Mapping[str, Label]]) -> Array:
         """Return the vectors of n architectures, [n, width]."""
         encoded = np.zeros((len(architectures), self.width))
+        # Not strict, because `starts` has one more item than there are decisions.
         for decision, has_column, start in zip(self.decisions, self.has_active_column, self.starts, strict=False):
             name, width = decision.name, decision.domain.width
             rows = [i for i, architecture in enumerate(architectures) if name in architecture]
@@ -59,7 +61,7 @@ class Encoding:
 
     def decode(self, encoded: Array) -> list[dict[str, Label]]:
         """Return the labels of n vectors, [n, width]: for each active decision its nearest label, in the table's order."""
-        # `starts` has one more item than there are decisions: the total number of columns.
+        # Not strict, because `starts` has one more item than there are decisions.
         blocks = zip(self.decisions, self.starts, strict=False)
         decoded = [d.domain.decode(encoded[:, start : start + d.domain.width]) for d, start in blocks]
         architectures = []

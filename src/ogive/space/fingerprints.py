@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
 
 def describe_example(example_input: Any) -> Any:
-    """Return the example input as JSON. Shapes are unchanged; a tensor is replaced by its shape and dtype.
+    """Return the example input as JSON, as `describe_tree` describes a constant; None if there is none.
 
-    The values of tensors are left out, because no layer depends on them.
+    A tensor is replaced by a text with its shape and dtype. Its values are left out, because no layer depends on them.
     """
     return describe_tree(ConstantNode(_without_values(example_input)))
 
@@ -53,8 +53,8 @@ def describe_differences(old: Space, new: Space) -> list[str]:
         lines.append("the decisions are the same, but in another order")
     if lines or describes_same_space(old, new):
         return lines
-    if new.tree is not None and compute_fingerprint(new, old.example) == old.fingerprint:
-        before, after = _format_example(old.example), _format_example(new.example)
+    if new.tree is not None and compute_fingerprint(new, old.example_json) == old.fingerprint:
+        before, after = _format_example(old.example_json), _format_example(new.example_json)
         return [
             f"the example_input was {before} and is now {after}; lazy layers take their shapes from the example input"
         ]

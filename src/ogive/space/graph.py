@@ -15,7 +15,9 @@ from ogive.space.architecture import Architecture
 from ogive.user_code import call_user_function, make_user_code_error
 
 Labels = Sequence[Any]
+"""The label of each node of a graph."""
 Edges = Sequence[tuple[int, int]]
+"""Pairs (from, to) of node numbers."""
 GraphFunction = Callable[[Architecture], tuple[Labels, Edges]]
 """A function that returns a label for each node, and the edges as (from, to) pairs of node numbers, without cycles."""
 
@@ -55,18 +57,20 @@ def wiring(
         elif operations[edge] != absent:
             real_edges.append(edge)
 
-    # Forward pass: keep the operations that receive a value from the input.
-    with_input, from_input = reached[0], []
+    # Forward pass: keep the operations that receive a value from the input. The bits of nodes_from_input are the nodes that
+    # do.
+    nodes_from_input, edges_from_input = reached[0], []
     for edge in reversed(real_edges):
-        if with_input >> edge[0] & 1:
-            with_input |= reached[edge[1]]
-            from_input.append(edge)
+        if nodes_from_input >> edge[0] & 1:
+            nodes_from_input |= reached[edge[1]]
+            edges_from_input.append(edge)
 
-    # Backward pass: of these, keep the operations whose value reaches the output.
-    to_output, used_edges = 1 << last, []
-    for edge in reversed(from_input):
-        if reached[edge[1]] & to_output:
-            to_output |= 1 << edge[0]
+    # Backward pass: of these, keep the operations whose value reaches the output. The bits of nodes_to_output are the nodes
+    # whose value does.
+    nodes_to_output, used_edges = 1 << last, []
+    for edge in reversed(edges_from_input):
+        if reached[edge[1]] & nodes_to_output:
+            nodes_to_output |= 1 << edge[0]
             used_edges.append(edge)
 
     # An operation follows another if the end of the first reaches the start of the second.
@@ -104,11 +108,11 @@ def compute_graph(function: GraphFunction, architecture: Architecture) -> tuple[
     )
 
 
-def _find_mistake(nodes: int, edges: Sequence[tuple[Any, Any]]) -> str | None:
-    """Return what is wrong with the edges of a graph with this number of nodes, or None."""
+def _find_mistake(node_count: int, edges: Sequence[tuple[Any, Any]]) -> str | None:
+    """Return what is wrong with the edges of a graph with `node_count` nodes, or None."""
     for edge in edges:
-        if not all(isinstance(node, Integral) and 0 <= int(node) < nodes for node in edge):
-            return f"the edge {edge!r}, although its nodes are 0 to {nodes - 1}"
+        if not all(isinstance(node, Integral) and 0 <= int(node) < node_count for node in edge):
+            return f"the edge {edge!r}, although its nodes are 0 to {node_count - 1}"
     if all(start < end for start, end in edges):
         return None
     # Kahn's algorithm: repeatedly remove the edges whose start has no incoming edge. Edges that cannot be removed are on a

@@ -24,9 +24,9 @@ _ACTIVE_FACTORS: ContextVar[Mapping[str, float]] = ContextVar("multipliers", def
 
 @dataclass(frozen=True)
 class Scale:
-    """A function that multiplies a whole number by the active multiplier.
+    """A function that multiplies a whole number by the factor that `apply_multipliers` has set for its multiplier.
 
-    The result is rounded, and is at least 1 if the number is positive.
+    The result is rounded, and is at least 1 if the number is positive. Without a factor, the number is returned.
 
     Attributes:
         multiplier: "width" or "depth".
@@ -44,7 +44,8 @@ class Scale:
             return value
         if isinstance(value, bool) or not isinstance(value, int) or value < 0:
             raise SpaceError(f"scaled({value!r}, {self.multiplier!r}): only whole numbers of at least 0 can be scaled")
-        return max(min(value, 1), round(value * factor))
+        at_least = min(value, 1)  # 0 for the number 0
+        return max(at_least, round(value * factor))
 
 
 def scaled(value: int | OpenValue, multiplier: str) -> DerivedValue:
@@ -72,7 +73,7 @@ def scaled(value: int | OpenValue, multiplier: str) -> DerivedValue:
 
 
 def collect_multipliers(node: Node | None) -> frozenset[str]:
-    """Return the multipliers that affect at least one value of a tree."""
+    """Return the multipliers that affect at least one value of a tree; none without a tree."""
     match node:
         case DerivedNode(function, operands):
             multipliers = {function.multiplier} if isinstance(function, Scale) else set()

@@ -54,7 +54,10 @@ class IntegerRange(Domain):
 
     def pick_other(self, label: int, u: float) -> int:
         index = int(u * (self.size - 1))
-        return self.low + (index + (index >= (label - self.low) // self.step)) * self.step
+        # Skip `label` itself: from its index on, take the next number.
+        if index >= (label - self.low) // self.step:
+            index += 1
+        return self.low + index * self.step
 
     def neighbors(self, label: int) -> Iterator[int]:
         return (n for n in (label - self.step, label + self.step) if self.low <= n <= self.high)
@@ -65,6 +68,7 @@ class IntegerRange(Domain):
     def encode(self, labels: Sequence[int]) -> Array:
         low, high = self._scale
         values = np.asarray(labels, dtype=float).reshape(-1, 1)
+        # A range of one number has the length 0; its number is encoded as 0.
         return ((np.log(values) if self.log else values) - low) / ((high - low) or 1.0)
 
     def decode(self, columns: Array) -> list[int]:
@@ -73,6 +77,7 @@ class IntegerRange(Domain):
         return [self._nearest(v) for v in (np.exp(values) if self.log else values)]
 
     def _nearest(self, value: float) -> int:
+        """Return the number of the range that is nearest to `value`."""
         index = round((value - self.low) / self.step)
         return self.low + min(max(index, 0), self.size - 1) * self.step
 
@@ -81,7 +86,11 @@ class IntegerRange(Domain):
 
 
 _DIGITS = 10
-"""Real numbers are rounded to this many significant digits; without `log`, to this many digits of the range's length."""
+"""The number of digits that real numbers are rounded to: with `log` their own significant digits; otherwise the digits of
+the length of the range, so that all numbers have the same number of decimals."""
+
+_NEIGHBOR_DISTANCE = 0.1
+"""The distance of two neighbours, as a fraction of the range (with `log`, of its logarithmic scale)."""
 
 
 @dataclass(frozen=True)
@@ -98,9 +107,11 @@ class RealRange(Domain):
 
     @cached_property
     def _scale(self) -> tuple[float, float]:
+        """The ends of the range, or their logarithms, which the encoding maps to 0 and 1."""
         return (math.log(self.low), math.log(self.high)) if self.log else (self.low, self.high)
 
     def _round(self, value: float) -> float:
+        """Return the value with `_DIGITS` digits, or the end of the range if it is outside."""
         value = min(max(float(value), self.low), self.high)
         reference = abs(value) if self.log else self.high - self.low
         return min(max(round(value, _DIGITS - 1 - math.floor(math.log10(reference))), self.low), self.high)
@@ -117,13 +128,14 @@ class RealRange(Domain):
         return self._round(math.exp(value) if self.log else value)
 
     def pick_other(self, label: float, u: float) -> float:
+        # `pick` rarely gives `label` itself, as one of about 10**10 numbers. Then pick at half the range from there.
         other = self.pick(u)
         return other if other != label else self.pick((u + 0.5) % 1.0)
 
     def neighbors(self, label: float) -> Iterator[float]:
         u = float(self.encode([label])[0, 0])
         # The tolerance is wider than the rounding of a label, so that an end of the range is a neighbour in both directions.
-        return (self.pick(v) for v in (u - 0.1, u + 0.1) if -1e-6 <= v <= 1 + 1e-6)
+        return (self.pick(v) for v in (u - _NEIGHBOR_DISTANCE, u + _NEIGHBOR_DISTANCE) if -1e-6 <= v <= 1 + 1e-6)
 
     def enumerate_labels(self, resolution: int) -> Iterator[float]:
         return iter(dict.fromkeys(self.pick(u) for u in np.linspace(0, 1, resolution)))

@@ -36,6 +36,7 @@ def restrict(decisions: Sequence[Decision], only: Only) -> tuple[Decision, ...]:
     # Each decision comes after the decisions that its condition refers to.
     for decision in decisions:
         when = simplify(_keep_satisfiable(decision.when, restricted), are_all_labels_of)
+        # Without a conjunction that can hold, the decision is never active.
         if when:
             domain = decision.domain
             domain = _restrict_domain(decision.name, domain, only[decision.name]) if decision.name in only else domain
@@ -62,23 +63,23 @@ def _keep_labels(domain: Domain, labels: frozenset[Label]) -> frozenset[Label]:
     return labels
 
 
-def _restrict_domain(name: str, domain: Domain, only: Sequence[Label]) -> Domain:
-    """Return the domain with the alternatives in `only`.
+def _restrict_domain(name: str, domain: Domain, kept: Sequence[Label]) -> Domain:
+    """Return the domain with the alternatives in `kept`.
 
     Raises:
         SpaceError: a label is unknown, or too few labels remain.
     """
     try:
-        if isinstance(only, str) or not isinstance(only, Sequence) or not len(only):
-            raise ValueError(f"{only!r} is not a list of at least one label to keep")
+        if isinstance(kept, str) or not isinstance(kept, Sequence) or not len(kept):
+            raise ValueError(f"{kept!r} is not a list of at least one label to keep")
         if isinstance(domain, (IntegerRange, RealRange)):
-            return _restrict_range(domain, only)
+            return _restrict_range(domain, kept)
         assert isinstance(domain, (Categorical, Subset))
         index = {label: i for i, label in enumerate(domain.labels)}
-        unknown = [label for label in only if not isinstance(label, (str, int, float)) or label not in index]
+        unknown = [label for label in kept if not isinstance(label, (str, int, float)) or label not in index]
         if unknown:
             raise ValueError(f"{unknown[0]!r} is not one of {', '.join(map(repr, domain.labels))}")
-        labels = tuple(domain.labels[i] for i in sorted({index[label] for label in only}))
+        labels = tuple(domain.labels[i] for i in sorted({index[label] for label in kept}))
         if isinstance(domain, Categorical):
             return Categorical(labels)
         if len(labels) < max(1, domain.low):
@@ -88,17 +89,17 @@ def _restrict_domain(name: str, domain: Domain, only: Sequence[Label]) -> Domain
         raise SpaceError(f"decision {name!r}: {error}") from None
 
 
-def _restrict_range(domain: IntegerRange | RealRange, only: Sequence[Label]) -> Domain:
-    """Return the range between the two ends in `only`.
+def _restrict_range(domain: IntegerRange | RealRange, kept: Sequence[Label]) -> Domain:
+    """Return the range between the two ends `kept`.
 
     Raises:
-        ValueError: `only` does not have two valid ends.
+        ValueError: `kept` does not have two valid ends.
     """
-    if len(only) != 2:
-        raise ValueError(f"{list(only)!r} are not the two ends of a range, such as [{domain.low}, {domain.high}]")
-    low, high = domain.parse(only[0]), domain.parse(only[1])
+    if len(kept) != 2:
+        raise ValueError(f"{list(kept)!r} are not the two ends of a range, such as [{domain.low}, {domain.high}]")
+    low, high = domain.parse(kept[0]), domain.parse(kept[1])
     if low > high or (low == high and isinstance(domain, RealRange)):
-        raise ValueError(f"{list(only)!r}: the lower end comes first, and the ends of a real range must differ")
+        raise ValueError(f"{list(kept)!r}: the lower end comes first, and the ends of a real range must differ")
     if isinstance(domain, RealRange):
         return RealRange(low, high, domain.log)
     return IntegerRange(int(low), int(high), domain.step, domain.log)
@@ -111,6 +112,7 @@ class _Pruner:
     domains: Mapping[str, Domain]
 
     def prune_node(self, node: Node) -> Node:
+        """Return a copy of `node`; nodes without alternatives or parts are returned as they are."""
         match node:
             case LayerNode(path, factory, args, kwargs):
                 return LayerNode(

@@ -44,7 +44,7 @@ class Space:
             ids; a list of shapes or tensors for several inputs, or a dict of them by name; or a function that makes the
             inputs of a model: a tensor, a tuple of positional inputs, or a dict. A run can be continued after an example
             input was added to its space.
-        constraint: a function that returns the reason why an architecture is not allowed, or None if it is allowed.
+        constraint: a function that returns the reason why an architecture is not allowed, or None (or "") if it is allowed.
         canonical: a function of an architecture that returns another architecture or any JSON value. Architectures with
             equal results are the same network and share their id. The function never changes which model is built.
         graph: for spaces whose decisions wire a cell, a function of an architecture that returns its graph: a label for
@@ -76,7 +76,7 @@ class Space:
         """Set the derived attributes. A space without layers needs its `fingerprint`, since it cannot be computed."""
         self._by_name = {decision.name: decision for decision in self.decisions}
         self._encoding = Encoding(self.decisions)
-        self.example = fingerprints.describe_example(self.example_input)
+        self.example_json = fingerprints.describe_example(self.example_input)
         self._fingerprint = fingerprint
         self._size: int | float | SizeBounds | None = None
 
@@ -85,7 +85,7 @@ class Space:
     def to_json(self) -> dict[str, Any]:
         """Return the table and the fingerprint as JSON. They are enough to read a journal, but not to build models."""
         decisions = [decision.describe() for decision in self.decisions]
-        return {"decisions": decisions, "fingerprint": self.fingerprint, "example_input": self.example}
+        return {"decisions": decisions, "fingerprint": self.fingerprint, "example_input": self.example_json}
 
     @staticmethod
     def from_json(data: Mapping[str, Any]) -> Space:
@@ -94,7 +94,7 @@ class Space:
         space.tree, space.example_input, space.constraint, space.canonical, space.graph = None, None, None, None, None
         space.decisions = tuple(Decision.from_json(row) for row in data["decisions"])
         space._prepare(data["fingerprint"])
-        space.example = data.get("example_input")
+        space.example_json = data.get("example_input")
         return space
 
     def attach_declaration(self, declared: Space) -> Space:
@@ -114,19 +114,16 @@ class Space:
     def fingerprint(self) -> str:
         """A hash of the table, the factories' import paths, their plain arguments and the example input."""
         if self._fingerprint is None:
-            self._fingerprint = fingerprints.compute_fingerprint(self, self.example)
+            self._fingerprint = fingerprints.compute_fingerprint(self, self.example_json)
         return self._fingerprint
 
     @property
     def fingerprints_without_example(self) -> tuple[str, ...]:
-        """A tuple of the fingerprint that this space would have without its example input; empty if it has none."""
-        return () if self.tree is None or self.example is None else (fingerprints.compute_fingerprint(self, None),)
+        """The fingerprint that this space would have without its example input; empty without example input or layers."""
+        return () if self.tree is None or self.example_json is None else (fingerprints.compute_fingerprint(self, None),)
 
     def differences(self, other: Space) -> list[str]:
-        """Return the differences of `other` from this space, a line for each decision, for error messages.
-
-        An added example input is no difference.
-        """
+        """Return a line for each difference of `other` from this space; an added example input is none."""
         return fingerprints.describe_differences(self, other)
 
     def code_identity(self) -> CodeIdentity:
@@ -139,31 +136,31 @@ class Space:
 
     # -- architectures -------------------------------------------------------------------------------------------
 
-    def architecture(self, choices: Mapping[str, Label]) -> Architecture:
+    def architecture(self, labels: Mapping[str, Label]) -> Architecture:
         """Return the architecture with these labels.
 
         Raises:
             SpaceError: a decision is unknown, inactive or missing, or does not have the label.
         """
-        if not choices.keys() <= self._by_name.keys():
-            name = next(name for name in choices if name not in self._by_name)
+        if not labels.keys() <= self._by_name.keys():
+            name = next(name for name in labels if name not in self._by_name)
             close = difflib.get_close_matches(name, self._by_name, 1)
             hint = f"did you mean {close[0]!r}?" if close else f"the decisions are {', '.join(self._by_name)}"
             raise SpaceError(f"there is no decision {name!r}; {hint}")
-        labels: dict[str, Label] = {}
+        parsed: dict[str, Label] = {}
         for name, decision in self._by_name.items():
-            if decision.is_conditional and not decision.is_active(labels):
+            if decision.is_conditional and not decision.is_active(parsed):
                 continue
-            if name not in choices:
+            if name not in labels:
                 raise SpaceError(f"decision {name!r} is missing; {_format_labels(decision)}")
             try:
-                labels[name] = decision.domain.parse(choices[name])
+                parsed[name] = decision.domain.parse(labels[name])
             except ValueError as error:
                 raise SpaceError(f"decision {name!r}: {error}") from None
-        if len(labels) < len(choices):
-            name = next(name for name in choices if name not in labels)
+        if len(parsed) < len(labels):
+            name = next(name for name in labels if name not in parsed)
             raise SpaceError(f"decision {name!r} is not active with the other labels; leave out {name!r}")
-        return Architecture(self, labels)
+        return Architecture(self, parsed)
 
     def restricted(self, only: Only) -> Space:
         """Return this space with fewer alternatives: the same names, labels, constraint, canonical form and graph.
@@ -183,6 +180,7 @@ class Space:
         space.tree = None if self.tree is None else prune(self.tree, space.decisions)
         space.example_input, space.graph = self.example_input, self.graph
         space.constraint, space.canonical = self.constraint, self.canonical
+        # Without layers the fingerprint cannot be computed. This text differs from every computed fingerprint.
         space._prepare(None if self.tree is not None else f"{self.fingerprint}, restricted")
         return space
 
@@ -210,7 +208,7 @@ class Space:
         return self._size
 
     def sample(self, rng: np.random.Generator) -> Architecture:
-        """Return a random architecture: each active decision is uniform over its labels.
+        """Return a random architecture: each active decision is uniform over its labels, with `log=True` over logarithms.
 
         Raises:
             SpaceError: the constraint did not allow any of 1,000 samples.

@@ -19,7 +19,7 @@ of its term; a `some_of` has to include at least one of these labels. The empty 
 
 
 def matches(label: Label, labels: frozenset[Label]) -> bool:
-    """Return whether a decision with this label satisfies a condition on `labels`."""
+    """Return whether a decision with this label (of a `some_of`, a tuple) satisfies a term with these `labels`."""
     return not labels.isdisjoint(label) if type(label) is tuple else label in labels
 
 
@@ -66,26 +66,27 @@ class Decision:
 
 
 def conjoin(
-    condition: Conjunction, name: str, labels: frozenset[Label], *, is_subset: bool = False
+    conjunction: Conjunction, name: str, labels: frozenset[Label], *, is_subset: bool = False
 ) -> Conjunction | None:
-    """Return the conjunction of `condition` and "`name` has one of `labels`"; None if it can never hold.
+    """Return `conjunction` with the additional term "`name` has one of `labels`"; None if it can never hold.
 
     Args:
-        condition: the conjunction so far.
+        conjunction: the conjunction so far.
         name: a decision.
         labels: labels of that decision.
-        is_subset: whether the decision is a `some_of`. It can include labels of both conditions, so both are kept.
+        is_subset: whether the decision is a `some_of`. A subset can satisfy two terms with different labels, so an
+            earlier term about it is kept. Otherwise the two terms become one, with the labels that both allow.
     """
-    same_decision = [item for item in condition if item[0] == name and not is_subset]
-    for item in same_decision:
-        labels = labels & item[1]
+    earlier_terms = [term for term in conjunction if term[0] == name and not is_subset]
+    for _, allowed in earlier_terms:
+        labels = labels & allowed
     if not labels:
         return None
-    return (*(item for item in condition if item not in same_decision), (name, labels))
+    return (*(term for term in conjunction if term not in earlier_terms), (name, labels))
 
 
 def are_all_labels(domain: Domain, labels: frozenset[Label]) -> bool:
-    """Return whether every value of `domain` satisfies a condition on `labels`."""
+    """Return whether every label of `domain` satisfies a term with these `labels`."""
     # Every subset has one of `labels` if there are fewer than `low` other labels.
     if isinstance(domain, Subset):
         return len(domain.labels) - len(labels) < domain.low
@@ -93,7 +94,7 @@ def are_all_labels(domain: Domain, labels: frozenset[Label]) -> bool:
 
 
 AreAllLabels = Callable[[str, frozenset[Label]], bool]
-"""Returns whether every value of the decision with this name satisfies a condition on these labels."""
+"""Returns whether every label of the decision with this name satisfies a term with these labels."""
 
 
 def simplify(conjunctions: Iterable[Conjunction], are_all_labels_of: AreAllLabels) -> tuple[Conjunction, ...]:
@@ -105,7 +106,7 @@ def simplify(conjunctions: Iterable[Conjunction], are_all_labels_of: AreAllLabel
         conjunctions: the condition holds if any of them holds. Each describes how a position in the declaration is
             reached. So if a conjunction refers to a decision, the rest of the conjunction implies that this decision is
             active, and a term that allows all of its labels can be removed.
-        are_all_labels_of: returns whether every value of a decision satisfies a condition on these labels.
+        are_all_labels_of: see `AreAllLabels`.
     """
     simplified = _without_covered(conjunctions)
     while (shorter := _without_covered(_merge_labels(simplified, are_all_labels_of))) != simplified:
@@ -129,7 +130,7 @@ def _merge_labels(conjunctions: Iterable[Conjunction], are_all_labels_of: AreAll
         unions: dict[frozenset[tuple[str, frozenset[Label]]], frozenset[Label]] = {}
         for conjunction in merged:
             other_terms, labels = _split_off(conjunction, name)
-            # Skip a some_of that has to include labels of several sets.
+            # Only a some_of can have several terms; these are not merged.
             if len(labels) == 1:
                 unions[frozenset(other_terms)] = unions.get(frozenset(other_terms), frozenset()) | labels[0]
         for i, conjunction in enumerate(merged):
@@ -142,12 +143,13 @@ def _merge_labels(conjunctions: Iterable[Conjunction], are_all_labels_of: AreAll
 
 def _split_off(conjunction: Conjunction, name: str) -> tuple[Conjunction, list[frozenset[Label]]]:
     """Return the terms of `conjunction` about other decisions, and the label sets of its terms about `name`."""
-    return tuple(item for item in conjunction if item[0] != name), [labels for n, labels in conjunction if n == name]
+    other_terms = tuple(term for term in conjunction if term[0] != name)
+    return other_terms, [labels for decision, labels in conjunction if decision == name]
 
 
 def _covers(weaker: Conjunction, stronger: Conjunction) -> bool:
     """Return whether `weaker` holds whenever `stronger` holds."""
-    return all(any(name == n and s <= labels for n, s in stronger) for name, labels in weaker)
+    return all(any(decision == name and allowed <= labels for decision, allowed in stronger) for name, labels in weaker)
 
 
 def sort_by_dependency(decisions: Iterable[Decision]) -> tuple[Decision, ...]:
@@ -161,7 +163,7 @@ def sort_by_dependency(decisions: Iterable[Decision]) -> tuple[Decision, ...]:
     ordered: list[Decision] = []
     visited: set[str] = set()
 
-    # Depth-first search; `path` has the decisions that depend on this one.
+    # Depth-first search; each decision in `path` depends on the next one, and the last one on `name`.
     def visit(name: str, path: tuple[str, ...]) -> None:
         if name in visited:
             return

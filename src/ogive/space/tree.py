@@ -93,8 +93,8 @@ Node = (
 )
 
 
-def build_value(node: Node, choices: Mapping[str, Label]) -> Any:
-    """Evaluate `node` for the labels in `choices`: call the factories of all active layers.
+def build_value(node: Node, labels: Mapping[str, Label]) -> Any:
+    """Evaluate `node` for these labels of an architecture: call the factories of all active layers.
 
     Raises:
         Exception: whatever a factory raises, with a note that names the position of the layer.
@@ -103,41 +103,42 @@ def build_value(node: Node, choices: Mapping[str, Label]) -> Any:
         case ConstantNode(value):
             return value
         case LayerNode(path, factory, args, kwargs):
-            values = _build_items(args, choices)
-            keywords = {key: build_value(value, choices) for key, value in kwargs.items()}
+            values = _build_items(args, labels)
+            keywords = {key: build_value(value, labels) for key, value in kwargs.items()}
             try:
                 return factory(*values, **keywords)
             except USER_EXCEPTIONS as error:
                 error.add_note(f"while building the layer at {path or 'the root'!r} of the space")
                 raise
         case SequenceNode(kind, items):
-            return kind(_build_items(items, choices))
+            return kind(_build_items(items, labels))
         case DictNode(items):
-            return {key: build_value(value, choices) for key, value in items.items()}
+            return {key: build_value(value, labels) for key, value in items.items()}
         case OneOfNode(_, decision, alternatives):
-            return build_value(alternatives[choices[decision]], choices)
+            return build_value(alternatives[labels[decision]], labels)
         case SomeOfNode(_, decision, alternatives):
-            return [build_value(alternatives[label], choices) for label in choices[decision]]
+            return [build_value(alternatives[label], labels) for label in labels[decision]]
         case NumberNode(_, decision):
-            return choices[decision]
+            return labels[decision]
         case DerivedNode(function, operands):
-            values = [build_value(operand, choices) for operand in operands]
+            values = [build_value(operand, labels) for operand in operands]
             try:
                 return function(*values)
             except USER_EXCEPTIONS as error:
                 error.add_note(f"while computing {function.__name__}({', '.join(map(repr, values))}) in the space")
                 raise
+        # Not reached in a compiled tree, in which every repeat is an item of a list or an argument (see _build_items).
         case RepeatNode():
-            return _build_items((node,), choices)
+            return _build_items((node,), labels)
 
 
-def _build_items(items: tuple[Node, ...], choices: Mapping[str, Label]) -> list[Any]:
+def _build_items(items: tuple[Node, ...], labels: Mapping[str, Label]) -> list[Any]:
     """Evaluate `items` in order, and splice repeats into the list."""
     values: list[Any] = []
     for item in items:
         if isinstance(item, RepeatNode):
-            times = build_value(item.times, choices)
-            values.extend(_build_items(item.items[:times], choices))
+            times = build_value(item.times, labels)
+            values.extend(_build_items(item.items[:times], labels))
         else:
-            values.append(build_value(item, choices))
+            values.append(build_value(item, labels))
     return values
