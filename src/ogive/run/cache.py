@@ -21,9 +21,9 @@ _tables = sql.MetaData()
 _results = sql.Table(
     "results",
     _tables,
-    sql.Column("key", sql.String(64), primary_key=True),
-    sql.Column("step", sql.Integer, nullable=False),
-    sql.Column("reports", sql.Text, nullable=False),
+    sql.Column("key", sql.String(64), primary_key=True),  # a hash; see `Cache._compute_keys`
+    sql.Column("step", sql.Integer, nullable=False),  # the number of steps that were trained
+    sql.Column("reports", sql.Text, nullable=False),  # JSON: [[step, metrics, seconds], ...]; steps count from 1
 )
 
 
@@ -62,6 +62,7 @@ class Cache:
     ) -> None:
         self.path = path or get_default_path()
         self.find_edit = find_edit
+        # Parts that do not apply are left out, so that the keys of results without them stay the same.
         key_parts = [
             code,
             dict(recipe),

@@ -58,7 +58,10 @@ def inherit_checkpoint(run: Path, donor: Trial, step: Step, child: TrialId) -> b
 
 
 def delete_unneeded(run: Path, trial: Trial) -> None:
-    """Delete the checkpoints of a trial that has ended, except the last one of a finished trial.
+    """Delete the unneeded checkpoints of a trial that has ended.
+
+    A finished trial keeps its last checkpoint, and the one of its last comparison, which other trials may inherit. Other
+    trials keep none.
 
     Raises:
         OSError: a file cannot be deleted.
@@ -73,7 +76,9 @@ def delete_unneeded(run: Path, trial: Trial) -> None:
 
 
 def delete_leftovers(run: Path, trials: Iterable[Trial]) -> None:
-    """Delete the checkpoints that a killed session left: those of ended trials, and of trials that were not journalled.
+    """Delete the checkpoints that a killed session left.
+
+    These are the unneeded checkpoints of ended trials, and those that were linked for trials that were never journalled.
 
     Raises:
         OSError: a file cannot be deleted.

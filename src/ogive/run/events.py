@@ -57,9 +57,10 @@ class Event:
     Attributes:
         kind: the kind of the event.
         trial: the trial that the event is about; None if it is about the run.
-        step: the step that the event is about; None if it is not about a step. No two events have the same trial and step.
+        step: the step of a report; None for other events. No two reports have the same trial and step.
         data: JSON values by name; the names depend on the kind.
-        time: seconds since 1970 (or since the start of a simulation); 0 before the event is appended.
+        time: seconds since 1970 (or since the start of a simulation); 0 if the journal is to set it when it appends the
+            event.
         seq: the number of the event, from 1; 0 before it is appended.
     """
 
