@@ -42,6 +42,9 @@ BEST_TRIALS = 5
 REFINEMENTS = 2
 """The number of rounds of moves around the best candidates, in a space that is too large to enumerate."""
 
+FRONT_TRIALS = 20
+"""With several objectives, the number of trials of the Pareto front near which candidates are drawn."""
+
 VOLUME_INTERVAL = 3
 """With several objectives, every third ask uses the models of the objectives; the other asks use the model of the rank."""
 
@@ -126,7 +129,7 @@ class GaussianProcess(Strategy):
         ask_number = len(trials) + len(pending)
         ranks = observations.ranks().astype(np.float64)
         data = self._select_data(observations, ranks, by_rank=self._uses_rank(ask_number))
-        self._surrogate.sampling_error = None
+        self._surrogate.sampling_error = None  # `Acquisition.fit` sets it if drawing the kernel's parameters fails
         pending_x = self._pool.embed([proposal.architecture for proposal in pending])
         acquisition = Acquisition.fit(self._surrogate, data, pending_x)
         # Step 3: collect candidates. At every `local`-th ask they are neighbours of the best trials, or the ask is passed to
@@ -174,7 +177,7 @@ class GaussianProcess(Strategy):
         front = np.flatnonzero(feasible & find_pareto_front(np.where(feasible[:, None], observations.costs, np.inf)))
         if len(self.objectives) == 1 or not len(front):
             return [int(row) for row in np.argsort(ranks, kind="stable")[:BEST_TRIALS]]
-        return [int(row) for row in rng.permutation(front)[: 4 * BEST_TRIALS]]
+        return [int(row) for row in rng.permutation(front)[:FRONT_TRIALS]]
 
     def _find_new_neighbors(
         self, centers: Sequence[Architecture], excluded: set[str], rng: np.random.Generator
@@ -194,7 +197,7 @@ class GaussianProcess(Strategy):
             best_candidates = candidates.select_best(cheap_acquisition(candidates.x), BEST_TRIALS).architectures
             excluded_now = excluded | {architecture.id for architecture in candidates.architectures}
             candidates = candidates.extended_with(self._pool.draw_near(best_candidates, excluded_now, count // 4, rng))
-        # Keep the best quarter, since the full acquisition function takes longer to compute.
+        # Keep only the best, since the full acquisition function takes longer to compute.
         return candidates.select_best(cheap_acquisition(candidates.x), count // 4)
 
     def _select_data(self, observations: Observations, ranks: FloatArray, by_rank: bool) -> AcquisitionData:
