@@ -46,7 +46,7 @@ def render_markdown(page: Document, save_drawing: SaveDrawing) -> str:
     return "\n\n".join(line for line in lines if line) + f"\n\n{page.footer}\n"
 
 
-def standalone(svg: str, style: str = "") -> str:
+def make_standalone(svg: str, style: str = "") -> str:
     """Return a drawing for a file of its own: with the style sheet of a page, and with `style`."""
     style = f"<style>:root {{ color-scheme: light dark; }}{STYLE}{style}</style>"
     return re.sub(r"(<svg[^>]*>)", lambda tag: tag.group(1) + style, svg, count=1) + "\n"

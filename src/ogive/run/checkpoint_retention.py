@@ -4,7 +4,8 @@
 - `handed_on/000003` contains the checkpoint of trial 3 at its last comparison, while trial 3 is trained further.
 - `inherited/000012` contains the checkpoint that trial 12 starts from. It stays even if the donor of the weights ends.
 
-The files are hard links, so they take no space. They are created before the journal has the events that depend on them.
+The files in `handed_on` and `inherited` are hard links, which take no space. They are created before the journal has the
+events that depend on them.
 """
 
 from __future__ import annotations

@@ -108,7 +108,7 @@ def make_promoted_event(trial: Trial) -> Event:
     """Return the event that resumes `trial`, whose fidelity is already that of the new job."""
     data: dict[str, Any] = {"fidelity": dict(trial.fidelity)}
     if trial.step_offset:
-        data["began"] = trial.step_offset
+        data["began"] = trial.step_offset  # the name in journals, which cannot change
     return Event(Kind.PROMOTED, trial.id, data=data)
 
 
