@@ -63,8 +63,8 @@ class GaussianProcess(Strategy):
         draws: the number of draws of the kernel's parameters from their posterior.
         local: for every `local`-th proposal, the candidates are only the neighbours of the best architecture that have no
             trial yet; if it has no such neighbours, those of the next best, up to the fifth. Such a step of local search
-            finds improvements that the model misjudges. The search is stagnant if at least as many trials came after the best
-            trial as up to and including it. In a stagnant search, only the neighbours of the best architecture are
+            finds improvements that the model misjudges. The search is stagnant if at least as many trials came after the
+            best trial as up to and including it. In a stagnant search, only the neighbours of the best architecture are
             candidates. If all of them have a trial, the strategy `local_search`, which starts from random architectures,
             makes the proposal. So the search leaves a part of the space where the model expects no better architecture. 0
             disables these steps. They are also disabled with several objectives, where there is no single best architecture,
