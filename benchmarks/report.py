@@ -26,9 +26,9 @@ og.open_run(sys.argv[1]).report(sys.argv[2])
 VIEW = """
 import io, sys, time
 import ogive as og
-from ogive.report import plain_view
+from ogive.report import show_plain_view
 state = og.open_run(sys.argv[1]).state
-with plain_view(io.StringIO()) as observe:
+with show_plain_view(io.StringIO()) as observe:
     observe(state, None)
 """
 REPEATS = 3

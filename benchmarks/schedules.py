@@ -54,7 +54,7 @@ from ogive.bench.comparison_results import BenchmarkResults
 from ogive.bench.problem import Problem, StepResult
 from ogive.bench.table_problem import Table
 from ogive.bench.wrappers import Wrapper
-from ogive.document.markdown import standalone
+from ogive.document.markdown import make_standalone
 from ogive.objective import Objective
 from ogive.schedule.base import Action
 from ogive.schedule.dehb import DEHBBrackets
@@ -271,7 +271,7 @@ def curves(options: argparse.Namespace) -> None:
         figure = study.run(options.entrants or [f"{options.strategy}{schedule}" for schedule in FIGURE_SCHEDULES])
         measure, reference = len(figure.measures) - 1, str(parse_method(methods[0]))
         svg = comparison_figures.draw_anytime_curves(figure, figure.axis, measure, reference)
-        Path(options.figure).write_text(standalone(svg, comparison_figures.EXTRA_STYLE), encoding="utf-8")
+        Path(options.figure).write_text(make_standalone(svg, comparison_figures.EXTRA_STYLE), encoding="utf-8")
 
 
 def stopping(options: argparse.Namespace) -> None:

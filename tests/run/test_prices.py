@@ -27,7 +27,7 @@ def test_a_price_file_is_found_by_variable_or_by_path(tmp_path: Path, monkeypatc
     assert find_price("ours") == find_price(f"{file}:ours")
     assert find_price(2) == Price(2.0)
     assert find_price(None) is None
-    assert (find_price(2) or Price(1)).compute_hourly_cost(workers=4) == 8.0
+    assert (find_price(2) or Price(1)).compute_hourly_cost(processes=4) == 8.0
 
 
 @pytest.mark.parametrize(

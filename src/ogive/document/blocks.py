@@ -127,7 +127,7 @@ Block = Text | Items | NamedValues | Table | Drawing | Code | Fold | Cards | Dra
 
 @dataclass(frozen=True)
 class Section:
-    """A part of the document. `key` is its anchor."""
+    """A part of the document. `key` is its anchor in HTML; in Markdown the anchor follows from the title."""
 
     key: str
     title: str

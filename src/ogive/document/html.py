@@ -21,10 +21,12 @@ def render_html(page: Document) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["kind"] = lambda block: type(block).__name__
+    environment.filters["kind"] = lambda block: (
+        type(block).__name__
+    )  # the template selects a macro by the class of a block
     environment.filters["safe_markup"] = Safe
     environment.filters["prose"] = _mark_code
-    return environment.get_template("page.html").render(page=page, figures=Safe(STYLE + page.style))
+    return environment.get_template("page.html").render(page=page, drawing_style=Safe(STYLE + page.style))
 
 
 def _mark_code(text: str) -> Safe:

@@ -46,13 +46,14 @@ def render_markdown(page: Document, save_drawing: SaveDrawing) -> str:
     return "\n\n".join(line for line in lines if line) + f"\n\n{page.footer}\n"
 
 
-def standalone(svg: str, style: str = "") -> str:
+def make_standalone(svg: str, style: str = "") -> str:
     """Return a drawing for a file of its own: with the style sheet of a page, and with `style`."""
     style = f"<style>:root {{ color-scheme: light dark; }}{STYLE}{style}</style>"
     return re.sub(r"(<svg[^>]*>)", lambda tag: tag.group(1) + style, svg, count=1) + "\n"
 
 
 def _render_blocks(blocks: Sequence[Block], save_drawing: SaveDrawing, level: int) -> Iterator[str]:
+    """Yield the paragraphs of blocks. `level`: the level of their headings, 3 below a section."""
     for block in blocks:
         yield from _render_block(block, save_drawing, level)
 
@@ -71,6 +72,7 @@ def _render_block(block: Block, save_drawing: SaveDrawing, level: int) -> Iterat
             yield markdown_table(block)
             yield _escape(block.note or "")
         case Code(text):
+            # The fence must be longer than every run of backticks in the text.
             fence = "`" * max(3, 1 + max((len(run) for run in re.findall("`+", text)), default=0))
             yield f"{fence}text\n{text.rstrip()}\n{fence}"
         case Drawing():
@@ -115,6 +117,7 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[object]], rules: Sequenc
 
 def _escape(text: str) -> str:
     """Return the text on one line, escaped so that Markdown shows it unchanged; words in `backticks` stay code."""
+    # `split` with a group returns the words in backticks at the odd indices.
     parts = re.split(r"(`[^`|]+`)", " ".join(text.split()))
     return "".join(part if i % 2 else _SPECIAL.sub(r"\\\g<0>", part) for i, part in enumerate(parts))
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ogive.document.blocks import Document, Drawing
 from ogive.document.html import render_html
-from ogive.document.markdown import render_markdown, standalone
+from ogive.document.markdown import make_standalone, render_markdown
 from ogive.files import replace_text
 
 SUFFIXES = {"html": ".html", "md": ".md"}
@@ -33,7 +33,7 @@ def write_page(page: Document, target: Path, figures: Path | None = None) -> Non
 
     def save_drawing(drawing: Drawing) -> str:
         path = folder / f"{drawing.name}.svg"
-        replace_text(path, standalone(drawing.svg, page.style))
+        replace_text(path, make_standalone(drawing.svg, page.style))
         return f"{folder.name}/{path.name}"
 
     replace_text(target, render_markdown(page, save_drawing))

@@ -225,7 +225,7 @@ class RankGroup:
         if outcome is None and rank.rejected_outcome is not None:
             return rank.rejected_outcome
         if outcome is None:
-            return classify_exit(rank.clean_up(), seconds, rank=self._name(rank))
+            return classify_exit(rank.clean_up(), seconds, rank_name=self._name(rank))
         return Outcome(outcome.status, f"{self._name(rank)}: {outcome.reason}", outcome.traceback, seconds)
 
     def _name(self, rank: _Rank) -> str:

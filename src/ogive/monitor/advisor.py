@@ -93,11 +93,11 @@ class Advisor:
             warnings=warnings,
             alerts=[alert.to_event() for alert in alerts],
             stop_reason=None if verdict is None else f"stop rule {verdict.rule}: {verdict.reason}",
-            is_caused_by_failures=verdict is not None and verdict.rule == "failures",
+            by_failures=verdict is not None and verdict.rule == "failures",
             projection=self._project_if_due() if verdict is None else None,
         )
 
-    def find_timed_alerts(self, now: float, last: bool = False) -> list[Event]:
+    def find_timed_alerts(self, now: float, is_last: bool = False) -> list[Event]:
         """Return the alerts that depend on time.
 
         Rules that go through all trials are evaluated at intervals that grow with the number of trials, so that a controller
@@ -105,11 +105,11 @@ class Advisor:
 
         Args:
             now: the time, by the clock of the journal.
-            last: whether this is the last call of the session. If it is, all rules are evaluated, however short the interval
-                is.
+            is_last: whether this is the last call of the session. If it is, all rules are evaluated, however short the
+                interval is.
         """
         instant = self._clock.monotonic()
-        if instant < self._next_round and not last:
+        if instant < self._next_round and not is_last:
             return [alert.to_event() for alert in alert_rules.find_budget_alerts(self.state, now)]
         self._next_round = instant + ROUND_SECONDS * max(1.0, len(self.state.trials) / ROUND_TRIALS)
         return [alert.to_event() for alert in alert_rules.find_time_alerts(self.state, now)]

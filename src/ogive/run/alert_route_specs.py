@@ -1,4 +1,4 @@
-"""Checks of the alert routes that a user specifies: the destinations of alerts besides the journal."""
+"""The alert routes that a user specifies: checks of them, and the selection of those that the journal stores."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from ogive.errors import JobError
 from ogive.run.alerts import SEVERITIES, Alert
 
 RouteSpec = str | Mapping[str, Any] | Callable[[Alert], object]
-KINDS = ("console", "file", "webhook")
+ROUTE_KINDS = ("console", "file", "webhook")
+"""The keys of mappings that specify a route. A mapping has one of them; {"console": true} is "console" with a severity."""
 ENV_PREFIX = "env:"
 """The prefix of a webhook whose URL is in an environment variable."""
 
@@ -39,17 +40,20 @@ def check_routes(specs: RouteSpec | Iterable[RouteSpec]) -> tuple[RouteSpec, ...
 def _check_route(spec: object) -> None:
     if callable(spec) or spec == "console":
         return
-    if not isinstance(spec, Mapping) or len(set(spec) & set(KINDS)) != 1 or set(spec) - {*KINDS, "severity"}:
+    if (
+        not isinstance(spec, Mapping)
+        or len(set(spec) & set(ROUTE_KINDS)) != 1
+        or set(spec) - {*ROUTE_KINDS, "severity"}
+    ):
         raise JobError(f"alerts: found {spec!r}; allowed: {_ALLOWED_ROUTES}")
     if spec.get("severity", "info") not in SEVERITIES:
         raise JobError(f"alerts: severity: found {spec['severity']!r}; allowed: {', '.join(SEVERITIES)}")
     for kind in ("file", "webhook"):
         if kind in spec and (not isinstance(spec[kind], str) or not spec[kind]):
             raise JobError(f"alerts: {kind}: found {spec[kind]!r}; allowed: a text that is not empty")
-    url = spec.get("webhook", ENV_PREFIX)
-    if not url.startswith(ENV_PREFIX) and not _is_url(url):
+    if _has_literal_url(spec) and not _is_url(spec["webhook"]):
         raise JobError(
-            f"alerts: webhook: found {url!r}; allowed: a URL that begins with http:// or https://, or env:NAME"
+            f"alerts: webhook: found {spec['webhook']!r}; allowed: a URL that begins with http:// or https://, or env:NAME"
         )
 
 
@@ -64,7 +68,7 @@ def select_stored_routes(specs: Iterable[RouteSpec]) -> list[Any]:
     A function cannot be stored, and a literal URL may be secret, so these routes are used in the current session only. Each
     session reads the URL of `{"webhook": "env:NAME"}` from the environment, so this route is stored.
     """
-    return [spec for spec in specs if not callable(spec) and not (isinstance(spec, Mapping) and _is_secret(spec))]
+    return [spec for spec in specs if not callable(spec) and not (isinstance(spec, Mapping) and _has_literal_url(spec))]
 
 
 def check_webhook_urls(specs: Iterable[RouteSpec]) -> None:
@@ -78,8 +82,9 @@ def check_webhook_urls(specs: Iterable[RouteSpec]) -> None:
             resolve_webhook_url(spec["webhook"])
 
 
-def _is_secret(spec: Mapping[str, Any]) -> bool:
-    return not str(spec.get("webhook", ENV_PREFIX)).startswith(ENV_PREFIX)
+def _has_literal_url(spec: Mapping[str, Any]) -> bool:
+    """Return whether a route is a webhook with its URL, and not with the name of an environment variable."""
+    return "webhook" in spec and not str(spec["webhook"]).startswith(ENV_PREFIX)
 
 
 def resolve_webhook_url(url: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from ogive.run.events import Event, Kind
@@ -29,7 +29,7 @@ class Alert:
     severity: str
     cause: str
     message: str
-    numbers: Mapping[str, float] = field(default_factory=lambda: EMPTY)
+    numbers: Mapping[str, float] = EMPTY
     time: float = 0.0
     trial: TrialId | None = None
 

@@ -124,6 +124,7 @@ class AttemptRecorder:
         if saved:
             data["saved"] = round(saved, 6)
         event = Event(Kind.REPORTED, number, step, data, self._clock.now())
+        # At its last step, a trial that continues the training of a donor gets the donor's values of missing metrics.
         if inherited := get_inherited_metrics(add_report(previous, event), self._state, step):
             self.warn_once(f"{', '.join(inherited)} {VALUE_INHERITED}", number)
             event = replace(event, data={**data, "metrics": {**metrics, **inherited}})
@@ -131,14 +132,16 @@ class AttemptRecorder:
         trial = add_report(previous, event)
         decision = decide_end(trial, self._fold.ask_schedule(trial), self._state.compared_metrics, self._epochs)
         self._fold.write_report(event, decision)
-        if decision is None and trial.step >= trial.target_step:
+        if decision is None and trial.step >= trial.target_step:  # only missing metrics let a trial continue so far
             missing = ", ".join(find_missing_metrics(trial, self._state.compared_metrics))
             self.warn_once(f"{missing} {REPORTED_LATE}", number)
+        # A trial without a worker has its reports from the evaluation cache, so they are not stored again.
         if decision is not None and decision.kind is not Kind.FAILED and number in self.running:
             self._store_result(number)
         return get_answer(decision)
 
     def _store_result(self, number: TrialId) -> None:
+        """Store the reports of a trial in the evaluation cache; warn if the code was edited, so that the cache is off."""
         if self._cache is None:
             return
         self._cache.store(self._state.trials[number])
@@ -194,19 +197,20 @@ class AttemptRecorder:
         elif outcome.status is Status.WAITING or self._is_retried(trial, outcome):
             data = {"reason": outcome.reason, "seconds": round(outcome.seconds, 6)}
             if outcome.status in RETRYABLE and not self._is_stopping():
-                data["status"] = outcome.status.value
+                data["status"] = outcome.status.value  # events with this entry count towards `retries`
             self._fold.write(Event(Kind.PUT_BACK, number, data=data))
         else:
             self._fold.write(make_failed_event(number, outcome))
 
     def _record_early_end(self, trial: Trial, seconds: float) -> None:
-        """Record the end of a trial whose train function returned before the last step of its job.
+        """Record the end of a running trial whose train function has returned.
 
-        The value of the trial is that of its last report, or of its best one if the best epoch counts.
+        The trial has not reached the last step of its job, or it has no value. Without a value it fails. With a value it is
+        finished; its value is that of its last report, or of its best one if the best epoch counts.
         """
         failure = find_value_failure(trial, self._state.compared_metrics)
         if failure is not None:
-            # A trial that continues the training of a donor may have the donor's value; an empty report adds it.
+            # If the values of the donor count (see `get_inherited_metrics`), an empty report adds them, and ends the trial.
             if trial.step < trial.target_step and get_inherited_metrics(trial, self._state, trial.target_step):
                 self.record_report(trial.id, trial.target_step, {}, seconds)
             else:

@@ -21,9 +21,9 @@ _tables = sql.MetaData()
 _results = sql.Table(
     "results",
     _tables,
-    sql.Column("key", sql.String(64), primary_key=True),
-    sql.Column("step", sql.Integer, nullable=False),
-    sql.Column("reports", sql.Text, nullable=False),
+    sql.Column("key", sql.String(64), primary_key=True),  # a hash; see `Cache._compute_keys`
+    sql.Column("step", sql.Integer, nullable=False),  # the number of steps that were trained
+    sql.Column("reports", sql.Text, nullable=False),  # JSON: [[step, metrics, seconds], ...]; steps count from 1
 )
 
 
@@ -38,12 +38,12 @@ class Cache:
     Args:
         space: the space of the run.
         recipe: the recipe of the estimator (`Estimator.recipe`).
-        code: a hash of the code of layers and estimator, so that the results of different code have different keys.
+        code_hash: a hash of the code of layers and estimator, so that the results of different code have different keys.
         continuable: whether the reports of a longer job are valid for a shorter one (`Estimator.continuable`).
         path: the file of the cache; by default `get_default_path()`.
         ranks: the number of processes that train a trial together, if the results depend on it; else 1.
-        find_edit: a function that returns why `code` no longer identifies the code, such as an edited file; None if it still
-            does. After an edit the keys would be wrong, so the cache no longer finds or stores anything.
+        find_edit: a function that returns why `code_hash` no longer identifies the code, such as an edited file; None if it
+            still does. After an edit the keys would be wrong, so the cache no longer finds or stores anything.
 
     Raises:
         RunError: the file cannot be opened or created.
@@ -53,7 +53,7 @@ class Cache:
         self,
         space: Space,
         recipe: Mapping[str, Any],
-        code: str,
+        code_hash: str,
         continuable: bool = False,
         *,
         path: Path | None = None,
@@ -62,8 +62,9 @@ class Cache:
     ) -> None:
         self.path = path or get_default_path()
         self.find_edit = find_edit
+        # Parts that do not apply are left out, so that the keys of results without them stay the same.
         key_parts = [
-            code,
+            code_hash,
             dict(recipe),
             *([space.scaling_hash] if space.scaling_hash else []),
             *([{"ranks": ranks}] if ranks > 1 else []),

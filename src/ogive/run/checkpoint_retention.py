@@ -4,7 +4,8 @@
 - `handed_on/000003` contains the checkpoint of trial 3 at its last comparison, while trial 3 is trained further.
 - `inherited/000012` contains the checkpoint that trial 12 starts from. It stays even if the donor of the weights ends.
 
-The files are hard links, so they take no space. They are created before the journal has the events that depend on them.
+The files in `handed_on` and `inherited` are hard links, which take no space. They are created before the journal has the
+events that depend on them.
 """
 
 from __future__ import annotations
@@ -58,7 +59,10 @@ def inherit_checkpoint(run: Path, donor: Trial, step: Step, child: TrialId) -> b
 
 
 def delete_unneeded(run: Path, trial: Trial) -> None:
-    """Delete the checkpoints of a trial that has ended, except the last one of a finished trial.
+    """Delete the unneeded checkpoints of a trial that has ended.
+
+    A finished trial keeps its last checkpoint, and the one of its last comparison, which other trials may inherit. Other
+    trials keep none.
 
     Raises:
         OSError: a file cannot be deleted.
@@ -73,7 +77,9 @@ def delete_unneeded(run: Path, trial: Trial) -> None:
 
 
 def delete_leftovers(run: Path, trials: Iterable[Trial]) -> None:
-    """Delete the checkpoints that a killed session left: those of ended trials, and of trials that were not journalled.
+    """Delete the checkpoints that a killed session left.
+
+    These are the unneeded checkpoints of ended trials, and those that were linked for trials that were never journalled.
 
     Raises:
         OSError: a file cannot be deleted.

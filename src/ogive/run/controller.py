@@ -100,7 +100,7 @@ class Controller:
         self.tick = tick
         self.seed = int(state.declaration["seed"])
         self.pending = Pending(state.pending, id_counts=state.pending_architecture_counts)
-        self.end_reason = ""  # the reason that the search would have for its end if no more work is found
+        self.end_reason = ""  # why the session ends; it counts only if `is_stopping`, or when no work is left
         self.is_stopping = False
         self._unused_rng = generator(self.seed, "job")  # the argument for schedules that use no random numbers
         self._exhausted: str | None = None  # the reason why the strategy cannot propose any more; None while it can
@@ -142,6 +142,7 @@ class Controller:
                     self._write_timed_alerts()
                 self.observer(self.state, None)
             self._write_timed_alerts(is_last=True)
+            # If the session is stopping but the journal has no reason for the end, the search was only interrupted.
             if self.monitor and (self.state.end_reason or not self.is_stopping):
                 self.fold.write(*self.monitor.finish())
             not_repeated = [failed for failed, repetition in self.state.repeated_by.items() if repetition is None]
@@ -169,13 +170,13 @@ class Controller:
         """End the search if it has reached a limit."""
         end = find_exceeded_limit(self.state, self.settings, self.fold.now, self.executor.is_virtual)
         if end is not None:
-            self._end_search(end.reason, failures=end.failures)
+            self._end_search(end.reason, by_failures=end.by_failures)
 
-    def _end_search(self, reason: str, failures: bool = False) -> None:
-        """End the search, and journal the reason. `failures`: whether it ends because trials failed."""
+    def _end_search(self, reason: str, by_failures: bool = False) -> None:
+        """End the search, and journal the reason. `by_failures`: whether it ends because trials failed."""
         if not self.is_stopping:
             self.stop(reason)
-            self.fold.write(Event(Kind.ENDED, data={"why": reason, **({"failures": True} if failures else {})}))
+            self.fold.write(Event(Kind.ENDED, data={"why": reason, **({"failures": True} if by_failures else {})}))
 
     # -- the monitor ---------------------------------------------------------------------------------------------
 
@@ -197,7 +198,7 @@ class Controller:
             self.attempts.on_warning(message)
         self.fold.write(*advice.alerts)
         if advice.stop_reason is not None:
-            self._end_search(advice.stop_reason, failures=advice.is_caused_by_failures)
+            self._end_search(advice.stop_reason, by_failures=advice.by_failures)
         if advice.projection is not None and not self.is_stopping:
             self.fold.write(advice.projection)
 
@@ -218,9 +219,10 @@ class Controller:
         """Start attempts until no worker is idle; return False if there is nothing to start, or the session is stopping."""
         self._check_limits()
         while self.executor.idle_count and not self.is_stopping:
-            waiting = next((trial for trial in self.state.waiting if trial not in self.attempts.running), None)
-            if waiting is not None:
-                trial = self.state.trials[waiting]
+            # A worker may still be busy with a waiting trial: see `_resume`.
+            number = next((number for number in self.state.waiting if number not in self.attempts.running), None)
+            if number is not None:
+                trial = self.state.trials[number]
                 if not self.attempts.write_pending_decision(trial):
                     self._start_attempt(trial, [])
             elif not self._carry_out_next_job():
@@ -270,7 +272,7 @@ class Controller:
         """Resume a paused trial, from the cache or on a worker. The trial waits while its previous worker is still busy."""
         paused = self._get_paused_trial(job.trial)
         trial = paused.with_changes(fidelity=job.until, step_offset=job.step_offset)
-        if job.step_offset != paused.step_offset:
+        if job.step_offset != paused.step_offset:  # its training starts from scratch, so it needs no earlier checkpoint
             delete_checkpoint_files(get_trial_folder(self.folder, paused))
         cached = self.cache.find(trial) if self.cache else []
         if cached:

@@ -13,8 +13,8 @@ import sqlalchemy as sql
 
 _DRAFT = re.compile(r"\.[0-9a-f]+\.draft(-journal|-wal|-shm)?$")
 WRITE_AHEAD = b"\x02\x02"
-"""Bytes 18 and 19 of a database with a write-ahead log. (Without shared memory, SQLite does not use such a log.)"""
-DAMAGED = "restore it from a backup, or try `sqlite3 journal.db .recover`"
+"""Bytes 18 and 19 of a database with a write-ahead log. (Where SQLite cannot use such a log, they have another value.)"""
+DAMAGE_REMEDY = "restore it from a backup, or try `sqlite3 journal.db .recover`"
 _DISK_FULL = "free some space and run the same command again; nothing that was journalled is lost"
 _READ_ONLY = "the file or its folder is read-only; make it writable, or copy the run's folder elsewhere"
 _HINTS = {
@@ -25,8 +25,8 @@ _HINTS = {
     "Read-only": _READ_ONLY,
     "unable to open": "the file or its folder is read-only, or the disk is full; fix that and run the same command again",
     "not a database": "the file was overwritten by something else; restore it from a backup",
-    "malformed": f"the file is damaged; {DAMAGED}",
-    "no such": f"the file is not an Ogive journal, or is damaged; {DAMAGED}",
+    "malformed": f"the file is damaged; {DAMAGE_REMEDY}",
+    "no such": f"the file is not an Ogive journal, or is damaged; {DAMAGE_REMEDY}",
     "disk I/O": "the disk does not answer, or is full; fix that and run the same command again",
     "locked": "another program has locked the file; close it and run the same command again",
 }
@@ -39,7 +39,7 @@ def is_draft(path: Path) -> bool:
 
 
 def publish(draft: Path, path: Path) -> None:
-    """Rename `draft` to `path`.
+    """Make the file `draft` appear at `path`. The name `draft` may remain; the caller deletes it.
 
     Raises:
         FileExistsError: another controller has created `path` meanwhile.
@@ -64,6 +64,7 @@ def create_engine(path: Path, synchronous: str, writable: bool, in_use: bool) ->
         writable: whether the connections may write to the file.
         in_use: whether this process has another connection that writes to the file.
     """
+    # The heartbeat of a journal uses the engine from another thread.
     options: Mapping[str, Any] = {"timeout": 30, "check_same_thread": False}
     query = {**_choose_open_mode(path, writable, in_use), "uri": "true"}
     url = sql.URL.create("sqlite", database=path.resolve().as_uri(), query=query)

@@ -20,9 +20,9 @@ from ogive.seeds import derive
 from ogive.space.fingerprints import describes_same_space
 from ogive.trial import Proposal, Status, Step, Trial, TrialId
 
-# The event at the end of a job for each action of the schedule. CONTINUE at the last step means that the trial is finished.
+# For each action of the schedule, the event that ends the job of a trial. The action CONTINUE ends it at its last step only.
 _EVENT_KINDS = {Action.CONTINUE: Kind.FINISHED, Action.PAUSE: Kind.PAUSED, Action.STOP: Kind.STOPPED}
-# The answer to the worker after an event. It is STOP after all other events.
+# The answers to the worker after these events. After any other event, the answer is STOP.
 _ANSWERS = {Kind.FINISHED: Action.CONTINUE, Kind.PAUSED: Action.PAUSE}
 _encode = json.JSONEncoder(allow_nan=False).encode
 
@@ -124,16 +124,16 @@ def make_assignment(trial: Trial, state: State, folder: Path) -> Assignment:
     )
 
 
-def decide_end(trial: Trial, action: Action, metrics_needed: Sequence[str], epochs: int | None) -> Event | None:
+def decide_end(trial: Trial, action: Action, compared_metrics: Sequence[str], epochs: int | None) -> Event | None:
     """Return the event that ends or pauses a trial after its last report; None if it continues.
 
     Args:
         trial: the trial, with the report.
         action: the answer of the schedule to the report.
-        metrics_needed: the metrics of objectives and constraints.
+        compared_metrics: the metrics of objectives and constraints.
         epochs: the largest number of epochs of a trial; None if it is unknown.
     """
-    failure = find_value_failure(trial, metrics_needed)
+    failure = find_value_failure(trial, compared_metrics)
     if failure is not None:
         is_at_end = trial.step >= _find_last_step_without_value(trial, failure, epochs)
         return make_failed_event(trial.id, failure) if is_at_end else None
@@ -171,29 +171,30 @@ def get_answer(event: Event | None) -> Action:
     return Action.CONTINUE if event is None else _ANSWERS.get(event.kind, Action.STOP)
 
 
-def find_value_failure(trial: Trial, metrics_needed: Sequence[str]) -> Outcome | None:
-    """Return the failure of a trial without a value: a needed metric is missing or not finite. None if it has a value."""
-    missing = find_missing_metrics(trial, metrics_needed)
-    not_finite = _find_not_finite(trial, metrics_needed)
+def find_value_failure(trial: Trial, compared_metrics: Sequence[str]) -> Outcome | None:
+    """Return the failure of a trial without a value: a compared metric is missing or not finite. None if it has a value."""
+    missing = find_missing_metrics(trial, compared_metrics)
+    not_finite = _find_not_finite(trial, compared_metrics)
     # Without a best-epoch rule, a value that is not finite ends the trial at once, even if another metric is missing. With
     # the rule, a missing metric takes precedence: the trial may continue until all metrics are reported, and a later epoch
     # may have finite values of all of them.
     if not_finite is not None and (not missing or trial.best_epoch_rule is None):
         reason = f"{not_finite} is {trial.metrics[not_finite]} at step {trial.step}"
         if trial.best_epoch_rule is not None:
-            reason = f"no epoch had finite values of {', '.join(metrics_needed)}: {reason}"
+            reason = f"no epoch had finite values of {', '.join(compared_metrics)}: {reason}"
         return Outcome(Status.NOT_FINITE, reason)
     return _make_missing_metric_failure(trial, missing) if missing else None
 
 
-def _find_not_finite(trial: Trial, metrics_needed: Sequence[str]) -> str | None:
-    """Return the first needed metric whose value is not finite; None if there is none."""
+def _find_not_finite(trial: Trial, compared_metrics: Sequence[str]) -> str | None:
+    """Return the first compared metric whose value is not finite; None if there is none."""
     metrics = trial.metrics
     # A missing metric counts as finite here, because `find_missing_metrics` finds it.
-    return next((name for name in metrics_needed if not math.isfinite(metrics.get(name, 0.0))), None)
+    return next((name for name in compared_metrics if not math.isfinite(metrics.get(name, 0.0))), None)
 
 
 def _make_missing_metric_failure(trial: Trial, missing: Sequence[str]) -> Outcome:
+    """Return the failure of a trial that did not report the metrics `missing`; its reason says how to report them."""
     reported = ", ".join(trial.reports[-1].metrics if trial.reports else ())
     other_metrics = f"only {reported} was" if reported else "nor was any other metric"
     call = f"trial.report({', '.join(f'{name}=...' for name in missing)})"
@@ -205,19 +206,19 @@ def _make_missing_metric_failure(trial: Trial, missing: Sequence[str]) -> Outcom
     return Outcome(Status.MISSING_METRIC, reason)
 
 
-def find_missing_metrics(trial: Trial, metrics_needed: Sequence[str]) -> tuple[str, ...]:
-    """Return the needed metrics that the trial has not reported at its present fidelity, and that are not screened."""
+def find_missing_metrics(trial: Trial, compared_metrics: Sequence[str]) -> tuple[str, ...]:
+    """Return the compared metrics that the trial has not reported at its present fidelity, and that are not screened."""
     report = trial.value_report
     reported = report.metrics if report is not None and report.step_offset == trial.step_offset else {}
-    return tuple(name for name in metrics_needed if name not in trial.screened and name not in reported)
+    return tuple(name for name in compared_metrics if name not in trial.screened and name not in reported)
 
 
 def get_inherited_metrics(trial: Trial, state: State, step: Step) -> Mapping[str, float]:
-    """Return the metrics that a trial has not reported by its last step, with the last values of its donor.
+    """Return the compared metrics that a trial has not reported at `step`, its last step, with the values of its donor.
 
-    The training of a trial that inherited its weights counts as a continuation of the donor's training. So the donor's last
-    values are still valid. The result is empty if no metric is missing; if `step` is not the last step, so that the trial
-    may still report the metrics itself; or if the donor has not reported all of them either.
+    If a trial continues the training of a donor, the last values that the donor reported before are still valid. The result
+    is empty for other trials, and if no metric is missing. It is also empty if `step` is not the last step, so that the
+    trial may still report the metrics itself, or if the donor has not reported all of them either.
     """
     missing = find_missing_metrics(trial, state.compared_metrics)
     if (

@@ -75,10 +75,10 @@ class Evaluation:
         settings: values that are not part of the architecture, such as a learning rate.
         inherit_from: the folder of the trial whose weights to start from, and the step of its checkpoint; None to start
             without inherited weights.
-        last_reported_step: the last step that is in the journal, 0 if there is none. Steps up to it need not be reported
-            again.
-        step_offset: the number of steps that were trained before step 1 of this evaluation: by the trial that this one
-            inherits weights from, or by this trial at a fidelity from which it could not continue.
+        last_reported_step: the last step of this evaluation that is in the journal; 0 if there is none. Steps up to it need
+            not be reported again.
+        step_offset: the step of the trial after which the steps of this evaluation count. It is above 0 if the trial
+            inherits weights, skips lower rungs, or was trained before at a fidelity from which it could not continue.
         team: the processes that carry out the evaluation.
         attempt: the number of the attempt, from 1. Results from the evaluation cache do not count as attempts.
         add_note: a function to call with a message for the user that is not an error. A search shows each message once.
@@ -166,9 +166,8 @@ class Estimator(ABC):
     def recipe(self) -> Mapping[str, Any] | None:
         """Return everything, besides architecture, settings, seed and fidelity, that determines a result, as JSON.
 
-        Runs with equal recipes share results through the evaluation cache. None means that the recipe is unknown, and
-        disables the cache.
-        The number of processes of a trial is not part of the recipe; see `rank_invariant`.
+        Runs with equal recipes and equal code share results through the evaluation cache. None means that the recipe is
+        unknown, and disables the cache. The number of processes of a trial is not part of the recipe; see `rank_invariant`.
         """
         return None
 

@@ -57,9 +57,10 @@ class Event:
     Attributes:
         kind: the kind of the event.
         trial: the trial that the event is about; None if it is about the run.
-        step: the step that the event is about; None if it is not about a step. No two events have the same trial and step.
+        step: the step of a report; None for other events. No two reports have the same trial and step.
         data: JSON values by name; the names depend on the kind.
-        time: seconds since 1970 (or since the start of a simulation); 0 before the event is appended.
+        time: seconds since 1970 (or since the start of a simulation); 0 if the journal is to set it when it appends the
+            event.
         seq: the number of the event, from 1; 0 before it is appended.
     """
 
@@ -107,7 +108,7 @@ def make_promoted_event(trial: Trial) -> Event:
     """Return the event that resumes `trial`, whose fidelity is already that of the new job."""
     data: dict[str, Any] = {"fidelity": dict(trial.fidelity)}
     if trial.step_offset:
-        data["began"] = trial.step_offset
+        data["began"] = trial.step_offset  # the name in journals, which cannot change
     return Event(Kind.PROMOTED, trial.id, data=data)
 
 

@@ -3,7 +3,7 @@
 An executor has a number of workers. Each carries out one assignment (one attempt of one trial) at a time. The controller
 submits assignments while workers are idle, and `poll` calls it back with reports and ends::
 
-    worker = executor.submit(assignment)  # only while executor.idle > 0
+    worker = executor.submit(assignment)  # only while executor.idle_count > 0
     executor.poll(listener, timeout)      # calls listener.on_report and listener.on_end, in this thread
 
 The smallest controller runs one assignment, and lets it continue after every report::
@@ -70,11 +70,11 @@ class Assignment:
             without inherited weights.
         last_reported_step: the last step of this assignment that an earlier attempt has reported; 0 if there is none.
         spent_seconds: compute time of earlier attempts, in seconds; it counts towards the time limit.
-        step_offset: the number of steps that were trained before step 1 of this assignment: by the trial whose weights are
-            inherited, or by this trial at a fidelity from which it could not continue.
+        step_offset: the step of the trial after which the steps of this assignment count. It is above 0 if the trial
+            inherits weights, skips lower rungs, or was trained before at a fidelity from which it could not continue.
         missing_metrics: the metrics of objectives and constraints that the trial has not reported yet.
-        max_step: the last step up to which training may continue while metrics are missing; 0 for the last step of
-            `fidelity`.
+        max_step: the last step of this assignment to which training may continue while metrics are missing; 0 for the last
+            step of `fidelity`.
         best_epoch_rule: the fields of a `BestEpoch`: the metric that selects the best epoch, its goal, and the metrics that
             an eligible epoch must have; None if the last epoch is the value of the trial.
     """
@@ -123,7 +123,7 @@ class Outcome:
 
 
 class Listener(Protocol):
-    """The receiver of reports and ends: the controller."""
+    """The receiver of reports and ends: in a search, the controller's `AttemptRecorder`."""
 
     def on_report(self, trial: TrialId, step: Step, metrics: Mapping[str, float], seconds: float) -> Action:
         """Return the answer to a report: whether the trial continues. `seconds`: compute time since the previous report."""

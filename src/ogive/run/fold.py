@@ -69,7 +69,7 @@ class Fold:
 
     @property
     def now(self) -> float:
-        """The time of the journal, in seconds: the time of the last event, plus the time that has passed since then."""
+        """The present time on the clock of the events: the time of the last event, plus the seconds since then."""
         return self.state.time + self._clock.monotonic() - self._last_event_at
 
     def read(self, events: Iterable[Event]) -> None:

@@ -1,4 +1,4 @@
-"""The journal: an append-only table of events in an SQL database, and the lease with which one controller may append.
+"""The journal: an append-only table of events in an SQLite file, and the lease with which one controller may append.
 
 Every transaction that appends first renews the lease, under the fencing token of its controller. A controller that has lost
 the lease therefore cannot append, even if it was suspended for a long time.
@@ -19,7 +19,7 @@ from sqlalchemy.exc import DatabaseError, IntegrityError
 
 from ogive.errors import RunError
 from ogive.run.clock import Clock, WallClock
-from ogive.run.database import DAMAGED, create_engine, explain, get_message, is_draft, publish
+from ogive.run.database import DAMAGE_REMEDY, create_engine, explain, get_message, is_draft, publish
 from ogive.run.events import Event, Kind
 from ogive.run.folder_identity import FolderIdentity
 from ogive.run.journal_tables import EVENTS, INSERT_EVENTS, LEASE, META, RENEW_LEASE, SCHEMA, TABLES, make_event_row
@@ -136,7 +136,7 @@ class Journal:
                 yield Event(Kind(kind), trial, step, json.loads(text) if data is None else data, time, seq)
             except ValueError as error:
                 raise RunError(
-                    f"{self.path}: event {seq} cannot be read ({error}); the file is damaged; {DAMAGED}"
+                    f"{self.path}: event {seq} cannot be read ({error}); the file is damaged; {DAMAGE_REMEDY}"
                 ) from error
 
     def _check_schema(self) -> None:
@@ -182,7 +182,7 @@ class Journal:
             self._folder_identity = FolderIdentity(self.path, BEAT_SECONDS)
             self._leased_path = self.path.resolve()
             _leased_paths.add(self._leased_path)
-        self._heartbeat = threading.Thread(target=self._renew_lease, name="ogive-heartbeat", daemon=True)
+        self._heartbeat = threading.Thread(target=self._renew_lease_until_closed, name="ogive-heartbeat", daemon=True)
         self._heartbeat.start()
 
     def check_idle(self, patience: float = 3 * BEAT_SECONDS) -> None:
@@ -209,7 +209,7 @@ class Journal:
             self._folder_identity.check()
 
     def find_file_problem(self) -> str | None:
-        """Return the message of `check_files`, but at once if a file is missing; None if all files are in place."""
+        """Return the message of `check_files` even if a file has only just gone missing; None if all files are in place."""
         return None if self._folder_identity is None else self._folder_identity.find_problem()
 
     def find_holder(self) -> tuple[LeaseHolder | None, int]:
@@ -220,11 +220,9 @@ class Journal:
 
     def _prepare_file(self) -> None:
         """Check that the file is not damaged before anything is written to it, and give it a write-ahead log."""
-        if self._engine.dialect.name != "sqlite":
-            return
         result = self._connection.exec_driver_sql("PRAGMA quick_check(1)").scalar()
         if result != "ok":
-            raise RunError(f"{self.path} is damaged ({result}); {DAMAGED}")
+            raise RunError(f"{self.path} is damaged ({result}); {DAMAGE_REMEDY}")
         self._connection.exec_driver_sql("PRAGMA journal_mode=WAL")
         self._connection.rollback()
 
@@ -238,7 +236,7 @@ class Journal:
         self._connection.rollback()
         return row.token, row.beat, row.holder
 
-    def _renew_lease(self) -> None:
+    def _renew_lease_until_closed(self) -> None:
         """Renew the lease regularly, also while no events are appended, to show other controllers that this one is alive."""
         while not self._end_heartbeat.wait(BEAT_SECONDS):
             if self._folder_identity is not None and not self._folder_identity.is_unchanged:

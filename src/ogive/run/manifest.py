@@ -17,12 +17,12 @@ def count_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def collect_manifest(workers: int, per_trial: int = 1, threads: int | None = None) -> dict[str, Any]:
+def collect_manifest(workers: int, workers_per_trial: int = 1, threads: int | None = None) -> dict[str, Any]:
     """Return host, process, versions and threads, which are needed to reproduce a result, as JSON.
 
     Args:
         workers: the number of trials that are trained at a time.
-        per_trial: the number of processes that train a trial together (`workers_per_trial`).
+        workers_per_trial: the number of processes that train a trial together.
         threads: the number of threads of each process; None for an equal share of the cores.
     """
     return {
@@ -32,8 +32,8 @@ def collect_manifest(workers: int, per_trial: int = 1, threads: int | None = Non
         "machine": f"{platform.system()} {platform.release()} {platform.machine()}",
         "cores": count_cores(),
         "workers": workers,
-        **({"workers_per_trial": per_trial} if per_trial > 1 else {}),
-        "threads": threads or max(1, count_cores() // (workers * per_trial)),
+        **({"workers_per_trial": workers_per_trial} if workers_per_trial > 1 else {}),
+        "threads": threads or max(1, count_cores() // (workers * workers_per_trial)),
         "versions": {name: number for name in PACKAGES if (number := _find_version(name))},
         "command": " ".join(sys.argv),
     }

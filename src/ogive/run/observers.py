@@ -16,7 +16,7 @@ Guarantees of the controller:
 
 - Observers are called in its thread, once for each event, after the state has applied it, in the order of the journal.
 - The argument `observer` of the controller is also called with None, about every `tick` seconds while trials run, to update
-displays of time.
+  displays of time.
 - The event is in the journal already, so an observer may read it there.
 
 Guarantees of every observer: it changes neither the state nor the event, and it returns soon, since the search waits for it.
@@ -48,7 +48,7 @@ class Subscriber(Protocol):
         """Return the failures since the last call."""
 
     def close(self) -> list[str]:
-        """End the thread within a limited time; return the failures that `failures` has not returned yet."""
+        """End the thread within a limited time; return the failures that `collect_failures` has not returned yet."""
 
 
 @dataclass(frozen=True)
@@ -59,14 +59,14 @@ class Advice:
         warnings: messages to journal as warnings.
         alerts: events to journal in one transaction.
         stop_reason: the reason why the search should end now; None if it should continue.
-        is_caused_by_failures: whether the search should end because trials failed.
+        by_failures: whether the search should end because trials failed.
         projection: the event of a new projection; None if there is no new one.
     """
 
     warnings: Sequence[str] = ()
     alerts: Sequence[Event] = ()
     stop_reason: str | None = None
-    is_caused_by_failures: bool = False
+    by_failures: bool = False
     projection: Event | None = None
 
 
@@ -87,12 +87,12 @@ class Monitor(Protocol):
     def advise(self) -> Advice:
         """Return the advice that depends only on the trials; called after trials have become inactive."""
 
-    def find_timed_alerts(self, now: float, last: bool = False) -> Sequence[Event]:
+    def find_timed_alerts(self, now: float, is_last: bool = False) -> Sequence[Event]:
         """Return the alerts that depend on time.
 
         Args:
-            now: the time of the journal, in seconds.
-            last: whether the session ends.
+            now: the present time on the clock of the events, in seconds.
+            is_last: whether this is the last call of the session.
         """
 
     def finish(self) -> Sequence[Event]:

@@ -53,24 +53,24 @@ def classify(error: BaseException, seconds: float = 0.0) -> Outcome:
     return Outcome(Status.ERROR, reason, text, seconds)
 
 
-def classify_exit(code: int, seconds: float, rank: str | None = None) -> Outcome:
+def classify_exit(code: int, seconds: float, rank_name: str | None = None) -> Outcome:
     """Return the outcome of an attempt whose process has ended.
 
     Args:
         code: the exit code. It is negative if a signal ended the process: -9 for SIGKILL.
         seconds: compute time since the last report.
-        rank: the name of the process if it is not the worker, such as "rank 1 of 2".
+        rank_name: the name of the process if it is one of several ranks, such as "rank 1 of 2"; None for the only process.
     """
     if code >= 0:
         return Outcome(
-            Status.EXITED, f"the evaluation ended {rank or 'its worker'} with exit code {code}", seconds=seconds
+            Status.EXITED, f"the evaluation ended {rank_name or 'its worker'} with exit code {code}", seconds=seconds
         )
     name = signal.Signals(-code).name
     if -code == signal.SIGKILL:
         name += ", perhaps by the operating system for lack of memory"
     if -code in KILLED_FROM_OUTSIDE:
-        return Outcome(Status.KILLED, f"{rank or 'the worker'} was killed by {name}", seconds=seconds)
-    return Outcome(Status.EXITED, f"the evaluation crashed {rank or 'its worker'} ({name})", seconds=seconds)
+        return Outcome(Status.KILLED, f"{rank_name or 'the worker'} was killed by {name}", seconds=seconds)
+    return Outcome(Status.EXITED, f"the evaluation crashed {rank_name or 'its worker'} ({name})", seconds=seconds)
 
 
 def find_disk_fault(error: BaseException) -> str | None:

@@ -30,7 +30,7 @@ class Price:
 
     Attributes:
         hourly: the price of an hour, above 0.
-        per: "worker" if each worker is billed (it has its own device), "machine" if all workers share one machine.
+        per: "worker" if each worker process is billed (it has its own device), "machine" if all share one machine.
         currency: the currency; "" if the price was given as a number.
         name: the name of the device or machine; "" if the price was given as a number.
         date: the day on which the price was looked up, as YYYY-MM-DD; "" if it is unknown.
@@ -44,9 +44,9 @@ class Price:
     date: str = ""
     source: str = ""
 
-    def compute_hourly_cost(self, workers: int) -> float:
-        """Return the price of an hour of a search with this number of workers."""
-        return self.hourly * (workers if self.per == "worker" else 1)
+    def compute_hourly_cost(self, processes: int) -> float:
+        """Return the price of an hour of a search with this number of worker processes."""
+        return self.hourly * (processes if self.per == "worker" else 1)
 
     def format_amount(self, money: float) -> str:
         """Return an amount of money with its currency: `12.40 USD`."""
@@ -125,6 +125,11 @@ def read_prices(path: Path) -> dict[str, Price]:
 
 
 def _parse_price(entry: object, where: str, *, name: str, per: str, currency: str) -> Price:
+    """Return the price of one entry of a price file. `where`: the place of the entry, for messages.
+
+    Raises:
+        JobError: the entry is not a price.
+    """
     if not isinstance(entry, Mapping):
         raise JobError(f"price: {where}: found {entry!r}; allowed: {{price: money, date: YYYY-MM-DD, source: text}}")
     _check_keys(entry, _KEYS, where)

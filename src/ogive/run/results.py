@@ -19,7 +19,9 @@ from ogive.run.state import State
 from ogive.trial import Status, Trial, TrialId, select_comparable
 
 MODEL_NOTE_ENTRIES = {"regularized_evolution": "parent", "local_search": "parent", "gp": "fitted_on"}
-"""For each strategy that begins with random proposals: the entry of a note by which its other proposals are recognized."""
+"""For each strategy that begins with random proposals and notes no origin: the entry that only the notes of its other
+proposals have.
+"""
 
 
 def find_best_trials(state: State, k: int) -> list[Trial]:
@@ -43,7 +45,7 @@ def find_best_trials(state: State, k: int) -> list[Trial]:
 
 
 def find_least_violating(state: State, k: int) -> list[Trial]:
-    """Return the `k` trials with the smallest violations of the constraints above 0, the smallest violation first."""
+    """Return the `k` trials that violate the constraints least, the smallest violation first."""
     trials = [trial for trial in state.trials.values() if trial.reports and not trial.status.failed]
     return sorted(
         (trial for trial in trials if _violates(trial, state)),
@@ -73,7 +75,10 @@ def _violates(trial: Trial, state: State) -> bool:
 
 
 def find_front(state: State) -> list[Trial]:
-    """Return the Pareto front of the trials that satisfy all constraints, sorted by the cost of the first objective."""
+    """Return the Pareto front, sorted by the cost of the first objective.
+
+    It consists of trials that were trained longest and satisfy all constraints.
+    """
     _, trials = select_comparable(list(state.trials.values()), at_least=1)
     feasible = [trial for trial in trials if total_violation(trial.metrics, state.constraints) == 0]
     if not feasible:
@@ -146,11 +151,13 @@ def convert_to_run_time(state: State, times: Sequence[float]) -> FloatArray:
         times: clock times, in seconds.
 
     Returns:
-        The run time of each clock time, in seconds: len(times) numbers.
+        The run time of each clock time, in seconds: len(times) numbers. If the state knows no session, they count from the
+        first of `times`.
     """
     clock = np.asarray(times, dtype=np.float64)
     if not state.session_intervals:
         return clock - clock.min(initial=math.inf) if len(clock) else clock
+    # Run time passes from the start to the end of a session, and not from there to the start of the next one.
     bounds = [bound for session in state.session_intervals for bound in (session.begin, session.end)]
     elapsed = np.cumsum([length for session in state.session_intervals for length in (0.0, session.seconds)])
     return np.asarray(np.interp(clock, bounds, elapsed))
@@ -160,7 +167,8 @@ def find_origins(state: State) -> dict[TrialId, str]:
     """Return the origin of each trial's proposal, as noted by the strategy; "" if the strategy did not note it.
 
     Some strategies begin with random proposals and note no origin. In these cases, the origin is "random" up to the first
-    proposal whose note has the entry in `MODEL_NOTE_ENTRIES`, and "model" from this proposal on.
+    proposal whose note has the entry in `MODEL_NOTE_ENTRIES`, and "model" from this proposal on. All proposals of the
+    strategy `random` have the origin "random".
     """
     origins = {trial.id: str(trial.proposal.note.get("origin", "")) for trial in state.trials.values()}
     name = state.declaration["strategy"]["name"]
@@ -180,7 +188,8 @@ def _get_inactive_since(trial: Trial) -> tuple[float, TrialId]:
 def compute_running_best(points: Sequence[CurvePoint], goal: str) -> tuple[list[int], list[float]]:
     """Return the positions of the points that can be the incumbent, and the value of the incumbent at each.
 
-    Only feasible trials that were trained longest can be the incumbent. The last point is added with the last value.
+    Only feasible trials that were trained longest can be the incumbent. If the last point is not one of them, its position
+    is added with the last value, so that a curve through the result extends to the end of the search.
     """
     select_better = max if goal == "maximize" else min
     positions: list[int] = []
@@ -213,7 +222,8 @@ def compute_expected_best(values: ArrayLike, goal: str, sizes: Sequence[int] | N
     from scipy.special import gammaln
 
     # With the m values ordered from the best (i = 1) to the worst, value i is the best of n drawn values with probability
-    # C(m - i, n - 1) / C(m, n). The binomial coefficients overflow, so their logarithms are used. k is m - i - n + 1.
+    # C(m - i, n - 1) / C(m, n): the other n - 1 are among the m - i worse ones. The binomial coefficients overflow, so their
+    # logarithms are used. k is m - i - n + 1.
     ordered = np.sort(np.asarray(values, dtype=np.float64))
     ordered = ordered[::-1] if goal == "maximize" else ordered
     m = len(ordered)
@@ -243,37 +253,37 @@ def collect_random_values(state: State, points: Sequence[CurvePoint] | None = No
     if not any(origins.values()):
         return [], f"There is no random reference: strategy {name} does not say which of its trials are random."
     points = compute_search_curve(state, state.objectives[0]) if points is None else points
-    random = [point for point in points if math.isfinite(point.value) and point.origin == "random"]
-    random.sort(key=lambda point: point.trial)
-    if any(not point.is_full for point in random):
+    random_points = [point for point in points if math.isfinite(point.value) and point.origin == "random"]
+    random_points.sort(key=lambda point: point.trial)
+    if any(not point.is_full for point in random_points):
         return [], "There is no random reference: not all random trials were trained as far as the best."
-    if any(not point.is_feasible for point in random):
+    if any(not point.is_feasible for point in random_points):
         return (
             [],
             "There is no random reference: some random trials violate a constraint, and so have no rank by value.",
         )
-    if len(random) < 2:
+    if len(random_points) < 2:
         return [], "There is no random reference: fewer than two random trials have a value."
     is_random = [origin == "random" for origin in origins.values()]
     are_first = all(is_random[: sum(is_random)])
     described_as = "all" if all(is_random) else "the first" if are_first else "the"
-    return [
-        p.value for p in random
-    ], f"{described_as} {len(random)} trials with a value that strategy {name} drew at random"
+    trials = f"{described_as} {len(random_points)} trials with a value that strategy {name} drew at random"
+    return [point.value for point in random_points], trials
 
 
-def summarize_rungs(state: State, levels: Sequence[int]) -> list[tuple[int, int, int, Trial | None]]:
-    """Return a row for each rung: (epochs, number of trials that reached it, number that went beyond it, best trial).
+def summarize_rungs(state: State, rung_steps: Sequence[int]) -> list[tuple[int, int, int, Trial | None]]:
+    """Return a row for each rung: (step, number of trials that reached it, number that went beyond it, best trial).
 
     The best trial is the feasible trial with the best value at the rung; None if no feasible trial has reached it.
     """
     trials = [trial for trial in state.trials.values() if trial.reports and not trial.status.failed]
     rows = []
-    for level in levels:
-        reached = [trial for trial in trials if trial.has_reached(level)]
-        beyond = sum(trial.step > level or trial.fidelity.get("epochs", 0) > level for trial in reached)
+    for step in rung_steps:
+        reached = [trial for trial in trials if trial.has_reached(step)]
+        # A trial that was resumed goes beyond the rung even before its next report.
+        beyond = sum(trial.step > step or trial.fidelity.get("epochs", 0) > step for trial in reached)
         feasible = [trial for trial in reached if not _violates(trial, state)]
-        rows.append((level, len(reached), beyond, _find_best_at(feasible, level, state.objectives, state.constraints)))
+        rows.append((step, len(reached), beyond, _find_best_at(feasible, step, state.objectives, state.constraints)))
     return rows
 
 

@@ -16,31 +16,31 @@ class SearchEnd(NamedTuple):
 
     Attributes:
         reason: the reason, for the user.
-        failures: whether the search ends because trials failed.
+        by_failures: whether the search ends because trials failed.
     """
 
     reason: str
-    failures: bool = False
+    by_failures: bool = False
 
 
-def find_exceeded_limit(state: State, settings: Settings, now: float, virtual: bool) -> SearchEnd | None:
+def find_exceeded_limit(state: State, settings: Settings, now: float, is_virtual: bool) -> SearchEnd | None:
     """Return the first limit that a search has reached; None if it may continue.
 
     Args:
         state: the state of the run.
         settings: the settings of the run.
-        now: the time of the journal, in seconds.
-        virtual: whether time is virtual, so that failures are simulated. Repeated failures then do not indicate an error in
-            the user's code.
+        now: the present time on the clock of the events, in seconds.
+        is_virtual: whether time is virtual, so that failures are simulated. Repeated failures then do not indicate an error
+            in the user's code.
     """
-    if not virtual and (reason := find_repeated_failure(state)) is not None:
-        return SearchEnd(reason, failures=True)
+    if not is_virtual and (reason := find_repeated_failure(state)) is not None:
+        return SearchEnd(reason, by_failures=True)
     failed = state.failed_count - state.uncounted_failure_count
     if failed >= settings.failed_trials_limit:
         reason = f"{failed} trials have failed, and max_failed_trials is {settings.failed_trials_limit}"
         if (common_failure := find_common_failure(state)) is not None:
             reason += f", all with the same failure: {common_failure}"
-        return SearchEnd(reason, failures=True)
+        return SearchEnd(reason, by_failures=True)
     if settings.hours is None and settings.money is None:
         return None
     spent = spending.compute_spending(state, now)

@@ -43,7 +43,8 @@ class Settings:
             trial started; None for no limit.
         startup_limit: the time that a worker may take to load code and data, in seconds; None for no limit.
         budget: the hours that the search may take, all sessions together, or {"hours": h, "money": m}; None for no limit.
-        price: money per worker-hour, or the name of a device or machine in the price file; None for no price.
+        price: money for an hour of each worker process, or the name of a device or machine in the price file; None for no
+            price.
         stop: "auto" lets stop rules end the search, "advise" lets them only give advice.
         criteria: constraints; a trial that satisfies them all is a success.
         patience: the hours without improvement after which an alert is raised; None for one hour plus a quarter of the

@@ -1,7 +1,11 @@
 """The hours and money that a search has spent so far, in total and by device.
 
 There are three kinds of hours. `hours` is the wall-clock time of the sessions. `worker_hours` is the time for which workers
-are reserved; all of it is billed, including idle time. `compute_hours` is the time in which trials were computed.
+are reserved, busy or not; processes that train a trial together count as one worker here. `compute_hours` is the time in
+which trials were computed.
+
+Money is billed for the whole time of a session: for each process (also if several train a trial together), or for the
+machine.
 """
 
 from __future__ import annotations
@@ -27,9 +31,9 @@ class Spending:
     Attributes:
         stage: the name of the stage.
         device: the name of the device or machine; "all" for all devices together.
-        workers: the number of workers of the last session.
+        workers: the number of trials that were trained at a time in the last session.
         hours: the wall-clock hours of the sessions.
-        worker_hours: the hours for which workers were reserved, summed over the workers.
+        worker_hours: the hours of the sessions, each multiplied by its number of trials that were trained at a time.
         compute_hours: the hours in which trials were computed, summed over the trials.
         money: the money spent; None if there is no price.
         currency: the currency of `money`; "" if it is unknown.
@@ -52,7 +56,8 @@ def compute_spending(
 
     Args:
         state: the state of the run.
-        now: the time of the journal, in seconds, up to which an open session counts; by default the time of the last event.
+        now: the present time on the clock of the events, in seconds, up to which an open session counts; by default the time
+            of the last event.
         price: a price that replaces the prices of the sessions; None to use these.
         stage: the name of the stage, for the result.
     """

@@ -12,13 +12,13 @@ from ogive.trial import TrialId
 
 @dataclass(slots=True)
 class SessionInterval:
-    """The time interval of one session. Its workers are reserved, and billed, for the whole interval, busy or not.
+    """The time interval of one session. Its processes are reserved, and billed, for the whole interval, busy or not.
 
     Attributes:
         begin: the clock time at its start, in seconds.
         end: the clock time at its end, in seconds; while the session is open, the time of its last event.
         workers: the number of trials that are trained at a time, each by `workers_per_trial` processes.
-        compute_seconds: compute time of trials in this session, all workers together.
+        compute_seconds: compute time of trials in this session, all trials together.
         price: the price of the session; None if it had none.
         host: the name of the controller's host; "" if it is unknown.
         workers_per_trial: the number of processes that train a trial together.

@@ -32,11 +32,13 @@ MAX_PENDING = 200
 pending trials as results; with more pending trials it would mostly learn from its own predictions."""
 
 MIN_INITIAL, MAX_INITIAL = 3, 5
-"""The bounds of the number of random trials at the beginning. Between these bounds, it is an eighth of `trials`."""
+"""The bounds of the number of random trials at the beginning. Between these bounds, it is an eighth of `trials`; if `trials`
+is unknown, it is the upper bound.
+"""
 
 
 class Auto(Strategy):
-    """Propose by `gp` in the first 1,000 trials, then by `regularized_evolution`.
+    """Propose by `gp` in the first 1,000 trials, then by `regularized_evolution`, and also while very many are pending.
 
     Options:
         trials: the number of trials that the search will have, if it is known.
@@ -72,7 +74,7 @@ class Auto(Strategy):
         # Only proposals of this strategy have the key "auto" in their notes; trials of a warm start or a list do not.
         self._has_own_trials |= "auto" in trial.proposal.note
         self._evolution.tell(trial)
-        if len(self._trial_ids) <= MAX_MODEL_TRIALS:
+        if len(self._trial_ids) <= MAX_MODEL_TRIALS:  # after that, `gp` is not asked any more
             self._gp.tell(trial)
 
     def ask(self, rng: np.random.Generator, pending: Pending, fidelity: Fidelity) -> Proposal:

@@ -140,13 +140,13 @@ class Bananas(Strategy):
         candidates: Sequence[Architecture],
         rng: np.random.Generator,
     ) -> FloatArray:
-        """Train the ensemble on y [n] of `architectures`, and return a random score [m] of each candidate."""
-        x, z = self._encode(architectures, candidates)
+        """Train the ensemble on y [n] of `architectures`. Return a random score [m] of each candidate; less is better."""
+        training_x, candidate_x = self._encode(architectures, candidates)
         # Step 2.i. The ensemble is a function of its training data, so it is trained only when they have changed.
-        key = x.tobytes() + y.tobytes()
+        key = training_x.tobytes() + y.tobytes()
         if self._fitted is None or self._fitted[0] != key:
-            self._fitted = key, fit_ensemble(x, y, generator(0, "bananas", len(y)), self.members)
-        predictions = self._fitted[1].predict(z)  # [members, m]
+            self._fitted = key, fit_ensemble(training_x, y, generator(0, "bananas", len(y)), self.members)
+        predictions = self._fitted[1].predict(candidate_x)  # [members, m]
         # Step 2.iii, independent Thompson sampling: a draw from N(mean, deviation^2) of the ensemble for each candidate.
         return np.asarray(rng.normal(predictions.mean(axis=0), predictions.std(axis=0, ddof=1)))
 

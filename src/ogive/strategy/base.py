@@ -15,7 +15,7 @@ Every implementation gives these guarantees, and `ogive.testing.check_strategy` 
   `Proposal.note`, and reads it from `Trial.proposal.note` when `tell` receives the trial.
 - **Determinism.** Two instances that received the same trials in the same order give equal answers, in any process. A
   continued search relies on it: it rebuilds the strategy from the journal.
-- **Replacement.** `tell` receives a trial at each rung, at each pause and at its end. A later record of a trial replaces
+- **Replacement.** `tell` receives a trial each time that it is paused, and at its end. A later record of a trial replaces
   the earlier one. A record that is passed twice counts once.
 - **Failures.** `tell` also receives failed trials (`trial.status.failed`). They have no value, and never make an `ask` fail.
 - **Trials of other strategies.** `tell` also receives trials that another strategy proposed (a warm start, a list, a
@@ -69,7 +69,7 @@ A note may hold any JSON values. Reports, sinks and the controller read these ke
 Further keys explain a proposal to a reader of the journal:
 
 - `parents`: the ids of both parents of a crossover.
-- `candidate`: how the pool of candidates obtained the architecture (`gp`, `smac`).
+- `candidate`: how the strategy obtained the candidate, such as "sample" (`gp`, `smac`).
 - `instead_of_model`, `instead_of_mutation`: why an architecture was drawn at random instead.
 - `duplicates`, `instead`: the number of proposals that `Deduplicated` rejected, and how it replaced the last of them.
 - `screened_out`: the number of proposals that `Constrained` rejected.
@@ -127,7 +127,8 @@ class Strategy(ABC):
 
         Args:
             rng: the source of all random numbers of the proposal.
-            pending: the proposals whose trials have no final value yet.
+            pending: the proposals of the trials that are running or wait for a worker, the proposals that a wrapper has just
+                rejected, and the schedule's note about the trial to propose.
             fidelity: the fidelity at which the architecture will be evaluated.
 
         Raises:
@@ -136,7 +137,7 @@ class Strategy(ABC):
 
     @abstractmethod
     def tell(self, trial: Trial) -> None:
-        """Receive the record of a trial that has reached a rung, was paused, or has ended."""
+        """Receive the record of a trial that was paused or has ended."""
 
 
 def check_proposal(strategy: Strategy, answer: object) -> Proposal:

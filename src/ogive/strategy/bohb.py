@@ -117,7 +117,8 @@ class BOHB(Strategy):
             if n < 2 * self.min_points:
                 self._split = GoodBadSplit(good=[], bad=[], total=n)
             else:
-                # Equation 3: N_(b,l) = max(N_min, q N_b) trials are good.
+                # Equation 3: N_(b,l) = max(N_min, q N_b) trials are good. Here at most half of `max_fit`, so that bad trials
+                # are used as well.
                 good_count = min(max(self.min_points, self.q * n // 100), self.max_fit // 2)
                 self._split = split_good_bad(observations, good_count, self.max_fit)
         return self._split

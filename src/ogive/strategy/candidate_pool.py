@@ -34,7 +34,7 @@ class CandidateSet:
         architectures: [m] the candidates.
         x: [m, p] the embedding of the candidates.
         origins: [m] how each candidate was obtained: "grid", "sample", "near the best", "mutation", "crossover" or
-            "neighbor". The origin of the proposed candidate is written to the proposal's note.
+            "neighbor". The origin of the proposed candidate is written to the proposal's note, as `candidate`.
     """
 
     architectures: list[Architecture]

@@ -5,7 +5,7 @@ Awad, Mallik and Hutter, "DEHB: Evolutionary Hyperband for Scalable, Robust and 
 subpopulation of the rung's budget. The mutants are made from the best members of the rung below (the parent pool). The
 schedule `dehb` decides which trials are trained further.
 
-Symbols: F scaling factor; "budget" is the paper's word for the number of epochs.
+Symbols: F scaling factor; "budget" is the paper's word for the number of epochs (`step` in the code and in notes).
 """
 
 from __future__ import annotations
@@ -39,12 +39,13 @@ class DEHB(Strategy):
         crossover: the probability with which a coordinate of a child comes from the mutant.
         min_epochs, max_epochs, eta: options of the schedule `dehb`, which is used with this strategy.
 
-    The note of a job has these keys: `step`, the budget; `populations`, the sizes of all subpopulations; `from`, the budget
-    of the parent pool; and `best`, the number of its best members that form the pool. If the pool has fewer than three
-    members, those of all subpopulations are added. If there are still fewer than three, or the target has no value yet, the
-    architecture is random.
+    The schedule describes the trial to propose in a note with these keys: `step`, its budget; `populations`, pairs of the
+    budget and the size of each subpopulation; `from`, the budget of the parent pool; and `best`, the number of its best
+    members that form the pool. If the pool has fewer than three members, those of all subpopulations are added. If there are
+    still fewer than three, or the target has no value yet, the architecture is random.
 
-    The strategy is asynchronous: the target is the member with the fewest children, including pending children.
+    The strategy is asynchronous. The target is the slot of a subpopulation, and so its member, that has the fewest children,
+    including pending children; see `SlotPopulation`.
     """
 
     schedule: ClassVar[str] = "dehb"
@@ -72,16 +73,17 @@ class DEHB(Strategy):
         self._populations: dict[Step, SlotPopulation | ElitePopulation] = {}
 
     def ask(self, rng: np.random.Generator, pending: Pending, fidelity: Fidelity) -> Proposal:
-        job = pending.job_note
-        step = int(job.get("step", count_steps(fidelity)))
-        sizes = job.get("populations", [(step, DEFAULT_POPULATION)])
-        populations = {budget: self._population(budget, size) for budget, size in sizes}
+        schedule_note = pending.job_note
+        step = int(schedule_note.get("step", count_steps(fidelity)))
+        sizes = schedule_note.get("populations", [(step, DEFAULT_POPULATION)])
+        populations = {rung_step: self._population(rung_step, size) for rung_step, size in sizes}
         # The target comes from the subpopulation of this budget.
         population = populations[step]
         children, members = population.count_children(pending), population.members()
         target = min(range(population.size), key=lambda slot: (children[slot], slot))
         # The parent pool: the best members at the budget below.
-        pool = populations[int(job.get("from", step))].best(int(job.get("best", population.size)))
+        parent_population = populations[int(schedule_note.get("from", step))]
+        pool = parent_population.best(int(schedule_note.get("best", population.size)))
         if len(pool) < 3:
             # A mutant is made from three trials. As in the paper, fill the pool from the global population of all budgets.
             all_members = [trial for p in populations.values() for trial in p.members().values()]
@@ -101,6 +103,7 @@ class DEHB(Strategy):
         """Return the subpopulation of `size` members at the budget `step`, from the trials that have reached this step."""
         population = self._populations.get(step)
         if population is None or population.size != size:
+            # With several objectives, often neither a child nor its parent is better. So the best of all trials are members.
             population_class = SlotPopulation if len(self.objectives) == 1 else ElitePopulation
             population = population_class(size, self.objectives, self.constraints, step)
             self._populations[step] = population

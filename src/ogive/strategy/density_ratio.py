@@ -40,8 +40,8 @@ class GoodBadSplit(NamedTuple):
 def split_good_bad(observations: Observations, good_count: int, max_fit: int, good_by_id: bool = False) -> GoodBadSplit:
     """Split trials into good trials, the `good_count` best, and bad trials, which include failed trials.
 
-    Only the latest of the bad trials are used, so that there are at most `max_fit` trials in total. Bad trials are sorted by
-    their ids. Good trials are sorted by their ranks, or by their ids if `good_by_id`.
+    Only the latest of the bad trials are used, so that there are at most `max_fit` trials in total; `max_fit` must be above
+    `good_count`. Bad trials are sorted by their ids. Good trials are sorted by their ranks, or by their ids if `good_by_id`.
     """
     trials = observations.trials
     ranked = [trials[row] for row in np.argsort(observations.ranks(), kind="stable")] if len(trials) else []

@@ -98,13 +98,13 @@ class Variation:
         cube: the encoding of architectures.
         F: the scaling factor of the mutation.
         Cr: the crossover rate.
-        point: returns the point [d] of a trial.
+        find_point: a function that returns the point [d] of a trial.
     """
 
     cube: UnitCube
     F: float
     Cr: float
-    point: Callable[[Trial], FloatArray]
+    find_point: Callable[[Trial], FloatArray]
 
     def make_child(
         self, target: Trial, pool: Sequence[Trial], rng: np.random.Generator, **note: object
@@ -113,12 +113,12 @@ class Variation:
 
         None if the space's constraint allows none of `MAX_TRIES` children. `note` is added to the note of the proposal.
         """
-        x = self.point(target)
+        x = self.find_point(target)
         for _ in range(MAX_TRIES):
             # Mutation: v_i = x_r1 + F (x_r2 - x_r3).
-            r1, r2, r3 = (self.point(pool[int(i)]) for i in rng.choice(len(pool), size=3, replace=False))
+            r1, r2, r3 = (self.find_point(pool[int(i)]) for i in rng.choice(len(pool), size=3, replace=False))
             v = _redraw_outside(r1 + self.F * (r2 - r3), rng)
-            # Crossover: u_i takes each coordinate from v_i or from x_i.
+            # Crossover: u_i takes each coordinate from v_i or from x_i. It is rounded before it is decoded, as in the note.
             u = self.cube.to_note(_cross(x, v, self.Cr, rng))
             architecture = self.cube.decode(np.asarray(u))
             if self.cube.space.violation(architecture) is None:
@@ -171,7 +171,7 @@ class SlotPopulation:
     ) -> None:
         self.size, self.step = size, step
         self._ranking = tuple(objectives), tuple(constraints)
-        self._trial_ids: set[TrialId] = set()
+        self._trial_ids: set[TrialId] = set()  # all trials that `tell` has received
         self._trial_counts: Counter[int] = Counter()  # the number of trials of each slot
         # The trials of each slot that have a value.
         self._with_value: list[dict[TrialId, Trial]] = [{} for _ in range(size)]
@@ -196,7 +196,7 @@ class SlotPopulation:
         if had_value:
             # The earlier record took part in the selection, so `members` selects the best of the slot again.
             self._best.pop(slot, None)
-        elif has_value and (slot in self._best or len(group) == 1):
+        elif has_value and (slot in self._best or len(group) == 1):  # in other cases, `members` selects the best later
             self._best[slot] = self._select(self._best.get(slot, trial), trial)
 
     def count_children(self, pending: Pending) -> Counter[int]:
@@ -261,7 +261,9 @@ class ElitePopulation:
     ) -> None:
         self.size, self.step = size, step
         self._ranking = tuple(objectives), tuple(constraints)
-        self._trial_ids: set[TrialId] = set()  # trials that were proposed for this population
+        self._trial_ids: set[TrialId] = (
+            set()
+        )  # trials whose note has the `step` of this population (or none, as for None)
         self._with_value: dict[TrialId, Trial] = {}
         self._best: list[Trial] | None = None  # a cache of `best`
 

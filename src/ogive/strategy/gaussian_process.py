@@ -42,6 +42,9 @@ BEST_TRIALS = 5
 REFINEMENTS = 2
 """The number of rounds of moves around the best candidates, in a space that is too large to enumerate."""
 
+FRONT_TRIALS = 20
+"""With several objectives, the number of trials of the Pareto front near which candidates are drawn."""
+
 VOLUME_INTERVAL = 3
 """With several objectives, every third ask uses the models of the objectives; the other asks use the model of the rank."""
 
@@ -59,9 +62,9 @@ class GaussianProcess(Strategy):
             models, and the best of them with all models.
         draws: the number of draws of the kernel's parameters from their posterior.
         local: for every `local`-th proposal, the candidates are only the neighbours of the best architecture that have no
-            trial yet; if it has no such neighbours, those of the next best architecture. Such a step of local search finds
-            improvements that the model misjudges. The search is stagnant if at least as many trials came after the best
-            trial as up to and including it. In a stagnant search, only the neighbours of the best architecture are
+            trial yet; if it has no such neighbours, those of the next best, up to the fifth. Such a step of local search
+            finds improvements that the model misjudges. The search is stagnant if at least as many trials came after the
+            best trial as up to and including it. In a stagnant search, only the neighbours of the best architecture are
             candidates. If all of them have a trial, the strategy `local_search`, which starts from random architectures,
             makes the proposal. So the search leaves a part of the space where the model expects no better architecture. 0
             disables these steps. They are also disabled with several objectives, where there is no single best architecture,
@@ -126,7 +129,7 @@ class GaussianProcess(Strategy):
         ask_number = len(trials) + len(pending)
         ranks = observations.ranks().astype(np.float64)
         data = self._select_data(observations, ranks, by_rank=self._uses_rank(ask_number))
-        self._surrogate.sampling_error = None
+        self._surrogate.sampling_error = None  # `Acquisition.fit` sets it if drawing the kernel's parameters fails
         pending_x = self._pool.embed([proposal.architecture for proposal in pending])
         acquisition = Acquisition.fit(self._surrogate, data, pending_x)
         # Step 3: collect candidates. At every `local`-th ask they are neighbours of the best trials, or the ask is passed to
@@ -174,7 +177,7 @@ class GaussianProcess(Strategy):
         front = np.flatnonzero(feasible & find_pareto_front(np.where(feasible[:, None], observations.costs, np.inf)))
         if len(self.objectives) == 1 or not len(front):
             return [int(row) for row in np.argsort(ranks, kind="stable")[:BEST_TRIALS]]
-        return [int(row) for row in rng.permutation(front)[: 4 * BEST_TRIALS]]
+        return [int(row) for row in rng.permutation(front)[:FRONT_TRIALS]]
 
     def _find_new_neighbors(
         self, centers: Sequence[Architecture], excluded: set[str], rng: np.random.Generator
@@ -194,7 +197,7 @@ class GaussianProcess(Strategy):
             best_candidates = candidates.select_best(cheap_acquisition(candidates.x), BEST_TRIALS).architectures
             excluded_now = excluded | {architecture.id for architecture in candidates.architectures}
             candidates = candidates.extended_with(self._pool.draw_near(best_candidates, excluded_now, count // 4, rng))
-        # Keep the best quarter, since the full acquisition function takes longer to compute.
+        # Keep only the best, since the full acquisition function takes longer to compute.
         return candidates.select_best(cheap_acquisition(candidates.x), count // 4)
 
     def _select_data(self, observations: Observations, ranks: FloatArray, by_rank: bool) -> AcquisitionData:

@@ -58,6 +58,7 @@ class Grid(Strategy):
             self._shuffle()
 
     def ask(self, rng: np.random.Generator, pending: Pending, fidelity: Fidelity) -> Proposal:
+        # `contains_id` also finds rejected proposals, but takes longer, and after many rejections it would be called often.
         rejected = {proposal.architecture.id for proposal in pending.rejected}
         index = self._first_without_trial
         while (architecture := self._architecture_at(index)) is not None:

@@ -105,9 +105,9 @@ class LocalSearch(Strategy):
         return len(ranked) == 2 and ranked[1][0] < ranked[0][0]
 
     def _best(self, search: _Search) -> Trial | None:
-        """Return the trial whose neighbours are evaluated, or None: the search moves to each trial that is better.
+        """Return the trial whose neighbours are evaluated; None if no trial of the search has a value.
 
-        Trials are compared in the order in which `tell` first received them.
+        The search moves to each trial that is better than the one before, in the order in which `tell` first received them.
         """
         if search.best is None:
             for trial in search.trials.values():

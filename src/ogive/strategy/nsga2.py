@@ -62,7 +62,7 @@ class NSGA2(Strategy):
         # Section III-C: the first population is random.
         if self._population.is_incomplete(pending, min_alive=2):
             return Proposal(self.space.sample(rng), note={"origin": "random"})
-        # Two binary tournaments select the parents. The population is P_t and the offspring that have a value.
+        # Two binary tournaments select the parents from the best N of P_t and of the offspring that have a value.
         first, second = self._select_by_tournament(rng), self._select_by_tournament(rng)
         note = {"origin": "mutation", "parent": first.id}
         try:

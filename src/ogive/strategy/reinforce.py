@@ -152,7 +152,8 @@ class Reinforce(Strategy):
             action = min(int(np.searchsorted(np.cumsum(p), rng.random() * p.sum(), "right")), len(p) - 1)
             sampler.set_next_input(index, action)
             actions.append(action)
-            # Uniform within the part, which is a single label if there are as many parts as labels.
+            # Uniform within the part, which is a single label if there are as many parts as labels. The argument of `pick`
+            # must be in the part, so the random number is limited to less than 1 even after rounding.
             labels[decision.name] = decision.domain.pick((action + min(rng.random(), 1 - 1e-9)) / len(p))
         return Architecture(self.space, labels), actions
 

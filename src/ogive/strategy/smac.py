@@ -31,7 +31,9 @@ from ogive.trial import Fidelity, Pending, Proposal, Trial, TrialId
 NAME = "strategy 'smac'"
 
 MIN_LEAF, FEATURE_SHARE = 3, 5 / 6
-"""The smallest number of trials in a leaf, and the share of columns considered at a split, as in the authors' program."""
+"""The smallest number of trials in a leaf and at a split, and the share of columns considered at a split, as in the authors'
+program.
+"""
 
 MAX_NEIGHBORS, MAX_STEPS = 100, 10
 """A local search has at most this many neighbours in each step, and at most this many steps."""
@@ -229,6 +231,7 @@ class _FittedModel:
 
     @property
     def best_score(self) -> float:
+        """The lowest normal score, which the expected improvement refers to."""
         return float(self.y.min())
 
 

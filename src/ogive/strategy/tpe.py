@@ -42,7 +42,8 @@ class TPE(Strategy):
     """Draws candidates from the density of the good trials, and proposes the candidate with the greatest l(x) / g(x).
 
     Options:
-        initial: the number of trials that must have a value before the densities are used. Until then, proposals are random.
+        initial: the number of trials that must have a value, or have failed because of their architecture, before the
+            densities are used. Until then, proposals are random.
         candidates: the number of candidates that are drawn from l(x) for each proposal.
         gamma: the share of trials that counts as good; at most 25 trials count as good.
         multivariate: True for a joint density of all decisions. False, as in the paper, for a separate density of each

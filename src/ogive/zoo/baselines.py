@@ -8,7 +8,7 @@ from ogive.zoo.layers import ConvBlock, PooledClassifier
 
 
 def small_cnn(classes: int = 10, in_channels: int = 1) -> nn.Module:
-    """Return a network of four 3 x 3 convolutions with batch norm (32, 32, 64, 64 channels), and max pooling in between.
+    """Return a network of four 3 x 3 convolutions with batch norm (32, 32, 64, 64 channels), and max pooling in the middle.
 
     Its input is [batch, in_channels, side, side] with any side from 2. With the defaults it has 65,834 parameters.
     """
