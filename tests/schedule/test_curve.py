@@ -14,7 +14,7 @@ from ogive.errors import JobError
 from ogive.objective import Objective
 from ogive.schedule.base import Action, Schedule
 from ogive.schedule.curve_stopping import CurveStopping
-from ogive.schedule.extrapolation import (
+from ogive.surrogates.learning_curves import (
     PENALTIES,
     PRIOR_WEIGHT,
     CurveRegressions,

@@ -8,7 +8,8 @@ import pytest
 from ogive.seeds import generator
 from ogive.space import Space, layer, one_of
 from ogive.strategy import create
-from ogive.strategy.smac import SMAC, Forest
+from ogive.strategy.smac import SMAC
+from ogive.surrogates.random_forest import Forest
 from ogive.trial import Pending, Proposal, Report, Status, Trial
 
 SPACE = Space(layer(dict, *(one_of(0, 1, 2, 3, name=f"d{i}") for i in range(4))))

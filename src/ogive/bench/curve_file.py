@@ -14,6 +14,7 @@ from __future__ import annotations
 import io
 import itertools
 import json
+import math
 import zipfile
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -28,6 +29,7 @@ from ogive.bench.table_problem import Table
 from ogive.errors import JobError
 from ogive.objective import ObjectiveSpec
 from ogive.space import Space
+from ogive.stats.rank_correlation import spearman
 from ogive.trial import Status, Trial
 
 FORMAT = 1
@@ -242,6 +244,7 @@ def _select_levels(table: Table) -> dict[int, int]:
 
 
 def _compute_spearman(a: FloatArray, b: FloatArray) -> float:
-    from scipy.stats import spearmanr
-
-    return float(spearmanr(a, b, nan_policy="omit").statistic)
+    """Return Spearman's rho of the pairs without NaN; NaN if one of the two has equal values only."""
+    is_known = np.isfinite(a) & np.isfinite(b)
+    x, y = a[is_known], b[is_known]
+    return float(spearman(x[None], y[None])[0]) if np.ptp(x) > 0 and np.ptp(y) > 0 else math.nan

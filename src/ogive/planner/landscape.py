@@ -27,9 +27,9 @@ from ogive.bench.wrappers import Wrapper
 from ogive.errors import JobError
 from ogive.objective import Objective
 from ogive.planner.timings import MeasuredEpoch
-from ogive.schedule.extrapolation import extrapolate_curve
 from ogive.seeds import generator
 from ogive.space import Architecture, Space
+from ogive.surrogates.learning_curves import extrapolate_curve
 from ogive.trial import Fidelity, count_steps
 
 SAMPLE_SIZE = 400

@@ -25,7 +25,7 @@ from ogive.seeds import generator
 from ogive.space import Space
 from ogive.stats.corrections import FAMILY_LEVEL, correct_by_holm
 from ogive.stats.proportions import hypergeometric_at_most, proportion_interval
-from ogive.stats.ridge import leave_one_out_residuals
+from ogive.stats.ridge import choose_penalty
 from ogive.trial import Trial
 
 MIN_TRIALS = 20
@@ -286,12 +286,9 @@ def _choose_ridge(x: FloatArray, y: FloatArray) -> tuple[float, float]:
     """Return the ridge with the least leave-one-out error, and the share of the variance that it then explains."""
     u, s, _ = np.linalg.svd(x - x.mean(axis=0), full_matrices=False)
     centred_y = y - y.mean()
-    best = (RIDGES[-1], -np.inf)
-    for ridge in RIDGES:
-        residuals = leave_one_out_residuals(u, s, centred_y, _penalty(ridge, len(y)))
-        explained = 1 - float(residuals @ residuals) / float(centred_y @ centred_y)
-        best = max(best, (ridge, explained), key=lambda item: item[1])
-    return best
+    ridge_of_penalty = {_penalty(ridge, len(y)): ridge for ridge in RIDGES}
+    penalty, mean_square_error = choose_penalty(u, s, centred_y, ridge_of_penalty)
+    return ridge_of_penalty[penalty], 1 - mean_square_error / float(np.mean(centred_y**2))
 
 
 def _compute_frequencies(

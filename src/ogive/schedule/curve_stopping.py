@@ -2,7 +2,7 @@
 
 Domhan et al., "Speeding Up Automatic Hyperparameter Optimization of Deep Neural Networks by Extrapolation of Learning
 Curves" (IJCAI 2015), section 3.3 (the termination criterion), and Baker et al., "Accelerating Neural Architecture Search
-using Performance Prediction" (2018), section 4. The forecasts are in `ogive.schedule.extrapolation`.
+using Performance Prediction" (2018), section 4. The forecasts are in `ogive.surrogates.learning_curves`.
 
 Both papers stop a trial if the probability that it beats the best is below a constant. However, a new trial beats n earlier
 ones with probability 1 / (n + 1) only. After twenty trials, a constant of 0.05 would therefore stop a trial about which
@@ -21,8 +21,8 @@ from ogive.errors import JobError
 from ogive.objective import Constraint, Objective, find_pareto_front, total_violation
 from ogive.registry import check_whole_number
 from ogive.schedule.base import Action, Job, Schedule, Start
-from ogive.schedule.extrapolation import CurveForecast, CurveRegressions, extrapolate_curve, list_cuts
 from ogive.seeds import generator
+from ogive.surrogates.learning_curves import CurveForecast, CurveRegressions, extrapolate_curve, list_cuts
 from ogive.trial import Report, Status, Trial
 
 NAME = "schedule 'curve'"

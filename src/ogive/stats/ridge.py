@@ -1,4 +1,4 @@
-"""Leave-one-out residuals of ridge regression.
+"""Ridge regression: leave-one-out residuals, and the choice of the penalty by them.
 
 D. M. Allen, "The relationship between variable selection and data augmentation and a method for prediction", Technometrics
 16 (1974).
@@ -7,6 +7,8 @@ Symbols: n rows, p columns.
 """
 
 from __future__ import annotations
+
+from collections.abc import Iterable
 
 import numpy as np
 
@@ -31,3 +33,17 @@ def leave_one_out_residuals(
     leverages = u**2 @ shrinkage + 1 / len(y)
     # Allen (1974): the leave-one-out residual is the residual divided by 1 - leverage.
     return np.asarray(residuals / np.maximum(1 - leverages, min_denominator))
+
+
+def choose_penalty(
+    u: FloatArray, s: FloatArray, y: FloatArray, penalties: Iterable[float], min_denominator: float = 1e-6
+) -> tuple[float, float]:
+    """Return the penalty with the smallest leave-one-out error, the first of equal ones, and its mean square error.
+
+    For the other arguments see `leave_one_out_residuals`.
+    """
+    errors = {
+        penalty: float(np.mean(leave_one_out_residuals(u, s, y, penalty, min_denominator) ** 2))
+        for penalty in penalties
+    }
+    return min(errors.items(), key=lambda item: item[1])

@@ -12,6 +12,7 @@ import math
 import numpy as np
 
 from ogive.arrays import FloatArray
+from ogive.stats.ranks import average_ranks
 
 MAX_EXACT = 33
 """For up to this many values without ties, the exact distribution of Kendall's tau is used, and otherwise the normal
@@ -48,8 +49,7 @@ def mann_whitney(greater: FloatArray, less: FloatArray) -> float:
     The p-value is that of the normal approximation with corrections for ties and continuity.
     """
     n, m = len(greater), len(less)
-    _, index, counts = np.unique(np.concatenate([greater, less]), return_inverse=True, return_counts=True)
-    ranks = (np.cumsum(counts) - (counts - 1) / 2)[index]
+    ranks, counts = average_ranks(np.concatenate([greater, less]))
     # U minus its expectation n m / 2.
     excess = float(ranks[:n].sum()) - n * (n + 1) / 2 - n * m / 2
     # The variance of U, corrected for ties.

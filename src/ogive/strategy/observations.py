@@ -14,6 +14,7 @@ from scipy.special import ndtri
 
 from ogive.arrays import BoolArray, FloatArray, IntArray
 from ogive.objective import Constraint, Objective, compute_costs, rank_costs
+from ogive.stats.ranks import average_ranks
 from ogive.trial import Status, Trial, select_comparable
 
 CAUSED_BY_ARCHITECTURE = (
@@ -95,9 +96,7 @@ def normal_scores(values: FloatArray) -> FloatArray:
 
     The scores keep the order of the values and nothing else, so neither outliers nor a skewed scale affect a model.
     """
-    # SciPy's `rankdata` gives the same ranks, but importing `scipy.stats` takes half a second.
-    _, group, sizes = np.unique(values, return_inverse=True, return_counts=True)
-    ranks = (np.cumsum(sizes) - (sizes - 1) / 2)[group]
+    ranks, _ = average_ranks(values)
     return np.asarray(ndtri((ranks - 0.5) / len(values)))
 
 

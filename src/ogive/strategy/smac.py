@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from ogive.arrays import FloatArray
-from ogive.errors import MissingExtra, SpaceError
+from ogive.errors import SpaceError
 from ogive.objective import Constraint, Objective
 from ogive.registry import check_share, check_whole_number
 from ogive.space import Architecture, Space
@@ -26,6 +26,7 @@ from ogive.strategy.candidate_pool import first_allowed
 from ogive.strategy.fallback import random_on_numerical_error
 from ogive.strategy.observations import Observations, collect_observations, normal_scores
 from ogive.surrogates.metric_models import select_rows_by_rank
+from ogive.surrogates.random_forest import Forest, import_regressor
 from ogive.trial import Fidelity, Pending, Proposal, Trial, TrialId
 
 NAME = "strategy 'smac'"
@@ -75,7 +76,7 @@ class SMAC(Strategy):
     ) -> None:
         super().__init__(space, objectives, constraints)
         # Raise MissingExtra now, not at the first use of the forest.
-        _import_regressor()
+        import_regressor()
         self.initial = check_whole_number(NAME, "initial", initial, at_least=2)
         self.trees = check_whole_number(NAME, "trees", trees, at_least=2)
         self.starts = check_whole_number(NAME, "starts", starts, at_least=1)
@@ -233,52 +234,3 @@ class _FittedModel:
     def best_score(self) -> float:
         """The lowest normal score, which the expected improvement refers to."""
         return float(self.y.min())
-
-
-class Forest:
-    """Regression trees on bootstrap samples, with the mean and the variance of every leaf."""
-
-    def __init__(self, model: Any) -> None:
-        self._model = model
-        self._trees = [tree.tree_ for tree in model.estimators_]
-
-    @staticmethod
-    def fit(x: FloatArray, y: FloatArray, trees: int) -> Forest:
-        """Return a forest of `trees` trees, fitted to encoded architectures `x` [n, d] and targets `y` [n].
-
-        Equal data give equal forests.
-        """
-        model = _import_regressor()(
-            n_estimators=trees,
-            min_samples_leaf=MIN_LEAF,
-            min_samples_split=MIN_LEAF,
-            max_features=FEATURE_SHARE,
-            random_state=0,
-        )
-        return Forest(model.fit(x, y))
-
-    def predict(self, x: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Return the means [m] and variances [m] at `x` [m, d].
-
-        By the law of total variance, the variance is the mean of the leaves' variances plus the variance of their means
-        (Hutter et al., "Algorithm runtime prediction: methods & evaluation", 2014, section 4.3.2).
-        """
-        x32 = np.ascontiguousarray(x, dtype=np.float32)
-        leaves = [(tree, tree.apply(x32)) for tree in self._trees]
-        means = np.array([tree.value[rows, 0, 0] for tree, rows in leaves])
-        # With the squared error as criterion, the impurity of a leaf is the variance of its targets.
-        within = np.array([tree.impurity[rows] for tree, rows in leaves])
-        return means.mean(axis=0), np.maximum(within.mean(axis=0) + means.var(axis=0), 1e-10)
-
-
-def _import_regressor() -> Any:
-    """Return the class `RandomForestRegressor` of scikit-learn, which is imported only here.
-
-    Raises:
-        MissingExtra: scikit-learn is not installed.
-    """
-    try:
-        from sklearn.ensemble import RandomForestRegressor
-    except ImportError as error:
-        raise MissingExtra("scikit-learn", "data", "the strategy 'smac'") from error
-    return RandomForestRegressor

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ogive.arrays import FloatArray
-from ogive.stats.ridge import leave_one_out_residuals
+from ogive.stats.ridge import choose_penalty
 
 GrowthCurve = Callable[[FloatArray, FloatArray], FloatArray]
 """A function of epochs `x` and parameters `p` that returns the values of a growth curve at these epochs."""
@@ -313,10 +313,11 @@ class RidgeRegression:
         self._vt, self._inverse, self._weights = np.empty((0, rows.shape[1])), np.empty(0), np.zeros(rows.shape[1])
         if self._n >= MIN_CURVES:
             u, s, self._vt = np.linalg.svd((rows - self._center) / self._spread, full_matrices=False)
-            error, penalty = min(_left_out_error(u, s, residual, self._n * penalty) for penalty in PENALTIES)
+            penalties = [self._n * penalty for penalty in PENALTIES]
+            penalty, left_out_variance = choose_penalty(u, s, residual, penalties, min_denominator=1e-3)
             self._inverse = 1.0 / (s**2 + penalty)
             self._weights = self._vt.T @ (s * self._inverse * (u.T @ residual))
-            variance, degrees_of_freedom = error**2, degrees_of_freedom - 1
+            variance, degrees_of_freedom = left_out_variance, degrees_of_freedom - 1
         # With few curves, shrink the variance towards the prior expectation. This is a share of the mean square of the
         # gains, since gains that are small also vary little.
         self.degrees_of_freedom = degrees_of_freedom + PRIOR_WEIGHT
@@ -330,12 +331,6 @@ class RidgeRegression:
         row = (row - self._center) / self._spread
         leverage = 1 / self._n + float(self._inverse @ (self._vt @ row) ** 2)
         return self._mean_gain + float(row @ self._weights), self.variance * (1 + leverage)
-
-
-def _left_out_error(u: FloatArray, s: FloatArray, y: FloatArray, penalty: float) -> tuple[float, float]:
-    """Return the root mean square leave-one-out error of a ridge regression, and the penalty."""
-    residuals = leave_one_out_residuals(u, s, y, penalty, min_denominator=1e-3)
-    return float(np.sqrt(np.mean(residuals**2))), penalty
 
 
 def _regression_rows(features: FloatArray, costs: FloatArray) -> FloatArray:
