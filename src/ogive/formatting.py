@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
 from typing import TypeVar
 
@@ -47,6 +47,17 @@ def duration(seconds: float) -> str:
     return f"{rounded} s"
 
 
+def duration_of_hours(hours: float) -> str:
+    """Return a duration, given in hours, like `duration`."""
+    return duration(3600.0 * hours)
+
+
+def interval(expected: float, low: float, high: float, text_of: Callable[[float], str]) -> str:
+    """Return an amount with its bounds: `45 s (40 s to 51 s)`; without them if both have the same text."""
+    bounds = text_of(low), text_of(high)
+    return text_of(expected) + (f" ({bounds[0]} to {bounds[1]})" if bounds[0] != bounds[1] else "")
+
+
 def plural(count: int, word: str) -> str:
     """Return a count with its noun: `1 trial`, `2 trials`, `1,000 trials`."""
     return f"{count:,} {word}" + ("" if count == 1 else "s")
@@ -60,8 +71,8 @@ def trials(numbers: Sequence[int]) -> str:
 
 
 def amount(money: float, currency: str = "") -> str:
-    """Return an amount of money: `19.30 USD`. Amounts below a cent have two significant digits."""
-    digits = f"{money:,.2f}" if abs(money) >= 0.01 or money == 0 else f"{money:.2g}"
+    """Return an amount of money: `19.30 USD`. Amounts below 0.1 have three significant digits."""
+    digits = f"{money:,.2f}" if abs(money) >= 0.1 or money == 0 else f"{money:.3g}"
     return f"{digits} {currency}".rstrip()
 
 

@@ -126,9 +126,9 @@ def test_a_space_from_a_journal_is_drawn_as_a_list_of_decisions() -> None:
     architecture = space.sample(np.random.default_rng(1))
     bare = og.Space.from_json(space.to_json()).architecture(architecture.to_json())
     first, *rest = text(bare)
-    assert "read from a journal, without layers" in first
+    assert "decisions and labels, without layers" in first
     assert [line.lstrip("├└─ ") for line in rest] == [f"{name}: {label}" for name, label in architecture.items()]
-    assert any("read from a journal" in line for line in lines_of(draw_svg(bare)))
+    assert any("without layers" in line for line in lines_of(draw_svg(bare)))
 
 
 def test_importing_the_report_package_loads_neither_matplotlib_nor_torch() -> None:

@@ -255,7 +255,7 @@ def test_a_space_without_layers_is_shown_as_decisions(tmp_path: Path) -> None:
     run_search(tmp_path / "r")
     state = og.open_run(tmp_path / "r").state
     page = parse_and_check(write_report(state, tmp_path / "r", tmp_path / "new" / "page.html").read_text())
-    assert "Not drawn: the space was read from a journal" in page.text
+    assert "Layers are not drawn, because the journal has none" in page.text
 
 
 def point(position: int, value: float, **changes: Any) -> CurvePoint:

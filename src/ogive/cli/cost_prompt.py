@@ -52,6 +52,7 @@ def confirm(job: Job, yes: bool) -> None:
     Raises:
         RunError: the search may cost more, and the user did not confirm it, or there is no terminal for the question.
     """
+    from ogive.formatting import amount
     from ogive.job.cost_forecast import forecast_cost
 
     limit = job.keys.confirm_above
@@ -72,10 +73,10 @@ def confirm(job: Job, yes: bool) -> None:
     elif total_budget is not None and total_budget <= limit:
         return
     elif total_budget is not None:
-        about = f"may spend its budget of {total_budget:g}"
+        about = f"may spend its budget of {amount(total_budget)}"
     else:
         about = "has a cost that cannot be forecast"
-    message = f"the search {about}, and `confirm_above` is {limit:g}"
+    message = f"the search {about}, and `confirm_above` is {amount(limit)}"
     if not sys.stdin.isatty():
         raise RunError(
             f"{message}: the search cannot be confirmed without a terminal; add --yes, or raise `confirm_above`"
@@ -93,12 +94,13 @@ def _has_started(job: Job) -> bool:
 
 
 def _format_times(seconds: Range) -> str:
-    from ogive.formatting import duration
+    from ogive.formatting import duration, interval
 
-    low, middle, high = (duration(value) for value in (seconds.low, seconds.middle, seconds.high))
-    return f"{middle} ({low} to {high})" if low != high else middle
+    return interval(seconds.middle, seconds.low, seconds.high, duration)
 
 
 def _format_money(money: Range, forecast: CostForecast) -> str:
+    from ogive.formatting import amount, interval
+
     assert forecast.price is not None
-    return f"{forecast.price.format_amount(money.middle)} ({money.low:,.2f} to {money.high:,.2f})"
+    return f"{interval(money.middle, money.low, money.high, amount)} {forecast.price.currency}".rstrip()

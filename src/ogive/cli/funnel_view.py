@@ -166,8 +166,7 @@ def _spending(funnel: Funnel) -> list[Spending]:
 
 def _format_spending(spent: Sequence[Spending]) -> str:
     """Return `1 h 5 min, 6.43 USD: smoke 2 min, 0.20 USD; ...`, with an amount for each currency."""
-    from ogive.formatting import amount, duration
-    from ogive.run.spending import SECONDS_PER_HOUR
+    from ogive.formatting import amount, duration_of_hours
 
     def format_total(lines: Sequence[Spending]) -> str:
         hours = sum(line.hours for line in lines)
@@ -175,9 +174,7 @@ def _format_spending(spent: Sequence[Spending]) -> str:
         for line in lines:
             if line.money is not None:
                 sums[line.currency] = sums.get(line.currency, 0.0) + line.money
-        return ", ".join(
-            [duration(SECONDS_PER_HOUR * hours), *(amount(money, currency) for currency, money in sums.items())]
-        )
+        return ", ".join([duration_of_hours(hours), *(amount(money, currency) for currency, money in sums.items())])
 
     by_phase = "; ".join(f"{line.stage} {format_total([line])}" for line in spent)
     return f"{format_total(spent)}: {by_phase}"

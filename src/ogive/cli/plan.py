@@ -119,8 +119,12 @@ def _print(plan: Plan, job: Job) -> None:
         f"{plan.trials} trials with strategy {strategy} and schedule {schedule} on {_format_workers(plan)}; "
         f"{plural(plan.seeds, 'simulation')} of each split\n"
     )
-    wide, narrow = _table(plan, is_narrow=False), _table(plan, is_narrow=True)
-    print_table(wide if fits_terminal(wide) else narrow)
+    wide, narrow = _make_table(plan, is_narrow=False), _make_table(plan, is_narrow=True)
+    table = next((table for table in (wide, narrow) if fits_terminal(table)), None)
+    if table is not None:
+        print_table(table)
+    else:
+        _print_splits(plan)
     if any(row.beyond for row in plan.rows):
         print_text("* more workers per trial than were measured")
     split, unit = plan.recommended, plan.unit.removesuffix("s")
@@ -139,37 +143,51 @@ def _format_workers(plan: Plan) -> str:
     return plural(plan.workers, plan.unit.removesuffix("s"))
 
 
-def _table(plan: Plan, is_narrow: bool) -> Table:
-    """Return the table of splits; a narrow one has its intervals on lines of their own, and no times of single trials."""
-    from rich.table import Table
+def _make_cells(plan: Plan, is_narrow: bool) -> tuple[list[str], list[list[str]]]:
+    """Return the headings and the rows of the table of splits.
 
-    from ogive.formatting import duration, number
+    A narrow table has its intervals on lines of their own, and no times of single trials.
+    """
+    from ogive.formatting import amount, duration, duration_of_hours, number
     from ogive.planner.recommendation import format_probability
-    from ogive.run.spending import SECONDS_PER_HOUR
 
-    table = Table(box=None, pad_edge=False, header_style="bold")
     headings = ["", "trials x workers", *([] if is_narrow else ["start-up", "epoch"]), "search"]
     headings += [f"to regret {number(plan.regret)}", "worker time"]
     headings += [plan.price.currency or "money"] if plan.price else []
-    for heading in (*headings, f"best {plan.metric}", "fastest"):
-        table.add_column(heading, overflow="fold")
+    headings += [f"best {plan.metric}", "fastest"]
+    rows = []
     for row in plan.rows:
         times = [row.seconds] if is_narrow else [row.start_up, row.epoch, row.seconds]
         cells = [_format_interval(interval, duration, is_narrow) for interval in times]
         regret = row.regret_seconds
         cells.append("not reached" if regret is None else _format_interval(regret, duration, is_narrow))
-        cells.append(_format_interval(row.worker_hours, lambda hours: duration(hours * SECONDS_PER_HOUR), is_narrow))
+        cells.append(_format_interval(row.worker_hours, duration_of_hours, is_narrow))
         if plan.price is not None and row.money is not None:
-            cells.append(_format_interval(row.money, _format_money, is_narrow))
+            cells.append(_format_interval(row.money, amount, is_narrow))
         cells.append(_format_interval(row.value, number, is_narrow))
         mark, split = (">" if row.split == plan.recommended else ""), f"{row.split}{' *' if row.beyond else ''}"
-        table.add_row(mark, split, *cells, format_probability(row.fastest))
+        rows.append([mark, split, *cells, format_probability(row.fastest)])
+    return headings, rows
+
+
+def _make_table(plan: Plan, is_narrow: bool) -> Table:
+    from rich.table import Table
+
+    headings, rows = _make_cells(plan, is_narrow)
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in headings:
+        table.add_column(heading)
+    for row in rows:
+        table.add_row(*row)
     return table
 
 
-def _format_money(money: float) -> str:
-    """Return an amount with two decimals; below 0.1 with three digits, so that the ends of an interval differ."""
-    return f"{money:,.2f}" if money >= 0.1 else f"{money:.3g}"
+def _print_splits(plan: Plan) -> None:
+    """Print a paragraph for each split, for terminals that are too narrow for a table."""
+    headings, rows = _make_cells(plan, is_narrow=False)
+    for mark, split, *cells in rows:
+        texts = [f"{heading} {cell}" for heading, cell in zip(headings[2:], cells, strict=True)]
+        print_text(f"{mark:1} {split}: {'; '.join(texts)}", indent=4)
 
 
 def _format_interval(interval: Interval, text_of: Callable[[float], str], is_narrow: bool) -> str:

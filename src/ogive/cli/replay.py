@@ -201,8 +201,7 @@ def _print_stops(result: Replay) -> None:
 
 def _stop_cells(stop: ReplayedStop, result: Replay) -> tuple[str, str, str, str]:
     """Return the cells "at trial", "best by then", "loses" and "saves" of the table of stop rules."""
-    from ogive.formatting import duration, number
-    from ogive.run.spending import SECONDS_PER_HOUR
+    from ogive.formatting import duration_of_hours, number
 
     if not stop.stops:
         return "-", "-", "-", "-"
@@ -214,17 +213,16 @@ def _stop_cells(stop: ReplayedStop, result: Replay) -> tuple[str, str, str, str]
         lost = f"{number(stop.lost)} {result.objectives[0].metric}" if stop.lost > 0 else "nothing"
     money = f", {_format_money(stop.saved)}" if stop.saved.money is not None else ""
     chosen = "-" if stop.chosen is None else str(stop.chosen)
-    return f"{stop.trials} of {result.trials}", chosen, lost, f"{duration(SECONDS_PER_HOUR * stop.saved.hours)}{money}"
+    return f"{stop.trials} of {result.trials}", chosen, lost, f"{duration_of_hours(stop.saved.hours)}{money}"
 
 
 def _print_cost(result: Replay) -> None:
     """Print the time that the search took, and its cost at the price of the replay and at that of the run."""
-    from ogive.formatting import duration
-    from ogive.run.spending import SECONDS_PER_HOUR
+    from ogive.formatting import duration_of_hours
 
     print_text()
     paid, replayed = result.actual_spending, result.replay_spending
-    time = f"{duration(SECONDS_PER_HOUR * paid.hours)}, with {duration(SECONDS_PER_HOUR * paid.worker_hours)} of worker time"
+    time = f"{duration_of_hours(paid.hours)}, with {duration_of_hours(paid.worker_hours)} of worker time"
     if paid.money is None and replayed.money is None:
         print_text(f"cost      {time}; no price is known, add --price")
     elif paid.money == replayed.money:

@@ -28,8 +28,8 @@ from ogive.space.tree import (
 MAX_TEXT = 40
 """At most this many characters of a value are shown."""
 
-NO_LAYERS = "the space was read from a journal, without layers (--trust loads them): its decisions and their labels"
-"""The note that is shown for a space without layers."""
+NO_LAYERS = "decisions and labels, without layers"
+"""The note in the drawing of an architecture whose space was read from a journal, which has no layers."""
 
 
 @dataclass(frozen=True)

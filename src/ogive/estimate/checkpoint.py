@@ -25,7 +25,7 @@ from typing import IO, Any
 import numpy as np
 
 from ogive.errors import JobError, RunError
-from ogive.files import flush_folder, write_flushed
+from ogive.files import flush_folder, replace_text, write_flushed
 from ogive.run.trial_folder import CHECKPOINT_FILE
 from ogive.trial import BestEpoch, Step
 
@@ -210,11 +210,10 @@ class CheckpointWriter:
             return
         step, path, keys = self._staged
         json_path = self._folder / f"checkpoint-{step}.json"
-        temporary = json_path.with_name(json_path.name + ".tmp")
-        content = json.dumps({"step": step, "metrics": dict(metrics), "reported": reported, "keys": keys})
-        write_flushed(temporary, lambda file: file.write(content.encode()))
         # The state is renamed last, because a checkpoint exists as soon as its state file does, and then needs its JSON.
-        temporary.replace(json_path)
+        replace_text(
+            json_path, json.dumps({"step": step, "metrics": dict(metrics), "reported": reported, "keys": keys})
+        )
         path.with_name(path.name + ".tmp").replace(path)
         current_files = {path, json_path}
         if self._best_epoch_rule is not None:

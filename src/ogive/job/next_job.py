@@ -12,6 +12,7 @@ from typing import Any
 import yaml
 
 from ogive.errors import RunError
+from ogive.files import replace_text
 from ogive.job.job_folder import JOB_COPY, ORIGIN_FILE
 from ogive.job.yaml_source import read_job_file
 from ogive.trial import Trial
@@ -56,7 +57,7 @@ def write_suggested(run: Path, only: Mapping[str, Sequence[Any]], best: Sequence
     text += yaml.safe_dump(data, sort_keys=False, default_flow_style=None, width=110)
     path = run / SUGGESTED_JOB_FILE
     try:
-        path.write_text(text, encoding="utf-8")
+        replace_text(path, text)
     except OSError as error:
         raise RunError(f"{path} cannot be written: {error}; check the free space and the permissions") from error
     return path

@@ -14,7 +14,7 @@ from statistics import fmean
 
 import numpy as np
 
-from ogive.formatting import amount_of_limit, duration, plural
+from ogive.formatting import amount_of_limit, duration, duration_of_hours, plural
 from ogive.monitor import plan_comparison
 from ogive.monitor.diversity import DIVERSITY_WINDOW, compute_mean_distance, estimate_random_distance
 from ogive.monitor.overtraining import MIN_OVERTRAINED_TRIALS, detect_overtraining
@@ -192,7 +192,7 @@ def _check_budget(state: State, now: float) -> Iterator[Alert]:
     settings, spent = Settings.from_json(state.settings), spending.compute_spending(state, now)
     budgets = []
     if settings.hours is not None:
-        text = f"{duration(spent.hours * SECONDS_PER_HOUR)} of {duration(settings.hours * SECONDS_PER_HOUR)}"
+        text = f"{duration_of_hours(spent.hours)} of {duration_of_hours(settings.hours)}"
         budgets.append(("hours", settings.hours, spent.hours, text))
     if settings.money is not None and spent.money is not None:
         text = amount_of_limit(spent.money, settings.money, spent.currency)
@@ -226,7 +226,7 @@ def _check_patience(state: State, now: float) -> Iterator[Alert]:
     trial, improved_at = improvement
     hours = _sum_session_seconds(state, improved_at, now) / SECONDS_PER_HOUR
     if hours >= limit:
-        message = f"no improvement for {duration(hours * SECONDS_PER_HOUR)}, since trial {trial.id}"
+        message = f"no improvement for {duration_of_hours(hours)}, since trial {trial.id}"
         numbers = {"hours": hours, "limit": limit}
         yield Alert("warning", f"patience:{trial.id}", message, numbers, trial=trial.id)
 

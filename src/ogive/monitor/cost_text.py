@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from ogive.formatting import amount, amount_of_limit, duration, number, plural
+from ogive.formatting import amount, amount_of_limit, duration, duration_of_hours, interval, number, plural
 from ogive.monitor import cost, plan_comparison
 from ogive.monitor.gain import Gain, compute_gain
 from ogive.monitor.ledger import LedgerLine, compute_ledger
 from ogive.monitor.stop_rules import StopVerdict
 from ogive.run import spending
 from ogive.run.settings import Settings
-from ogive.run.spending import SECONDS_PER_HOUR
 from ogive.run.state import State
 
 Line = tuple[str, str]
@@ -24,36 +23,29 @@ Line = tuple[str, str]
 def format_spending(state: State, now: float | None = None) -> str:
     """Return the time and money that were spent, such as `1 h 5 min (36% of 3 h), 6.43 of 50 USD (13%)`."""
     settings, spent = Settings.from_json(state.settings), spending.compute_spending(state, now)
-    share = f" ({spent.hours / settings.hours:.0%} of {_format_hours(settings.hours)})" if settings.hours else ""
-    text = f"{_format_hours(spent.hours)}{share}"
-    if spent.money is not None:
-        paid = amount(spent.money, spent.currency)
-        if settings.money is not None:
-            paid = (
-                f"{amount_of_limit(spent.money, settings.money, spent.currency)} ({spent.money / settings.money:.0%})"
-            )
-        text += f", {paid}"
-    return text
+    share = f" ({spent.hours / settings.hours:.0%} of {duration_of_hours(settings.hours)})" if settings.hours else ""
+    text = f"{duration_of_hours(spent.hours)}{share}"
+    return text if spent.money is None else f"{text}, {format_money_spent(spent, settings)}"
+
+
+def format_money_spent(spent: spending.Spending, settings: Settings) -> str:
+    """Return the money that was spent: `6.43 of 50 USD (13%)`, or `6.43 USD` without a limit. It must not be None."""
+    assert spent.money is not None
+    if settings.money is None:
+        return amount(spent.money, spent.currency)
+    return f"{amount_of_limit(spent.money, settings.money, spent.currency)} ({spent.money / settings.money:.0%})"
 
 
 def format_projection(projection: cost.Projection) -> str:
     """Return a projection with its intervals.
 
-    For example: `2 h 58 min (2 h 40 min to 3 h 20 min), 19.30 USD (17.10 to 22.40)`.
+    For example: `2 h 58 min (2 h 40 min to 3 h 20 min), 19.30 (17.10 to 22.40) USD`.
     """
     hours, money = projection.hours, projection.money
-    text = f"{_format_hours(hours.expected)} {_format_range(hours, _format_hours)}"
-    if money is not None:
-        text += f", {amount(money.expected, projection.currency)} {_format_range(money, amount)}"
-    return text
-
-
-def _format_hours(hours: float) -> str:
-    return duration(hours * SECONDS_PER_HOUR)
-
-
-def _format_range(interval: cost.Interval, format_amount: Callable[[float], str]) -> str:
-    return f"({format_amount(interval.low)} to {format_amount(interval.high)})"
+    text = interval(hours.expected, hours.low, hours.high, duration_of_hours)
+    if money is None:
+        return text
+    return f"{text}, {interval(money.expected, money.low, money.high, amount)} {projection.currency}".rstrip()
 
 
 def list_cost_lines(states: dict[str, State], now: float | None = None) -> list[Line]:
@@ -97,7 +89,7 @@ def format_plan_comparison(state: State, now: float | None = None) -> str | None
         return None
     seconds = comparison.forecast.seconds
     forecast = (
-        f"forecast {duration(seconds.expected)} {_format_range(seconds, duration)} with {comparison.forecast.split}"
+        f"forecast {interval(seconds.expected, seconds.low, seconds.high, duration)} with {comparison.forecast.split}"
     )
     verdict = f"the search is {comparison.verdict} than planned" if comparison.verdict else "the plan holds"
     return f"{forecast}; {comparison.so_far}: {verdict}"
@@ -106,36 +98,38 @@ def format_plan_comparison(state: State, now: float | None = None) -> str | None
 def _format_stage(line: spending.Spending) -> str:
     """Return the spending of one stage on one device."""
     money = "" if line.money is None else f", {amount(line.money, line.currency)}"
-    reserved = _format_hours(line.worker_hours)
-    computing = f"workers computed for {_format_hours(line.compute_hours)} of the {reserved} that they were reserved"
-    return f"{_format_hours(line.hours)} on {line.device}, {computing}{money}"
+    reserved = duration_of_hours(line.worker_hours)
+    computing = (
+        f"workers computed for {duration_of_hours(line.compute_hours)} of the {reserved} that they were reserved"
+    )
+    return f"{duration_of_hours(line.hours)} on {line.device}, {computing}{money}"
 
 
 def _format_review(review: cost.ForecastReview) -> str:
     """Return a projection and the hours that the search took instead."""
-    interval = f"{_format_hours(review.hours.expected)} {_format_range(review.hours, _format_hours)}"
+    hours = interval(review.hours.expected, review.hours.low, review.hours.high, duration_of_hours)
     # Without inactive trials, the projection is the forecast of the plan, from before the search.
-    forecast = f"forecast {interval} for {plural(review.trials, 'trial')}"
+    forecast = f"forecast {hours} for {plural(review.trials, 'trial')}"
     if review.done:
-        forecast = f"{interval} after {review.done} of {plural(review.trials, 'trial')}"
+        forecast = f"{hours} after {review.done} of {plural(review.trials, 'trial')}"
     verdict = "within" if review.is_within_interval else "outside"
-    return f"{forecast}; it took {_format_hours(review.actual_hours)}, {verdict} the interval"
+    return f"{forecast}; it took {duration_of_hours(review.actual_hours)}, {verdict} the interval"
 
 
 def _format_gain(gain: Gain, currency: str) -> str:
     money = f" and {amount(gain.money_per_point, currency)}" if gain.money_per_point is not None else ""
-    last_point_text = f"; the last point took {_format_hours(gain.last_point)} of computing" if gain.last_point else ""
+    last_point_text = (
+        f"; the last point took {duration_of_hours(gain.last_point)} of computing" if gain.last_point else ""
+    )
     return (
         f"{gain.metric} from {number(gain.start)} (median of the first trials) to {number(gain.best)}: a point took "
-        f"{_format_hours(gain.hours_per_point)} of worker time{money}{last_point_text}"
+        f"{duration_of_hours(gain.hours_per_point)} of worker time{money}{last_point_text}"
     )
 
 
 def _format_ledger(label: str, lines: Sequence[LedgerLine]) -> list[Line]:
     """Return one line with all entries of at least 0.1 s; an empty list if there are no such entries."""
-    texts = [
-        f"{s.what} {_format_hours(abs(s.worker_hours))}" for s in lines if abs(s.worker_hours) * SECONDS_PER_HOUR >= 0.1
-    ]
+    texts = [f"{s.what} {duration_of_hours(abs(s.worker_hours))}" for s in lines if 3600 * abs(s.worker_hours) >= 0.1]
     return [(label, "; ".join(texts))] if texts else []
 
 

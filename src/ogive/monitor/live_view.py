@@ -52,7 +52,7 @@ def show_live_view(stream: TextIO | None = None) -> Iterator[Observer]:
                 nonlocal next_redraw
                 progress.record_event(state, event)
                 if event is not None and event.kind is Kind.WARNING:
-                    live.console.print(Text(f"warning: {_format_warning(event)}", style="yellow"), soft_wrap=True)
+                    live.console.print(Text(f"warning: {_format_warning(event)}", style="yellow"))
                 now = time.monotonic()
                 if now >= next_redraw:
                     next_redraw = now + REDRAW_SECONDS
@@ -61,7 +61,7 @@ def show_live_view(stream: TextIO | None = None) -> Iterator[Observer]:
             yield observe_live
     finally:
         if progress.has_started:
-            console.print(Text(progress.format_summary()), soft_wrap=True)
+            console.print(Text(progress.format_summary()))
 
 
 @contextmanager

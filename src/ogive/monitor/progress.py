@@ -5,8 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from ogive.formatting import amount, amount_of_limit, duration, nonzero_counts, number, plural
+from ogive.formatting import amount, duration, nonzero_counts, number, plural
 from ogive.monitor import cost
+from ogive.monitor.cost_text import format_money_spent
 from ogive.monitor.plan_comparison import read_plan_forecast
 from ogive.monitor.rewards import count_inactive
 from ogive.objective import total_violation
@@ -209,11 +210,7 @@ class Progress:
         spent = spending.compute_spending(self.state, now)
         if spent.money is None:
             return None
-        paid = amount(spent.money, spent.currency)
-        if settings.money is not None:
-            paid = (
-                f"{amount_of_limit(spent.money, settings.money, spent.currency)} ({spent.money / settings.money:.0%})"
-            )
+        paid = format_money_spent(spent, settings)
         # A projection goes through all trials, so it is only computed again after a trial has ended.
         if self.state.ended_count != self._ended_at_projection:
             self._ended_at_projection, self._projection = self.state.ended_count, cost.project_cost(self.state)

@@ -24,7 +24,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from ogive.formatting import amount_of_limit, duration, number, plural
+from ogive.formatting import amount_of_limit, duration_of_hours, number, plural
 from ogive.monitor.rewards import Rewards, compute_rewards, count_inactive
 from ogive.monitor.trend import (
     FIRST_TEST_TRIALS,
@@ -39,7 +39,7 @@ from ogive.monitor.trend import (
 )
 from ogive.objective import Constraint, total_violation
 from ogive.run.settings import Settings
-from ogive.run.spending import SECONDS_PER_HOUR, compute_spending
+from ogive.run.spending import compute_spending
 from ogive.run.state import State
 from ogive.trial import EMPTY, Status, Trial
 
@@ -156,7 +156,7 @@ def _check_budget(state: State, settings: Settings, now: float | None) -> StopVe
     # For each budget: the used amount, the limit, and a text with both.
     budgets = {"trials": (float(trials), float(state.total_trials), f"{trials:,} of {state.total_trials:,} trials")}
     if settings.hours is not None:
-        text = f"{duration(SECONDS_PER_HOUR * spent.hours)} of {duration(SECONDS_PER_HOUR * settings.hours)}"
+        text = f"{duration_of_hours(spent.hours)} of {duration_of_hours(settings.hours)}"
         budgets["hours"] = (spent.hours, settings.hours, text)
     if settings.money is not None and spent.money is not None:
         text = amount_of_limit(spent.money, settings.money, spent.currency)

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ogive.formatting import amount, amount_of_limit, duration, plural
+from ogive.formatting import amount, amount_of_limit, duration, duration_of_hours, plural
 from ogive.monitor.cost import review_projections
 from ogive.monitor.diversity import DIVERSITY_WINDOW, compute_mean_distance, estimate_random_distance
 from ogive.monitor.gain import compute_gain
 from ogive.monitor.stop_rules import INVALID_SHARE
 from ogive.report.subject import Subject
 from ogive.run.settings import Settings
-from ogive.run.spending import SECONDS_PER_HOUR, compute_spending
+from ogive.run.spending import compute_spending
 from ogive.session.search_code import LAYERS_PART, SOURCES
 from ogive.space.domain import IntegerRange, RealRange
 from ogive.space.training_decisions import training_decisions
@@ -81,7 +81,7 @@ def check_limits(subject: Subject) -> Answer:
 def check_budget_is_set(subject: Subject) -> Answer:
     settings = _settings(subject)
     currency = subject.state.price.currency if subject.state.price else ""
-    limits = [duration(SECONDS_PER_HOUR * settings.hours)] if settings.hours is not None else []
+    limits = [duration_of_hours(settings.hours)] if settings.hours is not None else []
     limits += [amount(settings.money, currency or "of money")] if settings.money is not None else []
     return yes_or_no(bool(limits), " and ".join(limits), "only max_trials limits the search; no `budget` is set")
 
@@ -238,7 +238,7 @@ def check_budget_is_kept(subject: Subject) -> Answer:
     spent = compute_spending(subject.state)
     parts = []
     if settings.hours is not None:
-        text = f"{duration(SECONDS_PER_HOUR * spent.hours)} of {duration(SECONDS_PER_HOUR * settings.hours)}"
+        text = f"{duration_of_hours(spent.hours)} of {duration_of_hours(settings.hours)}"
         parts.append((spent.hours <= BUDGET_TOLERANCE * settings.hours, text))
     if settings.money is not None and spent.money is not None:
         text = amount_of_limit(spent.money, settings.money, spent.currency)
@@ -270,6 +270,4 @@ def check_cost_of_gain(subject: Subject) -> Answer:
     gained = compute_gain(subject.state)
     if gained is None:
         return Answer(NOT_APPLICABLE, "the best is not better than the first trials yet")
-    return Answer(
-        YES, f"{duration(SECONDS_PER_HOUR * gained.hours_per_point)} of worker time for 0.01 of {gained.metric}"
-    )
+    return Answer(YES, f"{duration_of_hours(gained.hours_per_point)} of worker time for 0.01 of {gained.metric}")

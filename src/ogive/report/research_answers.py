@@ -6,10 +6,10 @@ The statements are those of Lindauer and Hutter, "Best Practices for Scientific 
 
 from __future__ import annotations
 
-from ogive.formatting import duration, plural
+from ogive.formatting import duration_of_hours, plural
 from ogive.report.checklist_answers import NO, NOT_APPLICABLE, YES, Answer, yes_or_no
 from ogive.report.subject import Subject
-from ogive.run.spending import SECONDS_PER_HOUR, compute_spending
+from ogive.run.spending import compute_spending
 
 MIN_RANDOM_TRIALS = 10
 """At least this many random trials of the run itself count as a comparison with random search."""
@@ -117,12 +117,12 @@ def check_tuning_of_recipe(subject: Subject) -> Answer:
 
 def check_total_time(subject: Subject) -> Answer:
     search = compute_spending(subject.state)
-    elapsed, compute = duration(SECONDS_PER_HOUR * search.hours), duration(SECONDS_PER_HOUR * search.compute_hours)
+    elapsed, compute = duration_of_hours(search.hours), duration_of_hours(search.compute_hours)
     text = f"search {elapsed}, with {compute} of compute"
     if not subject.later_states:
         return Answer(NO, f"{text}; no full training yet")
     final = compute_spending(next(iter(subject.later_states.values())))
-    return Answer(YES, f"{text}; full training {duration(SECONDS_PER_HOUR * final.compute_hours)} of compute")
+    return Answer(YES, f"{text}; full training {duration_of_hours(final.compute_hours)} of compute")
 
 
 def check_setup(subject: Subject) -> Answer:

@@ -12,7 +12,7 @@ from ogive.monitor.cost import project_cost
 from ogive.monitor.overtraining import detect_overtraining
 from ogive.monitor.stop_rules import StopVerdict
 from ogive.report import facts
-from ogive.report.sections.cost import format_projection
+from ogive.report.sections.cost import describe_projection
 from ogive.report.subject import Subject, format_metric
 from ogive.run.results import compute_expected_best, explain_no_best
 from ogive.run.spending import compute_spending
@@ -269,7 +269,7 @@ def describe_cost(subject: Subject) -> str:
     if failed_seconds >= MIN_FAILED_SHARE * state.compute_seconds > 0:
         text += f"; failed trials took {duration(failed_seconds)} of {duration(state.compute_seconds)} of compute"
     projected = None if state.end_reason else project_cost(state)
-    return f"{text}; {format_projection(projected)}." if projected else f"{text}."
+    return f"{text}; {describe_projection(projected)}." if projected else f"{text}."
 
 
 def _format_money_spent(state: State) -> str:

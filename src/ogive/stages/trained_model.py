@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ogive.errors import JobError, OgiveError, RunError
 from ogive.estimate import Classifier, load_checkpoint
 from ogive.export.export_folder import ABOUT, read_export_form
+from ogive.files import replace_text
 from ogive.session.search_code import LAYERS_PART, SearchCode
 from ogive.stages.delivery import FULL_TRAINING, Delivery
 from ogive.stages.trial_json import describe_delivery
@@ -187,7 +188,7 @@ def _write_json(output: Path, description: Mapping[str, Any]) -> Path:
         raise RunError(f"{path} {owner}; choose another file with -o (output=), such as one that ends in .json")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(description, indent=2) + "\n")
+        replace_text(path, json.dumps(description, indent=2) + "\n")
     except OSError as error:
         raise RunError(f"{path} cannot be written: {error}; choose another file") from error
     return path

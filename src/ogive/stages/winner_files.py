@@ -70,6 +70,7 @@ def _save_weights(folder: Path, winner: Delivery) -> None:
     content = {"model": dict(load_weights(winner)), "metrics": dict(winner.metrics), DESCRIPTION_KEY: description}
     draft = folder / f"{WEIGHTS}.draft"
     try:
+        # Not `replace_file`: the old description is removed between the writing and the renaming of the draft.
         write_flushed(draft, lambda file: torch.save(content, file))
         (folder / DESCRIPTION).unlink(missing_ok=True)
         os.replace(draft, folder / WEIGHTS)

@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ogive.arrays import IntArray
 from ogive.errors import JobError
 from ogive.hashing import hash_bytes
 from ogive.seeds import generator
 
-Indices = NDArray[np.int64]
+Indices = IntArray
 Amount = float | int
 """A share between 0 and 1, both excluded, or a number of examples."""
 
@@ -108,9 +108,7 @@ def parse_percentages(text: str) -> dict[str, float]:
     return {"test": test, "validation": validation / (1 - test)}
 
 
-def draw_split(
-    labels: NDArray[np.int64], plan: SplitPlan, data_fingerprint: str = "", official_test_size: int = 0
-) -> Split:
+def draw_split(labels: IntArray, plan: SplitPlan, data_fingerprint: str = "", official_test_size: int = 0) -> Split:
     """Split examples with classes `labels` [n] by `plan`. The result depends on the arguments only.
 
     Args:
@@ -154,7 +152,7 @@ def draw_split(
     return Split(train, validation, test, rest, _compute_fingerprint(parts, data_fingerprint))
 
 
-def draw_nested_order(labels: NDArray[np.int64], seed: int) -> Indices:
+def draw_nested_order(labels: IntArray, seed: int) -> Indices:
     """Draw an order of the examples in which every prefix is stratified. Return the indices, int64 [n].
 
     The first k examples (for k classes) contain one of each class. In the first m examples, the number of examples of a
@@ -176,7 +174,7 @@ def draw_nested_order(labels: NDArray[np.int64], seed: int) -> Indices:
     return shuffled[np.argsort(positions[shuffled], kind="stable")].astype(np.int64)
 
 
-def allocate_to_classes(counts: NDArray[np.int64], size: int, rng: np.random.Generator) -> NDArray[np.int64]:
+def allocate_to_classes(counts: IntArray, size: int, rng: np.random.Generator) -> IntArray:
     """Divide `size` examples among the classes in proportion to `counts` [k], by the largest-remainder method.
 
     Each class gets its quota, rounded down. The remaining examples go to the classes with the largest remainders; ties are
@@ -192,7 +190,7 @@ def allocate_to_classes(counts: NDArray[np.int64], size: int, rng: np.random.Gen
     return quotas
 
 
-def _draw_part(pool: Indices, labels: NDArray[np.int64], size: int, seed: int, part: str) -> tuple[Indices, Indices]:
+def _draw_part(pool: Indices, labels: IntArray, size: int, seed: int, part: str) -> tuple[Indices, Indices]:
     """Return `size` examples of `pool`, stratified and shuffled, and the other examples of `pool` in their order."""
     rng = generator(seed, "split", part)
     classes, counts = np.unique(labels[pool], return_counts=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from ogive.document.blocks import Block, Drawing, DrawingRow, Section, Text
-from ogive.formatting import duration
+from ogive.formatting import duration_of_hours
 from ogive.monitor.diversity import DIVERSITY_WINDOW, compute_diversity, estimate_random_distance, list_sample_points
 from ogive.report import run_figures
 from ogive.report.sections.search_curve import choose_time_unit
@@ -66,9 +66,7 @@ def _utilisation(subject: Subject) -> tuple[Drawing, str] | None:
         description,
         1.05,
     )
-    reserved, busy = (
-        duration(SECONDS_PER_HOUR * hours) for hours in (utilisation.reserved_hours, utilisation.busy_hours)
-    )
+    reserved, busy = (duration_of_hours(hours) for hours in (utilisation.reserved_hours, utilisation.busy_hours))
     note = (
         f"Utilisation: workers were reserved for {reserved} and were busy for {busy} of this time "
         f"({100 * utilisation.mean:.0f}%). Times without a controller are not counted."

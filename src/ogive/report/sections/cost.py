@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ogive.document.blocks import Block, NamedValues, Section, Table, Text
-from ogive.formatting import amount, as_sentence, duration, number, plural
-from ogive.monitor.cost import Interval, Projection, project_cost, review_projections
-from ogive.monitor.cost_text import format_plan_comparison
+from ogive.formatting import amount, as_sentence, duration_of_hours, interval, number, plural
+from ogive.monitor.cost import Projection, project_cost, review_projections
+from ogive.monitor.cost_text import format_plan_comparison, format_projection
 from ogive.monitor.gain import compute_gain
 from ogive.monitor.ledger import LedgerLine, compute_ledger
 from ogive.report.subject import Subject
-from ogive.run.spending import SECONDS_PER_HOUR, Spending, compute_spending_by_device
+from ogive.run.spending import Spending, compute_spending_by_device
 
 TITLE = "Cost and savings"
 
@@ -49,9 +49,9 @@ def _spending_table(lines: Sequence[Spending]) -> Table:
             line.stage,
             line.device,
             f"{line.workers}",
-            duration(SECONDS_PER_HOUR * line.hours),
-            duration(SECONDS_PER_HOUR * line.worker_hours),
-            duration(SECONDS_PER_HOUR * line.compute_hours),
+            duration_of_hours(line.hours),
+            duration_of_hours(line.worker_hours),
+            duration_of_hours(line.compute_hours),
             *([format_money(line.money, line.currency)] if has_price else []),
         )
         for line in lines
@@ -63,21 +63,9 @@ def _spending_table(lines: Sequence[Spending]) -> Table:
     return Table(head, rows, frozenset({1}), note=note)
 
 
-def _format_hours(interval: Interval) -> str:
-    expected, low, high = (
-        duration(SECONDS_PER_HOUR * hours) for hours in (interval.expected, interval.low, interval.high)
-    )
-    return f"{expected} ({low} to {high})"
-
-
-def _format_money_interval(interval: Interval, currency: str) -> str:
-    return f"{format_money(interval.expected, currency)} ({amount(interval.low)} to {amount(interval.high)})"
-
-
-def format_projection(projected: Projection) -> str:
+def describe_projection(projected: Projection) -> str:
     """Return a clause about the time and the money that the whole search is expected to take."""
-    money = f" and {_format_money_interval(projected.money, projected.currency)}" if projected.money is not None else ""
-    return f"all {plural(projected.trials, 'trial')} are expected to take {_format_hours(projected.hours)}{money}"
+    return f"all {plural(projected.trials, 'trial')} are expected to take {format_projection(projected)}"
 
 
 def _projection(subject: Subject) -> list[Block]:
@@ -86,7 +74,7 @@ def _projection(subject: Subject) -> list[Block]:
     projected = project_cost(subject.state)
     if projected is None:
         return [Text("There is no projection yet: too few trials were measured.", soft=True)]
-    return [Text(f"{as_sentence(format_projection(projected))} ({projected.method}.)")]
+    return [Text(f"{as_sentence(describe_projection(projected))} ({projected.method}.)")]
 
 
 def _projection_reviews(subject: Subject) -> list[Block]:
@@ -99,8 +87,8 @@ def _projection_reviews(subject: Subject) -> list[Block]:
     rows = [
         (
             f"after {plural(review.done, 'trial')}" if review.done else "by the plan, before the start",
-            _format_hours(review.hours),
-            duration(SECONDS_PER_HOUR * review.actual_hours),
+            interval(review.hours.expected, review.hours.low, review.hours.high, duration_of_hours),
+            duration_of_hours(review.actual_hours),
             "yes" if review.is_within_interval else "no",
         )
         for review in projections
@@ -115,18 +103,22 @@ def _cost_of_gain(subject: Subject) -> list[Block]:
     """Return how much better the best trial is than the first trials, and the time and money for each 0.01 of it."""
     gained = compute_gain(subject.state)
     if gained is None:
-        return [Text("The best is not better than the first trials yet, so the cost of a gain is unknown.", soft=True)]
+        reason = (
+            "The cost of a gain is unknown: too few trials have reached the highest step, or the best of them is not better "
+            "than the median of the first ten."
+        )
+        return [Text(reason, soft=True)]
     rows: list[tuple[str, object]] = [
         (f"median {gained.metric} of the first trials", number(gained.start)),
         (f"best {gained.metric}", number(gained.best)),
         ("gain, in units of 0.01", number(gained.points)),
-        ("worker time for each 0.01", duration(SECONDS_PER_HOUR * gained.hours_per_point)),
+        ("worker time for each 0.01", duration_of_hours(gained.hours_per_point)),
     ]
     if gained.money_per_point is not None:
         currency = subject.state.price.currency if subject.state.price else ""
         rows.append(("money for each 0.01", format_money(gained.money_per_point, currency)))
     if gained.last_point:
-        rows.append(("compute time for the last 0.01", duration(SECONDS_PER_HOUR * gained.last_point)))
+        rows.append(("compute time for the last 0.01", duration_of_hours(gained.last_point)))
     return [NamedValues(rows)]
 
 
@@ -140,7 +132,7 @@ def _savings_table(lines: Sequence[LedgerLine], currency: str) -> list[Block]:
     rows = [
         (
             line.what,
-            f"{'saved' if line.worker_hours > 0 else 'wasted'} {duration(SECONDS_PER_HOUR * abs(line.worker_hours))}",
+            f"{'saved' if line.worker_hours > 0 else 'wasted'} {duration_of_hours(abs(line.worker_hours))}",
             *([format_money(line.money, currency)] if has_price else []),
             line.basis,
         )

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ogive.document.blocks import Block, Card, Cards, Drawing, Fold, NamedValues, Section, Table, Text
 from ogive.drawing.architecture_drawing import draw_svg
-from ogive.drawing.layer_tree import NO_LAYERS, format_value
+from ogive.drawing.layer_tree import format_value
 from ogive.formatting import as_sentence, duration, plural
 from ogive.report.facts import format_plugin
 from ogive.report.subject import Subject, format_metric
@@ -18,6 +18,9 @@ from ogive.stages.delivery import FULL_TRAINING, SEARCH, Delivery
 from ogive.stages.full_training_result import FULL_TRAINING_FOLDER
 from ogive.trial import Status
 
+_NO_LAYERS = (
+    "Layers are not drawn, because the journal has none: `ogive report --trust` loads them with the user's code."
+)
 BASELINE_TITLE = "Comparison with a baseline"
 RUNGS_TITLE = "Rungs of the schedule"
 MAX_RUNGS = 12
@@ -38,7 +41,7 @@ def build_best(subject: Subject) -> Section:
     ]
     blocks: list[Block] = [Text(text) for text in notes]
     if subject.state.space.tree is None:
-        blocks.insert(0, Text(f"Not drawn: {NO_LAYERS}.", soft=True))
+        blocks.insert(0, Text(_NO_LAYERS, soft=True))
     return Section("best", title, [*blocks, cards])
 
 
@@ -94,7 +97,10 @@ def _describe_training(subject: Subject, network: Delivery) -> str:
 def build_baseline(subject: Subject) -> Section:
     """Return the comparison of the winner with a hand-drawn baseline."""
     if subject.comparison is None:
-        text = "No baseline was compared; name a `baseline` in the job, or pass one to `run.finalize`."
+        text = (
+            "No baseline was compared: full training compares the winner with the `baseline` of the job, or with the one "
+            "that is passed to `run.finalize`."
+        )
         return Section("baseline", BASELINE_TITLE, [Text(text)])
     tables = make_comparison_tables(subject.comparison, subject.state.objectives)
     seeds = Fold("values of each seed", [Table(tables["seeds_head"], tables["seeds_rows"])])
