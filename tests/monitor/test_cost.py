@@ -112,14 +112,14 @@ def test_the_ledger_of_saved_and_wasted_time() -> None:
     story.tell(Kind.PUT_BACK, lost, data={"reason": "killed", "status": "killed", "seconds": 50.0})
     story.time += 40  # the worker is idle
     story.tell(Kind.WARNING, data={"message": "idle"})
-    lines = {line.what: line for line in compute_ledger(story.state)}
+    lines = {line.label: line for line in compute_ledger(story.state)}
     seconds = {what: round(line.worker_hours * HOUR, 6) for what, line in lines.items()}
     assert seconds["early stopping"] == 600.0, "six epochs of a hundred seconds"
     assert seconds["evaluation cache"] == 700.0
     assert (seconds["failures"], seconds["lost attempts"], seconds["idle workers"]) == (-100.0, -50.0, -40.0)
     assert lines["failures"].money == pytest.approx(-100 / HOUR * 3.0)
     final = History().runs([5000.0, 5000.0]).state
-    proxy = {line.what: line.worker_hours for line in compute_ledger(story.state, [final])}["cheap estimates"]
+    proxy = {line.label: line.worker_hours for line in compute_ledger(story.state, [final])}["cheap estimates"]
     assert proxy * HOUR == pytest.approx(3 * 5000 - 450 - 10_000), "three inactive trials"
 
 

@@ -27,11 +27,11 @@ def test_parts_are_disjoint_and_cover_the_data(n: int, classes: int, seed: int, 
     plan = SplitPlan(test=0.2, validation=0.25, train=0.5 if train else None, seed=seed)
     y = labels(n, classes, seed)
     parts = draw_split(y, plan)
-    everything = np.concatenate([parts.train, parts.validation, parts.test, parts.rest])
+    everything = np.concatenate([parts.train, parts.validation, parts.test, parts.unused])
     assert sorted(everything) == list(range(n))
     assert sorted(np.concatenate([parts.full_train, parts.test])) == list(range(n))
     assert len(parts.test) == round(0.2 * n)
-    assert len(parts.rest) == 0 or train
+    assert len(parts.unused) == 0 or train
     assert parts.fingerprint == draw_split(y, plan).fingerprint != draw_split(y, plan, "other data").fingerprint
 
 

@@ -106,7 +106,7 @@ def plan(
         regret=regret,
         faults=faults,
     )
-    declared = RunSpec.of(
+    run_spec = RunSpec.of(
         space,
         estimator,
         objectives=objectives,
@@ -116,4 +116,4 @@ def plan(
         epochs=estimator.epochs if epochs is LEFT_OUT else epochs,
         seed=seed,
     )
-    return make_plan(declared, estimator, settings, request, say=say)
+    return make_plan(run_spec, estimator, settings, request, say=say)

@@ -206,14 +206,14 @@ def _stop_cells(stop: ReplayedStop, result: Replay) -> tuple[str, str, str, str]
     if not stop.stops:
         return "-", "-", "-", "-"
     if stop.lost is None:
-        lost = "unknown: no feasible trial by then"
+        loss_text = "unknown: no feasible trial by then"
     elif len(result.objectives) > 1:
-        lost = f"{stop.lost:.1%} of the front"
+        loss_text = f"{stop.lost:.1%} of the front"
     else:
-        lost = f"{number(stop.lost)} {result.objectives[0].metric}" if stop.lost > 0 else "nothing"
+        loss_text = f"{number(stop.lost)} {result.objectives[0].metric}" if stop.lost > 0 else "nothing"
     money = f", {_format_money(stop.saved)}" if stop.saved.money is not None else ""
     chosen = "-" if stop.chosen is None else str(stop.chosen)
-    return f"{stop.trials} of {result.trials}", chosen, lost, f"{duration_of_hours(stop.saved.hours)}{money}"
+    return f"{stop.trials} of {result.trials}", chosen, loss_text, f"{duration_of_hours(stop.saved.hours)}{money}"
 
 
 def _print_cost(result: Replay) -> None:
@@ -221,14 +221,14 @@ def _print_cost(result: Replay) -> None:
     from ogive.formatting import duration_of_hours
 
     print_text()
-    paid, replayed = result.actual_spending, result.replay_spending
-    time = f"{duration_of_hours(paid.hours)}, with {duration_of_hours(paid.worker_hours)} of worker time"
-    if paid.money is None and replayed.money is None:
+    actual, replayed = result.actual_spending, result.replay_spending
+    time = f"{duration_of_hours(actual.hours)}, with {duration_of_hours(actual.worker_hours)} of worker time"
+    if actual.money is None and replayed.money is None:
         print_text(f"cost      {time}; no price is known, add --price")
-    elif paid.money == replayed.money:
-        print_text(f"cost      {time}, {_format_money(paid)}")
+    elif actual.money == replayed.money:
+        print_text(f"cost      {time}, {_format_money(actual)}")
     else:
-        run_price = "the run had no price" if paid.money is None else f"the run paid {_format_money(paid)}"
+        run_price = "the run had no price" if actual.money is None else f"the run paid {_format_money(actual)}"
         print_text(f"cost      {time}, {_format_money(replayed)} at this price; {run_price}")
 
 

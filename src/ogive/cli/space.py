@@ -55,10 +55,10 @@ def _print_decisions(space: Space) -> None:
 
 
 def _alternatives(decision: Decision) -> str:
-    described = decision.domain.describe()
-    if "labels" in described:
-        return ", ".join(map(str, described["labels"]))
-    return f"{described['low']} to {described['high']}"
+    description = decision.domain.describe()
+    if "labels" in description:
+        return ", ".join(map(str, description["labels"]))
+    return f"{description['low']} to {description['high']}"
 
 
 def _condition(decision: Decision) -> str:

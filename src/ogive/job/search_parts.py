@@ -189,10 +189,10 @@ def choose_schedule(source: Source, keys: JobKeys, is_declared: bool) -> dict[st
     if required is None or required == keys.schedule:
         return dict(keys.schedule)
     if is_declared:
-        ((declared, _),) = keys.schedule.items()
+        ((run_spec, _),) = keys.schedule.items()
         problem = f"strategy {name!r} brings its own schedule, {next(iter(required))!r}"
         raise source.error(
-            ("schedule", declared), f"{problem}; leave schedule out (its options are among the strategy's)"
+            ("schedule", run_spec), f"{problem}; leave schedule out (its options are among the strategy's)"
         )
     return required
 

@@ -129,7 +129,7 @@ def _format_gain(gain: Gain, currency: str) -> str:
 
 def _format_ledger(label: str, lines: Sequence[LedgerLine]) -> list[Line]:
     """Return one line with all entries of at least 0.1 s; an empty list if there are no such entries."""
-    texts = [f"{s.what} {duration_of_hours(abs(s.worker_hours))}" for s in lines if 3600 * abs(s.worker_hours) >= 0.1]
+    texts = [f"{s.label} {duration_of_hours(abs(s.worker_hours))}" for s in lines if 3600 * abs(s.worker_hours) >= 0.1]
     return [(label, "; ".join(texts))] if texts else []
 
 
@@ -144,8 +144,8 @@ def list_alert_lines(state: State) -> list[Line]:
     """Return the alerts with their times, the latest first."""
     lines = []
     for alert in reversed(state.alerts):
-        when = time.strftime("%Y-%m-%d %H:%M", time.localtime(alert.time))
-        lines.append((alert.severity, f"{when}: {alert.message}"))
+        moment = time.strftime("%Y-%m-%d %H:%M", time.localtime(alert.time))
+        lines.append((alert.severity, f"{moment}: {alert.message}"))
     return lines
 
 

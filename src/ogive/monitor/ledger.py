@@ -21,13 +21,13 @@ class LedgerLine:
     """A line of the ledger.
 
     Attributes:
-        what: the cause that saved or wasted the time.
+        label: the cause that saved or wasted the time.
         worker_hours: the saved worker-hours; negative if they were wasted.
         money: the price of `worker_hours`, with the same sign; None if there is no price.
         basis: a phrase for the report on how the time was counted.
     """
 
-    what: str
+    label: str
     worker_hours: float
     money: float | None
     basis: str
@@ -77,12 +77,12 @@ def compute_ledger(state: State, finals: Sequence[State] = (), price: Price | No
     hourly_price = spent.money / spent.worker_hours if spent.money is not None and spent.worker_hours else None
     return [
         LedgerLine(
-            what,
+            label,
             seconds / SECONDS_PER_HOUR,
             None if hourly_price is None else seconds / SECONDS_PER_HOUR * hourly_price,
             basis,
         )
-        for what, seconds, basis in lines
+        for label, seconds, basis in lines
         if abs(seconds) > 0
     ]
 

@@ -210,12 +210,12 @@ class Progress:
         spent = spending.compute_spending(self.state, now)
         if spent.money is None:
             return None
-        paid = format_money_spent(spent, settings)
+        money_text = format_money_spent(spent, settings)
         # A projection goes through all trials, so it is only computed again after a trial has ended.
         if self.state.ended_count != self._ended_at_projection:
             self._ended_at_projection, self._projection = self.state.ended_count, cost.project_cost(self.state)
         expected = self._projection.money if self._projection else None
-        return paid + (f", {amount(expected.low)} to {amount(expected.high)} at the end" if expected else "")
+        return money_text + (f", {amount(expected.low)} to {amount(expected.high)} at the end" if expected else "")
 
     def format_summary(self) -> str:
         """Return a line that summarizes the search, for the end of the session."""

@@ -117,27 +117,27 @@ class RunWatcher:
             return None
         session = len(state.sessions)
         # The causes contain the session's number, so that each session can raise its own alert.
-        died, silent = f"controller:died:{session}", f"controller:silent:{session}"
+        died_cause, silent_cause = f"controller:died:{session}", f"controller:silent:{session}"
         consequence = (
             f"{plural(len(state.running_attempts), 'trial')} pending; the same call of the search continues it"
         )
         numbers: dict[str, float] = {"session": session, "running": len(state.running_attempts)}
         if holder is None:
             message = f"the controller has ended without closing its session: {consequence}"
-            return Alert("critical", died, message, numbers)
+            return Alert("critical", died_cause, message, numbers)
         # The start of the process is compared, because another process may have got the same number.
         if holder.host == socket.gethostname() and find_process_start(holder.pid) != holder.born:
             message = f"the controller ({holder}) has died: {consequence}"
-            return Alert("critical", died, message, numbers)
+            return Alert("critical", died_cause, message, numbers)
         seconds = self._count_seconds_without_beat()
         if seconds < MAX_MISSED_BEATS * BEAT_SECONDS:
             return None
         numbers["still_seconds"] = seconds
         if holder.host == socket.gethostname():
             message = f"the controller ({holder}) does not respond: its process exists, but its heartbeat has stopped"
-            return Alert("critical", silent, message, numbers)
+            return Alert("critical", silent_cause, message, numbers)
         message = f"the controller ({holder}) has died or cannot reach the journal: its heartbeat has stopped"
-        return Alert("critical", died, message, numbers)
+        return Alert("critical", died_cause, message, numbers)
 
     def journal_alert(self, alert: Alert) -> str | None:
         """Write an alert to the journal. Nothing is written if the controller may be alive: then only it may write.

@@ -252,12 +252,12 @@ def check_convergence(rewards: Rewards, trials: int) -> StopVerdict:
 
 def _explain_convergence(result: Convergence, n: int) -> str:
     """Return the reason of a verdict on convergence: all conditions if they are met, else the conditions that are not."""
-    where = f"over the last {result.window:,} of {n:,} trials"
+    location = f"over the last {result.window:,} of {n:,} trials"
     spread = f"from {result.spread_first:.3g} to {result.spread:.3g}, p = {result.spread_p:.2g}"
     if result.has_converged:
         return (
-            f"{where} rewards rose at less than a third of their earlier pace (p = {result.growth_p:.2g}), the best would "
-            f"gain {result.gain:.1%} more in another {n:,} trials, and the spread of the rewards fell {spread}"
+            f"{location} rewards rose at less than a third of their earlier pace (p = {result.growth_p:.2g}), the best "
+            f"would gain {result.gain:.1%} more in another {n:,} trials, and the spread of the rewards fell {spread}"
         )
     not_met = []
     if math.isnan(result.gain):
@@ -268,7 +268,7 @@ def _explain_convergence(result: Convergence, n: int) -> str:
         not_met.append(f"rewards may still rise at a third of their earlier pace (p = {result.growth_p:.2g})")
     if not result.has_spread_fallen:
         not_met.append(f"the spread of the rewards has not fallen significantly ({spread})")
-    return f"not yet: {where} {'; '.join(not_met)}"
+    return f"not yet: {location} {'; '.join(not_met)}"
 
 
 def check_no_trend(rewards: Rewards, trials: int, strategy: str) -> StopVerdict:

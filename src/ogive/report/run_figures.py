@@ -238,11 +238,11 @@ def draw_pareto_front(
         (is_hollow, True, "fewer steps, or violates a constraint"),
     ):
         if mask.any():
-            shown = [tooltips[i] for i in np.flatnonzero(mask).tolist()]
-            plot.dots(values[mask, 0], values[mask, 1], "grey", label, shown, hollow=draw_hollow)
+            labels = [tooltips[i] for i in np.flatnonzero(mask).tolist()]
+            plot.dots(values[mask, 0], values[mask, 1], "grey", label, labels, hollow=draw_hollow)
     if len(x):
-        shown = [tooltips[i] for i in np.flatnonzero(is_front).tolist()]
-        plot.dots(values[is_front, 0], values[is_front, 1], "c0", "on the front", shown, radius=4.2)
+        labels = [tooltips[i] for i in np.flatnonzero(is_front).tolist()]
+        plot.dots(values[is_front, 0], values[is_front, 1], "c0", "on the front", labels, radius=4.2)
     if knee is not None:
         knee_x, knee_y = values[next(i for i, text in enumerate(tooltips) if text.startswith(f"trial {knee.trial}:"))]
         plot.dots([knee_x], [knee_y], "c1", "knee", radius=6)

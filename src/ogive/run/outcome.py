@@ -80,8 +80,8 @@ def find_disk_fault(error: BaseException) -> str | None:
     """
     for e in _iterate_causes(error):
         if isinstance(e, OSError) and e.errno in _DISK_REMEDIES:
-            where = f" ({e.filename})" if e.filename else ""
-            return f"{_DISK_REMEDIES[e.errno]}{where}"
+            location = f" ({e.filename})" if e.filename else ""
+            return f"{_DISK_REMEDIES[e.errno]}{location}"
     return None
 
 

@@ -124,23 +124,23 @@ def read_prices(path: Path) -> dict[str, Price]:
     return prices
 
 
-def _parse_price(entry: object, where: str, *, name: str, per: str, currency: str) -> Price:
-    """Return the price of one entry of a price file. `where`: the place of the entry, for messages.
+def _parse_price(entry: object, location: str, *, name: str, per: str, currency: str) -> Price:
+    """Return the price of one entry of a price file. `location`: the place of the entry, for messages.
 
     Raises:
         JobError: the entry is not a price.
     """
     if not isinstance(entry, Mapping):
-        raise JobError(f"price: {where}: found {entry!r}; allowed: {{price: money, date: YYYY-MM-DD, source: text}}")
-    _check_keys(entry, _KEYS, where)
+        raise JobError(f"price: {location}: found {entry!r}; allowed: {{price: money, date: YYYY-MM-DD, source: text}}")
+    _check_keys(entry, _KEYS, location)
     hourly, date, source = (entry.get(key) for key in _KEYS)
     is_number = isinstance(hourly, (int, float)) and not isinstance(hourly, bool)
     if not is_number or not math.isfinite(hourly) or hourly <= 0:  # type: ignore[arg-type, operator]
-        raise JobError(f"price: {where}: price: found {hourly!r}; allowed: money for an hour, a number above 0")
+        raise JobError(f"price: {location}: price: found {hourly!r}; allowed: money for an hour, a number above 0")
     if date is not None and not isinstance(date, datetime.date):
-        raise JobError(f"price: {where}: date: found {date!r}; allowed: YYYY-MM-DD")
+        raise JobError(f"price: {location}: date: found {date!r}; allowed: YYYY-MM-DD")
     if source is not None and not isinstance(source, str):
-        raise JobError(f"price: {where}: source: found {source!r}; allowed: a text")
+        raise JobError(f"price: {location}: source: found {source!r}; allowed: a text")
     return Price(
         hourly=float(hourly),  # type: ignore[arg-type]
         per=per,
@@ -151,9 +151,9 @@ def _parse_price(entry: object, where: str, *, name: str, per: str, currency: st
     )
 
 
-def _check_keys(entry: Mapping[Any, Any], allowed: tuple[str, ...], where: str) -> None:
+def _check_keys(entry: Mapping[Any, Any], allowed: tuple[str, ...], location: str) -> None:
     unknown = next((key for key in entry if key not in allowed), None)
     if unknown is not None:
         close = get_close_matches(str(unknown), allowed, n=1)
         hint = f"did you mean {close[0]!r}? " if close else ""
-        raise JobError(f"price: {where}: there is no key {unknown!r}; {hint}allowed: {', '.join(allowed)}")
+        raise JobError(f"price: {location}: there is no key {unknown!r}; {hint}allowed: {', '.join(allowed)}")

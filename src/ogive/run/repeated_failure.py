@@ -69,6 +69,6 @@ def _has_value(state: State) -> bool:
 def _describe(trial: Trial) -> str:
     """Return the status of a failure with its reason and source line: `error: ValueError: no (train.py:12)`."""
     frames = list(_FRAME.finditer(trial.traceback))
-    where = f" ({frames[-1]['file']}:{frames[-1]['line']})" if frames else ""
+    location = f" ({frames[-1]['file']}:{frames[-1]['line']})" if frames else ""
     reason = trial.reason.strip().splitlines()
-    return f"{trial.status.value.replace('_', ' ')}: {reason[0] if reason else 'no reason'}{where}"
+    return f"{trial.status.value.replace('_', ' ')}: {reason[0] if reason else 'no reason'}{location}"

@@ -41,7 +41,7 @@ NOT_REPEATABLE = (
 def prepare_session_events(
     journal: Journal,
     folder: Path,
-    declared: RunSpec,
+    run_spec: RunSpec,
     estimator: Estimator,
     *,
     fixed: Mapping[str, Any],
@@ -55,7 +55,7 @@ def prepare_session_events(
     Args:
         journal: the run's journal.
         folder: the run's folder.
-        declared: the declaration of the search by this call.
+        run_spec: the declaration of the search by this call.
         estimator: the estimator of this call.
         fixed: the arguments of this call that must be equal to the stored ones.
         changeable: the arguments of this call that may differ from the stored settings.
@@ -66,10 +66,10 @@ def prepare_session_events(
         RunError: this call may not continue the run.
     """
     first, *events = journal.read()
-    data = declared.to_json()
+    data = run_spec.to_json()
     checked = {name: data[name] for name in (*fixed, "estimator", "fingerprints")}
     check_unchanged(
-        State.from_events([first]).declaration, declared.space, checked, folder=folder, recipe=data["recipe"]
+        State.from_events([first]).declaration, run_spec.space, checked, folder=folder, recipe=data["recipe"]
     )
     stored = {**first.data["settings"], **collect_setting_changes(events)}
     previous = Settings.from_json(stored)
@@ -83,7 +83,7 @@ def prepare_session_events(
     check_same_kind_of_time(config, events, folder)
     price = find_current_price(settings)
     opening = [Event(Kind.CHANGED, data=changes)] if changes else []
-    search_code = SearchCode.of(declared.space, estimator)
+    search_code = SearchCode.of(run_spec.space, estimator)
     session_record = {
         **collect_manifest(settings.workers, settings.workers_per_trial, settings.threads),
         # The key "code" has a hash of the estimator's code only; `SOURCES` has all parts of the search's code.
@@ -95,11 +95,11 @@ def prepare_session_events(
     opening.append(Event(Kind.OPENED, data={**session_record, **({"price": price.to_json()} if price else {})}))
     if any(event.kind is Kind.OPENED for event in events):
         messages = list_continued_run_warnings(events, estimator, search_code, previous=previous, settings=settings)
-        messages += list_example_input_warnings(first.data["space"], declared.space, events)
+        messages += list_example_input_warnings(first.data["space"], run_spec.space, events)
     else:
-        messages = list_new_run_warnings(declared, estimator)
+        messages = list_new_run_warnings(run_spec, estimator)
         messages += list_executor_warnings(config, settings.workers)
-        messages += list_example_input_warnings(first.data["space"], declared.space, events)
+        messages += list_example_input_warnings(first.data["space"], run_spec.space, events)
         if "warm_start" in first.data:
             # "said" holds the messages of `prepare_warm_start`.
             warm_start = first.data["warm_start"]

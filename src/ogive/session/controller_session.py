@@ -42,7 +42,7 @@ SCREENED_ARCHITECTURES = 4096
 
 
 def make_plugins(
-    declared: RunSpec,
+    run_spec: RunSpec,
     arguments: Mapping[str, Any],
     stored: Mapping[str, Any],
     screen: Callable[[Any], Mapping[str, float]],
@@ -50,7 +50,7 @@ def make_plugins(
     """Return the strategy and the schedule of a session.
 
     Args:
-        declared: the declaration of the search.
+        run_spec: the declaration of the search.
         arguments: the arguments of this call. `strategy` and `schedule`, if present, may be the user's objects.
         stored: the data of the journal's first event. The objectives, constraints and epochs are from here, and so are the
             strategy and the schedule if `arguments` does not have them.
@@ -61,7 +61,7 @@ def make_plugins(
     constraints = tuple(Constraint(**item) for item in stored["constraints"])
     strategy = make_strategy(
         arguments.get("strategy") or stored_specs["strategy"],
-        declared.space,
+        run_spec.space,
         objectives,
         constraints,
         screen=screen,
@@ -77,7 +77,7 @@ def make_plugins(
 def run_session(
     journal: Journal,
     events: list[Event],
-    declared: RunSpec,
+    run_spec: RunSpec,
     estimator: Estimator,
     *,
     folder: Path,
@@ -93,7 +93,7 @@ def run_session(
     Args:
         journal: the run's journal; this process holds its lease.
         events: the events of the journal, followed by the events that open the session, which are appended here.
-        declared: the declaration of the search.
+        run_spec: the declaration of the search.
         estimator: the estimator of the search.
         folder: the run's folder.
         fixed: the arguments of this call that must be the same when a run is continued.
@@ -107,21 +107,21 @@ def run_session(
         "interrupted" (by Ctrl-C) or "terminated" (by SIGTERM); None if the search ended.
     """
     screen = _make_caching_screen(estimator)
-    strategy, schedule = make_plugins(declared, fixed, events[0].data, screen)
+    strategy, schedule = make_plugins(run_spec, fixed, events[0].data, screen)
     # Results that depend on other trials' weights, or on virtual time, are not shared with other runs.
     is_sharable = use_cache and not (schedule.inherits_weights or config.is_simulated)
-    cache, cache_warning = _open_cache(declared.space, estimator, events) if is_sharable else (None, None)
+    cache, cache_warning = _open_cache(run_spec.space, estimator, events) if is_sharable else (None, None)
     # Events that are in the journal have a sequence number.
     stored = [event for event in events if event.seq]
     stored += journal.append(events[len(stored) :])
     # The controller applies the other events.
-    state = State.from_events(stored[:1], declared.space)
+    state = State.from_events(stored[:1], run_spec.space)
     reason, error_text = "", None
     try:
         settings = Settings.from_json({**events[0].data["settings"], **collect_setting_changes(stored)})
         with (
             _open_view(observer) as view,
-            closing(_make_executor(config, folder, declared, estimator, settings=settings, clock=clock)) as executor,
+            closing(_make_executor(config, folder, run_spec, estimator, settings=settings, clock=clock)) as executor,
         ):
             controller = Controller(
                 journal,
@@ -262,7 +262,7 @@ def _open_view(observer: Observer | None) -> Iterator[Observer]:
 def _make_executor(
     config: ExecutorConfig,
     folder: Path,
-    declared: RunSpec,
+    run_spec: RunSpec,
     estimator: Estimator,
     *,
     settings: Settings,
@@ -271,10 +271,10 @@ def _make_executor(
     """Return the executor that `config` names, with the limits and the number of workers of `settings`."""
     if isinstance(clock, VirtualClock):
         return make_simulated_executor(
-            config, clock, declared.space, estimator, workers=settings.workers, seed=declared.seed
+            config, clock, run_spec.space, estimator, workers=settings.workers, seed=run_spec.seed
         )
     if config.name == "inline":
-        return InlineExecutor(declared.space, estimator)
+        return InlineExecutor(run_spec.space, estimator)
     return ProcessExecutor(
         folder / PAYLOAD,
         folder,

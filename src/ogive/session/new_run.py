@@ -23,7 +23,7 @@ from ogive.session.search_checks import check_executor, check_fidelities, check_
 
 def create_run(
     folder: Path | None,
-    declared: RunSpec,
+    run_spec: RunSpec,
     estimator: Estimator,
     settings: Settings,
     *,
@@ -35,7 +35,7 @@ def create_run(
 
     Args:
         folder: the run's folder; None for a new folder in `runs/`.
-        declared: the declaration of the search.
+        run_spec: the declaration of the search.
         estimator: the estimator of the search.
         settings: the settings of the run.
         config: the configuration of the executor.
@@ -48,19 +48,19 @@ def create_run(
     """
     check_executor(config, settings, estimator)
     if plan is not None:
-        check_plan(plan, declared, settings, config.name)
+        check_plan(plan, run_spec, settings, config.name)
     # Only a check: an error is raised if the price cannot be found, or a budget of money has no price.
     find_current_price(settings)
-    check_hard_constraints(declared.space, estimator, declared.constraints, declared.seed)
+    check_hard_constraints(run_spec.space, estimator, run_spec.constraints, run_spec.seed)
     # Create the strategy and the schedule once before anything is written, so that errors in their options are found.
-    _, schedule = make_plugins(declared, arguments, declared.to_json(), estimator.screen)
-    check_fidelities(schedule, estimator, declared.space)
+    _, schedule = make_plugins(run_spec, arguments, run_spec.to_json(), estimator.screen)
+    check_fidelities(schedule, estimator, run_spec.space)
     folder = folder or make_fresh_folder(Path("runs").absolute())
     _prepare_folder(folder)
     forecast: list[Event] = []
     if plan is not None:
-        settings, forecast = apply_plan(plan, declared, estimator, settings)
-    created = Event(Kind.CREATED, data={**declared.to_json(), "settings": settings.to_json()})
+        settings, forecast = apply_plan(plan, run_spec, estimator, settings)
+    created = Event(Kind.CREATED, data={**run_spec.to_json(), "settings": settings.to_json()})
     Journal.create(folder / JOURNAL, [created, *forecast])
     return folder
 

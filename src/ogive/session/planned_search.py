@@ -71,12 +71,12 @@ class PlanRequest:
 
 
 def make_plan(
-    declared: RunSpec, estimator: Estimator, settings: Settings, request: PlanRequest, say: MessageFunction
+    run_spec: RunSpec, estimator: Estimator, settings: Settings, request: PlanRequest, say: MessageFunction
 ) -> Plan:
     """Return the plan of a declared search.
 
     Args:
-        declared: the declaration of the search, with strategy and schedule by name.
+        run_spec: the declaration of the search, with strategy and schedule by name.
         estimator: the estimator of the search.
         settings: the settings of the search: `max_trials`, budget, price and limits.
         request: the arguments of the plan.
@@ -89,38 +89,38 @@ def make_plan(
     from ogive import planner
     from ogive.bench.simulated_search import PluginSpec
 
-    for name, spec in (("strategy", declared.strategy), ("schedule", declared.schedule)):
+    for name, spec in (("strategy", run_spec.strategy), ("schedule", run_spec.schedule)):
         if ":" in spec.name:
             raise JobError(
                 f"{name}: found an object of class {spec.name}; a plan creates it many times, so give it by name"
             )
     # The strategy is not needed here: each simulation creates its own.
-    _, schedule = make_plugins(declared, {}, declared.to_json(), estimator.screen)
-    check_fidelities(schedule, estimator, declared.space)
+    _, schedule = make_plugins(run_spec, {}, run_spec.to_json(), estimator.screen)
+    check_fidelities(schedule, estimator, run_spec.space)
     if request.source is None:
-        timings = _measure_durations(declared, estimator, settings, request, say=say)
+        timings = _measure_durations(run_spec, estimator, settings, request, say=say)
     else:
-        timings = _read_source(request.source, declared)
+        timings = _read_source(request.source, run_spec)
     search = planner.PlannedSearch(
-        strategy=PluginSpec(declared.strategy.name, declared.strategy.options),
-        schedule=PluginSpec(declared.schedule.name, declared.schedule.options),
+        strategy=PluginSpec(run_spec.strategy.name, run_spec.strategy.options),
+        schedule=PluginSpec(run_spec.schedule.name, run_spec.schedule.options),
         trials=settings.max_trials,
         settings=Settings(budget=settings.budget, price=settings.price),
         price=find_current_price(settings),
         uses_devices=timings.unit == "devices",
     )
-    problems, assumptions = _make_problems(declared, estimator, timings)
+    problems, assumptions = _make_problems(run_spec, estimator, timings)
     return planner.build_plan(
         timings,
         search,
         problems,
         request.workers or detect_worker_units(estimator)[1],
         seeds=request.seeds or planner.SIMULATED_SEEDS,
-        seed=declared.seed,
+        seed=run_spec.seed,
         regret=request.regret,
         faults=request.faults,
-        assumptions=[*assumptions, *_list_simplifications(declared, schedule)],
-        fingerprint=compute_plan_fingerprint(declared, settings),
+        assumptions=[*assumptions, *_list_simplifications(run_spec, schedule)],
+        fingerprint=compute_plan_fingerprint(run_spec, settings),
         say=say,
     )
 
@@ -140,16 +140,16 @@ def detect_worker_units(estimator: Estimator) -> tuple[str, int]:
     return "threads", count_cores()
 
 
-def compute_plan_fingerprint(declared: RunSpec, settings: Settings) -> str:
+def compute_plan_fingerprint(run_spec: RunSpec, settings: Settings) -> str:
     """Return a hash of a search. A plan with another fingerprint is not a forecast of this search."""
-    data = declared.to_json()
+    data = run_spec.to_json()
     names = ("objectives", "constraints", "strategy", "schedule", "epochs", "fingerprints")
     limits = {"max_trials": settings.max_trials, "budget": settings.budget, "price": settings.price}
-    return hash_json({"space": declared.space.fingerprint, **{name: data[name] for name in names}, **limits})
+    return hash_json({"space": run_spec.space.fingerprint, **{name: data[name] for name in names}, **limits})
 
 
 def _measure_durations(
-    declared: RunSpec, estimator: Estimator, settings: Settings, request: PlanRequest, *, say: MessageFunction
+    run_spec: RunSpec, estimator: Estimator, settings: Settings, request: PlanRequest, *, say: MessageFunction
 ) -> Timings:
     """Train trials on this machine, and return their durations."""
     from ogive import planner
@@ -158,18 +158,18 @@ def _measure_durations(
     workers = request.workers or available
     with tempfile.TemporaryDirectory(prefix="ogive-plan-") as name:
         folder = Path(name)
-        write_payload(folder / PAYLOAD, declared.space, estimator)
+        write_payload(folder / PAYLOAD, run_spec.space, estimator)
         timings = planner.measure_durations(
-            declared.space,
+            run_spec.space,
             folder / PAYLOAD,
             folder,
             workers=min(workers, available),
             unit=unit,
-            epochs=declared.epochs,
+            epochs=run_spec.epochs,
             trials=request.measured_trials or planner.MEASURED_TRIALS,
             epochs_each=request.measured_epochs or planner.MEASURED_EPOCHS,
-            seed=declared.seed,
-            is_allowed=_make_hard_constraint_check(declared, estimator),
+            seed=run_spec.seed,
+            is_allowed=_make_hard_constraint_check(run_spec, estimator),
             time_limit=settings.time_limit,
             startup_limit=settings.startup_limit,
             say=say,
@@ -180,13 +180,13 @@ def _measure_durations(
     return replace(timings, notes=(*timings.notes, note))
 
 
-def _make_hard_constraint_check(declared: RunSpec, estimator: Estimator) -> Callable[[Architecture], bool]:
+def _make_hard_constraint_check(run_spec: RunSpec, estimator: Estimator) -> Callable[[Architecture], bool]:
     """Return a function that checks whether an architecture satisfies the hard constraints."""
-    hard = [constraint for constraint in declared.constraints if constraint.hard]
+    hard = [constraint for constraint in run_spec.constraints if constraint.hard]
     return lambda architecture: not hard or total_violation(estimator.screen(architecture), hard) == 0
 
 
-def _read_source(source: str | os.PathLike[str] | StoredRun | Timings, declared: RunSpec) -> Timings:
+def _read_source(source: str | os.PathLike[str] | StoredRun | Timings, run_spec: RunSpec) -> Timings:
     """Return the durations that a run or a file contains.
 
     If the run was another search, a note says so.
@@ -201,7 +201,7 @@ def _read_source(source: str | os.PathLike[str] | StoredRun | Timings, declared:
     if not isinstance(source, StoredRun):
         path = Path(source)
         if (path / JOURNAL).is_file():
-            return _read_source(StoredRun.open(path), declared)
+            return _read_source(StoredRun.open(path), run_spec)
         if path.is_dir() or not path.exists():
             raise JobError(
                 f"{path} is neither the folder of a run nor a file; give one of them (durations as CSV or JSON)"
@@ -209,9 +209,9 @@ def _read_source(source: str | os.PathLike[str] | StoredRun | Timings, declared:
         return planner.read_timings(path)
     created = source.state.declaration
     timings = planner.read_run_timings(source.state, f"the run in {source.folder}")
-    now, before = declared.fingerprints, created["fingerprints"]
+    now, before = run_spec.fingerprints, created["fingerprints"]
     differences = sorted(name for name in {*now, *before} if now.get(name) != before.get(name))
-    if not describes_same_space(Space.from_json(created["space"]), declared.space):
+    if not describes_same_space(Space.from_json(created["space"]), run_spec.space):
         differences.append("space")
     if not differences:
         return timings
@@ -222,7 +222,7 @@ def _read_source(source: str | os.PathLike[str] | StoredRun | Timings, declared:
 
 
 def _make_problems(
-    declared: RunSpec, estimator: Estimator, timings: Timings
+    run_spec: RunSpec, estimator: Estimator, timings: Timings
 ) -> tuple[Callable[[int], Problem], list[str]]:
     """Return a function that makes the problem to simulate for a seed, and sentences on the origin of the metrics.
 
@@ -233,19 +233,19 @@ def _make_problems(
     from ogive import planner
     from ogive.bench.benchmark_estimator import BenchmarkEstimator
 
-    objective = declared.objectives[0]
+    objective = run_spec.objectives[0]
     if isinstance(estimator, BenchmarkEstimator) and estimator.problem.objectives == (objective,):
-        return planner.limit_epochs(estimator.problem, declared.epochs), [
+        return planner.limit_epochs(estimator.problem, run_spec.epochs), [
             f"metrics: exact, because they are from the benchmark {estimator.problem.name} itself"
         ]
-    table = planner.find_bundled_table(declared.space, objective)
-    if table is not None and declared.epochs is not None and declared.epochs <= (table.epochs or 0):
-        return planner.limit_epochs(table, declared.epochs), [
+    table = planner.find_bundled_table(run_spec.space, objective)
+    if table is not None and run_spec.epochs is not None and run_spec.epochs <= (table.epochs or 0):
+        return planner.limit_epochs(table, run_spec.epochs), [
             f"metrics: learning curves of the bundled benchmark {table.name}, which has the same space but its own data and "
             "recipe"
         ]
-    shape = planner.fit_shape(timings.epochs, objective, declared.epochs or 1)
-    space, epochs = declared.space, declared.epochs
+    shape = planner.fit_shape(timings.epochs, objective, run_spec.epochs or 1)
+    space, epochs = run_spec.space, run_spec.epochs
 
     def make_landscape(seed: int) -> Problem:
         return planner.Landscape(space, objective, epochs, shape, seed=seed)
@@ -257,7 +257,7 @@ def _make_problems(
     return make_landscape, assumptions
 
 
-def _list_simplifications(declared: RunSpec, schedule: Schedule) -> list[str]:
+def _list_simplifications(run_spec: RunSpec, schedule: Schedule) -> list[str]:
     """Return a sentence for each part of the search that the simulation leaves out or simplifies."""
     sentences = []
     if schedule.fidelities:
@@ -266,9 +266,9 @@ def _list_simplifications(declared: RunSpec, schedule: Schedule) -> list[str]:
             f"the schedule varies {names}: training at a lower fidelity is assumed to be cheaper and as informative as "
             "training at the full fidelity"
         )
-    if len(declared.objectives) > 1:
-        sentences.append(f"of several objectives only the first, {declared.objectives[0].metric}, is simulated")
-    if declared.constraints:
+    if len(run_spec.objectives) > 1:
+        sentences.append(f"of several objectives only the first, {run_spec.objectives[0].metric}, is simulated")
+    if run_spec.constraints:
         sentences.append("constraints are not simulated; architectures that violate hard constraints were not measured")
     return sentences
 
@@ -290,12 +290,12 @@ def is_planned(workers: Any) -> bool:
     return type(workers).__name__ == "Plan" and type(workers).__module__.startswith("ogive.planner")
 
 
-def check_plan(plan: Any, declared: RunSpec, settings: Settings, executor: str) -> None:
+def check_plan(plan: Any, run_spec: RunSpec, settings: Settings, executor: str) -> None:
     """Raise an error if a search cannot use a plan.
 
     Args:
         plan: a `Plan`, or "auto" for a plan that will be made later.
-        declared: the declaration of the search.
+        run_spec: the declaration of the search.
         settings: the settings of the search.
         executor: the name of the executor.
 
@@ -308,19 +308,19 @@ def check_plan(plan: Any, declared: RunSpec, settings: Settings, executor: str) 
             "out, and use executor='processes'"
         )
     # A plan with the fingerprint "" may be used for any search.
-    if plan != AUTO and plan.fingerprint not in ("", compute_plan_fingerprint(declared, settings)):
+    if plan != AUTO and plan.fingerprint not in ("", compute_plan_fingerprint(run_spec, settings)):
         raise JobError(
             "workers=plan: the plan is for another search (its space, objectives, constraints, strategy, schedule, "
             "epochs, data, max_trials, budget or price differ); make a plan with the same arguments, or give workers='auto'"
         )
 
 
-def apply_plan(plan: Any, declared: RunSpec, estimator: Estimator, settings: Settings) -> tuple[Settings, list[Event]]:
+def apply_plan(plan: Any, run_spec: RunSpec, estimator: Estimator, settings: Settings) -> tuple[Settings, list[Event]]:
     """Return the settings of a new run, with the plan's split of the workers, and an event with the plan's forecast.
 
     Args:
         plan: a `Plan`, or "auto" to make one now.
-        declared: the declaration of the search.
+        run_spec: the declaration of the search.
         estimator: the estimator of the search.
         settings: the settings of the search.
 
@@ -328,7 +328,7 @@ def apply_plan(plan: Any, declared: RunSpec, estimator: Estimator, settings: Set
         JobError: no plan can be made.
     """
     if plan == AUTO:
-        plan = make_plan(declared, estimator, settings, PlanRequest(), say=_print_message)
+        plan = make_plan(run_spec, estimator, settings, PlanRequest(), say=_print_message)
     split = plan.chosen
     # The user may have chosen another split of the plan, with `Plan.choose_parallel_trials`.
     is_recommended = split == plan.recommended

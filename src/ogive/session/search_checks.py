@@ -161,9 +161,9 @@ def check_capacity(estimator: Estimator, parallel_trials: int, workers_per_trial
         )
 
 
-def list_new_run_warnings(declared: RunSpec, estimator: Estimator) -> list[str]:
+def list_new_run_warnings(run_spec: RunSpec, estimator: Estimator) -> list[str]:
     """Return the warnings about the space and the estimator of a new run."""
-    names = training_decisions(declared.space)
+    names = training_decisions(run_spec.space)
     warnings = [
         f"the space holds decisions about training ({', '.join(names)}): each architecture is evaluated with its own "
         "training settings, and its result may not hold with others"

@@ -214,9 +214,9 @@ def search(
         arguments["warm_start"] = prepare_warm_start(
             warm_start, space, arguments["objectives"], arguments["constraints"]
         )
-    declared = RunSpec.of(space, estimator, **arguments)
+    run_spec = RunSpec.of(space, estimator, **arguments)
     if folder is None or is_new:
-        folder = create_run(folder, declared, estimator, settings, config=config, plan=plan, arguments=arguments)
+        folder = create_run(folder, run_spec, estimator, settings, config=config, plan=plan, arguments=arguments)
     clock = VirtualClock() if config.is_simulated else WallClock()
     journal = Journal(folder / JOURNAL, synchronous=synchronous, clock=clock)
     try:
@@ -224,7 +224,7 @@ def search(
         events = prepare_session_events(
             journal,
             folder,
-            declared,
+            run_spec,
             estimator,
             fixed=fixed,
             changeable=changeable,
@@ -248,7 +248,7 @@ def search(
         interruption = run_session(
             journal,
             events,
-            declared,
+            run_spec,
             estimator,
             folder=folder,
             fixed=fixed,

@@ -49,14 +49,14 @@ class CodeWalk(ModuleWalk):
         self.depth = 0
         self.current = f"{role} {objects.get_display_name(value)}"
         try:
-            described = self.describe(value, role=role)
+            description = self.describe(value, role=role)
         except Exception as error:  # noqa: BLE001 - objects of users may raise anything when they are examined
-            described = "unknown"
+            description = "unknown"
             self.add_missing(self.current, f"examining it raises {type(error).__name__}: {error}")
         # The description of a function or class of the project is only a reference, "code NAME": `run` adds the part NAME.
         # The part of installed code is the version of its package, which has been added already.
-        if not isinstance(described, str) or not described.startswith(("code ", "installed ")):
-            self.add_part(self.current, described)
+        if not isinstance(description, str) or not description.startswith(("code ", "installed ")):
+            self.add_part(self.current, description)
 
     def run(self) -> None:
         """Describe all queued objects. Each of them may add further objects to the queue."""
@@ -116,11 +116,11 @@ class CodeWalk(ModuleWalk):
             return self.describe_installed(objects.get_module_name(value), value.__qualname__)
         installed = self.describe_installed(value.__globals__.get("__name__", ""), value.__code__.co_qualname)
         # "around" are the variables in the closure, such as the function that a decorator wraps.
-        described = {"installed": installed, "around": self.describe_installed_closure(value)}
+        description = {"installed": installed, "around": self.describe_installed_closure(value)}
         wrapped = getattr(value, "__wrapped__", None)
         if wrapped is not None:
-            described["wrapped"] = self.describe(wrapped, role=role)
-        return described if described["around"] or wrapped is not None else installed
+            description["wrapped"] = self.describe(wrapped, role=role)
+        return description if description["around"] or wrapped is not None else installed
 
     def _describe_function(self, function: FunctionType, name: str) -> Any:
         """Return the description of a function of the project. `name`: the part that `missing` names."""
@@ -131,7 +131,7 @@ class CodeWalk(ModuleWalk):
         self._check_lookups(code, name)
         self._check_defaults(function)
         attributes = {key: value for key, value in function.__dict__.items() if not key.startswith("__")}
-        described: dict[str, Any] = {
+        description: dict[str, Any] = {
             "code": bytecode.compute_digest(code),
             "defaults": [self.describe(value) for value in function.__defaults__ or ()],
             "keywords": {key: self.describe(value) for key, value in (function.__kwdefaults__ or {}).items()},
@@ -153,10 +153,10 @@ class CodeWalk(ModuleWalk):
         # of the same name hides the builtin.
         shadowed_names = function.__globals__.keys()
         if attribute_chains.keys() & (_SCOPE_BUILTINS - shadowed_names):
-            described["module"] = None if module not in sys.modules else self.describe(sys.modules[module])
-            described["locals"] = [inner.co_varnames for inner in bytecode.iterate_code(code)]
+            description["module"] = None if module not in sys.modules else self.describe(sys.modules[module])
+            description["locals"] = [inner.co_varnames for inner in bytecode.iterate_code(code)]
         wrapped = function.__dict__.get("__wrapped__")
-        return described if wrapped is None else {**described, "wrapped": self.describe(wrapped)}
+        return description if wrapped is None else {**description, "wrapped": self.describe(wrapped)}
 
     def _check_lookups(self, code: CodeType, name: str) -> None:
         """Record code in `missing` if it looks up other code by names that are computed at run time."""
@@ -194,24 +194,24 @@ class CodeWalk(ModuleWalk):
         members = {key: value for key, value in vars(cls).items() if key not in _IGNORED_MEMBERS}
         members = {key: value for key, value in members.items() if not key.startswith("__pydantic_")}
         generated = objects.find_generated_methods(cls)
-        described: dict[str, Any] = {"bases": [self.describe(base) for base in (type(cls), *cls.__bases__)]}
-        described["fields"] = [
+        description: dict[str, Any] = {"bases": [self.describe(base) for base in (type(cls), *cls.__bases__)]}
+        description["fields"] = [
             [key, *map(self.describe, parts)] for key, parts in objects.get_declared_fields(cls).items()
         ]
-        described["validators"] = {
+        description["validators"] = {
             key: self.describe(info) for key, info in objects.get_declared_validators(cls).items()
         }
         for key, value in members.items():
             digest = _compute_generated_digest(value) if key in generated else None
             if digest is not None:
-                described[key] = digest
+                description[key] = digest
             elif not isinstance(value, (GetSetDescriptorType, MemberDescriptorType)):
-                described[key] = self._describe_member(value, name, cls, key)
+                description[key] = self._describe_member(value, name, cls, key)
         if not any(isinstance(value, FunctionType) for value in members.values()):
             self.check_module_file(cls.__module__, name)
         for key, (default, *_) in objects.get_declared_fields(cls).items():
             self._check_class_constant(cls, key, default)
-        return described
+        return description
 
     def _describe_member(self, value: Any, name: str, cls: type, key: str) -> Any:
         """Return the description of a member of a class.

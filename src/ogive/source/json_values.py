@@ -268,13 +268,15 @@ class ValueWalk(WalkRecord):
 
     def _describe_captured_items(self, value: Any, name: str) -> Any:
         if isinstance(value, dict):
-            described = [[self._describe_captured(part, name) for part in pair] for pair in value.items()]
+            description = [[self._describe_captured(part, name) for part in pair] for pair in value.items()]
         else:
             is_set = isinstance(value, (set, frozenset))
             items = sorted(value, key=objects.compute_sort_key) if is_set else value
-            described = [self._describe_captured(item, name) for item in items]
-            described = sorted(described, key=json.dumps) if is_set else described
-        return self.add_data(name, described) if type(value) in objects.FILLABLE_TYPES and described else described
+            description = [self._describe_captured(item, name) for item in items]
+            description = sorted(description, key=json.dumps) if is_set else description
+        return (
+            self.add_data(name, description) if type(value) in objects.FILLABLE_TYPES and description else description
+        )
 
     def add_data(self, name: str, description: Any) -> str:
         """Add a part for data that code may change while it runs; return the name of the part.

@@ -125,15 +125,15 @@ class ModuleWalk(ValueWalk):
             initial = sorted(statements.constants[variable] or ())
             return {"filled": initial, "by": self._describe_rebinding(module, statements.rebound[variable])}
         had_untrained_weights, self.has_untrained_weights = self.has_untrained_weights, False
-        described = self.describe(value, chains)
+        description = self.describe(value, chains)
         # The values of untrained weights are not described, so the statements that create them are.
         if self.has_untrained_weights and module in sys.modules:
-            described = [described, self._describe_creation(sys.modules[module], file, variable)]
+            description = [description, self._describe_creation(sys.modules[module], file, variable)]
         self.has_untrained_weights |= had_untrained_weights
         self.check_constant(value, module=module, file=file, variable=variable)
         if variable in statements.rebound or self._may_change(value):
-            return self.add_data(f"{module}.{variable}", described)
-        return described
+            return self.add_data(f"{module}.{variable}", description)
+        return description
 
     def _may_change(self, value: Any) -> bool:
         """Return whether code may change a value without assigning it.

@@ -63,23 +63,23 @@ def _keep_labels(domain: Domain, labels: frozenset[Label]) -> frozenset[Label]:
     return labels
 
 
-def _restrict_domain(name: str, domain: Domain, kept: Sequence[Label]) -> Domain:
-    """Return the domain with the alternatives in `kept`.
+def _restrict_domain(name: str, domain: Domain, kept_labels: Sequence[Label]) -> Domain:
+    """Return the domain with the alternatives in `kept_labels`.
 
     Raises:
         SpaceError: a label is unknown, or too few labels remain.
     """
     try:
-        if isinstance(kept, str) or not isinstance(kept, Sequence) or not len(kept):
-            raise ValueError(f"{kept!r} is not a list of at least one label to keep")
+        if isinstance(kept_labels, str) or not isinstance(kept_labels, Sequence) or not len(kept_labels):
+            raise ValueError(f"{kept_labels!r} is not a list of at least one label to keep")
         if isinstance(domain, (IntegerRange, RealRange)):
-            return _restrict_range(domain, kept)
+            return _restrict_range(domain, kept_labels)
         assert isinstance(domain, (Categorical, Subset))
         index = {label: i for i, label in enumerate(domain.labels)}
-        unknown = [label for label in kept if not isinstance(label, (str, int, float)) or label not in index]
+        unknown = [label for label in kept_labels if not isinstance(label, (str, int, float)) or label not in index]
         if unknown:
             raise ValueError(f"{unknown[0]!r} is not one of {', '.join(map(repr, domain.labels))}")
-        labels = tuple(domain.labels[i] for i in sorted({index[label] for label in kept}))
+        labels = tuple(domain.labels[i] for i in sorted({index[label] for label in kept_labels}))
         if isinstance(domain, Categorical):
             return Categorical(labels)
         if len(labels) < max(1, domain.low):
@@ -89,17 +89,19 @@ def _restrict_domain(name: str, domain: Domain, kept: Sequence[Label]) -> Domain
         raise SpaceError(f"decision {name!r}: {error}") from None
 
 
-def _restrict_range(domain: IntegerRange | RealRange, kept: Sequence[Label]) -> Domain:
-    """Return the range between the two ends `kept`.
+def _restrict_range(domain: IntegerRange | RealRange, kept_labels: Sequence[Label]) -> Domain:
+    """Return the range between the two ends `kept_labels`.
 
     Raises:
         ValueError: `kept` does not have two valid ends.
     """
-    if len(kept) != 2:
-        raise ValueError(f"{list(kept)!r} are not the two ends of a range, such as [{domain.low}, {domain.high}]")
-    low, high = domain.parse(kept[0]), domain.parse(kept[1])
+    if len(kept_labels) != 2:
+        raise ValueError(
+            f"{list(kept_labels)!r} are not the two ends of a range, such as [{domain.low}, {domain.high}]"
+        )
+    low, high = domain.parse(kept_labels[0]), domain.parse(kept_labels[1])
     if low > high or (low == high and isinstance(domain, RealRange)):
-        raise ValueError(f"{list(kept)!r}: the lower end comes first, and the ends of a real range must differ")
+        raise ValueError(f"{list(kept_labels)!r}: the lower end comes first, and the ends of a real range must differ")
     if isinstance(domain, RealRange):
         return RealRange(low, high, domain.log)
     return IntegerRange(int(low), int(high), domain.step, domain.log)

@@ -174,12 +174,12 @@ class Stages:
             ]
         return [self.make_search_delivery(self.state.trials[number]) for number in self.best_search_trials]
 
-    def select_delivery(self, which: str | int = "winner") -> Delivery:
+    def select_delivery(self, selection: str | int = "winner") -> Delivery:
         """Return one network.
 
         Args:
-            which: "winner" for the winner of the last stage that has a result; "best" for the best trial of the search, with
-                the search's weights; or the number of a trial, which has the weights of the last stage that trained it.
+            selection: "winner" for the winner of the last stage that has a result; "best" for the best trial of the search,
+                with the search's weights; or the number of a trial, which has the weights of the last stage that trained it.
 
         Raises:
             RunError: there is no such trial; no trial has a value; there are several winners, because there are several
@@ -189,19 +189,19 @@ class Stages:
             raise RunError(
                 f"{self.folder} is the full training of a search: give the folder of the search, which contains it"
             )
-        if which == "winner":
+        if selection == "winner":
             return self._require_one(self.winners)
-        if which == "best":
+        if selection == "best":
             return self._require_one([self.make_search_delivery(self.state.trials[n]) for n in self.best_search_trials])
         trials = self.state.trials
-        text = str(which)
+        text = str(selection)
         if not text.isdigit() or int(text) not in trials:
             allowed = (
                 f"a number from 0 to {len(trials) - 1} (`ogive top`)"
                 if trials
                 else "the number of a trial (none so far)"
             )
-            raise RunError(f"trial: found {which!r}; allowed: winner, best, or {allowed}")
+            raise RunError(f"trial: found {selection!r}; allowed: winner, best, or {allowed}")
         trial = trials[int(text)]
         network = self._finalists.get(trial.id)
         return self.make_search_delivery(trial) if network is None else self._deliver_finalist(network)

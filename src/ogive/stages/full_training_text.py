@@ -112,16 +112,16 @@ def _format_cautions(result: FullTrainingResult) -> Iterator[str]:
 
 def _format_bias(item: Bias, result: FullTrainingResult) -> str:
     data = "the second validation split" if result.new_validation else "the same validation data"
-    what = f"after full training on {data} minus in the search, mean over {plural(item.pairs, 'finalist')}"
+    comparison = f"after full training on {data} minus in the search, mean over {plural(item.pairs, 'finalist')}"
     return (
-        f"{item.metric}, {what}: {format_difference(item)}. It contains both the effect of more training "
+        f"{item.metric}, {comparison}: {format_difference(item)}. It contains both the effect of more training "
         "and the optimism of the selection."
     )
 
 
 def _format_chosen_bias(item: Bias, winner: TrainedNetwork) -> str:
-    what = f"test split minus second validation split, {winner.name}, {plural(item.pairs, 'seed')}"
-    return f"{item.metric}, {what}: {format_difference(item)}."
+    comparison = f"test split minus second validation split, {winner.name}, {plural(item.pairs, 'seed')}"
+    return f"{item.metric}, {comparison}: {format_difference(item)}."
 
 
 def format_difference(item: Bias) -> str:

@@ -90,7 +90,7 @@ def find_reusable(folder: Path, plan: TrainingPlan, say: MessageFunction) -> Sta
         stored = State.from_events(journal.read(), plan.space)
     finally:
         journal.close()
-    declared = RunSpec.of(
+    declaration = RunSpec.of(
         plan.space,
         plan.estimator,
         objectives=plan.objectives,
@@ -100,9 +100,9 @@ def find_reusable(folder: Path, plan: TrainingPlan, say: MessageFunction) -> Sta
         epochs=plan.epochs,
         seed=0,
     ).to_json()
-    arguments = {name: declared[name] for name in ("objectives", "epochs", "estimator", "fingerprints")}
+    arguments = {name: declaration[name] for name in ("objectives", "epochs", "estimator", "fingerprints")}
     try:
-        check_unchanged(stored.declaration, plan.space, arguments, folder=folder, recipe=declared["recipe"])
+        check_unchanged(stored.declaration, plan.space, arguments, folder=folder, recipe=declaration["recipe"])
     except RunError as error:
         # The lines of the message between the first and the last line are the differences.
         differences = [line.strip() for line in str(error).splitlines()[1:-1]]

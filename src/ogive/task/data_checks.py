@@ -34,7 +34,7 @@ def collect_data_warnings(data: Data, plan: SplitPlan, parts: Split) -> list[str
 
 def get_parts_by_name(parts: Split) -> Mapping[str, Indices]:
     """Return the parts of a split by name."""
-    return {"train": parts.train, "validation": parts.validation, "test": parts.test, "rest": parts.rest}
+    return {"train": parts.train, "validation": parts.validation, "test": parts.test, "rest": parts.unused}
 
 
 def _warn_about_size(data: Data) -> str | None:

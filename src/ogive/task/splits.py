@@ -29,20 +29,20 @@ class Split:
         train: the training examples of the search, int64 [n_train].
         validation: the examples on which the search compares architectures, int64 [n_validation].
         test: the test examples, which are read once, at the end, int64 [n_test].
-        rest: the examples that the search does not use, int64 [n_rest]; empty unless the plan limits the training part.
+        unused: the examples that the search does not use, int64 [n_unused]; empty unless the plan limits the training part.
         fingerprint: the first 16 hexadecimal digits of the SHA-256 of the indices and the fingerprint of the data.
     """
 
     train: Indices = field(repr=False, compare=False)
     validation: Indices = field(repr=False, compare=False)
     test: Indices = field(repr=False, compare=False)
-    rest: Indices = field(repr=False, compare=False)
+    unused: Indices = field(repr=False, compare=False)
     fingerprint: str
 
     @property
     def full_train(self) -> Indices:
         """All examples but the test set."""
-        return np.concatenate([self.train, self.validation, self.rest])
+        return np.concatenate([self.train, self.validation, self.unused])
 
 
 @dataclass(frozen=True)
@@ -141,15 +141,15 @@ def draw_split(labels: IntArray, plan: SplitPlan, data_fingerprint: str = "", of
         remaining = np.sort(np.concatenate([remaining, first_validation]))
         sizes["train"] = len(remaining)
     # A limited training part leaves examples that the search does not use.
-    train, rest = _draw_part(remaining, labels, sizes["train"], plan.seed, "train")
+    train, unused = _draw_part(remaining, labels, sizes["train"], plan.seed, "train")
     if plan.fraction < 1:
         # Every prefix of this order is stratified, so a smaller share is contained in a larger one.
         order = draw_nested_order(labels[train], plan.seed)
         size = round(plan.fraction * len(train))
         _check_size(f"{plan.fraction:g} of train", size, classes)
-        train, rest = train[order[:size]], np.concatenate([train[order[size:]], rest])
-    parts = (train, validation, test, rest)
-    return Split(train, validation, test, rest, _compute_fingerprint(parts, data_fingerprint))
+        train, unused = train[order[:size]], np.concatenate([train[order[size:]], unused])
+    parts = (train, validation, test, unused)
+    return Split(train, validation, test, unused, _compute_fingerprint(parts, data_fingerprint))
 
 
 def draw_nested_order(labels: IntArray, seed: int) -> Indices:

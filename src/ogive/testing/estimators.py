@@ -215,9 +215,9 @@ def _check_crash(bench: _TestBench, expected: Reports) -> None:
                 journal = _Journal()
                 _run_until_crash(bench, journal, folder, step, is_stored=is_stored)
                 reports = bench.run(bench.make_worker(), journal, folder)
-            when = "after" if is_stored else "before"
+            moment = "after" if is_stored else "before"
             _assert_same_reports(
-                reports, expected, f"when its process died {when} the report of step {step} was stored"
+                reports, expected, f"when its process died {moment} the report of step {step} was stored"
             )
 
 
@@ -248,14 +248,14 @@ def _trial_folder() -> Iterator[Path]:
         yield Path(folder)
 
 
-def _assert_same_reports(reports: Reports, expected: Reports, when: str) -> None:
-    """Check that two trials reported the same metrics at the same steps; NaN equals NaN. `when` is for the message."""
+def _assert_same_reports(reports: Reports, expected: Reports, moment: str) -> None:
+    """Check that two trials reported the same metrics at the same steps; NaN equals NaN. `moment` is for the message."""
     assert_that(
-        list(reports) == list(expected), f"{when}, steps {list(reports)} were reported instead of {list(expected)}"
+        list(reports) == list(expected), f"{moment}, steps {list(reports)} were reported instead of {list(expected)}"
     )
     for step, metrics in expected.items():
         is_same = reports[step].keys() == metrics.keys() and all(
             value == reports[step][name] or (math.isnan(value) and math.isnan(reports[step][name]))
             for name, value in metrics.items()
         )
-        assert_that(is_same, f"{when}, step {step} reported {reports[step]} instead of {metrics}")
+        assert_that(is_same, f"{moment}, step {step} reported {reports[step]} instead of {metrics}")

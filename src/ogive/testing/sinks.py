@@ -30,15 +30,15 @@ KILLED_EXIT_CODE = 9
 """The exit code of a process that was killed while it was writing."""
 
 
-def check_sink(make: MakeSink, shown: ReadShown, every: int = 1, kills: int = 4) -> None:
+def check_sink(make: MakeSink, read_shown: ReadShown, every: int = 1, kills: int = 4) -> None:
     """Check that a sink fulfils the contract of `ogive.sinks.base`.
 
     Args:
         make: a function; `make(folder)` returns a new instance that writes into `folder`. cloudpickle sends `make` to
             another process.
-        shown: a function; `shown(folder, run)` reads back the content that the target shows for the run with the identity
-            `run`. Results are compared with ==, so it leaves out values that may differ each time, such as numbers that the
-            target assigns.
+        read_shown: a function; `read_shown(folder, run)` reads back the content that the target shows for the run with the
+            identity `run`. Results are compared with ==, so it leaves out values that may differ each time, such as numbers
+            that the target assigns.
         every: the interval, in events, at which the sink is interrupted; a larger value takes less time.
         kills: the number of times that the sink's process is killed.
 
@@ -46,50 +46,50 @@ def check_sink(make: MakeSink, shown: ReadShown, every: int = 1, kills: int = 4)
         AssertionError: the sink breaks a rule. The message names the rule and the run.
     """
     with rule(_check_all_events_are_shown, "a whole run"):
-        expected = _check_all_events_are_shown(make, shown)
+        expected = _check_all_events_are_shown(make, read_shown)
     with rule(_check_interruptions_change_nothing, "a run in two sessions"):
-        _check_interruptions_change_nothing(make, shown, expected, every)
+        _check_interruptions_change_nothing(make, read_shown, expected, every)
     with rule(_check_kills_change_nothing, "a run in two sessions"):
-        _check_kills_change_nothing(make, shown, expected, kills)
+        _check_kills_change_nothing(make, read_shown, expected, kills)
     with rule(_check_runs_are_separate, "two runs"):
-        _check_runs_are_separate(make, shown, expected)
+        _check_runs_are_separate(make, read_shown, expected)
 
 
 def _create_sink_folder() -> tempfile.TemporaryDirectory[str]:
     return tempfile.TemporaryDirectory(prefix="ogive-sink-")
 
 
-def _check_all_events_are_shown(make: MakeSink, shown: ReadShown) -> Any:
+def _check_all_events_are_shown(make: MakeSink, read_shown: ReadShown) -> Any:
     """All events are shown: the same events are shown equally, and half of a run differently from the whole run."""
     results = []
     for events in (EVENTS, EVENTS, EVENTS[: len(EVENTS) // 2]):
         with _create_sink_folder() as folder:
             feed_events(make(Path(folder)), events)
-            results.append(shown(Path(folder), RUN_IDENTITY))
+            results.append(read_shown(Path(folder), RUN_IDENTITY))
     first, second, half = results
     assert_that(first == second, f"the same events are shown as {first} and as {second}")
     assert_that(first != half, f"half of the events and all of them are shown as {first}")
     return first
 
 
-def _check_interruptions_change_nothing(make: MakeSink, shown: ReadShown, expected: Any, every: int) -> None:
+def _check_interruptions_change_nothing(make: MakeSink, read_shown: ReadShown, expected: Any, every: int) -> None:
     """A sink that was closed after any event and opened again shows the same as one that was not interrupted."""
     for count in range(1, len(EVENTS) + 1, every):
         with _create_sink_folder() as folder:
             for events in (EVENTS[:count], EVENTS[:count], EVENTS):
                 feed_events(make(Path(folder)), events)
-            result = shown(Path(folder), RUN_IDENTITY)
+            result = read_shown(Path(folder), RUN_IDENTITY)
         assert_that(result == expected, f"interrupted after event {count}, it shows {result} instead of {expected}")
 
 
-def _check_kills_change_nothing(make: MakeSink, shown: ReadShown, expected: Any, kills: int) -> None:
+def _check_kills_change_nothing(make: MakeSink, read_shown: ReadShown, expected: Any, kills: int) -> None:
     """A sink that was opened again after its process was killed at any moment shows the same as one that was not killed."""
     for number in range(kills):
         count = (number + 1) * len(EVENTS) // (kills + 1)
         with _create_sink_folder() as folder:
             _write_until_killed(make, Path(folder), count, is_flushed=number % 2 == 0)
             feed_events(make(Path(folder)), EVENTS)
-            result = shown(Path(folder), RUN_IDENTITY)
+            result = read_shown(Path(folder), RUN_IDENTITY)
         assert_that(result == expected, f"killed after event {count}, it shows {result} instead of {expected}")
 
 
@@ -123,14 +123,14 @@ def _die_after(events: Sequence[Event]) -> Iterable[Event]:
     os._exit(KILLED_EXIT_CODE)
 
 
-def _check_runs_are_separate(make: MakeSink, shown: ReadShown, expected: Any) -> None:
+def _check_runs_are_separate(make: MakeSink, read_shown: ReadShown, expected: Any) -> None:
     """A second run does not change the shown content of the first run: the second is refused, or is shown separately."""
     other_run = [replace(EVENTS[0], time=EVENTS[0].time + 1), *EVENTS[1:7]]
     with _create_sink_folder() as folder:
         feed_events(make(Path(folder)), EVENTS)
         with suppress(RunError):
             feed_events(make(Path(folder)), other_run)
-        result = shown(Path(folder), RUN_IDENTITY)
+        result = read_shown(Path(folder), RUN_IDENTITY)
     assert_that(result == expected, f"after another run, it shows {result} instead of {expected}")
 
 

@@ -131,7 +131,7 @@ def _savings_table(lines: Sequence[LedgerLine], currency: str) -> list[Block]:
     head = ["saved or wasted", "worker time", *(["money"] if has_price else []), "what is counted"]
     rows = [
         (
-            line.what,
+            line.label,
             f"{'saved' if line.worker_hours > 0 else 'wasted'} {duration_of_hours(abs(line.worker_hours))}",
             *([format_money(line.money, currency)] if has_price else []),
             line.basis,

@@ -41,8 +41,10 @@ def _importance(result: ImportanceResult) -> list[Block]:
         f"{plural(result.trials, 'trial')}). All main effects together explain {100 * result.explained:.0f}% of the "
         "variance of trials that the model has not seen; the remaining variance is interactions and noise."
     )
-    drawn = result.importances[: min(MAX_DRAWN, len(significant) + INSIGNIFICANT_DRAWN)]
-    drawing = Drawing("importance", decision_figures.draw_importances(drawn), "the importance of each decision")
+    drawn_importances = result.importances[: min(MAX_DRAWN, len(significant) + INSIGNIFICANT_DRAWN)]
+    drawing = Drawing(
+        "importance", decision_figures.draw_importances(drawn_importances), "the importance of each decision"
+    )
     head = ["decision", "share", "95% interval", "reached by chance", "significant"]
     rows = [
         (
