@@ -109,17 +109,19 @@ def test_metrics_that_measure_time_differ_unless_they_are_ignored(toy: ModuleTyp
     assert not result.same
 
 
-@pytest.mark.parametrize("kept", [True, False])
-def test_an_inherited_checkpoint_that_was_deleted_is_trained_again(toy: ModuleType, tmp_path: Path, kept: bool) -> None:
+@pytest.mark.parametrize("is_kept", [True, False])
+def test_an_inherited_checkpoint_that_was_deleted_is_trained_again(
+    toy: ModuleType, tmp_path: Path, is_kept: bool
+) -> None:
     run = run_search(toy, tmp_path / "run", strategy=Fixed(toy.space, lambda: (0, 4), (1, 2)), max_trials=2)
     assert run.trials[1].metrics["epochs_in_all"] == 8
-    if not kept:
+    if not is_kept:
         for path in (run.folder / "trials" / "000000").glob("checkpoint-*"):
             path.unlink()
     messages: list[str] = []
     assert run.reproduce(1, ignore=["latency*"], say=messages.append).same
     assert [line for line in messages if "trial 0 is trained again first, up to step 4" in line] == messages
-    assert bool(messages) is not kept
+    assert bool(messages) is not is_kept
 
 
 def test_a_cached_trial_is_trained(toy: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -239,14 +239,14 @@ def test_wrong_arguments_leave_no_folder(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kind", ["schedule", "strategy"])
 def test_an_object_that_is_used_in_two_searches_keeps_no_state(tmp_path: Path, kind: str) -> None:
-    declared = space()
+    space_with_layers = space()
     objects = {
         "schedule": og.schedule.create("asha", objectives="accuracy", epochs=9),
-        "strategy": og.strategy.create("regularized_evolution", declared, "accuracy", population=5, sample=2),
+        "strategy": og.strategy.create("regularized_evolution", space_with_layers, "accuracy", population=5, sample=2),
     }
     runs = [
         og.search(
-            declared,
+            space_with_layers,
             og.estimate.function(evaluate),
             executor="inline",
             max_trials=20,
@@ -259,7 +259,9 @@ def test_an_object_that_is_used_in_two_searches_keeps_no_state(tmp_path: Path, k
     assert [t.architecture for t in runs[0].trials] == [t.architecture for t in runs[1].trials]
     assert [t.step for t in runs[0].trials] == [t.step for t in runs[1].trials]
     with pytest.raises(RunError, match=f"pass {kind}= again"):
-        og.search(declared, og.estimate.function(evaluate), executor="inline", max_trials=30, run=tmp_path / "0")
+        og.search(
+            space_with_layers, og.estimate.function(evaluate), executor="inline", max_trials=30, run=tmp_path / "0"
+        )
 
 
 def test_a_strategy_object_of_another_search_is_refused(tmp_path: Path) -> None:

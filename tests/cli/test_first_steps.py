@@ -51,8 +51,8 @@ def test_the_best_model_is_exported_from_anywhere(searched: Path, tmp_path: Path
         tmp_path, "export", run, "--trial", "best", "--to", "torch", "--input", "1,8,8", "-o", "model"
     ).split()
     assert {"model.pt2", "weights.safetensors", "predict.py"} <= {Path(path).name for path in written}
-    described = json.loads(ogive(tmp_path, "export", run, "--trial", "best", "--to", "json"))
-    assert "width" in json.dumps(described)
+    description = json.loads(ogive(tmp_path, "export", run, "--trial", "best", "--to", "json"))
+    assert "width" in json.dumps(description)
 
 
 def test_init_does_not_replace_files(searched: Path) -> None:

@@ -26,8 +26,8 @@ def evaluate(assignment: Assignment) -> Iterator[SimulatedReport]:
         yield step, {"accuracy": value(architecture) - 1 / step}, seconds
 
 
-def simulate(workers: int, faults: FaultModel | None = None, **declared: Any) -> tuple[State, VirtualClock]:
-    log, clock = ListLog([declare(**declared)]), VirtualClock()
+def simulate(workers: int, faults: FaultModel | None = None, **arguments: Any) -> tuple[State, VirtualClock]:
+    log, clock = ListLog([declare(**arguments)]), VirtualClock()
     controller = session(log, Curve(), Path("unused"), clock)
     controller.executor = SimulatedExecutor(clock, evaluate, workers, faults=faults)
     controller.run()

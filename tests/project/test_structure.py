@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import ast
 import io
+import re
 import tokenize
+import tomllib
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from functools import cache
+from importlib import import_module
 from pathlib import Path
 
 import networkx
@@ -38,7 +41,9 @@ COMMENTS_PER_THOUSAND = 15
 LONGEST_FILE = 350
 RUN_OF_LINES = 6
 DUPLICATED = 0.02
-"""The largest share of lines in runs of `RUN_OF_LINES` that stand in two places."""
+"""The largest share of lines of code in runs of `RUN_OF_LINES` that stand in two places."""
+LONGEST_COPY = 20
+"""The longest run of lines of code that stands in two places."""
 
 
 def module_of(path: Path) -> str:
@@ -62,11 +67,16 @@ def test_no_package_holds_more_than_a_tenth_of_the_code() -> None:
     assert {name: size for name, size in sizes.items() if size > limit} == {}
 
 
+COMPUTED_IMPORTS = {"__init__.py", "registry.py", "lazy_imports.py", "job/user_modules.py"}
+"""Files that import a module whose name they are given."""
+
+
 class _Imports(ast.NodeVisitor):
     """The modules that a module imports, inside functions too; `TYPE_CHECKING` blocks do not count."""
 
     def __init__(self, path: Path) -> None:
         self.names: set[str] = set()
+        self.path = path
         self.visit(ast.parse(path.read_text(encoding="utf-8")))
 
     def visit_If(self, node: ast.If) -> None:
@@ -75,6 +85,17 @@ class _Imports(ast.NodeVisitor):
                 self.visit(statement)
         else:
             self.generic_visit(node)
+
+    def visit_Constant(self, node: ast.Constant) -> None:
+        # Registries name a callable as "ogive.module:name".
+        if isinstance(node.value, str) and node.value.startswith("ogive."):
+            self.names.add(node.value.partition(":")[0])
+
+    def visit_Call(self, node: ast.Call) -> None:
+        # `import_module` with a name that is computed would hide an import from this test.
+        if ast.unparse(node.func).endswith("import_module"):
+            assert self.path.relative_to(PACKAGE).as_posix() in COMPUTED_IMPORTS, self.path
+        self.generic_visit(node)
 
     def visit_Import(self, node: ast.Import) -> None:
         self.names |= {alias.name for alias in node.names}
@@ -117,6 +138,12 @@ def test_algorithms_are_commented(name: str) -> None:
     lines = sum(len(lines_of(path)) for path in files)
     comments = sum(map(own_line_comments, files))
     assert 1000 * comments / lines >= COMMENTS_PER_THOUSAND
+    without = {
+        path.name
+        for path in files
+        if path.name not in ("base.py", "__init__.py") and len(lines_of(path)) > 100 and own_line_comments(path) < 2
+    }
+    assert without == set()
 
 
 def code_lines(path: Path) -> Iterator[tuple[int, str]]:
@@ -134,5 +161,34 @@ def test_few_lines_are_duplicated() -> None:
         for first in range(len(rows) - RUN_OF_LINES + 1):
             run = rows[first : first + RUN_OF_LINES]
             places[tuple(text for _, text in run)].append([(path, number) for number, _ in run])
-    repeated = {line for runs in places.values() if len(runs) > 1 for run in runs[1:] for line in run}
-    assert len(repeated) / sum(len(lines_of(path)) for path in FILES) < DUPLICATED
+    repeated = {line for runs in places.values() if len(runs) > 1 for run in runs for line in run}
+    assert len(repeated) / sum(len(list(code_lines(path))) for path in FILES) < DUPLICATED
+    copies = Counter(path for path, _ in repeated)
+    assert {path.name: count for path, count in copies.items() if count > LONGEST_COPY} == {}
+
+
+def read_design() -> str:
+    return (PACKAGE.parents[1] / "docs" / "design.md").read_text(encoding="utf-8")
+
+
+def test_the_design_page_lists_the_packages_and_layers() -> None:
+    tree, layers = read_design().split("src/ogive/\n")[1].split("```")[0], read_design().split("```\n__main__")[1]
+    listed = {name.strip("/,") for line in tree.splitlines() for name in line.split("  ")[1].split() if name != "``"}
+    actual = {path.name for path in PACKAGE.iterdir() if path.name not in ("__pycache__", "py.typed")}
+    assert listed == actual - {"__init__.py", "__main__.py"}
+    config = tomllib.loads((PACKAGE.parents[1] / "pyproject.toml").read_text(encoding="utf-8"))
+    contract = config["tool"]["importlinter"]["contracts"][0]
+    assert ["__main__", *layers.split("```")[0].split("\n")[1:-1]] == contract["layers"]
+
+
+def test_the_changelog_names_what_exists() -> None:
+    text = (PACKAGE.parents[1] / "CHANGELOG.md").read_text(encoding="utf-8")
+    rows = [line.split("|")[2] for line in text.splitlines() if line.startswith("| `")]
+    names = [name for row in rows for name in re.findall(r"`(og(?:ive)?(?:\.\w+)+)`", row)]
+    assert len(names) > 10
+    missing = []
+    for name in (f"ogive.{name.partition('.')[2]}" for name in names):
+        module, _, attribute = name.rpartition(".")
+        if name not in MODULES and not hasattr(import_module(module), attribute):
+            missing.append(name)
+    assert missing == []

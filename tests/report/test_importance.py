@@ -78,8 +78,10 @@ def test_shares_are_over_the_space_for_a_search_that_concentrates() -> None:
         for i, t in enumerate(trials)
         if (t.architecture["a"] == 0 and t.architecture["b"] == "x") or rng.random() < 0.15
     ]
-    kept = [values[i] for i in kept_indices]
-    result = compute_importance(SPACE, [trials[i] for i in kept_indices], kept, np.argsort(np.argsort(kept)).tolist())
+    kept_values = [values[i] for i in kept_indices]
+    result = compute_importance(
+        SPACE, [trials[i] for i in kept_indices], kept_values, np.argsort(np.argsort(kept_values)).tolist()
+    )
     shares = {item.decision: item.share for item in result.importances}
     total = 5 / 4 + 1 + 0.04 * 60 / 9 + 0.25
     assert shares["a"] == pytest.approx(5 / 4 / total, abs=0.06)

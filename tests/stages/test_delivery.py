@@ -169,10 +169,10 @@ def test_the_best_epoch_is_delivered_if_it_is_the_value(tmp_path: Path) -> None:
 
     run = search(tmp_path / "run", train, objectives=og.Objective("accuracy", epoch="best"), epochs=3, max_trials=1)
     finalize(run, epochs=4)
-    for which, stage in (("best", SEARCH), ("winner", FULL_TRAINING)):
-        delivery = run.delivery(which)
+    for selection, stage in (("best", SEARCH), ("winner", FULL_TRAINING)):
+        delivery = run.delivery(selection)
         assert (delivery.stage, delivery.step, delivery.metrics["accuracy"]) == (stage, 2, pytest.approx(1.2))
-        assert run.model(which).weight[0, 0].item() == 2
+        assert run.model(selection).weight[0, 0].item() == 2
 
 
 def test_metrics_belong_to_the_epoch_of_the_weights(tmp_path: Path) -> None:
@@ -241,10 +241,10 @@ def test_changed_code_of_layers_is_named(tmp_path: Path, module: Any) -> None:
     module(LAYERS.replace("super().forward(x)", "2 * super().forward(x)"))
     opened = og.open_run(run.folder, trust=True)
     change = r"the code of the layers has changed (layer code_of_delivery.Net)"
-    for which, title in (("winner", "full training of 1 epoch"), ("best", "search of 1 epoch")):
+    for selection, title in (("winner", "full training of 1 epoch"), ("best", "search of 1 epoch")):
         message = f"{title}: {change} since the training: the metrics were measured with the previous code"
         with pytest.warns(UserWarning, match=re.escape(message)) as caught:
-            opened.model(which)
+            opened.model(selection)
         assert caught[0].filename == __file__
     messages: list[str] = []
     folder = opened.export(say=messages.append)
@@ -480,9 +480,9 @@ def test_a_layer_with_random_numbers_is_delivered_as_it_was_trained(tmp_path: Pa
 
     space = og.Space(og.layer(RandomLayer, 4, og.one_of(2, 3, name="width")), example_input=(4,))
     run = og.search(space, train, epochs=1, max_trials=2, executor="inline", run=tmp_path / "run")
-    for which in ("winner", "0", "1"):
-        metrics = run.delivery(which).metrics
-        assert run.model(which).draws == pytest.approx([metrics[name] for name in "abc"])
+    for selection in ("winner", "0", "1"):
+        metrics = run.delivery(selection).metrics
+        assert run.model(selection).draws == pytest.approx([metrics[name] for name in "abc"])
     finalize(run, epochs=1, seeds=(5,))
     metrics = run.delivery().metrics
     assert run.model().draws == pytest.approx([metrics[name] for name in "abc"])

@@ -29,13 +29,13 @@ def suggest_restriction(space: Space, result: ImportanceResult, keep: Sequence[T
         removed = [item.is_inferior and (item.decision, item.text) not in protected for item in items]
         if not any(removed) or all(removed):
             continue
-        described: Mapping[str, object] = decision.domain.describe()
-        if "labels" not in described:
+        domain_json: Mapping[str, object] = decision.domain.describe()
+        if "labels" not in domain_json:
             first, last = removed.index(False), len(removed) - 1 - removed[::-1].index(False)
             if first > 0 or last < len(removed) - 1:
                 low, high = items[first].ends[0], items[last].ends[1]
                 restriction[decision.name] = [low, high]
-        elif described["kind"] == "one_of":
+        elif domain_json["kind"] == "one_of":
             restriction[decision.name] = [
                 item.ends[0] for item, is_removed in zip(items, removed, strict=True) if not is_removed
             ]

@@ -96,6 +96,8 @@ class Rung:
             capped: whether at most 1/eta of the number of trials less `grace` may be promoted in total.
             grace: the number of trials that the rung needs in addition to `eta` before its first promotion.
         """
+        # ASHA (Li et al. 2020, algorithm 2): a trial is promotable if it is among the best |rung| / eta of its rung. With
+        # `capped`, promotions are also limited in number, since an early leader may have left the top since its promotion.
         top_count, promotion_limit = len(self._sorted_keys) // eta, (len(self._sorted_keys) - grace) // eta
         if not self._waiting_keys or promotion_limit < 1 or (capped and self.promotion_count >= promotion_limit):
             return None
@@ -131,6 +133,7 @@ class Rung:
             insort(self._waiting_keys, key)
 
     def _count_change(self) -> None:
+        # Sorting after a fixed share of changes, n trials take O(log n) sortings.
         self._changes_since_sort += 1
         if self._changes_since_sort * MAX_SORTED_EACH_TIME >= len(self._rows):
             self._sort()

@@ -300,8 +300,8 @@ def describe_tree(node: Node, scales: bool = False) -> Any:
         case ConstantNode(value):
             return _describe_value(value)
         case LayerNode(_, factory, args, kwargs):
-            described = {k: describe(v) for k, v in kwargs.items()}
-            return {"call": _import_path(factory), "args": [describe(a) for a in args], "kwargs": described}
+            keywords = {k: describe(v) for k, v in kwargs.items()}
+            return {"call": _import_path(factory), "args": [describe(a) for a in args], "kwargs": keywords}
         case SequenceNode(kind, items):
             return {kind.__name__: [describe(item) for item in items]}
         case DictNode(items):

@@ -89,14 +89,14 @@ def collect_multipliers(node: Node | None) -> frozenset[str]:
     return frozenset()
 
 
-def check_multipliers(multipliers: Mapping[str, float], declared: Set[str]) -> None:
-    """Check the multipliers for a space whose values are scaled by the `declared` multipliers.
+def check_multipliers(multipliers: Mapping[str, float], declared_names: Set[str]) -> None:
+    """Check the multipliers for a space whose values are scaled by the multipliers in `declared_names`.
 
     Raises:
         SpaceError: a multiplier is not declared, or is not above 0 and at most 1.
     """
     for name, factor in multipliers.items():
-        if name not in declared:
+        if name not in declared_names:
             raise SpaceError(
                 f"nothing in this space is scaled by {name!r}; declare the numbers that it reduces: "
                 f"og.scaled(value, {name!r})"

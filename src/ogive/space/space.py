@@ -97,17 +97,17 @@ class Space:
         space.example_json = data.get("example_input")
         return space
 
-    def attach_declaration(self, declared: Space) -> Space:
-        """Copy the layers and functions of `declared`, so that this space, which was read from a journal, can build models.
+    def attach_declaration(self, declaration: Space) -> Space:
+        """Copy the layers and functions of `declaration`, so that this space from a journal can build models.
 
-        `declared` may have an additional example input.
+        `declaration` may have an additional example input.
 
         Raises:
-            SpaceError: `declared` is another space.
+            SpaceError: `declaration` is another space.
         """
-        if not fingerprints.describes_same_space(self, declared):
-            raise SpaceError(f"this is another space: {'; '.join(self.differences(declared))}")
-        self.__dict__.update(declared.__dict__)
+        if not fingerprints.describes_same_space(self, declaration):
+            raise SpaceError(f"this is another space: {'; '.join(self.differences(declaration))}")
+        self.__dict__.update(declaration.__dict__)
         return self
 
     @property
@@ -342,7 +342,7 @@ class Space:
 
 
 def _format_labels(decision: Decision) -> str:
-    described = decision.domain.describe()
-    if "labels" in described:
-        return f"its labels are {', '.join(map(repr, described['labels']))}"
-    return f"it is a number from {described['low']} to {described['high']}"
+    domain_json = decision.domain.describe()
+    if "labels" in domain_json:
+        return f"its labels are {', '.join(map(repr, domain_json['labels']))}"
+    return f"it is a number from {domain_json['low']} to {domain_json['high']}"

@@ -96,6 +96,7 @@ class Auto(Strategy):
                 "regularized_evolution",
                 f"more than {MAX_PENDING} trials are pending, and gp would have to predict the results of all of them",
             )
+        # `gp` fits one model for each objective and constraint, see `MetricModels`.
         outputs = len(self.objectives) + len(self.constraints)
         models = "one model" if outputs == 1 else f"{outputs} models of objectives and constraints"
         return (

@@ -70,6 +70,7 @@ class Grid(Strategy):
 
     def tell(self, trial: Trial) -> None:
         self._evaluated.add(trial.architecture.id)
+        # The index only moves forward, so all calls together go through the list once.
         while (
             self._first_without_trial < len(self._listed)
             and self._listed[self._first_without_trial].id in self._evaluated
@@ -89,6 +90,7 @@ class Grid(Strategy):
         Raises:
             JobError: the grid has more than `MAX_SHUFFLED` architectures.
         """
+        # One architecture more than the maximum shows that the grid is too large.
         limit = 0 if self._is_known_to_be_large() else MAX_SHUFFLED + 1
         grid = list(islice(_unique(self.space.grid(self.resolution)), limit))
         if not limit or len(grid) > MAX_SHUFFLED:

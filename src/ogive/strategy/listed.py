@@ -104,6 +104,7 @@ class _ProposalList:
 
     def next(self, pending: Pending) -> Proposal | None:
         """Return the first proposal that is not pending and has no trial; None if there is none."""
+        # A proposal is used once it has a trial or is pending; a rejected proposal counts as pending.
         used = self._evaluated | {index for proposal in pending if (index := self._index(proposal)) is not None}
         index = next((index for index in range(len(self.proposals)) if index not in used), None)
         if index is None:
