@@ -147,7 +147,7 @@ class Controller:
                 self.fold.write(*self.monitor.finish())
             not_repeated = [failed for failed, repetition in self.state.repeated_by.items() if repetition is None]
             if not self.is_stopping and not_repeated:
-                self.warn_once(f"{formatting.trials(not_repeated)}: {NOT_REPEATED}")
+                self.attempts.warn_once(f"{formatting.trials(not_repeated)}: {NOT_REPEATED}")
         finally:
             self.executor.close()
         if not self.is_stopping:
@@ -161,10 +161,6 @@ class Controller:
         if not self.is_stopping:
             self.is_stopping, self.end_reason = True, reason
             self.executor.recall()
-
-    def warn_once(self, message: str, trial: TrialId | None = None) -> None:
-        """Record a message for the user, unless the journal has it already."""
-        self.attempts.warn_once(message, trial)
 
     def _check_limits(self) -> None:
         """End the search if it has reached a limit."""
@@ -252,8 +248,7 @@ class Controller:
 
     def _may_start(self) -> bool:
         """Return whether another trial may be proposed; if not, set the reason for the end of the search."""
-        trial_count = len(self.state.trials)
-        if trial_count >= self.state.total_trials:
+        if (trial_count := len(self.state.trials)) >= self.state.total_trials:
             self.end_reason = f"all {trial_count:,} trials are done"
         elif self._exhausted is not None:
             self.end_reason = self._exhausted
@@ -316,8 +311,9 @@ class Controller:
         else:
             self._start_attempt(trial, [make_proposed_event(trial)])
         if FALLBACK_KEY in proposal.note:
-            reason = proposal.note[FALLBACK_KEY]
-            message = f"{FELL_BACK}: {reason}; further such failures are only noted in the proposals"
+            message = (
+                f"{FELL_BACK}: {proposal.note[FALLBACK_KEY]}; further such failures are only noted in the proposals"
+            )
             self.attempts.warn_once_per_topic(FELL_BACK, message, number)
         return True
 

@@ -139,7 +139,7 @@ def run_session(
                 monitor=Advisor(state, clock),
             )
             if cache_warning is not None:
-                controller.warn_once(cache_warning)
+                controller.attempts.warn_once(cache_warning)
             with handle_signals(controller.stop, _print_message, lambda: journal.is_writing):
                 reason = controller.run()
     except BaseException as error:
