@@ -83,7 +83,7 @@ class WeightsAndBiases(Sink):
             settings=settings,
         )
         for name in ("best/*", "failed", "trials"):
-            self._run.define_metric(name, step_metric="rests")
+            self._run.define_metric(name, step_metric="inactive_trials")
         # Steps are numbers of events. `step` is the next step of a run that is resumed, and 0 for a new run.
         self._seq = max(0, int(self._run.step) - 1) if self._mode == "online" else 0
         return self._seq
@@ -100,7 +100,7 @@ class WeightsAndBiases(Sink):
             values |= {
                 "failed": entry.state.failed_count,
                 "trials": len(entry.state.trials),
-                "rests": entry.inactive_count,
+                "inactive_trials": entry.inactive_count,
             }
             self._run.log(values, step=event.seq)
             if entry.is_improvement:
