@@ -156,9 +156,9 @@ class Trial:
         status: the state of the trial.
         reports: its reports, in ascending order of their steps.
         screened: metrics that were known before training (parameters, latency from a table, proxies).
-        reason: why the trial failed or was stopped; empty otherwise.
-        traceback: the traceback of the exception that ended the trial; empty if there was none.
-        worker: the name of the worker of the latest attempt; empty before the first attempt.
+        reason: why the trial failed or was stopped; None otherwise.
+        traceback: the traceback of the exception that ended the trial; None if there was none.
+        worker: the name of the worker of the latest attempt; None before the first attempt.
         attempts: the number of attempts so far.
         seconds: compute time so far, including lost attempts.
         cached: whether the reports come from the evaluation cache.
@@ -173,9 +173,9 @@ class Trial:
     status: Status = Status.WAITING
     reports: tuple[Report, ...] = ()
     screened: Mapping[str, float] = EMPTY
-    reason: str = ""
-    traceback: str = ""
-    worker: str = ""
+    reason: str | None = None
+    traceback: str | None = None
+    worker: str | None = None
     attempts: int = 0
     seconds: float = 0.0
     cached: bool = False

@@ -194,4 +194,4 @@ def test_on_a_terminal_ctrl_c_ends_the_search_with_a_message(tmp_path: Path) -> 
     assert "back" not in text.splitlines()
     assert "\x1b[?25l" in text  # the cursor is hidden while drawing ...
     assert text.count("\x1b[?25h") >= 1  # ... and shown again
-    assert og.open_run(tmp_path / "r").ended == ""
+    assert og.open_run(tmp_path / "r").ended is None

@@ -246,7 +246,7 @@ def test_stop_puts_the_running_trial_back_at_its_next_report(tmp_path: Path) -> 
     assert controller.run() == "interrupted"
     assert log.events[-1].kind is Kind.PUT_BACK
     assert controller.state.trials[2].step == 4
-    assert controller.state.end_reason == ""
+    assert controller.state.end_reason is None
     session(log, Curve(), tmp_path).run()
     steps = [(e.trial, e.step) for e in log.events if e.kind is Kind.REPORTED]
     assert len(steps) == len(set(steps)) == 90

@@ -113,7 +113,7 @@ class PhaseVerdict:
     go: bool
     reasons: tuple[str, ...]
     numbers: Mapping[str, float]
-    end_reason: str
+    end_reason: str | None
 
     def to_json(self) -> dict[str, Any]:
         data = asdict(self)
@@ -263,7 +263,9 @@ def evaluate_phase(name: str, state: State, go: Go) -> PhaseVerdict:
     return _make_verdict(name, checks, numbers, state.end_reason)
 
 
-def _make_verdict(name: str, checks: Sequence[Check], numbers: Mapping[str, float], end_reason: str) -> PhaseVerdict:
+def _make_verdict(
+    name: str, checks: Sequence[Check], numbers: Mapping[str, float], end_reason: str | None
+) -> PhaseVerdict:
     go = all(check.passed for check in checks)
     reasons = tuple(check.reason for check in checks if go or not check.passed)
     return PhaseVerdict(phase=name, go=go, reasons=reasons, numbers=numbers, end_reason=end_reason)

@@ -66,7 +66,7 @@ class Replay:
         stops: for each requested stop rule, when it would have stopped the search.
         actual_spending: the spending at the prices that are in the journal.
         replay_spending: the spending at the price of the replay.
-        end_reason: the reason why the search ended; "" if it is running or was interrupted.
+        end_reason: the reason why the search ended; None if it is running or was interrupted.
     """
 
     folder: Path
@@ -80,7 +80,7 @@ class Replay:
     stops: tuple[ReplayedStop, ...]
     actual_spending: Spending
     replay_spending: Spending
-    end_reason: str
+    end_reason: str | None
 
     def to_json(self) -> dict[str, Any]:
         """Return the replay as JSON, with the metrics and architectures of the selected trials."""

@@ -299,7 +299,7 @@ def _is_equal(a: float | None, b: float | None) -> bool:
     return a == b or (math.isnan(a) and math.isnan(b))
 
 
-def _format_ending_difference(status: Status, reason: str, outcome: Outcome) -> str:
+def _format_ending_difference(status: Status, reason: str | None, outcome: Outcome) -> str:
     """Return how a trial and its repetition ended, if this differs; "" otherwise.
 
     The repetition of a trial without a repeatable failure is expected to finish.

@@ -233,7 +233,7 @@ def print_failures(state: State, run: Path) -> None:
     """Print a line for each status of failed trials, with the output file of the first trial with this status."""
     for item in summarize_failures(state):
         output = run / "trials" / f"{item['trial']:06d}" / "output.txt"
-        line = f"{item['count']} x {item['status']}, first trial {item['trial']}: {first_line(item['reason'])}"
+        line = f"{item['count']} x {item['status']}, first trial {item['trial']}: {first_line(item['reason'] or '')}"
         print(f"failed: {line}{f' (its output: {relative_path(output)})' if output.is_file() else ''}")
 
 

@@ -162,7 +162,8 @@ def make_cost_json(states: dict[str, State], now: float | None = None) -> dict[s
         "price": state.price.to_json() if state.price else None,
         "projected": {**projection.to_json(), "method": projection.method} if projection else None,
         "projected_against_actual": [
-            {**asdict(review), "is_within_interval": review.is_within_interval} for review in cost.review_projections(state)
+            {**asdict(review), "is_within_interval": review.is_within_interval}
+            for review in cost.review_projections(state)
         ],
         "plan": make_plan_json(state, now),
         "gain": asdict(gain) if gain else None,

@@ -113,7 +113,7 @@ class SimulatedSearch:
     report_times: FloatArray
     curve: FloatArray
     value: float
-    end_reason: str
+    end_reason: str | None
     cpu_seconds: float
 
     @property

@@ -175,7 +175,8 @@ def check_code_changes(subject: Subject) -> Answer:
 
 
 def check_ended(subject: Subject) -> Answer:
-    return yes_or_no(bool(subject.state.end_reason), subject.state.end_reason, "it has not ended; it can be continued")
+    end_reason = subject.state.end_reason
+    return Answer(NO, "it has not ended; it can be continued") if end_reason is None else Answer(YES, end_reason)
 
 
 def check_converged(subject: Subject) -> Answer:

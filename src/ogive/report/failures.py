@@ -67,7 +67,7 @@ def group_failures(failed: Sequence[Trial]) -> list[FailureGroup]:
 
 def _make_failure_group(status: Status, signature: str, trials: Sequence[Trial]) -> FailureGroup:
     example = next((trial for trial in trials if trial.traceback), trials[0])
-    lines = [line.strip() for line in example.traceback.strip().splitlines() if line.strip()]
+    lines = [line.strip() for line in (example.traceback or "").strip().splitlines() if line.strip()]
     last_line = lines[-1] if lines else None
     return FailureGroup(status=status, error_signature=signature, trials=trials, example=example, last_line=last_line)
 

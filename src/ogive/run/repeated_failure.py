@@ -26,7 +26,7 @@ REMEDY = (
 
 def compute_error_signature(trial: Trial) -> str:
     """Return the first line of a failed trial's reason, with placeholders for numbers, addresses and paths."""
-    lines = trial.reason.strip().splitlines()
+    lines = (trial.reason or "").strip().splitlines()
     text = _VARYING_PARTS.sub(lambda match: _PLACEHOLDERS.get(match.lastgroup or "", "#"), lines[0] if lines else "")
     return text if len(text) <= MAX_SIGNATURE_LENGTH else f"{text[: MAX_SIGNATURE_LENGTH - 3]}..."
 
@@ -68,7 +68,7 @@ def _has_value(state: State) -> bool:
 
 def _describe(trial: Trial) -> str:
     """Return the status of a failure with its reason and source line: `error: ValueError: no (train.py:12)`."""
-    frames = list(_FRAME.finditer(trial.traceback))
+    frames = list(_FRAME.finditer(trial.traceback or ""))
     location = f" ({frames[-1]['file']}:{frames[-1]['line']})" if frames else ""
-    reason = trial.reason.strip().splitlines()
+    reason = (trial.reason or "").strip().splitlines()
     return f"{trial.status.value.replace('_', ' ')}: {reason[0] if reason else 'no reason'}{location}"

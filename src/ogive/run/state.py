@@ -56,7 +56,7 @@ class State:
         job_count: the number of jobs of the schedule that were carried out.
         compute_seconds: compute time of all trials, in seconds.
         elapsed_seconds: the time in which a controller ran, in seconds.
-        end_reason: the reason why the search has ended; "" if the search has not ended.
+        end_reason: the reason why the search has ended; None if the search has not ended.
         is_exhausted: whether the search has ended because the strategy cannot propose any more architectures.
         ended_by_failures: whether the search has ended because too many trials failed, because the first ones all failed in
             the same way, or because of the stop rule on failures.
@@ -97,7 +97,7 @@ class State:
     job_count: int = 0
     compute_seconds: float = 0.0
     elapsed_seconds: float = 0.0
-    end_reason: str = ""
+    end_reason: str | None = None
     is_exhausted: bool = False
     ended_by_failures: bool = False
     error: str | None = None
@@ -243,7 +243,7 @@ class State:
         self.failed_in_session = []
         self.is_open, self.end_reason, self.is_exhausted, self.ended_by_failures, self.error = (
             True,
-            "",
+            None,
             False,
             False,
             None,
@@ -303,7 +303,7 @@ class State:
         if kind is Kind.PROPOSED or kind is Kind.PROMOTED:
             self.job_count += 1
         elif kind is Kind.STARTED:
-            self.attempt_intervals.append(AttemptInterval(trial.id, trial.worker, event.time))
+            self.attempt_intervals.append(AttemptInterval(trial.id, event.data["worker"], event.time))
             self._running_attempts[trial.id] = self.attempt_intervals[-1]
         elif kind is Kind.REPORTED:
             self.saved_seconds += event.data.get("saved", 0.0)

@@ -33,7 +33,7 @@ def _start(trial: Trial, event: Event) -> Trial:
         worker=event.data["worker"],
         attempts=trial.attempts + 1,
         started_at=started_at,
-        reason="",
+        reason=None,
         cached=False,
     )
 
@@ -60,8 +60,8 @@ def _end_with(status: Status) -> Change:
         data = event.data
         return trial.with_changes(
             status=Status(data.get("status", status)),
-            reason=data.get("reason", ""),
-            traceback=data.get("traceback", ""),
+            reason=data.get("reason"),
+            traceback=data.get("traceback"),
             seconds=trial.seconds + data.get("seconds", 0.0),
             ended_at=event.time,
         )

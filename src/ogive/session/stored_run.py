@@ -124,8 +124,8 @@ class StoredRun:
         return list(self.state.trials.values())
 
     @property
-    def ended(self) -> str:
-        """The reason why the search ended; "" if it was interrupted or is running."""
+    def ended(self) -> str | None:
+        """The reason why the search ended; None if it was interrupted or is running."""
         return self.state.end_reason
 
     @property

@@ -28,7 +28,7 @@ def trial_row(trial: Trial) -> dict[str, Any]:
         "step": trial.step,
         "seconds": trial.seconds,
         "attempts": trial.attempts,
-        "reason": trial.reason,
+        "reason": trial.reason or "",
     }
     for kind, values in (("metric", trial.metrics), ("decision", trial.architecture.to_json())):
         columns |= {name if name not in columns else f"{kind}.{name}": value for name, value in values.items()}
