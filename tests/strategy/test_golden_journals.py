@@ -1,4 +1,4 @@
-"""The decisions of seeded searches are those of a stored file, so that an unintended change of a decision is found.
+"""The events of seeded searches are those of a stored file, so that an unintended change of a decision is found.
 
 The file holds strategies and schedules without fitted models, whose decisions are the same on every machine. After an
 intended change, write it again with `python tests/strategy/test_golden_journals.py`, in a commit of its own that lists each
@@ -47,7 +47,7 @@ def golden_searches() -> dict[str, dict[str, Any]]:
 
 
 def events_of(name: str, arguments: dict[str, Any], folder: Path) -> list[Any]:
-    return json.loads(json.dumps(load_journals().collect_decisions(arguments, folder)))
+    return json.loads(json.dumps(load_journals().collect_events(arguments, folder)))
 
 
 def flatten(value: Any, place: str = "") -> Iterator[tuple[str, Any]]:

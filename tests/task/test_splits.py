@@ -61,7 +61,7 @@ def test_the_test_set_depends_on_seed_and_size_only() -> None:
     small, large = draw_split(y, SplitPlan(100, 50, 60, seed=1)), draw_split(y, SplitPlan(100, 0.4, None, seed=1))
     assert list(small.test) == list(large.test)
     assert list(small.test) != list(draw_split(y, SplitPlan(100, 50, 60, seed=2)).test)
-    assert len(small.rest) == 500 - 100 - 50 - 60
+    assert len(small.unused) == 500 - 100 - 50 - 60
 
 
 @pytest.mark.parametrize(
