@@ -7,13 +7,15 @@ import re
 import shlex
 from collections import Counter
 from html.parser import HTMLParser
+from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from journal_events import events_of
 
 import ogive as og
+from ogive.document import blocks
 from ogive.errors import JobError, RunError
 from ogive.report import BaselineComparison, ComparedNetwork, RandomReference, write_comparison, write_report
 from ogive.report.checklist_answers import check_failure_share
@@ -438,3 +440,8 @@ def test_a_random_trial_that_is_the_best_is_not_compared_with_random_trials(
     assert (origin == "random") is at_random
     assert ("The best trial is itself a random one" in describe_certainty(subject)) is at_random
     assert ("the expected best of" in describe_certainty(subject)) is not at_random
+
+
+def test_every_kind_of_block_is_rendered() -> None:
+    template = (files("ogive.document") / "templates" / "page.html").read_text(encoding="utf-8")
+    assert set(re.findall(r"kind == '(\w+)'", template)) == {block.__name__ for block in get_args(blocks.Block)}
