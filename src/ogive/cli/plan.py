@@ -81,20 +81,21 @@ def plan(
         print_json(result.to_json() | {"kept": str(relative_path(path))})
         return
     _print(result, loaded)
-    print_text(f"\nwritten to {relative_path(path)}; {_usage(loaded)}")
+    print_text(f"\nwritten to {relative_path(path)}")
+    _print_usage(loaded)
 
 
-def _usage(job: Job) -> str:
-    """Return a sentence about how a search uses the plan."""
+def _print_usage(job: Job) -> None:
+    """Print how a search uses the plan."""
     from ogive.run.journal import JOURNAL
 
     if (job.run_folder / JOURNAL).is_file():
-        return (
+        print_text(
             f"the run in {relative_path(job.run_folder)} has started and keeps its split; only a new run uses the plan"
         )
-    if job.is_planned:
-        return f"ogive search {job.path} uses the plan"
-    return f"to use the plan: ogive search {job.path} --parallel-trials auto"
+        return
+    option = "" if job.is_planned else " --parallel-trials auto"
+    print(f"to use it:  ogive search {job.path}{option}")
 
 
 def _select_phase(job: Job, name: str | None) -> Job:
@@ -135,6 +136,8 @@ def _print(plan: Plan, job: Job) -> None:
     for assumption in plan.assumptions:
         print_text(f"  - {assumption}")
     print_text("  - times are means with 90% intervals, on this machine in its present state")
+    if any(row.regret_seconds is not None and math.isinf(row.regret_seconds.high) for row in plan.rows):
+        print_text("  - ? is an end of an interval at which the regret is not reached in the search")
 
 
 def _format_workers(plan: Plan) -> str:
@@ -152,7 +155,7 @@ def _make_cells(plan: Plan, is_narrow: bool) -> tuple[list[str], list[list[str]]
     from ogive.planner.recommendation import format_probability
 
     headings = ["", "trials x workers", *([] if is_narrow else ["start-up", "epoch"]), "search"]
-    headings += [f"to regret {number(plan.regret)}", "worker time"]
+    headings += [f"time to regret {number(plan.regret)}", "worker time"]
     headings += [plan.price.currency or "money"] if plan.price else []
     headings += [f"best {plan.metric}", "fastest"]
     rows = []
@@ -186,8 +189,8 @@ def _print_splits(plan: Plan) -> None:
     """Print a paragraph for each split, for terminals that are too narrow for a table."""
     headings, rows = _make_cells(plan, is_narrow=False)
     for mark, split, *cells in rows:
-        texts = [f"{heading} {cell}" for heading, cell in zip(headings[2:], cells, strict=True)]
-        print_text(f"{mark:1} {split}: {'; '.join(texts)}", indent=4)
+        texts = [f"{heading}: {cell}" for heading, cell in zip(headings[2:], cells, strict=True)]
+        print_text(f"{mark:1} {split}  {'; '.join(texts)}", indent=4)
 
 
 def _format_interval(interval: Interval, text_of: Callable[[float], str], is_narrow: bool) -> str:
