@@ -332,8 +332,9 @@ class Space:
             )
         if multipliers:
             check_multipliers(multipliers, self.multipliers)
+        example = self.example_input if example_input is None else normalize_example_input(example_input)
         with apply_multipliers(multipliers):
-            return build(self.tree, architecture, example_input or self.example_input, seed)
+            return build(self.tree, architecture, example, seed)
 
     def __repr__(self) -> str:
         size = self.size()
