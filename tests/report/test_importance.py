@@ -156,6 +156,14 @@ def test_only_inferior_alternatives_are_removed() -> None:
     assert not any(decision in ("d", "e") for decision, _ in removed)
 
 
+def test_ranges_at_both_ends_of_a_number_can_be_removed() -> None:
+    result = importance_of(SPACE, additive, 100, noise=0.2)
+    for name in ("c", "e"):
+        first, second, third, last = (item for item in result.frequencies if item.decision == name)
+        restriction = {name: [second.ends[0], third.ends[1]]}
+        assert list_removed_alternatives(SPACE, result, restriction) == [first, last]
+
+
 def test_pure_noise_gives_no_restriction() -> None:
     """The chance of any suggestion on pure noise is at most 5%; 40 searches make at most 6 with probability 0.996."""
     suggested = 0
