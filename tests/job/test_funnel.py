@@ -150,9 +150,25 @@ def test_changed_phases_are_refused(tmp_path: Path) -> None:
     path.write_text(JOB.replace("  smoke:", "  look:"))
     with pytest.raises(RunError, match=r"went through smoke, coarse, fine, and its phases are now look, coarse, fine"):
         run_phases(path)
-    (path.parent / "runs" / "job" / FUNNEL_FILE).write_text("{")
-    with pytest.raises(RunError, match=r"funnel.json cannot be read"):
-        run_phases(path)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{",
+        "[]",
+        "3",
+        "{}",
+        '{"format": 1}',
+        '{"format": 1, "phases": 2, "verdicts": [], "last": ""}',
+        '{"format": 1, "phases": ["a"], "verdicts": ["a"], "last": ""}',
+        '{"format": 1, "phases": ["a"], "verdicts": [{"phase": "a"}], "last": ""}',
+    ],
+)
+def test_a_file_that_is_not_that_of_a_funnel_is_refused(text: str, tmp_path: Path) -> None:
+    (tmp_path / FUNNEL_FILE).write_text(text)
+    with pytest.raises(RunError, match=r"funnel.json cannot be read: .*; remove it"):
+        open_funnel(tmp_path)
 
 
 @pytest.mark.parametrize(
