@@ -15,9 +15,12 @@ import pytest
 
 from ogive.api import Funnel, Go, Phase, funnel, open_funnel, open_run
 from ogive.api.funnel import FUNNEL_FILE, evaluate_phase
+from ogive.api.phase_checks import check_failures
 from ogive.errors import JobError, RunError
 from ogive.job import find_run_folder, load_finalize_arguments, load_job, run_funnel
 from ogive.objective import Constraint
+from ogive.run.state import State
+from ogive.space import Space, one_of
 
 CODE = """
 import os
@@ -142,6 +145,11 @@ def test_a_verdict_depends_only_on_the_journal(tmp_path: Path) -> None:
     assert failing.go == (state.failed_count == 0)
     with pytest.raises(JobError, match="a share of the trials"):
         Go(failed=2)
+
+
+def test_a_phase_without_trials_has_no_failures() -> None:
+    state = State(Space(one_of(1, 2)), {}, {"max_trials": 5}, (), ())
+    assert check_failures(state, 0.5) == (True, "0 of 0 trials failed")
 
 
 def test_changed_phases_are_refused(tmp_path: Path) -> None:
