@@ -422,6 +422,16 @@ CASES = {
         "job.yaml:5: phases.smoke: found nothing",
         "the keys that this phase changes",
     ),
+    "an empty phase with the name of a key": (
+        GOOD + "phases:\n  seed:\n",
+        "job.yaml:5: phases.seed: found nothing",
+        "the keys that this phase changes",
+    ),
+    "a decision with the name of a key": (
+        GOOD + "only: {seed: 3}\n",
+        "job.yaml:4: only.seed: found 3",
+        "the labels to keep",
+    ),
     "a phase whose name is not a valid folder name": (
         GOOD + "phases:\n  a/b: {}\n",
         "job.yaml:5: phases.a/b: ",
