@@ -272,7 +272,8 @@ CASES = {
     ),
     "simulated workers with unknown durations": (
         GOOD + "parallel_trials: 1000\nexecutor: {simulated: {startup: 30}}\n",
-        "job.yaml:5: executor: 'simulated' needs the duration of each trial in advance",
+        "job.yaml:5: executor: 'simulated' needs the duration of each trial in advance, which an estimator made by "
+        "og.estimate.function does not know",
         "og.bench.estimator(problem)",
     ),
     "a fault out of range": (
