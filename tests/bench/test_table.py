@@ -57,6 +57,17 @@ def test_levels_that_are_separate_trainings_are_reported_at_their_end() -> None:
         list(table.evaluate(architecture("a", 1), {"epochs": 4}, 0))
 
 
+@pytest.mark.parametrize(
+    ("levels", "text"),
+    [(range(1, 31), "1 to 30"), (range(5, 35), "5 to 34"), (range(2, 62, 2), ", ".join(map(str, range(2, 62, 2))))],
+)
+def test_an_error_lists_the_levels_or_gives_their_range(levels: range, text: str) -> None:
+    values = VALUES[:, None] * np.linspace(0.5, 1, len(levels))
+    table = Table("levels", SPACE, KEYS, {"accuracy": values}, "accuracy", levels=levels)
+    with pytest.raises(JobError, match=f"has values for {text} epochs, but 99 were requested"):
+        list(table.evaluate(architecture("a", 1), {"epochs": 99}, 0))
+
+
 def test_the_optimum_is_the_best_that_satisfies_the_constraints() -> None:
     table = curves(constraints=Constraint("latency", at_most=6.0, hard=True), screened=("latency",))
     assert table.screen(architecture("b", 1)) == {"latency": pytest.approx(9.0)}

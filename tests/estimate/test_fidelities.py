@@ -86,6 +86,16 @@ def test_scaled_values_do_not_change_the_space() -> None:
             og.scaled(*wrong)  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("times", [4, og.integer(1, 4, name="times")])
+def test_a_number_of_repetitions_can_be_scaled_twice(times: Any) -> None:
+    choice = og.one_of(2, 4, name="w")
+    blocks = og.repeat(og.layer(nn.Linear, choice, 3), og.scaled(og.scaled(times, "width"), "depth"))
+    space = og.Space(og.layer(nn.Sequential, blocks))
+    architecture = space.architecture({"w": 2, "times": 4} if not isinstance(times, int) else {"w": 2})
+    factors: list[dict[str, float]] = [{}, {"depth": 0.5}, {"depth": 0.5, "width": 0.5}]
+    assert [len(architecture.build(multipliers=multipliers)) for multipliers in factors] == [4, 2, 1]
+
+
 def test_a_proxy_trains_a_smaller_model_on_smaller_images(tmp_path: Path) -> None:
     proxy = og.estimate.classifier(TASK, epochs=1, data_fraction=0.5, resolution=0.5, width=0.5, depth=0.5)
     (metrics,) = Driver(tmp_path, ARCHITECTURE).run(proxy).values()

@@ -24,6 +24,7 @@ import ogive as og
 from ogive.errors import JobError
 from ogive.estimate import load_checkpoint
 from ogive.estimate.process_group import process_group
+from ogive.estimate.user_functions import PlainFunctionEstimator
 from ogive.job import load_job
 from ogive.run.estimator import Team
 from ogive.run.unsaved_weights import UNSAVED_PREFIX
@@ -295,11 +296,20 @@ def test_results_of_the_built_in_trainer_are_shared_between_numbers_of_processes
     assert [[trial.cached for trial in run.trials] for run in runs] == [[False, False], [True, True]]
 
 
+class OwnEstimator(PlainFunctionEstimator):
+    """A class of the user."""
+
+
 def test_estimators_that_cannot_train_in_parallel_are_refused_before_anything_is_written(tmp_path: Path) -> None:
     space = og.Space(og.layer(build, og.one_of(*BEHAVIOURS)))
     plain = og.estimate.function(lambda architecture: {"loss": 1.0})
-    with pytest.raises(JobError, match="workers_per_trial=2, but a Function evaluates in one process"):
-        og.search(space, plain, objectives="loss", workers_per_trial=2, run=tmp_path / "run")
+    own = OwnEstimator(lambda architecture: {"loss": 1.0}, None)
+    for estimator, name in (
+        (plain, "an estimator made by og.estimate.function"),
+        (own, "the estimator OwnEstimator"),
+    ):
+        with pytest.raises(JobError, match=f"workers_per_trial=2, but {name} evaluates in one process"):
+            og.search(space, estimator, objectives="loss", workers_per_trial=2, run=tmp_path / "run")
     with pytest.raises(JobError, match="workers_per_trial=2, but executor='inline' has only one process"):
         og.search(space, train, objectives="loss", workers_per_trial=2, executor="inline", run=tmp_path / "run")
     with pytest.raises(

@@ -15,9 +15,12 @@ import pytest
 
 from ogive.api import Funnel, Go, Phase, funnel, open_funnel, open_run
 from ogive.api.funnel import FUNNEL_FILE, evaluate_phase
+from ogive.api.phase_checks import check_failures
 from ogive.errors import JobError, RunError
 from ogive.job import find_run_folder, load_finalize_arguments, load_job, run_funnel
 from ogive.objective import Constraint
+from ogive.run.state import State
+from ogive.space import Space, one_of
 
 CODE = """
 import os
@@ -144,15 +147,36 @@ def test_a_verdict_depends_only_on_the_journal(tmp_path: Path) -> None:
         Go(failed=2)
 
 
+def test_a_phase_without_trials_has_no_failures() -> None:
+    state = State(Space(one_of(1, 2)), {}, {"max_trials": 5}, (), ())
+    assert check_failures(state, 0.5) == (True, "0 of 0 trials failed")
+
+
 def test_changed_phases_are_refused(tmp_path: Path) -> None:
     path = write(tmp_path)
     run_phases(path)
     path.write_text(JOB.replace("  smoke:", "  look:"))
     with pytest.raises(RunError, match=r"went through smoke, coarse, fine, and its phases are now look, coarse, fine"):
         run_phases(path)
-    (path.parent / "runs" / "job" / FUNNEL_FILE).write_text("{")
-    with pytest.raises(RunError, match=r"funnel.json cannot be read"):
-        run_phases(path)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{",
+        "[]",
+        "3",
+        "{}",
+        '{"format": 1}',
+        '{"format": 1, "phases": 2, "verdicts": [], "last": ""}',
+        '{"format": 1, "phases": ["a"], "verdicts": ["a"], "last": ""}',
+        '{"format": 1, "phases": ["a"], "verdicts": [{"phase": "a"}], "last": ""}',
+    ],
+)
+def test_a_file_that_is_not_that_of_a_funnel_is_refused(text: str, tmp_path: Path) -> None:
+    (tmp_path / FUNNEL_FILE).write_text(text)
+    with pytest.raises(RunError, match=r"funnel.json cannot be read: .*; remove it"):
+        open_funnel(tmp_path)
 
 
 @pytest.mark.parametrize(

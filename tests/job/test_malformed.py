@@ -272,7 +272,8 @@ CASES = {
     ),
     "simulated workers with unknown durations": (
         GOOD + "parallel_trials: 1000\nexecutor: {simulated: {startup: 30}}\n",
-        "job.yaml:5: executor: 'simulated' needs the duration of each trial in advance",
+        "job.yaml:5: executor: 'simulated' needs the duration of each trial in advance, which an estimator made by "
+        "og.estimate.function does not know",
         "og.bench.estimator(problem)",
     ),
     "a fault out of range": (
@@ -421,6 +422,16 @@ CASES = {
         GOOD + "phases:\n  smoke:\n",
         "job.yaml:5: phases.smoke: found nothing",
         "the keys that this phase changes",
+    ),
+    "an empty phase with the name of a key": (
+        GOOD + "phases:\n  seed:\n",
+        "job.yaml:5: phases.seed: found nothing",
+        "the keys that this phase changes",
+    ),
+    "a decision with the name of a key": (
+        GOOD + "only: {seed: 3}\n",
+        "job.yaml:4: only.seed: found 3",
+        "the labels to keep",
     ),
     "a phase whose name is not a valid folder name": (
         GOOD + "phases:\n  a/b: {}\n",

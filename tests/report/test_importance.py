@@ -156,6 +156,14 @@ def test_only_inferior_alternatives_are_removed() -> None:
     assert not any(decision in ("d", "e") for decision, _ in removed)
 
 
+def test_ranges_at_both_ends_of_a_number_can_be_removed() -> None:
+    result = importance_of(SPACE, additive, 100, noise=0.2)
+    for name in ("c", "e"):
+        first, second, third, last = (item for item in result.frequencies if item.decision == name)
+        restriction = {name: [second.ends[0], third.ends[1]]}
+        assert list_removed_alternatives(SPACE, result, restriction) == [first, last]
+
+
 def test_pure_noise_gives_no_restriction() -> None:
     """The chance of any suggestion on pure noise is at most 5%; 40 searches make at most 6 with probability 0.996."""
     suggested = 0
@@ -195,7 +203,14 @@ def test_many_trials_are_sampled_and_a_tenth_of_the_sample_are_the_best() -> Non
 
 
 def test_statistics_agree_with_scipy() -> None:
-    for k, draws, marked, population in ((0, 10, 20, 100), (2, 10, 20, 100), (5, 30, 8, 40), (7, 8, 8, 9)):
+    # In the last case, a sample has at least 3 marked items.
+    for k, draws, marked, population in (
+        (0, 10, 20, 100),
+        (2, 10, 20, 100),
+        (5, 30, 8, 40),
+        (7, 8, 8, 9),
+        (2, 8, 5, 10),
+    ):
         assert hypergeometric_at_most(k, draws, marked, population) == pytest.approx(
             hypergeom.cdf(k, population, marked, draws)
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from itertools import combinations, pairwise
 from typing import Any
 
@@ -46,6 +47,15 @@ def test_the_median_rule_is_that_of_vizier() -> None:
         expected = Action.STOP if max(values) < median else Action.CONTINUE
         running = trial(100 + number, values)
         assert schedule.on_report(running, running.reports[-1]) is expected
+
+
+def test_a_trial_without_a_finite_value_is_not_among_those_that_others_are_compared_with() -> None:
+    schedule = Median(ACCURACY, epochs=4, min_trials=1)
+    ended = trial(0, [math.nan], Status.FINISHED)
+    assert ended.ended_by_itself
+    schedule.on_end(ended)
+    running = trial(1, [0.5, 0.4])
+    assert schedule.on_report(running, running.reports[-1]) is Action.CONTINUE
 
 
 def test_hurdles_are_the_means_of_earlier_trials() -> None:

@@ -80,6 +80,10 @@ def test_a_restricted_space_has_another_fingerprint_and_the_same_constraint_and_
 def test_a_space_read_from_a_journal_can_be_restricted() -> None:
     read = og.Space.from_json(space().to_json())
     assert read.restricted({"depth": [2, 2]}).size() == space().restricted({"depth": [2, 2]}).size()
+    restrictions = [{"depth": [2, 2]}, {"depth": [1, 2]}, {"width": [8]}]
+    fingerprints = [read.restricted(only).fingerprint for only in restrictions]
+    assert len({read.fingerprint, *fingerprints}) == 4
+    assert read.restricted({"depth": [2, 2]}).fingerprint == fingerprints[0]
 
 
 @pytest.mark.parametrize(

@@ -82,6 +82,18 @@ def test_a_function_can_make_the_inputs() -> None:
     assert torch.equal(weights(lazy(lambda: (torch.ones(5, 1, 8, 8),)), seed=0), weights(lazy(), seed=0))
 
 
+@pytest.mark.parametrize(
+    ("example_input", "width"), [(torch.ones(5, 7), 7), ([7], 7), (lambda: torch.ones(5, 7), 7), ((), 1)]
+)
+def test_an_example_input_for_a_build_replaces_that_of_the_space(example_input: Any, width: int) -> None:
+    space = og.Space(og.layer(nn.LazyLinear, og.one_of(2, 4, name="width")), example_input=(3,))
+    architecture = space.architecture({"width": 4})
+    assert architecture.build(example_input=example_input).in_features == width
+    assert architecture.build().in_features == 3
+    with pytest.raises(SpaceError, match="must be the shape of one input"):
+        architecture.build(example_input=(1.5,))
+
+
 def test_lazy_layers_without_an_example_input_raise() -> None:
     with pytest.raises(SpaceError, match=r"the lazy layer '0' needs Space\(..., example_input=...\)"):
         weights(lazy(example_input=None), seed=0)

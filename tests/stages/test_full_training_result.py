@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from ogive.errors import RunError
-from ogive.stages.evaluation import _is_changed
+from ogive.stages.evaluation import _compute_bias, _is_changed
 from ogive.stages.full_training_result import (
     Agreement,
     Bias,
@@ -101,3 +101,12 @@ def test_metrics_that_training_does_not_change_are_not_compared() -> None:
     fixed = [replace(n, searched={**n.searched, "size": 5.0}, values={**n.values, "size": [5.0]}) for n in networks]
     assert not _is_changed("size", fixed)
     assert _is_changed("accuracy", fixed)
+
+
+def test_the_mean_difference_leaves_out_finalists_without_both_values() -> None:
+    networks = [network(0, 0.8, [0.9], 1), network(1, 0.7, [0.8], 2), network(2, 0.6, [0.5], 3)]
+    whole = _compute_bias("accuracy", networks[:2])
+    assert whole is not None
+    assert _compute_bias("accuracy", [*networks[:2], replace(networks[2], values={"loss": [0.5]})]) == whole
+    assert _compute_bias("accuracy", [*networks[:2], replace(networks[2], searched={})]) == whole
+    assert _compute_bias("loss", networks) is None

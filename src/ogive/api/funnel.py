@@ -120,6 +120,13 @@ class PhaseVerdict:
         data["ended"] = data.pop("end_reason")  # the key of earlier versions
         return data
 
+    @staticmethod
+    def from_json(data: Mapping[str, Any]) -> PhaseVerdict:
+        """Return the verdict that `to_json` wrote."""
+        values = {**data, "reasons": tuple(data["reasons"])}
+        values["end_reason"] = values.pop("ended")
+        return PhaseVerdict(**values)
+
 
 PhaseCallback = Callable[[str, PhaseVerdict | None], object]
 """A function of a phase's name and its verdict, which is called when the phase starts (with None) and when it ends."""
@@ -218,25 +225,16 @@ def open_funnel(folder: str | os.PathLike[str]) -> Funnel | None:
     path = Path(folder).absolute() / FUNNEL_FILE
     try:
         data = json.loads(path.read_text())
+        if data["format"] != FORMAT:
+            raise RunError(f"{path} has the format {data['format']!r}, but this version of Ogive reads {FORMAT}")
+        verdicts = {item["phase"]: PhaseVerdict.from_json(item) for item in data["verdicts"]}
+        return Funnel(path.parent, tuple(data["phases"]), verdicts, data["last"] or None)
     except (FileNotFoundError, NotADirectoryError):
         return None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise RunError(
-            f"{path} cannot be read: {error}; remove it, and the phases are evaluated again from their journals"
+            f"{path} cannot be read: {error!r}; remove it, and the phases are evaluated again from their journals"
         ) from error
-    if data.get("format") != FORMAT:
-        raise RunError(f"{path} has the format {data.get('format')!r}, but this version of Ogive reads {FORMAT}")
-    verdicts = {
-        item["phase"]: PhaseVerdict(
-            phase=item["phase"],
-            go=item["go"],
-            reasons=tuple(item["reasons"]),
-            numbers=item["numbers"],
-            end_reason=item["ended"],
-        )
-        for item in data["verdicts"]
-    }
-    return Funnel(path.parent, tuple(data["phases"]), verdicts, data["last"] or None)
 
 
 def evaluate_phase(name: str, state: State, go: Go) -> PhaseVerdict:

@@ -45,7 +45,7 @@ def check_failures(state: State, max_share: float | None) -> Check:
         state: the state of the phase's run.
         max_share: the largest share of trials that may fail, in [0, 1]; None if only the run's limit of failures applies.
     """
-    failed, trials = state.failed_count, max(1, len(state.trials))
+    failed, trials = state.failed_count, len(state.trials)
     if max_share is not None and failed > max_share * trials:
         return Check(False, f"{failed} of {trials} trials failed; at most {max_share:.0%} may fail")
     limit = Settings.from_json(state.settings).failed_trials_limit

@@ -16,6 +16,8 @@ class BenchmarkEstimator(Estimator):
     It does not train anything. The training time of the problem is reported as the metric `seconds`.
     """
 
+    display_name = "an estimator made by og.bench.estimator"
+
     def __init__(self, problem: Problem) -> None:
         self.problem = problem
         self.continuable = problem.continuable

@@ -249,7 +249,9 @@ class Table(Problem):
                 )
             return len(self.levels) - 1 if self.levels else 0
         if epochs not in self.levels:
-            allowed = ", ".join(map(str, self.levels)) if len(self.levels) < 20 else f"1 to {self.levels[-1]}"
+            first, last = self.levels[0], self.levels[-1]
+            is_range = len(self.levels) >= 20 and self.levels == tuple(range(first, last + 1))
+            allowed = f"{first} to {last}" if is_range else ", ".join(map(str, self.levels))
             raise JobError(
                 f"benchmark {self.name!r} has values for {allowed} epochs, but {epochs:g} were requested; choose "
                 "min_epochs and eta of the schedule so that its rungs are among them"

@@ -283,12 +283,13 @@ def _legend_symbol(kind: str, css: str) -> str:
 def _simplify(px: FloatArray, py: FloatArray) -> list[tuple[float, float]]:
     """Return the points of a line, rounded to 0.1 pixels, without repeated points.
 
-    Points whose neighbours on both sides have the same x, or the same y, are left out as well.
+    Points on a horizontal or vertical part are left out as well, unless the line turns back there.
     """
     points = np.stack([px.round(1), py.round(1)], axis=1)
     # The slice is for a line without points.
     points = points[np.append(True, (points[1:] != points[:-1]).any(axis=1))[: len(points)]]
-    equal = points[1:] == points[:-1]
+    directions = np.sign(np.diff(points, axis=0))
+    before, after = directions[:-1], directions[1:]
     needed = np.ones(len(points), dtype=bool)
-    needed[1:-1] = ~(equal[1:] & equal[:-1]).any(axis=1)
+    needed[1:-1] = (before != after).any(axis=1) | (before != 0).all(axis=1)
     return [(a, b) for a, b in points[needed].tolist()]

@@ -56,6 +56,7 @@ class Classifier(Estimator):
     # The ranks share the batches of the recipe, so the result does not depend on their number (up to rounding).
     rank_invariant = True
     trains_models = True
+    display_name = "the built-in trainer"
 
     def __init__(
         self,

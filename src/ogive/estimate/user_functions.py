@@ -25,6 +25,7 @@ class TrainFunctionEstimator(Estimator):
     # batch for each rank.
     parallel = True
     trains_models = True
+    display_name = "a train function"
 
     def __init__(
         self,
@@ -77,6 +78,8 @@ class TrainFunctionEstimator(Estimator):
 
 class PlainFunctionEstimator(Estimator):
     """The estimator of a plain function of the architecture; created by `function`."""
+
+    display_name = "an estimator made by og.estimate.function"
 
     def __init__(self, f: Callable[[Architecture], Mapping[str, Any]], recipe: Mapping[str, Any] | None) -> None:
         self._f = f

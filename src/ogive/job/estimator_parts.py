@@ -14,7 +14,7 @@ from ogive.job.key_validation import format_unknown_name
 from ogive.job.keys import FinalizeKeys, JobKeys, ProxyKeys, TaskKeys
 from ogive.job.user_modules import CodeImporter, describe_object
 from ogive.job.yaml_source import KeyPath, Source, locate_errors
-from ogive.run.estimator import Estimator
+from ogive.run.estimator import Estimator, name_estimator
 from ogive.schedule.base import Schedule
 from ogive.session.executor_config import check_simulated_times, parse_executor_config
 from ogive.session.search_checks import check_capacity, check_fidelities
@@ -225,7 +225,7 @@ def check_execution(
     if keys.workers_per_trial > 1 and not estimator.parallel:
         raise source.error(
             ("workers_per_trial",),
-            f"found {keys.workers_per_trial}, but a {type(estimator).__name__} evaluates in one process; leave this key out",
+            f"found {keys.workers_per_trial}, but {name_estimator(estimator)} evaluates in one process; leave this key out",
         )
     parallel_trials = keys.parallel_trials if isinstance(keys.parallel_trials, int) else 1
     with locate_errors(source, "workers_per_trial"):

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from ogive.errors import JobError
+from ogive.job.key_types import Keys
 from ogive.job.keys import KEYS_BY_OTHER_NAME, SECTIONS, JobKeys
 from ogive.job.yaml_source import KeyPath, Source, describe_value
 
@@ -41,14 +42,17 @@ def _locate_and_explain(detail: ErrorDetails) -> tuple[KeyPath, str]:
 
 
 def _find_model_with_key(key: KeyPath) -> type[BaseModel]:
-    """Return the pydantic model that has a field for the last part of `key`."""
-    in_phases = key[:1] == ("phases",)
+    """Return the pydantic model that has a field for the last part of `key`.
+
+    If the user chooses that part, such as the name of a phase or of a decision in `only`, the result has no fields.
+    """
+    if len(key) <= 1:
+        return JobKeys
+    in_phases = key[0] == "phases"
     # Skip the name of a phase: the user chooses it, and it may be the name of a section.
     enclosing = key[:1] + key[2:-1] if in_phases else key[:-1]
     sections = [part for part in enclosing if part in SECTIONS]
-    if in_phases and len(key) <= 2:
-        return JobKeys
-    return SECTIONS[str(sections[-1])] if sections else JobKeys
+    return SECTIONS[str(sections[-1])] if sections and not (in_phases and len(key) == 2) else Keys
 
 
 def _describe_allowed(key: KeyPath) -> str:

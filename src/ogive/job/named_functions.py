@@ -38,7 +38,9 @@ def check_baseline(job: Job) -> None:
 
     from ogive.estimate.full_training import BaselineNetwork
 
-    example = job.space.example_input or (None if job.task is None else job.task.example_input)
+    example = job.space.example_input
+    if example is None and job.task is not None:
+        example = job.task.example_input
     with locate_errors(job.source, "baseline"):
         model = BaselineNetwork(job.baseline).build(0)
         if example is not None:

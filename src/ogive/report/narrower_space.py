@@ -52,10 +52,12 @@ def list_removed_alternatives(
         if item.decision not in restriction or item.decision not in domains:
             return False
         domain: Any = domains[item.decision]
-        if isinstance(domain, (IntegerRange, RealRange)):
-            low, high = item.ends
+        low, high = item.ends
+        if isinstance(domain, RealRange):
             # Adjacent ranges of real numbers share an end.
-            return bool(high < domain.low or low > domain.high or (low != high and high <= domain.low))
-        return item.ends[0] not in domain.labels
+            return bool(high <= domain.low or low >= domain.high)
+        if isinstance(domain, IntegerRange):
+            return bool(high < domain.low or low > domain.high)
+        return low not in domain.labels
 
     return [item for item in result.frequencies if is_removed(item)]

@@ -109,6 +109,8 @@ class Median(Schedule):
         names = [o.metric for o in self.objectives] + [c.metric for c in self.constraints]
         reports = [(report.step, {**trial.screened, **report.metrics}) for report in trial.reports]
         rows = [(step, [metrics[name] for name in names]) for step, metrics in reports if are_finite(metrics, names)]
+        if not rows:
+            return
         # A trial that ended by itself keeps its last value at all later steps.
         rows += [(step, rows[-1][1]) for step in range(trial.step + 1, self.fidelity["epochs"] + 1)]
         # Section 3.2.2: the running average of the trial's values up to each step.

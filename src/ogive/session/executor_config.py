@@ -9,7 +9,7 @@ from typing import Any
 from ogive.bench.benchmark_estimator import BenchmarkEstimator
 from ogive.errors import JobError, RunError
 from ogive.executors.simulated import FaultModel, SimulatedExecutor, SimulatedReport, VirtualClock
-from ogive.run.estimator import Estimator
+from ogive.run.estimator import Estimator, name_estimator
 from ogive.run.events import Event, Kind
 from ogive.run.executor import Assignment
 from ogive.space import Space
@@ -84,7 +84,7 @@ def check_simulated_times(config: ExecutorConfig, estimator: Estimator) -> None:
     """
     if config.is_simulated and not isinstance(estimator, BenchmarkEstimator):
         raise JobError(
-            f"executor: 'simulated' needs the duration of each trial in advance, which a {type(estimator).__name__} does "
+            f"executor: 'simulated' needs the duration of each trial in advance, which {name_estimator(estimator)} does "
             "not know; allowed: the estimator of a benchmark, og.bench.estimator(problem); otherwise use 'processes'"
         )
 

@@ -10,7 +10,7 @@ from typing import Any
 from ogive.errors import JobError, RunError
 from ogive.formatting import plural
 from ogive.objective import Constraint
-from ogive.run.estimator import Estimator
+from ogive.run.estimator import Estimator, name_estimator
 from ogive.run.events import Event, Kind
 from ogive.run.executor import STARTUP_SECONDS
 from ogive.run.manifest import count_cores
@@ -107,7 +107,7 @@ def check_executor(config: ExecutorConfig, settings: Settings, estimator: Estima
     workers_per_trial = settings.workers_per_trial
     if workers_per_trial > 1 and not estimator.parallel:
         raise JobError(
-            f"workers_per_trial={workers_per_trial}, but a {type(estimator).__name__} evaluates in one process; give 1, or "
+            f"workers_per_trial={workers_per_trial}, but {name_estimator(estimator)} evaluates in one process; give 1, or "
             "use the built-in trainer or a train function f(model, trial)"
         )
     if workers_per_trial > 1 and config.name == "inline":

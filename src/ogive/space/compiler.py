@@ -146,18 +146,17 @@ class _Compiler:
 
         `times` may be `scaled(...)`. A multiplier only reduces it, so the items are compiled for the declared number.
         """
-        declared_times = value.times.operands[0] if isinstance(value.times, DerivedValue) else value.times
+        times = self.compile_node(value.times, _join(path, "times"), conjunction, (id(value), "times"))
+        node = times
+        declared_times: Any = value.times
+        while isinstance(node, DerivedNode):
+            node, declared_times = node.operands[0], declared_times.operands[0]
         # `counts` gives the number of repetitions for each label of `decision`. A constant number has no decision and the
         # only label 0.
-        if isinstance(declared_times, Choice):
-            times_path = _join(path, "times")
-            times: Node = self._compile_choice(declared_times, times_path, conjunction, (id(value), "times"))
-            assert isinstance(times, (OneOfNode, NumberNode))
-            decision, counts = times.decision, _repetitions(declared_times)
+        if isinstance(node, (OneOfNode, NumberNode)):
+            decision, counts = node.decision, _repetitions(declared_times)
         else:
-            times, decision, counts = ConstantNode(declared_times), "", {0: declared_times}
-        if isinstance(value.times, DerivedValue):
-            times = DerivedNode(value.times.function, (times,))
+            decision, counts = "", {0: declared_times}
         items = []
         for i in range(max(counts.values())):
             # Item i is reached under the labels that give more than i repetitions.

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ogive.errors import SpaceError
-from ogive.hashing import hash_text
+from ogive.hashing import hash_json, hash_text
 from ogive.source import CodeIdentity, identify_code
 from ogive.space import fingerprints, moves
 from ogive.space.architecture import EMPTY, Architecture
@@ -181,7 +181,8 @@ class Space:
         space.example_input, space.graph = self.example_input, self.graph
         space.constraint, space.canonical = self.constraint, self.canonical
         # Without layers the fingerprint cannot be computed. This text differs from every computed fingerprint.
-        space._prepare(None if self.tree is not None else f"{self.fingerprint}, restricted")
+        table = hash_json([decision.describe() for decision in space.decisions])
+        space._prepare(None if self.tree is not None else f"{self.fingerprint}, restricted to {table}")
         return space
 
     def violation(self, architecture: Architecture) -> str | None:
@@ -332,8 +333,9 @@ class Space:
             )
         if multipliers:
             check_multipliers(multipliers, self.multipliers)
+        example = self.example_input if example_input is None else normalize_example_input(example_input)
         with apply_multipliers(multipliers):
-            return build(self.tree, architecture, example_input or self.example_input, seed)
+            return build(self.tree, architecture, example, seed)
 
     def __repr__(self) -> str:
         size = self.size()

@@ -246,7 +246,8 @@ def _compute_agreement(objective: Objective, finalists: Sequence[TrainedNetwork]
 
 def _compute_bias(metric: str, finalists: Sequence[TrainedNetwork]) -> Bias | None:
     """Return the mean difference of a metric, full training minus search; None if no finalist has both values."""
-    pairs = [(n.searched[metric], n.mean(metric) or 0.0) for n in finalists if n.seeds and metric in n.searched]
+    means = [(network, network.mean(metric)) for network in finalists if metric in network.searched]
+    pairs = [(network.searched[metric], mean) for network, mean in means if mean is not None]
     return Bias.of(metric, [a for a, _ in pairs], [b for _, b in pairs]) if pairs else None
 
 

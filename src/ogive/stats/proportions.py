@@ -34,8 +34,6 @@ def hypergeometric_at_most(k: int, draws: int, marked: int, population: int) -> 
         population: the size of the population.
     """
     i = np.arange(max(0, draws - (population - marked)), k + 1)
-    if not len(i):
-        return 1.0
 
     def log_choose(n: IntArray | int, r: IntArray | int) -> FloatArray:
         return np.asarray(gammaln(np.add(n, 1)) - gammaln(np.add(r, 1)) - gammaln(np.subtract(n, r) + 1))
