@@ -175,7 +175,7 @@ class Run(StoredRun):
             The ranked networks with their metrics and the winners.
 
         Raises:
-            KeyboardInterrupt: Interrupted by Ctrl-C or SIGTERM; the same call continues.
+            KeyboardInterrupt: Interrupted by Ctrl-C or SIGTERM; the same call continues full training.
             JobError: An argument has a wrong type or is out of its range, or no trial of the search has a value.
             RunError: No training succeeded, not all trainings were carried out, or files are missing.
         """

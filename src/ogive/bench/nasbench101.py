@@ -124,17 +124,17 @@ def make_key(architecture: Mapping[str, Any]) -> Hashable:
     return "" if graph is None else hash_graph(graph)
 
 
-def enumerate_graphs(vertices: int, edges: int = MAX_EDGES) -> Iterator[Graph]:
+def enumerate_graphs(vertices: int, max_edges: int = MAX_EDGES) -> Iterator[Graph]:
     """Yield one graph for each distinct cell with exactly this number of vertices.
 
     Args:
         vertices: the number of vertices; 2, 3, 4 and 5 vertices have 1, 6, 84 and 2,441 cells.
-        edges: the maximum number of edges.
+        max_edges: the maximum number of edges.
     """
     pairs = [(i, j) for j in range(1, vertices) for i in range(j)]
     hashes: set[str] = set()
     for bits in itertools.product((0, 1), repeat=len(pairs)):
-        if sum(bits) > edges:
+        if sum(bits) > max_edges:
             continue
         matrix = [[0] * vertices for _ in range(vertices)]
         for (i, j), bit in zip(pairs, bits, strict=True):
@@ -172,24 +172,28 @@ def read(path: str | Path) -> Table:
     """Return the table as `load` does, but accept a file that contains only some of the cells."""
     file = Path(path)
     cells: dict[str, Graph] = {}
-    runs: dict[str, dict[int, list[tuple[float, ...]]]] = {}
+    # For each cell and number of epochs, the final metrics of each training.
+    trainings: dict[str, dict[int, list[tuple[float, ...]]]] = {}
     for record in read_records(file):
         cell_hash, epochs, matrix, operations, metrics = _parse_record(record, file)
         cells[cell_hash] = matrix, operations
-        runs.setdefault(cell_hash, {}).setdefault(epochs, []).append(_read_final_metrics(metrics, file))
-    if not runs:
+        trainings.setdefault(cell_hash, {}).setdefault(epochs, []).append(_read_final_metrics(metrics, file))
+    if not trainings:
         raise JobError(f"{file}: contains no records")
-    levels = sorted({epochs for runs_by_epochs in runs.values() for epochs in runs_by_epochs})
-    repetitions = max(len(trainings) for runs_by_epochs in runs.values() for trainings in runs_by_epochs.values())
+    epoch_counts = sorted({epochs for by_epochs in trainings.values() for epochs in by_epochs})
+    # The number of trainings of a cell with the same number of epochs; some cells have fewer.
+    max_trainings = max(
+        len(cell_trainings) for by_epochs in trainings.values() for cell_trainings in by_epochs.values()
+    )
     # The last axis has the values of `_read_final_metrics`: seconds, validation accuracy, test accuracy, parameters.
-    values = np.full((len(runs), repetitions, len(levels), 4), np.nan)
-    for row, (cell_hash, runs_by_epochs) in enumerate(runs.items()):
-        for level, epochs in enumerate(levels):
-            trainings = runs_by_epochs.get(epochs)
-            if trainings is None:
+    values = np.full((len(trainings), max_trainings, len(epoch_counts), 4), np.nan)
+    for row, (cell_hash, by_epochs) in enumerate(trainings.items()):
+        for level, epochs in enumerate(epoch_counts):
+            cell_trainings = by_epochs.get(epochs)
+            if cell_trainings is None:
                 raise JobError(f"{file}: cell {cell_hash} has no training of {epochs} epochs, but other cells have one")
-            # The trainings of a cell that has fewer than `repetitions` are repeated.
-            values[row, :, level] = (trainings * repetitions)[:repetitions]
+            # The trainings of a cell that has fewer than `max_trainings` are repeated.
+            values[row, :, level] = (cell_trainings * max_trainings)[:max_trainings]
     # The hashes in the file are the authors' and only group its records; the keys of the rows are those of `make_key`.
     return Table(
         "nasbench101",
@@ -197,7 +201,7 @@ def read(path: str | Path) -> Table:
         [hash_graph(graph) for graph in cells.values()],
         {"accuracy": 100 * values[..., 1], "test_accuracy": 100 * values[..., 2], "parameters": values[..., 3]},
         "accuracy",
-        levels=levels,
+        levels=epoch_counts,
         seconds=values[..., 0],
         test={"accuracy": "test_accuracy"},
         screened=("parameters",),

@@ -166,10 +166,8 @@ class Chain(Problem):
         self.space = Space(layer(network, repeat(lambda i: layer(network, widths[i], operations[i]), times=layers)))
 
     def evaluate(self, architecture: Architecture, fidelity: Fidelity, seed: int) -> Iterator[StepResult]:
-        final_accuracy, relative_width = (
-            self.truth(architecture)["accuracy"],
-            self._compute_relative_width(architecture),
-        )
+        final_accuracy = self.truth(architecture)["accuracy"]
+        relative_width = self._compute_relative_width(architecture)
         # Wide and deep networks learn up to three times more slowly than the smallest ones.
         learning_speed = DECAY_OF_SMALLEST / (1.0 + 2.0 * relative_width) / self._epoch_count
         noise = generator(seed, "curve", architecture.id).standard_normal(self._epoch_count)
@@ -179,7 +177,8 @@ class Chain(Problem):
             value = final_accuracy * (1 - distance) / (1 - math.exp(-learning_speed * self._epoch_count))
             # The standard deviation decreases along the curve, from 1.2 * `self.noise` towards 0.2 * `self.noise`.
             value += self.noise * (0.2 + distance) * float(noise[epoch - 1])
-            yield StepResult(epoch, {"accuracy": value}, self._compute_epoch_seconds(architecture))
+            seconds = self._compute_epoch_seconds(architecture)
+            yield StepResult(step=epoch, metrics={"accuracy": value}, seconds=seconds)
 
     def truth(self, architecture: Architecture) -> Mapping[str, float]:
         depth = int(architecture["depth"])

@@ -115,8 +115,8 @@ class Advisor:
         return [alert.to_event() for alert in alert_rules.find_time_alerts(self.state, now)]
 
     def finish(self) -> list[Event]:
-        """Return the alerts about all trials of a search that ends."""
-        return [alert.to_event() for alert in alert_rules.find_final_alerts(self.state)]
+        """Return the new alerts of a search that ends: the alert on overtraining, which is otherwise checked rarely."""
+        return [alert.to_event() for alert in alert_rules.find_overtraining_alerts(self.state)]
 
     def _list_trial_alerts(self) -> list[Alert]:
         """Return the alerts that depend on the trials, but not on the time."""

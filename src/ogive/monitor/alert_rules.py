@@ -1,8 +1,7 @@
 """The rules that raise alerts. They are pure functions of the state and, for some, of the time.
 
-The alerts of `find_trial_alerts` depend only on the trials, so a continued run raises the same alerts. The alerts of
-`find_time_alerts` also depend on the time. An alert whose cause is in `state.alert_causes` was raised before, and is not
-raised a second time.
+The alerts of `find_trial_alerts` depend only on the trials, so an interruption of the run does not change them. Those of
+`find_time_alerts` also depend on the time. No alert is raised twice: a cause in `state.alert_causes` is skipped.
 """
 
 from __future__ import annotations
@@ -56,7 +55,8 @@ OVERDUE_FACTOR = 2.0
 MIN_OVERDUE_SECONDS = 1.0
 """A trial that takes less time than this is never overdue."""
 MIN_OTHER_TRIALS, MAX_OTHER_TRIALS = 5, 200
-"""A trial without a report is compared with the latest other trials, if there are enough of them."""
+"""Before its first report, a trial is compared with the others among the last `MAX_OTHER_TRIALS` trials, if at least
+`MIN_OTHER_TRIALS` of these have measured epochs."""
 MIN_PATIENCE_HOURS, PATIENCE_SHARE = 1.0, 0.25
 """The default patience, in hours, is `PATIENCE_SHARE` of the time so far, but at least `MIN_PATIENCE_HOURS`."""
 
@@ -129,7 +129,7 @@ def _check_failures(state: State) -> Iterator[Alert]:
 
 
 def _check_overtraining(state: State) -> Iterator[Alert]:
-    """Yield an alert on overtraining. `find_final_alerts` checks it at the end of the search as well.
+    """Yield an alert on overtraining.
 
     The check goes through all trials, so it is made only when the number of inactive trials is `MIN_OVERTRAINED_TRIALS` plus
     0, 1, 2, 4, 8, ...
@@ -138,11 +138,14 @@ def _check_overtraining(state: State) -> Iterator[Alert]:
     # A number that has at most one bit set is 0 or a power of two.
     is_due = inactive >= MIN_OVERTRAINED_TRIALS and (inactive - MIN_OVERTRAINED_TRIALS).bit_count() <= 1
     if "overtraining" not in state.alert_causes and is_due:
-        yield from find_final_alerts(state)
+        yield from find_overtraining_alerts(state)
 
 
-def find_final_alerts(state: State) -> list[Alert]:
-    """Return the new alerts about all trials of a search that ends."""
+def find_overtraining_alerts(state: State) -> list[Alert]:
+    """Return the alert on overtraining; empty without overtraining, or if the alert was raised before.
+
+    It is called during the search and once more at its end.
+    """
     result = detect_overtraining(state)
     if result is None:
         return []
@@ -198,12 +201,12 @@ def _check_budget(state: State, now: float) -> Iterator[Alert]:
         text = amount_of_limit(spent.money, settings.money, spent.currency)
         budgets.append(("money", settings.money, spent.money, text))
     for name, limit, used, text in budgets:
-        pending = len(state.pending)
-        numbers = {"used": used, "budget": limit, "share": used / limit, "in_flight": pending}
+        pending_count = len(state.pending)
+        numbers = {"used": used, "budget": limit, "share": used / limit, "in_flight": pending_count}
         message = f"{text} are used, {used / limit:.0%} of the budget"
         if used >= CRITICAL_SHARE * limit:
-            hint = f": {plural(pending, 'trial')} still pending; press Ctrl-C twice to end the search now"
-            message += hint if pending else ""
+            hint = f": {plural(pending_count, 'trial')} still pending; press Ctrl-C twice to end the search now"
+            message += hint if pending_count else ""
             yield Alert("critical", f"budget:{name}:{limit:g}:120%", message, numbers)
         elif used >= STOP_SHARE * limit:
             yield Alert("warning", f"budget:{name}:{limit:g}:100%", f"{message}: the search stops", numbers)
@@ -216,7 +219,7 @@ def _check_patience(state: State, now: float) -> Iterator[Alert]:
 
     The default is `PATIENCE_SHARE` of the time so far, but at least `MIN_PATIENCE_HOURS`.
     """
-    elapsed_hours = (state.elapsed_seconds + max(0.0, now - state.time)) / SECONDS_PER_HOUR
+    elapsed_hours = (state.elapsed_seconds + _compute_seconds_since_last_event(state, now)) / SECONDS_PER_HOUR
     limit = Settings.from_json(state.settings).patience or max(MIN_PATIENCE_HOURS, PATIENCE_SHARE * elapsed_hours)
     if state.end_reason or elapsed_hours < limit:
         return
@@ -234,8 +237,9 @@ def _check_patience(state: State, now: float) -> Iterator[Alert]:
 def find_last_improvement(state: State) -> tuple[Trial, float] | None:
     """Return the trial that last improved the best value or the front, and the time of its last report.
 
-    Only trials at the highest step that any trial has reached are compared: those that satisfy the constraints or, if none
-    does, all of them. The result is None if no trial has reported.
+    Of the trials that are neither running nor failed, those that have reached the highest step are compared. (A trial that
+    ended by itself has reached every step.) If some of them satisfy the constraints, only these are compared. The result is
+    None if there is no trial to compare.
     """
     _, trials = select_comparable([t for t in state.trials.values() if t.status is not Status.RUNNING], at_least=1)
     feasible = [trial for trial in trials if total_violation(trial.metrics, state.constraints) == 0] or trials
@@ -255,14 +259,19 @@ def find_last_improvement(state: State) -> tuple[Trial, float] | None:
 def _sum_session_seconds(state: State, since: float, now: float) -> float:
     """Return the seconds between the times `since` and `now` in which a controller ran."""
     seconds = sum(max(0.0, session.end - max(session.begin, since)) for session in state.session_intervals)
-    return seconds + (max(0.0, now - state.time) if state.is_open else 0.0)
+    return seconds + (_compute_seconds_since_last_event(state, now) if state.is_open else 0.0)
+
+
+def _compute_seconds_since_last_event(state: State, now: float) -> float:
+    """Return the seconds since the last event, which the durations in `state` do not include."""
+    return max(0.0, now - state.time)
 
 
 def _check_overdue_trials(state: State, now: float) -> Iterator[Alert]:
     """Yield an alert for each running trial that is overdue.
 
-    A trial is overdue if it takes more than `OVERDUE_FACTOR` times its expected time, and also more time than if each epoch
-    took as long as the longest epoch so far. The epochs are those of the trial or, before its first report, of other trials.
+    A trial is overdue if it takes more than `OVERDUE_FACTOR` times its expected time, and also more time than it would need
+    at the pace of its slowest epoch so far. Before its first report, the mean epochs of the other trials are used instead.
     """
     running = state.running_attempts
     if not running:
@@ -317,14 +326,17 @@ def _check_plan(state: State, now: float) -> Iterator[Alert]:
         return
     forecast = comparison.forecast
     epoch_text = ""
-    if comparison.epoch:
-        epoch_text = f"; an epoch takes {duration(comparison.epoch)} instead of {duration(forecast.epoch.expected)}"
+    if comparison.epoch_seconds:
+        epoch_text = (
+            f"; an epoch takes {duration(comparison.epoch_seconds)} instead of {duration(forecast.epoch.expected)}"
+        )
     message = (
         f"the search is {comparison.verdict} than planned: {comparison.so_far}{epoch_text}; at this pace the whole search "
         f"takes {duration(comparison.total)} rather than {duration(forecast.seconds.expected)}"
     )
     low, high = comparison.bounds
-    numbers = {"seconds": comparison.seconds, "expected": comparison.expected.expected, "low": low, "high": high}
+    expected = comparison.forecast_seconds.expected
+    numbers = {"seconds": comparison.seconds, "expected": expected, "low": low, "high": high}
     numbers |= {"reports": comparison.reports, "total": comparison.total}
     severity = "warning" if comparison.verdict == "slower" else "info"
     yield Alert(severity, f"plan:{comparison.verdict}", message, numbers)

@@ -179,9 +179,9 @@ def make_plan_json(state: State, now: float | None = None) -> dict[str, Any] | N
     return {
         "reports": comparison.reports,
         "seconds": comparison.seconds,
-        "epoch": comparison.epoch,
+        "epoch": comparison.epoch_seconds,
         "verdict": comparison.verdict or "",
         "total": comparison.total,
-        "expected": asdict(comparison.expected),
+        "expected": asdict(comparison.forecast_seconds),
         "forecast": asdict(comparison.forecast),
     }

@@ -43,17 +43,17 @@ class PlanComparison:
         forecast: the forecast in the plan.
         reports: the number of reports so far, without reports from the evaluation cache.
         seconds: the seconds of all sessions so far. The start of workers is included once, as in the plan.
-        expected: the forecast of `seconds`, for the same number of reports.
+        forecast_seconds: the forecast of `seconds`, for the same number of reports.
         bounds: the seconds below which the search is faster than planned, and above which it is slower.
-        epoch: the mean seconds of an epoch so far; None before the first report.
+        epoch_seconds: the mean seconds of an epoch so far; None before the first report.
     """
 
     forecast: PlanForecast
     reports: int
     seconds: float
-    expected: Interval
+    forecast_seconds: Interval
     bounds: tuple[float, float]
-    epoch: float | None
+    epoch_seconds: float | None
 
     @property
     def verdict(self) -> str | None:
@@ -64,7 +64,7 @@ class PlanComparison:
     @property
     def total(self) -> float:
         """The seconds of the whole search at the present pace."""
-        planned_total, planned_so_far = self.forecast.seconds.expected, self.expected.expected
+        planned_total, planned_so_far = self.forecast.seconds.expected, self.forecast_seconds.expected
         if self.reports and planned_so_far > 0:
             return planned_total * self.seconds / planned_so_far
         # Before the first report, a delay concerns only the start of the workers, and not the pace of the trials.
@@ -73,7 +73,7 @@ class PlanComparison:
     @property
     def so_far(self) -> str:
         """The time so far and its forecast, in words."""
-        expected = duration(self.expected.expected)
+        expected = duration(self.forecast_seconds.expected)
         if not self.reports:
             return (
                 f"no report came in {duration(self.seconds)}, the forecast for the start of the workers was {expected}"
@@ -127,17 +127,21 @@ def compare_with_plan(state: State, now: float | None = None) -> PlanComparison 
     seconds = state.elapsed_seconds + open_seconds - restart_seconds
     if seconds <= 0:
         return None
-    epoch = state.compute_seconds / reports if reports else None
     # The search is late if it has not reached the next point of the forecast by the upper bound of that point. It is early
     # if it has reached the previous point before its lower bound.
     previous_point, next_point = _find_neighbours(forecast, reports)
     if state.end_reason:
         previous_point = next_point = forecast.seconds
     low = 0.0 if previous_point is None else previous_point.low
-    expected = _interpolate_seconds(forecast, reports)
-    bounds = min(low, expected.expected / TOLERANCE), max(next_point.high, expected.expected * TOLERANCE)
+    forecast_seconds = _interpolate_seconds(forecast, reports)
+    expected = forecast_seconds.expected
     return PlanComparison(
-        forecast=forecast, reports=reports, seconds=seconds, expected=expected, bounds=bounds, epoch=epoch
+        forecast=forecast,
+        reports=reports,
+        seconds=seconds,
+        forecast_seconds=forecast_seconds,
+        bounds=(min(low, expected / TOLERANCE), max(next_point.high, expected * TOLERANCE)),
+        epoch_seconds=state.compute_seconds / reports if reports else None,
     )
 
 

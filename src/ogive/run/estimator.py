@@ -75,16 +75,18 @@ class Evaluation:
         settings: values that are not part of the architecture, such as a learning rate.
         inherit_from: the folder of the trial whose weights to start from, and the step of its checkpoint; None to start
             without inherited weights.
-        last_reported_step: the last step of this evaluation that is in the journal; 0 if there is none. Steps up to it need
-            not be reported again.
-        step_offset: the step of the trial after which the steps of this evaluation count. It is above 0 if the trial
-            inherits weights, skips lower rungs, or was trained before at a fidelity from which it could not continue.
+        last_reported_step: the last step that was reported before this attempt; 0 if there is none. Steps up to it need not
+            be reported again.
+        step_offset: the number to add to a step of this evaluation to get the step of the trial. (`report` receives the
+            steps of this evaluation, which start at 1.) It is above 0 if the trial inherits weights, skips lower rungs, or
+            was trained before at a fidelity from which it could not continue.
         team: the processes that carry out the evaluation.
         attempt: the number of the attempt, from 1. Results from the evaluation cache do not count as attempts.
         add_note: a function to call with a message for the user that is not an error. A search shows each message once.
         missing_metrics: the metrics of objectives and constraints that the trial has not reported yet. If some of them are
             still missing at step `until`, the evaluation may continue up to step `max_step`.
-        max_step: the last step that may be reported while metrics are missing; 0 if that is `until`.
+        max_step: the last step that may be reported while metrics are missing. If it is not above `until`, as with 0, no
+            step after `until` may be reported.
         best_epoch_rule: the rule that selects the best epoch as the value of the trial, so that its checkpoint is kept;
             None if the last epoch is the value.
     """
@@ -167,7 +169,7 @@ class Estimator(ABC):
         return EMPTY
 
     def recipe(self) -> Mapping[str, Any] | None:
-        """Return everything, besides architecture, settings, seed and fidelity, that determines a result, as JSON.
+        """Return all that determines a result, besides architecture, settings, seed, fidelity and code, as JSON.
 
         Runs with equal recipes and equal code share results through the evaluation cache. None means that the recipe is
         unknown, and disables the cache. The number of processes of a trial is not part of the recipe; see `rank_invariant`.

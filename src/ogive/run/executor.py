@@ -68,9 +68,9 @@ class Assignment:
         settings: values that are not part of the architecture, such as a learning rate.
         inherit_from: the folder of the trial whose weights to start from, and the step of its checkpoint; None to start
             without inherited weights.
-        last_reported_step: the last step of this assignment that an earlier attempt has reported; 0 if there is none.
+        last_reported_step: the last step that was reported before this attempt; 0 if there is none.
         spent_seconds: compute time of earlier attempts, in seconds; it counts towards the time limit.
-        step_offset: the step of the trial after which the steps of this assignment count. It is above 0 if the trial
+        step_offset: the number to add to a step of this assignment to get the step of the trial. It is above 0 if the trial
             inherits weights, skips lower rungs, or was trained before at a fidelity from which it could not continue.
         missing_metrics: the metrics of objectives and constraints that the trial has not reported yet.
         max_step: the last step of this assignment to which training may continue while metrics are missing; 0 for the last

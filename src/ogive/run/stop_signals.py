@@ -23,10 +23,10 @@ def handle_signals(
 ) -> Iterator[None]:
     """Handle signals while the context is active.
 
-    Ctrl-C and SIGTERM call `stop`, which lets running trials reach their next report. KeyboardInterrupt is raised after a
-    second Ctrl-C, or `GRACE_SECONDS` after SIGTERM. It is delayed while `is_busy()` is true, since an interrupted
-    transaction would keep its locks. Python delivers signals to the main thread only; in another thread this context does
-    nothing.
+    Ctrl-C and SIGTERM call `stop`, which lets running trials reach their next report. KeyboardInterrupt is raised by a
+    Ctrl-C that follows another signal, or `GRACE_SECONDS` after SIGTERM. It is delayed while `is_busy()` is true, since an
+    interrupted write would leave the journal's database locked. Python delivers signals to the main thread only; in another
+    thread this context does nothing.
 
     Args:
         stop: a function that is called with the reason, "interrupted" or "terminated".
@@ -76,7 +76,7 @@ def handle_signals(
         if is_busy():
             set_alarm(RETRY_SECONDS)
         else:
-            raise KeyboardInterrupt("interrupted at once; all reports are in the journal, and the same call continues")
+            raise KeyboardInterrupt("interrupted at once; all reports are in the journal; repeat the call to continue")
 
     install(signal.SIGINT, on_interrupt)
     install(signal.SIGTERM, on_terminate)

@@ -30,7 +30,8 @@ class ProgressiveDynamicHurdles(Schedule):
     Options:
         models: m, the number of trials that end between two hurdles.
         min_epochs, max_epochs, eta: define the rungs, as in `Ladder.from_options`: hurdle k = 0, 1 ... is on rung k, at
-            min_epochs eta^k epochs. The last rung has no hurdle.
+            min_epochs eta^k epochs. The last rung has no hurdle. By default, max_epochs is the number of epochs of full
+            training.
     """
 
     uses_rng = False

@@ -17,11 +17,11 @@ from ogive.run.estimator import Estimator
 from ogive.run.journal import JOURNAL, Journal
 from ogive.run.observers import Observer
 from ogive.run.settings import Settings
-from ogive.session.continued_run import find_end_reason, prepare_session_events, repeat_failed_trials
 from ogive.session.controller_session import make_subscribers, run_session
 from ogive.session.earlier_run import WarmStartSpec, find_earlier_run, prepare_warm_start
 from ogive.session.executor_config import ExecutorSpec, parse_executor_config
 from ogive.session.new_run import create_run
+from ogive.session.opening_events import find_end_reason, prepare_session_events, repeat_failed_trials
 from ogive.session.payload import PAYLOAD, write_payload
 from ogive.session.planned_search import is_planned
 from ogive.session.run_declaration import (

@@ -21,8 +21,8 @@ _REBINDING_BUILTINS = frozenset({"globals", "vars", "exec"})
 
 
 @dataclass
-class Statements:
-    """The content of a module's source text.
+class ModuleStatements:
+    """What the statements of a module's source text assign, import, and change when the module is imported.
 
     A *variable* is a global, an attribute of a class or a function, or a default value: "LR", "Net.width", "train(lr)".
 
@@ -50,25 +50,37 @@ class Statements:
         return _compile_statements(self.creating_statements[name]) if name in self.creating_statements else None
 
     def may_have_value(self, variable: str, value: Any) -> bool:
-        """Return whether the source text may give a variable this value. An initially empty container may have any items."""
-        text, texts = format_constant(value), self.constants[variable] or set()
-        if isinstance(value, (list, dict, set)):
-            same_type = {other for other in texts if other.startswith(f"{type(value).__name__}(")}
-            return not same_type or text in same_type or f"{type(value).__name__}()" in same_type
-        return text in texts
+        """Return whether the source text may give this value to a variable that is assigned only constants.
+
+        A container may also have items that the source text does not show: if none of the constants has its type, so that
+        other code has assigned the container, or if one of them is an empty container, which other code has filled.
+        """
+        texts = self.constants[variable]
+        assert texts, "only variables that are assigned only constants can be checked"
+        if format_constant(value) in texts:
+            return True
+        if not isinstance(value, (list, dict, set)):
+            return False
+        empty = format_constant(type(value)())  # such as "list()"
+        assert empty is not None
+        return empty in texts or not any(text.startswith(empty[:-1]) for text in texts)
 
     def is_rebound(self, variable: str) -> bool:
-        """Return whether functions assign a variable. For an attribute of a class, the same attribute of any class counts.
+        """Return whether functions assign a variable.
 
-        The class is ignored, because `cls` may be a subclass.
+        For an attribute of a class, an attribute of the same name of any class counts, because `cls` may be a subclass; so
+        does a global of that name.
         """
-        attribute = variable.rpartition(".")[2] if "." in variable else None
-        return variable in self.rebound or any(other.rpartition(".")[2] == attribute for other in self.rebound)
+        if variable in self.rebound:
+            return True
+        base, _, attribute = variable.rpartition(".")
+        return bool(base) and any(other.rpartition(".")[2] == attribute for other in self.rebound)
 
     def is_filled_by_code(self, variable: str) -> bool:
-        """Return whether the value of a variable is determined by the code that fills it.
+        """Return whether the code of functions describes a variable better than its present value does.
 
-        This is true for a counter, and for a variable that is None until its value is needed.
+        This is true for a counter, whose value depends on what was executed before, and for a variable that is None until
+        functions assign a value that does not depend on their arguments.
         """
         rebound, initial = self.rebound.get(variable), self.constants.get(variable)
         if rebound is None or not initial:
@@ -76,25 +88,26 @@ class Statements:
         return rebound.is_counter or (rebound.is_self_contained and initial == {format_constant(None)})
 
 
-def read_statements(file: str) -> Statements:
+def read_statements(file: str) -> ModuleStatements:
     """Return the present content of a file; empty if it is not valid Python."""
     return _read_statements(file, project_files.get_file_state(file))
 
 
 @functools.lru_cache(512)
-def _read_statements(file: str, state: project_files.FileState) -> Statements:
+def _read_statements(file: str, state: project_files.FileState) -> ModuleStatements:
     """Return the content of a file. `state` is only a key of the cache, so that an edited file is read again."""
     tree = project_files.parse_file(file)
     if tree is None:
-        return Statements()
+        return ModuleStatements()
     reader = _StatementReader()
     reader.visit(tree)
     statements = reader.statements
     # These builtins may assign any variable, so no value is certain.
     if any(isinstance(node, ast.Name) and node.id in _REBINDING_BUILTINS for node in ast.walk(tree)):
         statements.constants.update(dict.fromkeys(statements.constants))
-    module_globals = statements.constants.keys() - reader.functions_and_imports
-    statements.effects = _compile_statements([node for node in tree.body if has_outside_effect(node, module_globals)])
+    # The variables that hold the module's own data and classes.
+    own_variables = statements.constants.keys() - reader.functions_and_imports
+    statements.effects = _compile_statements([node for node in tree.body if has_outside_effect(node, own_variables)])
     for node in tree.body:
         for name in find_created_globals(node) & statements.constants.keys():
             statements.creating_statements.setdefault(name, []).append(node)
@@ -118,7 +131,7 @@ class _StatementReader(ast.NodeVisitor):
     """
 
     def __init__(self) -> None:
-        self.statements = Statements()
+        self.statements = ModuleStatements()
         self.functions_and_imports: set[str] = set()
         self._class_path: list[str] = []
 
@@ -222,13 +235,14 @@ class _StatementReader(ast.NodeVisitor):
                 rebound.add(statement, function_assignments.is_self_contained(statement, conditions), qualified_name)
 
     def _find_outer_variable(self, node: ast.Name | ast.Attribute, outer_names: set[str]) -> str | None:
-        """Return the outer variable that the target of an assignment in a function refers to; None for a local variable.
+        """Return the outer variable that the target of an assignment in a function refers to; None if it refers to none.
 
-        An outer variable is a global, or an attribute of a global or of the class that contains the function.
+        Outer variables are globals, and the attributes of everything except `self`, even if it is another local variable.
         """
         if isinstance(node, ast.Name):
             return node.id if node.id in outer_names else None
         base = ast.unparse(node.value)
+        # In a function outside of classes, the class is unknown, and the base becomes "".
         if base in ("cls", "type(self)", "self.__class__", "__class__"):
             base = ".".join(self._class_path)
         return None if base in ("", "self") else f"{base}.{node.attr}"

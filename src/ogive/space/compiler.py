@@ -287,8 +287,7 @@ def _parameter_names(factory: Callable[..., Any]) -> list[str]:
 
 
 def describe_tree(node: Node, scales: bool = False) -> Any:
-    """Return the tree as JSON for the fingerprint: factories as import paths, constants as JSON values.
-
+    """Return the tree as JSON for the fingerprint: factories as import paths, constants by `_describe_value`.
 
     Args:
         node: the root of the tree.
@@ -333,7 +332,7 @@ def _import_path(factory: Callable[..., Any]) -> Any:
 
 
 def _describe_value(value: Any) -> Any:
-    """Return a constant as JSON that is the same in every process."""
+    """Return a constant as JSON that is the same in every process; an object that JSON cannot express as text."""
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
     if isinstance(value, (list, tuple)):

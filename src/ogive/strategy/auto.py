@@ -1,10 +1,10 @@
 """The default strategy: Gaussian processes at first, evolution in long searches.
 
 This rule follows from measurements (`docs/measured.md`, by `benchmarks/strategies.py`): of the strategies measured there,
-the Gaussian processes of `gp` need the fewest trials. But each proposal of `gp` takes tenths of a second. A search of many
-thousand trials is only possible if trials are cheap, and then these tenths of a second would dominate its duration. After
-1,000 trials `auto` therefore switches to evolution, which makes a proposal within a millisecond. Evolution receives all
-trials from the beginning, so it already has a population.
+the Gaussian processes of `gp` need the fewest trials to reach a given regret. But each proposal of `gp` takes tenths of a
+second. A search of many thousand trials is only possible if trials are cheap, and then these tenths of a second would
+dominate its duration. After 1,000 trials `auto` therefore switches to evolution, which makes a proposal within a
+millisecond. Evolution receives all trials from the beginning, so it already has a population.
 """
 
 from __future__ import annotations
@@ -38,14 +38,14 @@ is unknown, it is the upper bound.
 
 
 class Auto(Strategy):
-    """Propose by `gp` in the first 1,000 trials, then by `regularized_evolution`, and also while very many are pending.
+    """Proposes by `regularized_evolution` after 1,000 trials, and while more than 200 are pending; otherwise by `gp`.
 
     Options:
         trials: the number of trials that the search will have, if it is known.
         candidates: the number of candidates that `gp` scores for each proposal.
 
-    The note of every proposal has the name of the strategy that made it as `auto`. It also has the reason as `why`: for all
-    proposals of evolution, and for those of `gp` until `tell` has received the first trial that this strategy proposed.
+    The note of every proposal has the name of the strategy that made it as `auto`, and the reason as `why`. To keep notes
+    short, proposals of `gp` have no reason after `tell` has received the first trial that this strategy proposed.
     """
 
     def __init__(
@@ -71,7 +71,8 @@ class Auto(Strategy):
 
     def tell(self, trial: Trial) -> None:
         self._trial_ids.add(trial.id)
-        # Only proposals of this strategy have the key "auto" in their notes; trials of a warm start or a list do not.
+        # Only proposals of this strategy have the key "auto" in their notes; trials of a warm start, and of
+        # architectures that the user gave, do not.
         self._has_own_trials |= "auto" in trial.proposal.note
         self._evolution.tell(trial)
         if len(self._trial_ids) <= MAX_MODEL_TRIALS:  # after that, `gp` is not asked any more

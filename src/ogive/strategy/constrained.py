@@ -31,7 +31,7 @@ class Constrained(Strategy):
         strategy: the strategy to ask.
         screen: a function that returns the metrics of an architecture that are known before training. It must be fast, and
             return the same metrics for the same architecture each time. A hard constraint on a metric that `screen` does not
-            return cannot be checked here. Such a constraint only affects the order of trials, as a soft constraint does.
+            return cannot be checked here. Such a constraint only affects the ranking of trials, as a soft constraint does.
         tries: the number of proposals that one `ask` rejects before it raises an error.
 
     Raises (from `ask`):
@@ -46,6 +46,7 @@ class Constrained(Strategy):
         self._screen = lru_cache(maxsize=100_000)(screen)
         self._hard = tuple(constraint for constraint in self.constraints if constraint.hard)
         self._has_trials = False
+        # A strategy that ranks many candidates can then skip those that would be rejected.
         strategy.allow_only(lambda architecture: self._total_violation(architecture) == 0)
 
     def ask(self, rng: np.random.Generator, pending: Pending, fidelity: Fidelity) -> Proposal:
@@ -54,7 +55,8 @@ class Constrained(Strategy):
             try:
                 proposal = self.strategy.ask(rng, pending.with_rejected(*rejected), fidelity)
             except SpaceExhausted as error:
-                # If there are trials, all feasible architectures were proposed. Otherwise no architecture is feasible.
+                # If there are trials, all feasible architectures were proposed. Otherwise no architecture is feasible, and
+                # the message describes the nearest one that was rejected in this call, if there is one.
                 if self._has_trials or pending.proposals or not rejected:
                     raise
                 raise JobError(self._infeasible_message(rejected)) from error

@@ -24,7 +24,7 @@ NAME = "strategy 'regularized_evolution'"
 
 
 class RegularizedEvolution(Strategy):
-    """Proposes mutations of the best of S random members of the population: the last P trials that got a value.
+    """Proposes mutations of the best of S random members of the population of P trials.
 
     Options:
         population: P, the number of members. The paper uses 100 for 20,000 trials. The default of 30 is for searches of a
@@ -58,8 +58,8 @@ class RegularizedEvolution(Strategy):
         if self._population.is_incomplete(pending):
             return Proposal(self.space.sample(rng), note={"origin": "random"})
         # Second loop: draw S candidates from the population, with replacement.
-        population = self._population.alive()
-        sample = [population[i] for i in rng.integers(len(population), size=self.S).tolist()]
+        members = self._population.alive()
+        sample = [members[i] for i in rng.integers(len(members), size=self.S).tolist()]
         # parent = highest-accuracy model in sample; here it is the best by objectives and constraints.
         parent = find_best(sample, self.objectives, self.constraints)
         assert parent is not None, "every member of the population has a value"
@@ -72,5 +72,5 @@ class RegularizedEvolution(Strategy):
         return Proposal(child, note={"origin": "mutation", "parent": parent.id})
 
     def tell(self, trial: Trial) -> None:
-        # Add the child to the right of the population, and remove the oldest member from the left.
+        # Algorithm 1: the trial joins the population at its first value, and then another member may leave.
         self._population.tell(trial)
