@@ -41,7 +41,7 @@ def jobs(tmp_path: Path) -> Path:
 def test_the_gate_names_missing_keys_and_strict_refuses_them(jobs: Path, ogive) -> None:
     done = ogive("check", "bare.yaml", "--json", "--samples", "4")
     missing = {item["name"]: item for item in done.json["gate"] if item["verdict"] == "missing"}
-    assert set(missing) == {"split", "time limit", "memory limit", "cost cap", "criteria"}
+    assert set(missing) == {"split", "time limit", "memory limit", "cost limit", "criteria"}
     assert all(item["why"] and item["line"] for item in missing.values())
     assert done.code == 0
     strict = ogive("check", "bare.yaml", "--strict", "--no-forecast", "--samples", "4")

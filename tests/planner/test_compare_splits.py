@@ -256,8 +256,8 @@ def test_small_amounts_of_money_are_shown_with_their_interval() -> None:
     from ogive.cli.plan import _format_interval
     from ogive.formatting import amount
 
-    assert _format_interval(Interval(0.0331, 0.0344, 0.0356), amount, is_narrow=False) == "0.0344 (0.0331 to 0.0356)"
-    assert _format_interval(Interval(0.9, 1.25, 1200.0), amount, is_narrow=False) == "1.25 (0.90 to 1,200.00)"
+    assert _format_interval(Interval(0.0331, 0.0344, 0.0356), amount) == "0.0344 (0.0331 to 0.0356)"
+    assert _format_interval(Interval(0.9, 1.25, 1200.0), amount) == "1.25 (0.90 to 1,200.00)"
 
 
 def test_the_pace_ends_at_the_time_of_the_split() -> None:

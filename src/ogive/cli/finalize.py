@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ogive.cli.common import AsJson, RunPath, list_missing_weights_reasons, open_run, relative_path
-from ogive.cli.terminal import print_json, print_table, print_text
+from ogive.cli.terminal import print_json, print_rows, print_text
 from ogive.errors import JobError
 
 if TYPE_CHECKING:
@@ -152,17 +152,9 @@ def _load_baseline(reference: str) -> Callable[[], Any]:
 
 
 def _print_result(run: Run, result: FullTrainingResult) -> None:
-    from rich.table import Table
-
     from ogive.stages.full_training_text import list_conclusions, make_table
 
-    head, cells = make_table(result)
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in head:
-        table.add_column(name, justify="right" if name else "left", overflow="fold")
-    for row in cells:
-        table.add_row(*row)
-    print_table(table)
+    print_rows(*make_table(result))
     print_text()
     for line in list_conclusions(result):
         print_text(line)

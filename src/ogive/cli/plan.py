@@ -11,11 +11,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ogive.cli.common import AsJson, JobFile, relative_path
-from ogive.cli.terminal import fits_terminal, print_json, print_table, print_text
+from ogive.cli.terminal import print_json, print_rows, print_text
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from ogive.job import Job
     from ogive.monitor.cost import Interval
     from ogive.planner import Plan
@@ -120,12 +118,7 @@ def _print(plan: Plan, job: Job) -> None:
         f"{plan.trials} trials with strategy {strategy} and schedule {schedule} on {_format_workers(plan)}; "
         f"{plural(plan.seeds, 'simulation')} of each split\n"
     )
-    wide, narrow = _make_table(plan, is_narrow=False), _make_table(plan, is_narrow=True)
-    table = next((table for table in (wide, narrow) if fits_terminal(table)), None)
-    if table is not None:
-        print_table(table)
-    else:
-        _print_splits(plan)
+    print_rows(*_make_cells(plan))
     if any(row.beyond for row in plan.rows):
         print_text("* more workers per trial than were measured")
     split, unit = plan.recommended, plan.unit.removesuffix("s")
@@ -146,60 +139,31 @@ def _format_workers(plan: Plan) -> str:
     return plural(plan.workers, plan.unit.removesuffix("s"))
 
 
-def _make_cells(plan: Plan, is_narrow: bool) -> tuple[list[str], list[list[str]]]:
-    """Return the headings and the rows of the table of splits.
-
-    A narrow table has its intervals on lines of their own, and no times of single trials.
-    """
+def _make_cells(plan: Plan) -> tuple[list[str], list[list[str]]]:
+    """Return the headings and the rows of the table of splits."""
     from ogive.formatting import amount, duration, duration_of_hours, number
     from ogive.planner.recommendation import format_probability
 
-    headings = ["", "trials x workers", *([] if is_narrow else ["start-up", "epoch"]), "search"]
+    headings = ["", "trials x workers", "start-up", "epoch", "search"]
     headings += [f"time to regret {number(plan.regret)}", "worker time"]
     headings += [plan.price.currency or "money"] if plan.price else []
     headings += [f"best {plan.metric}", "fastest"]
     rows = []
     for row in plan.rows:
-        times = [row.seconds] if is_narrow else [row.start_up, row.epoch, row.seconds]
-        cells = [_format_interval(interval, duration, is_narrow) for interval in times]
+        cells = [_format_interval(times, duration) for times in (row.start_up, row.epoch, row.seconds)]
         regret = row.regret_seconds
-        cells.append("not reached" if regret is None else _format_interval(regret, duration, is_narrow))
-        cells.append(_format_interval(row.worker_hours, duration_of_hours, is_narrow))
+        cells.append("not reached" if regret is None else _format_interval(regret, duration))
+        cells.append(_format_interval(row.worker_hours, duration_of_hours))
         if plan.price is not None and row.money is not None:
-            cells.append(_format_interval(row.money, amount, is_narrow))
-        cells.append(_format_interval(row.value, number, is_narrow))
+            cells.append(_format_interval(row.money, amount))
+        cells.append(_format_interval(row.value, number))
         mark, split = (">" if row.split == plan.recommended else ""), f"{row.split}{' *' if row.beyond else ''}"
         rows.append([mark, split, *cells, format_probability(row.fastest)])
     return headings, rows
 
 
-def _make_table(plan: Plan, is_narrow: bool) -> Table:
-    from rich.table import Table
+def _format_interval(bounds: Interval, text_of: Callable[[float], str]) -> str:
+    """Return `45 s (40 s to 51 s)`, with "?" for infinity; only the expected value if both ends have the same text."""
+    from ogive.formatting import interval
 
-    headings, rows = _make_cells(plan, is_narrow)
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in headings:
-        table.add_column(heading)
-    for row in rows:
-        table.add_row(*row)
-    return table
-
-
-def _print_splits(plan: Plan) -> None:
-    """Print a paragraph for each split, for terminals that are too narrow for a table."""
-    headings, rows = _make_cells(plan, is_narrow=False)
-    for mark, split, *cells in rows:
-        texts = [f"{heading}: {cell}" for heading, cell in zip(headings[2:], cells, strict=True)]
-        print_text(f"{mark:1} {split}  {'; '.join(texts)}", indent=4)
-
-
-def _format_interval(interval: Interval, text_of: Callable[[float], str], is_narrow: bool) -> str:
-    """Return `45 s (40 s to 51 s)`, on two lines if it must be narrow; "?" for infinity.
-
-    If both ends have the same text, only the expected value is returned.
-    """
-    values = (interval.low, interval.expected, interval.high)
-    low, expected, high = (text_of(value) if math.isfinite(value) else "?" for value in values)
-    if low == high:
-        return expected
-    return f"{expected}\n{low}-{high}" if is_narrow else f"{expected} ({low} to {high})"
+    return interval(bounds.expected, bounds.low, bounds.high, lambda v: text_of(v) if math.isfinite(v) else "?")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ogive.cli.common import AsJson, RunPath, format_decisions, open_run, relative_path, select_metric_columns
-from ogive.cli.terminal import print_json, print_table, print_text
+from ogive.cli.terminal import print_json, print_rows, print_text
 from ogive.errors import JobError
 
 if TYPE_CHECKING:
@@ -156,8 +156,6 @@ def _print(result: Replay, state: State) -> None:
 
 def _print_selected(result: Replay, state: State) -> None:
     """Print the table of the trials that the replay selects."""
-    from rich.table import Table
-
     from ogive.formatting import number
 
     print_text()
@@ -167,36 +165,35 @@ def _print_selected(result: Replay, state: State) -> None:
     trials = [selected.trial for selected in result.selected]
     replayed = [o.metric for o in result.objectives] + [c.metric for c in result.constraints]
     metrics = list(dict.fromkeys([*replayed, *select_metric_columns(state, trials)]))
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("rank", "rank in run", "trial", *metrics, "epochs"):
-        table.add_column(name, justify="right", overflow="fold")
     has_front = len(result.objectives) > 1
-    if has_front:
-        table.add_column("on the front")
-    table.add_column("architecture", overflow="fold")
+    headings = [
+        "rank",
+        "rank in run",
+        "trial",
+        *metrics,
+        "epochs",
+        *(["on the front"] if has_front else []),
+        "architecture",
+    ]
+    rows = []
     for selected in result.selected:
         trial = selected.trial
         values = [number(trial.metrics[name]) if name in trial.metrics else "-" for name in metrics]
         rank_in_run = "-" if selected.original_rank is None else str(selected.original_rank)
         on_front = ["yes" if selected.on_front else "no"] if has_front else []
         ranks = (str(selected.rank), rank_in_run, str(trial.id))
-        table.add_row(*ranks, *values, str(trial.step), *on_front, format_decisions(trial))
-    print_table(table)
+        rows.append([*ranks, *values, str(trial.step), *on_front, format_decisions(trial)])
+    print_rows(headings, rows, left_aligned=("on the front", "architecture"))
     if len({trial.step for trial in trials}) > 1:
         print_text("trials with more epochs come first, whatever their values")
 
 
 def _print_stops(result: Replay) -> None:
-    """Print the table of the stop rules."""
-    from rich.table import Table
-
+    """Print what each stop rule would have done."""
     print_text()
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("stop rule", "at trial", "best by then", "loses", "saves", "reason"):
-        table.add_column(name, justify="right" if name in ("at trial", "best by then") else "left", overflow="fold")
-    for stop in result.stops:
-        table.add_row(stop.rule, *_stop_cells(stop, result), stop.reason)
-    print_table(table)
+    headings = ["stop rule", "at trial", "best by then", "loses", "saves", "reason"]
+    rows = [[stop.rule, *_stop_cells(stop, result), stop.reason] for stop in result.stops]
+    print_rows(headings, rows, left_aligned=("stop rule", "loses", "saves", "reason"))
 
 
 def _stop_cells(stop: ReplayedStop, result: Replay) -> tuple[str, str, str, str]:

@@ -8,7 +8,7 @@ import re
 import shutil
 import sys
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TextIO
 
 if TYPE_CHECKING:
@@ -61,6 +61,30 @@ def console() -> Console:
 def print_table(table: Table) -> None:
     """Print a table: folded to the width of the terminal, or unfolded if standard output is not a terminal."""
     console().print(table, markup=False, soft_wrap=not sys.stdout.isatty())
+
+
+def print_rows(headings: Sequence[str], rows: Sequence[Sequence[str]], left_aligned: Sequence[str] = ()) -> None:
+    """Print rows as a table, or as a paragraph for each row if the table is wider than the terminal.
+
+    Args:
+        headings: the heading of each column; the cells of a column without a heading speak for themselves.
+        rows: the cells of each row, as many as headings.
+        left_aligned: the headings of the columns of text; the other columns are aligned to the right.
+    """
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in headings:
+        table.add_column(heading, justify="left" if heading in left_aligned or not heading else "right")
+    for row in rows:
+        table.add_row(*row)
+    if fits_terminal(table):
+        print_table(table)
+        return
+    for row in rows:
+        cells = zip(headings, row, strict=True)
+        texts = [f"{heading}: {cell}" if heading else cell for heading, cell in cells if cell not in ("", "-")]
+        print_text("; ".join(texts), indent=4)
 
 
 def fits_terminal(table: Table) -> bool:

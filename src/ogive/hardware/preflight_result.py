@@ -114,7 +114,8 @@ class Preflight:
 
     def __str__(self) -> str:
         lines = [f"{plural(self.samples, 'architecture')} sampled"]
-        lines += [f"  {self.infeasible:6.1%} of {plural(self.draws, 'draw')} violate the constraint of the space"]
+        if self.infeasible:
+            lines += [f"  {self.infeasible:6.1%} of {plural(self.draws, 'draw')} violate the constraint of the space"]
         lines += [f"    {count} x {reason}" for reason, count in self.reasons]
         lines += [f"  {self.duplicates:6.1%} of the samples are duplicates"]
         lines += [f"  {self.failed:6.1%} of the samples cannot be built or run"]

@@ -164,7 +164,7 @@ def _check_cost_cap(job: Job) -> Iterator[Finding]:
     reason = "only the number of trials ends the search"
     if job.phases:
         reason += "; each phase should have a budget"
-    yield _make_finding("cost cap", is_capped, reason, f"budget: {limits}")
+    yield _make_finding("cost limit", is_capped, reason, f"budget: {limits}")
 
 
 def _check_criteria(job: Job) -> Iterator[Finding]:

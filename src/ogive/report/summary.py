@@ -19,6 +19,7 @@ from ogive.run.spending import compute_spending
 from ogive.run.state import State
 from ogive.stages.delivery import Delivery
 from ogive.stages.full_training_result import FullTrainingResult
+from ogive.stages.training_plan import is_full_training
 
 MIN_FAILED_SHARE = 0.01
 """The time of failed trials is mentioned if it is at least this share of the compute time."""
@@ -188,10 +189,7 @@ def _compare_with_random(subject: Subject) -> str | None:
     separate_reference = subject.comparison.random_reference if subject.comparison else None
     if separate_reference is not None and separate_reference.metric != objective.metric:
         separate_reference = None
-    if separate_reference is not None:
-        values = list(separate_reference.values)
-    else:
-        values, _ = subject.random_reference
+    values = list(separate_reference.values) if separate_reference is not None else subject.random_reference[0]
     if len(values) < 2:
         return None
     if separate_reference is None:
@@ -268,8 +266,9 @@ def describe_cost(subject: Subject) -> str:
     failed_seconds = sum(trial.seconds for trial in subject.failed_trials)
     if failed_seconds >= MIN_FAILED_SHARE * state.compute_seconds > 0:
         text += f"; failed trials took {duration(failed_seconds)} of {duration(state.compute_seconds)} of compute"
-    projected = None if state.end_reason else project_cost(state)
-    return f"{text}; {describe_projection(projected)}." if projected else f"{text}."
+    if not state.end_reason and (projected := project_cost(state)):
+        text += f"; {describe_projection(projected)}"
+    return f"{text}."
 
 
 def _format_money_spent(state: State) -> str:
@@ -322,6 +321,8 @@ def describe_next_step(subject: Subject) -> str:
         return f"Fix the failures first: see the failures below, and `ogive status {subject.folder_argument}`."
     if not state.end_reason and not any(verdict.stop for verdict in subject.stop_verdicts):
         return "Continue the search: repeat `ogive search` with the same job."
+    if is_full_training(state):
+        return "See `ogive status` of the search: this run is its full training."
     if not state.test_reads:
         return f"Train the best in full and select among them: `ogive finalize {subject.folder_argument} --top 10`."
     return "Use the best network; the test split has been read, so do not select by it again."

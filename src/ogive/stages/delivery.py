@@ -25,6 +25,7 @@ from ogive.stages.full_training_result import (
 )
 from ogive.stages.stage_notes import list_winner_warnings
 from ogive.stages.stage_states import read_stage_states
+from ogive.stages.training_plan import ensure_search
 from ogive.stages.weights_file import find_winner_weights
 from ogive.trial import Status, Trial
 
@@ -185,10 +186,7 @@ class Stages:
             RunError: there is no such trial; no trial has a value; there are several winners, because there are several
                 objectives; or the run is itself the full training of a search.
         """
-        if any(FULL_TRAINING_SETTING in trial.proposal.settings for trial in self.state.trials.values()):
-            raise RunError(
-                f"{self.folder} is the full training of a search: give the folder of the search, which contains it"
-            )
+        ensure_search(self.state, self.folder)
         if selection == "winner":
             return self._require_one(self.winners)
         if selection == "best":

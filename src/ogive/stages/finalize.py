@@ -30,7 +30,7 @@ from ogive.stages.full_training_result import (
 )
 from ogive.stages.full_training_run import run_trainings
 from ogive.stages.reuse import ensure_idle, find_reusable, list_code_messages, list_repeats
-from ogive.stages.training_plan import make_training_plan
+from ogive.stages.training_plan import ensure_search, make_training_plan
 from ogive.stages.winner_files import write_winner
 from ogive.trial import Status, select_comparable
 
@@ -73,6 +73,7 @@ def finalize(
         JobError: an argument is wrong, or no trial of the search has a value.
         RunError: no training succeeded, not all trainings were carried out, or files are missing.
     """
+    ensure_search(run.state, run.folder)
     arguments = {"top": top, "seeds": seeds, "epochs": epochs, "recipe": recipe, "from_weights": from_weights}
     request = _complete_request(run, {name: value for name, value in arguments.items() if value is not None}, say)
     plan = make_training_plan(run, request, baseline)

@@ -97,9 +97,11 @@ def _describe_better_baseline(stages: Stages) -> Sequence[str]:
         return []
     if objective.cost({objective.metric: baseline}) >= objective.cost({objective.metric: winner}):
         return []
+    comparable = [c for c in stages.state.constraints if result.baseline.mean(c.metric) is not None]
+    violated = [str(c) for c in comparable if c.violation({c.metric: result.baseline.mean(c.metric) or 0.0}) > 0]
     return [
         f"the hand-drawn baseline is better than the winner: {objective.metric} {number(baseline)} against "
-        f"{number(winner)} on the validation data"
+        f"{number(winner)} on the validation data" + (f"; but it violates {' and '.join(violated)}" if violated else "")
     ]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ogive.errors import JobError, RunError
@@ -34,6 +35,17 @@ class PlannedTraining(NamedTuple):
     labels: Mapping[str, Any]
     settings: Mapping[str, Any]
     request: TrainingRequest
+
+
+def is_full_training(state: State) -> bool:
+    """Return whether a run is the full training of a search, and not a search."""
+    return any(FULL_TRAINING_SETTING in trial.proposal.settings for trial in state.trials.values())
+
+
+def ensure_search(state: State, folder: Path | None) -> None:
+    """Raise RunError if the run in `folder` is the full training of a search."""
+    if is_full_training(state):
+        raise RunError(f"{folder} is the full training of a search: give the folder of the search, which contains it")
 
 
 @dataclass(frozen=True, kw_only=True)
