@@ -157,4 +157,4 @@ def test_a_pool_finds_the_functions_of_the_script(tmp_path: Path) -> None:
     (tmp_path / "script.py").write_text(SCRIPT)
     command = [sys.executable, "script.py"]
     result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True, timeout=120)
-    assert result.stdout == "('finished', '') ('finished', '')\n"
+    assert result.stdout == "('finished', None) ('finished', None)\n"

@@ -147,7 +147,7 @@ def test_misuse_of_a_channel_affects_only_one_worker(tmp_path: Path) -> None:
     for fault, (status, reason) in FAULTS.items():
         trial = trials[fault]
         assert (trial.status, trial.attempts) == (status, 1), (fault, trial.reason)
-        assert reason in trial.reason, fault
+        assert reason in (trial.reason or ""), fault
     assert not (run.folder / f"trials/{trials['replace_all'].id:06d}/mine").read_bytes()
     assert run.state.warnings == []
     assert left_running(run.folder) == []

@@ -37,7 +37,7 @@ def test_a_run_that_is_moved_stops_and_can_be_continued_at_its_new_path(tmp_path
     assert f"all reports are in {moved}/journal.db: move it back, or continue the run in {moved}" in err
     assert [path.name for path in tmp_path.iterdir()] == ["moved"]
     stopped = state(moved)
-    assert (stopped.is_open, stopped.failed_count, stopped.end_reason) == (False, 0, "")
+    assert (stopped.is_open, stopped.failed_count, stopped.end_reason) == (False, 0, None)
     code, _, err = finish(start(moved, 1, pause=0.0))
     assert code == 0, err
     assert state(moved).status_counts[Status.FINISHED] == 60
