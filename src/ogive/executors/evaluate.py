@@ -108,8 +108,8 @@ def _parse_best_epoch_rule(assignment: Assignment) -> BestEpoch | None:
     """Return the `BestEpoch` from its fields in the assignment."""
     if assignment.best_epoch_rule is None:
         return None
-    metric, goal, metrics_needed = assignment.best_epoch_rule
-    return BestEpoch(metric, goal, tuple(metrics_needed))
+    metric, goal, required_metrics = assignment.best_epoch_rule
+    return BestEpoch(metric, goal, tuple(required_metrics))
 
 
 def create_trial_folder(assignment: Assignment) -> Path:

@@ -135,7 +135,7 @@ class Estimator(ABC):
         rank_invariant: whether several processes give the same results as one, up to rounding. If not, the evaluation cache
             stores the results of different numbers of processes separately.
         trains_models: whether trials train a model and store its weights as `model` in their checkpoints.
-        display_name: what messages call an estimator of this class, such as "the built-in trainer"; "" for the name of the
+        display_name: what messages call an estimator of this class, such as "the built-in trainer"; None for the name of the
             class. Subclasses do not inherit it (see `name_estimator`).
         uses_stored_code: whether the user's code in the estimator is the copy that is stored with the run, because it was
             defined in a script and cannot be imported. If not, it is the present version of the code.
@@ -147,7 +147,7 @@ class Estimator(ABC):
     parallel: bool = False
     rank_invariant: bool = False
     trains_models: bool = False
-    display_name: str = ""
+    display_name: str | None = None
     uses_stored_code: bool = False
 
     def check(self, space: Space, fidelity: Fidelity, settings: Mapping[str, Any]) -> None:  # noqa: B027 - optional
